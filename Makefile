@@ -1,0 +1,76 @@
+# make launch                                  the rehearsal: a whole recipe on this machine's CPU
+# make launch RECIPE=gad-7b CLOUD=runpod       a recipe on rented GPUs
+# make test                                    the tests
+RECIPE ?=
+CLOUD ?= local
+DATA ?=
+VAL ?=
+ARGS ?=
+PYTHON ?= python3
+TORCH_INDEX ?=
+
+hash = $(shell cat $(1) | sha256sum | cut -c1-16)
+LIGHT := .venv/made-$(call hash,locks/launcher.lock)
+CPU := .venv-cpu/made-$(call hash,locks/cpu.lock)
+GIVEN := $(if $(DATA),--data train=$(DATA)) $(if $(VAL),--data val=$(VAL)) $(ARGS)
+
+.PHONY: launch plan setup setup-cpu lint test test-light test-recipes test-rehearsal check lock bench clean
+
+launch: setup $(if $(filter local,$(CLOUD)),setup-cpu)
+ifeq ($(RECIPE),)
+	.venv/bin/launcher rehearse $(GIVEN)
+else
+	.venv/bin/launcher launch $(RECIPE) --cloud $(CLOUD) $(GIVEN)
+endif
+
+plan: setup
+	.venv/bin/launcher plan $(or $(RECIPE),gad-tiny) --cloud $(CLOUD) $(GIVEN)
+
+setup: $(LIGHT)
+
+setup-cpu: $(LIGHT) $(CPU)
+
+$(LIGHT): locks/launcher.lock
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --no-deps --require-hashes -r locks/launcher.lock
+	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# torch comes by pip, which may be configured for its CPU build (TORCH_INDEX names an index); the rest by its lock
+$(CPU): locks/cpu.lock | $(LIGHT)
+	rm -rf .venv-cpu
+	$(PYTHON) -m venv .venv-cpu
+	.venv-cpu/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) \
+	  $(shell sed -n 's/^torch==/torch==/p' locks/cpu.in)
+	.venv/bin/uv pip install --quiet --python .venv-cpu/bin/python --no-deps --require-hashes --compile-bytecode \
+	  --no-python-downloads -r locks/cpu.lock
+	touch $@
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+test: test-light test-recipes test-rehearsal
+
+test-light: setup
+	.venv/bin/python -m pytest tests --ignore=tests/recipes --ignore=tests/rehearsal
+
+test-recipes: setup-cpu
+	.venv-cpu/bin/python -m pytest tests/recipes
+
+test-rehearsal: setup-cpu
+	.venv/bin/python -m pytest tests/rehearsal
+
+check: lint test
+
+lock: setup
+	locks/resolve
+
+bench: setup-cpu
+	.venv/bin/python benchmarks/cli.py
+	.venv-cpu/bin/python benchmarks/convert.py
+
+clean:
+	rm -rf .venv .venv-cpu .venv-bench runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

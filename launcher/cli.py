@@ -1,0 +1,225 @@
+"""The commands. Nothing heavy is imported before a command needs it: `launcher --help` has to be instant."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from launcher.request import Planned, Request
+    from launcher.site import SiteFile
+    from launcher.store import Store
+
+app = typer.Typer(
+    help="Take a post-training recipe to rented GPUs and bring a verified checkpoint back.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+RecipeName = Annotated[str, typer.Argument(help="<family>-<size>, as gad-7b", show_default=False)]
+RunName = Annotated[str | None, typer.Argument(help="the run's name; the newest run when left out")]
+Cloud = Annotated[str, typer.Option(help="local, docker, lambda, runpod, slurm or kubernetes")]
+Named = Annotated[str | None, typer.Option("--run", help="the run's name (default: the recipe's)")]
+Stages = Annotated[str, typer.Option(help="which of the recipe's stage lists")]
+Data = Annotated[list[str] | None, typer.Option(help="an input, NAME=FILE (.parquet or .jsonl); FILE alone is train")]
+Change = Annotated[list[str] | None, typer.Option("--set", help="a setting, NAME=VALUE or STAGE.NAME=VALUE")]
+Redo = Annotated[str | None, typer.Option(help="do this stage and what follows again; the old result is set aside")]
+Cost = Annotated[float | None, typer.Option(help="dollars the run may cost")]
+Hours = Annotated[float | None, typer.Option(help="hours the run may take")]
+
+
+@app.command()
+def plan(
+    recipe: RecipeName,
+    cloud: Cloud = "local",
+    run: Named = None,
+    stages: Stages = "default",
+    data: Data = None,
+    change: Change = None,
+    max_cost: Cost = None,
+    max_hours: Hours = None,
+    json: Annotated[bool, typer.Option("--json", help="the plan as the node gets it")] = False,
+    shell: Annotated[bool, typer.Option("--shell", help="as a script to run by hand")] = False,
+) -> None:
+    """Show what a launch would do, and do nothing."""
+    from launcher import checks, screen
+    from launcher.request import Request
+
+    request = Request(recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours)
+    planned, root = _planned(request)
+    if json or shell:
+        from launcher.node.records import to_json
+        from launcher.script import script
+
+        typer.echo(script(planned.plan) if shell else to_json(planned.plan), nl=False)
+        return
+    screen.plan(planned.plan, checks.quick(planned, root, _site().local_store))
+
+
+@app.command()
+def launch(
+    recipe: RecipeName,
+    cloud: Cloud = "local",
+    run: Named = None,
+    stages: Stages = "default",
+    data: Data = None,
+    change: Change = None,
+    redo: Redo = None,
+    max_cost: Cost = None,
+    max_hours: Hours = None,
+) -> None:
+    """Carry out a recipe, or go on with it; the verified result comes home to runs/<run>/export."""
+    from launcher.request import Request
+
+    _launch(Request(recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours), redo)
+
+
+@app.command()
+def rehearse(
+    recipe: Annotated[str | None, typer.Argument(help="<family>-<size>; gad when left out")] = None,
+    run: Named = None,
+    stages: Stages = "default",
+    data: Data = None,
+    change: Change = None,
+    redo: Redo = None,
+) -> None:
+    """Run a recipe whole, all its stages in the same code, with a tiny model on this machine's CPU."""
+    from launcher.code import find_root
+    from launcher.request import Request, any_family, rehearsal_of
+
+    root = find_root()
+    request = Request(recipe or any_family(root), "local", run, stages, data or (), change or ())
+    _launch(rehearsal_of(request, root), redo)
+
+
+@app.command()
+def status(run: RunName = None, json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show where a run stands."""
+    from launcher import watching
+
+    watching.show_status(_store().existing(run), json)
+
+
+@app.command()
+def watch(run: RunName = None) -> None:
+    """Follow a run until it ends. Leaving this (Ctrl-C) leaves the run alone."""
+    from launcher import watching
+
+    raise typer.Exit(watching.watch(_store().existing(run)))
+
+
+@app.command()
+def logs(
+    run: RunName = None,
+    stage: Annotated[str | None, typer.Option(help="which stage (default: the last)")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as the log grows")] = False,
+) -> None:
+    """Print a stage's output."""
+    from launcher import watching
+
+    watching.print_log(_store().existing(run), stage, follow)
+
+
+@app.command()
+def runs() -> None:
+    """List the runs of this folder."""
+    from launcher import watching
+
+    watching.list_runs(_store())
+
+
+@app.command()
+def stop(run: RunName = None) -> None:
+    """Ask a run to write a checkpoint and end; the same launch command goes on later."""
+    from launcher import screen
+    from launcher.backends import local
+
+    folder = _store().existing(run)
+    screen.say(f"{folder.path.name}: {'stopped' if local.stop(folder, 90) else 'still stopping'}")
+
+
+@app.command()
+def pull(run: RunName = None) -> None:
+    """Bring a finished run's export home, byte for byte; a pull that was cut off goes on."""
+    from launcher import home
+
+    folder = _store().existing(run)
+    home.bring(folder, _store().home(folder.path.name))
+
+
+@app.command()
+def verify(run: RunName = None) -> None:
+    """Read every byte of the export at home and compare it with the manifest."""
+    from launcher import home
+
+    home.verify(_store().home(_store().existing(run).path.name))
+
+
+@app.command()
+def lock(recipe: RecipeName) -> None:
+    """Ask what the recipe's git refs and model revisions stand for now, and write it to its lock file."""
+    from launcher import screen
+    from launcher.code import find_root
+    from launcher.lock import resolve
+    from launcher.pins import Pins, read_pins, write_pins
+    from launcher.recipe import read_recipe
+
+    found = read_recipe(recipe, find_root())
+    path = found.folder / "pins.lock.json"
+    old, new = read_pins(path), resolve(found)
+    write_pins(path, Pins({**old.sources, **new.sources}, {**old.models, **new.models}))
+    for name, commit in {**new.sources, **new.models}.items():
+        before = {**old.sources, **old.models}.get(name)
+        screen.say(f"{name} {commit[:12]}" + (f" (was {before[:12]})" if before and before != commit else ""))
+    screen.say(f"wrote {path}")
+
+
+def _planned(request: "Request") -> "tuple[Planned, Path]":
+    from launcher.code import find_root
+    from launcher.request import planned
+
+    root = find_root()
+    return planned(request, root, _site()), root
+
+
+def _launch(request: "Request", redo: str | None) -> None:
+    from launcher import home
+
+    planned, root = _planned(request)
+    raise typer.Exit(home.launch(planned, root, _site(), redo))
+
+
+def _site() -> "SiteFile":
+    from launcher.site import read_site, site_path
+
+    return read_site(site_path())
+
+
+def _store() -> "Store":
+    from launcher.store import Store
+
+    return Store(_site())
+
+
+def main() -> None:
+    """The console script: a user's mistake is a sentence, never a traceback."""
+    from launcher.errors import INTERRUPTED, LaunchError
+
+    try:
+        app()
+    except LaunchError as problem:
+        from launcher import screen
+
+        screen.error(str(problem))
+        sys.exit(problem.code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+
+
+if __name__ == "__main__":
+    main()

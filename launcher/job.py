@@ -1,0 +1,113 @@
+"""`jobs/<family>-<size>.yaml`: a plain SkyPilot task, read for what it says about machines."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.document import load
+from launcher.errors import LaunchError, did_you_mean
+
+# The task and resource keys of SkyPilot 0.14.1 (sky/utils/schemas.py).
+TASK_KEYS = {
+    "name",
+    "workdir",
+    "num_nodes",
+    "resources",
+    "envs",
+    "secrets",
+    "file_mounts",
+    "volumes",
+    "setup",
+    "run",
+    "event_callback",
+    "experimental",
+    "config",
+    "service",
+    "pool",
+    "inputs",
+    "outputs",
+    "api_server",
+}
+RESOURCE_KEYS = {
+    "infra",
+    "cloud",
+    "region",
+    "zone",
+    "accelerators",
+    "accelerator_args",
+    "cpus",
+    "memory",
+    "instance_type",
+    "use_spot",
+    "spot_recovery",
+    "job_recovery",
+    "disk_size",
+    "disk_tier",
+    "network_tier",
+    "local_disk",
+    "ports",
+    "labels",
+    "image_id",
+    "any_of",
+    "ordered",
+    "autostop",
+    "priority",
+    "volumes",
+    "max_hourly_cost",
+    "_docker_login_config",
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job file asks for; `accelerators` are alternatives, as `H100:8`."""
+
+    path: Path
+    accelerators: tuple[str, ...]
+    nodes: int
+    disk_gb: int | None
+    image: str | None
+
+
+def read_job(path: Path) -> Job:
+    """Raises LaunchError when the file is absent, has a key SkyPilot does not know, or one that is not ours to use."""
+    value = load(path)
+    if not isinstance(value, dict):
+        raise LaunchError(f"`{path}` is no SkyPilot task", "it needs at least `resources:` and `run:`")
+    _known(path, "", value, TASK_KEYS)
+    resources = value.get("resources") or {}
+    _known(path, "resources.", resources, RESOURCE_KEYS)
+    if value.get("setup"):
+        raise LaunchError(f"`{path}`: `setup` is used", "put software into the recipe's image (images/)")
+    if not value.get("run"):
+        raise LaunchError(f"`{path}`: the key `run` is missing", "it starts the node program: see jobs/gad-7b.yaml")
+    choices = resources.get("any_of") or resources.get("ordered") or [resources]
+    accelerators = tuple(dict.fromkeys(name for one in choices for name in _accelerators(path, {**resources, **one})))
+    nodes = value.get("num_nodes", 1)
+    if not isinstance(nodes, int) or nodes < 1:
+        raise LaunchError(f"`{path}`: `num_nodes` is `{nodes}`", "give a whole number from 1 on")
+    disk = resources.get("disk_size")
+    if disk is not None and not isinstance(disk, int):
+        raise LaunchError(f"`{path}`: `resources.disk_size` is `{disk}`", "give a whole number of GB")
+    return Job(path, accelerators, nodes, disk, resources.get("image_id"))
+
+
+def _accelerators(path: Path, resources: dict[str, Any]) -> list[str]:
+    wanted = resources.get("accelerators")
+    if wanted is None:
+        return []
+    if isinstance(wanted, str):
+        wanted = [wanted]
+    if isinstance(wanted, dict):
+        return [f"{name}:{count}" for name, count in wanted.items()]
+    if not isinstance(wanted, list):
+        raise LaunchError(f"`{path}`: `resources.accelerators` is `{wanted}`", "write it as `H100:8`")
+    return [one if ":" in one else f"{one}:1" for one in wanted]
+
+
+def _known(path: Path, prefix: str, value: Any, keys: set[str]) -> None:
+    if not isinstance(value, dict):
+        raise LaunchError(f"`{path}`: `{prefix.rstrip('.')}` is `{value}`", "it holds keys and values")
+    for key in value:
+        if key not in keys:
+            raise LaunchError(f"`{path}`: unknown key `{prefix}{key}`", did_you_mean(str(key), keys))

@@ -1,0 +1,142 @@
+"""One launch: a run folder made or found again, the node program started or joined, the result brought home."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.backends import local
+from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
+from launcher.history import changes, followers, set_aside
+from launcher.node.events import Tail
+from launcher.node.files import read_json
+from launcher.node.folder import RunFolder
+from launcher.node.manifest import is_finished
+from launcher.node.problem import said
+from launcher.node.records import Plan, from_json, to_json
+from launcher.status import RunStatus, status
+from launcher.transfer import push
+
+LOOK = 0.2
+"""Seconds between looks at a running run."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run folder in which `plan` can be carried out, or has been."""
+
+    folder: RunFolder
+    plan: Plan
+    finished: bool
+    set_aside: tuple[str, ...] = ()
+
+
+def ready(new: Plan, folder: RunFolder, redo: str | None) -> Ready:
+    """The run folder holds the plan and its inputs. An existing run is taken up again only when nothing it has done
+    would differ; otherwise LaunchError says what does. `redo` sets a stage and what follows it aside first."""
+    old = read_existing(folder)
+    moved: list[str] = []
+    if old is None:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        write_plan(new, folder)
+        old = new
+    else:
+        again = followers(new, redo) if redo else []
+        differs = {
+            stage: says
+            for stage, says in changes(old, new).items()
+            if stage not in again and folder.stage(stage).path.exists()
+        }
+        if differs:
+            stage, says = next(iter(differs.items()))
+            raise LaunchError(
+                f"run `{new.run}` exists with other settings: stage `{stage}`: {'; '.join(says)}",
+                f"`--redo {stage}` does it and what follows again; `--run NAME` starts another run",
+            )
+        if redo and local.is_running(folder):
+            raise LaunchError(f"run `{new.run}` is running", f"`launcher stop {new.run}` first")
+        moved = set_aside(folder, again) if redo else []
+        if to_json(old) != to_json(new) and not local.is_running(folder):
+            write_plan(new, folder)
+            old = new
+    finished = is_finished(old, folder)
+    if not finished:
+        push(old, folder)
+    return Ready(folder, old, finished, tuple(moved))
+
+
+def follow(ready: Ready, python: Path, code: Path, show: Callable[[RunStatus], None]) -> RunStatus:
+    """The run's state at its end. A node program that already works on it is joined, otherwise one is started. When
+    this process is interrupted, so is the run."""
+    process = None if local.is_running(ready.folder) else local.launch(ready.folder, code, python)
+    tail, events = Tail(ready.folder.events), []
+    started = time.time()
+    try:
+        while True:
+            ended = process.poll() is not None if process else not local.is_running(ready.folder)
+            events += tail.new()
+            now = status(ready.plan, events, not ended)
+            show(now)
+            if ended:
+                break
+            time.sleep(LOOK)
+    except KeyboardInterrupt:
+        local.stop(ready.folder, max(stage.grace for stage in ready.plan.stages) + 15)
+        return status(ready.plan, [*events, *tail.new()], False)
+    if process and process.returncode not in (DONE, None) and not (now.error and _said_since(events, started)):
+        error, hint = said(_end_of(ready.folder.node_log)) or (
+            f"the node program ended with code {process.returncode}",
+            f"read {ready.folder.node_log}",
+        )
+        code_ = process.returncode if process.returncode in (2, FAILED, INTERRUPTED) else OURS
+        if process.returncode < 0:
+            error, hint, code_ = "the node program was killed", "launch again: it carries on", INTERRUPTED
+        return RunStatus(now.run, "failed", now.stages, code_, error, hint)
+    return now
+
+
+def exit_code(status: RunStatus) -> int:
+    """The launcher's exit code for a run's end."""
+    if status.state == "finished":
+        return DONE
+    return status.code if status.code is not None else INTERRUPTED
+
+
+def read_existing(folder: RunFolder) -> Plan | None:
+    """The plan of a run that exists; None when there is none. Raises LaunchError when it is damaged."""
+    try:
+        return from_json(folder.plan.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as problem:
+        raise LaunchError(f"`{folder.plan}`: {problem}", "start another run with `--run NAME`") from None
+
+
+def write_plan(plan: Plan, folder: RunFolder) -> None:
+    """plan.json is the plan; an earlier one is kept as plan.1.json, plan.2.json, ..."""
+    if folder.plan.exists():
+        count = 1
+        while (kept := folder.path / f"plan.{count}.json").exists():
+            count += 1
+        shutil.copyfile(folder.plan, kept)
+    part = folder.path / ".plan.json.part"
+    part.write_text(to_json(plan), encoding="utf-8")
+    os.replace(part, folder.plan)
+
+
+def verification(folder: RunFolder, plan: Plan) -> dict[str, object]:
+    """What the run's last stage found out about the exported model."""
+    done = read_json(folder.stage(plan.stages[-1].name).done)
+    return dict(done["metrics"]) if isinstance(done, dict) else {}
+
+
+def _said_since(events: list[dict[str, object]], moment: float) -> bool:
+    return any(one.get("event") == "run.ended" and float(str(one.get("time", 0))) >= moment - 1 for one in events)
+
+
+def _end_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 8192))
+        return file.read().decode(errors="replace")

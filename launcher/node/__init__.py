@@ -1,0 +1,1 @@
+"""The node program: carries out a plan inside a run folder. Standard library only, Python 3.10 or newer."""

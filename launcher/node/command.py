@@ -1,0 +1,45 @@
+"""From a planned stage to a process: its argument list, its environment."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from launcher.node.checkout import CheckoutError, checkout, import_path
+from launcher.node.folder import RunFolder
+from launcher.node.problem import Problem
+from launcher.node.records import Plan, Stage
+
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
+
+
+def arguments(plan: Plan, stage: Stage, folder: RunFolder) -> list[str]:
+    """The command with every placeholder replaced; a leading `python` becomes this interpreter."""
+    places = placeholders(plan, stage, folder)
+    words = [PLACEHOLDER.sub(lambda found: str(places[found[1]]), word) for word in stage.argv]
+    return [sys.executable, *words[1:]] if words[0] == "python" else words
+
+
+def placeholders(plan: Plan, stage: Stage, folder: RunFolder) -> dict[str, Path]:
+    """What each placeholder of docs/concepts/stage-contract.md stands for."""
+    own = folder.stage(stage.name)
+    return {
+        "config": own.config,
+        "work": own.work,
+        "out": own.out,
+        **{name: folder.stage(need).out for name, need in stage.needs.items()},
+        **{f"input.{name}": folder.inputs / one.file for name, one in plan.inputs.items()},
+    }
+
+
+def environment(plan: Plan, stage: Stage, folder: RunFolder, code: Path, base: Mapping[str, str]) -> dict[str, str]:
+    """`base` plus a PYTHONPATH on which the stage's pinned source comes first and the recipes' code next."""
+    path = [str(code)] + ([base["PYTHONPATH"]] if base.get("PYTHONPATH") else [])
+    if stage.source:
+        source = plan.sources[stage.source]
+        try:
+            path = import_path(source, checkout(source, folder.sources), folder.sources / f"guard-{stage.name}") + path
+        except CheckoutError as problem:
+            raise Problem(f"stage `{stage.name}`: {problem}", f"check `{source.git}` and `{source.ref}`") from None
+    return {**base, "PYTHONPATH": os.pathsep.join(path)}

@@ -1,0 +1,52 @@
+"""`events.jsonl`: what happened in a run, a JSON object a line, only ever appended to."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Events:
+    """The node program's end of the file."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def add(self, event: str, **facts: Any) -> None:
+        """The line is in the file, on its own line even when a kill tore the one before it."""
+        line = json.dumps({"time": round(time.time(), 3), "event": event, **facts}, ensure_ascii=False) + "\n"
+        with open(self.path, "ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    line = "\n" + line
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class Tail:
+    """New whole lines of a growing file of JSON lines; torn or foreign lines are passed over."""
+
+    def __init__(self, path: Path, offset: int = 0):
+        self.path, self.offset = path, offset
+
+    def new(self) -> list[dict[str, Any]]:
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        found = []
+        for line in whole.splitlines():
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                found.append(value)
+        return found

@@ -1,0 +1,71 @@
+"""Files that are whole or absent, and folders that appear at once."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`path` holds the value, on disk, or is what it was before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2, sort_keys=True, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    sync_folder(path.parent)
+
+
+def read_json(path: Path) -> Any:
+    """The file's value; None when there is no such file or it is torn: both mean "not yet"."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        hash = hashlib.sha256()
+        while block := file.read(1 << 20):
+            hash.update(block)
+    return hash.hexdigest()
+
+
+def tree(folder: Path) -> dict[str, int]:
+    """Relative name -> size in bytes of every regular file below `folder`, sorted."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return dict(sorted((path.relative_to(folder).as_posix(), path.stat().st_size) for path in found))
+
+
+def same_folder(source: Path, target: Path) -> None:
+    """`target` holds every file of `source`; the files share their bytes on disk where the file system allows it."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    for name in tree(source):
+        copy = part / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source / name, copy)
+        except OSError as problem:
+            if problem.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+                raise
+            shutil.copyfile(source / name, copy)
+    part.mkdir(exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(part, target)
+    sync_folder(target.parent)

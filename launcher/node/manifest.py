@@ -1,0 +1,65 @@
+"""The last word of a run: what it made, byte for byte, and where that came from."""
+
+import time
+from typing import Any
+
+from launcher.node.files import read_json, same_folder, sha256, tree, write_json
+from launcher.node.fingerprint import fingerprint
+from launcher.node.folder import RunFolder
+from launcher.node.records import Plan, digest
+
+
+def publish(plan: Plan, folder: RunFolder) -> dict[str, Any]:
+    """`export/` holds the export stage's `out`, and `manifest.json`, written after it, each of its files' sha256."""
+    same_folder(folder.stage(plan.export).out, folder.export)
+    manifest = {
+        "format": 1,
+        "run": plan.run,
+        "recipe": plan.recipe,
+        "plan_sha256": sha256(folder.plan),
+        "written": time.time(),
+        "export": {
+            name: {"bytes": size, "sha256": sha256(folder.export / name)} for name, size in tree(folder.export).items()
+        },
+        "stages": {stage.name: _summary(plan, stage.name, folder) for stage in plan.stages},
+        "lineage": lineage(plan),
+    }
+    write_json(folder.manifest, manifest)
+    return manifest
+
+
+def lineage(plan: Plan) -> dict[str, Any]:
+    """Every pin the run was made from."""
+    return {
+        "code": {"tree": plan.code.tree, "commit": plan.code.commit, "dirty": plan.code.dirty},
+        "packages": plan.packages,
+        "sources": {name: {"git": one.git, "ref": one.ref, "commit": one.commit} for name, one in plan.sources.items()},
+        "models": {
+            name: {"repo": one.repo, "revision": one.revision, "commit": one.commit}
+            for name, one in plan.models.items()
+        },
+        "inputs": {name: {"sha256": one.sha256, "rows": one.rows} for name, one in plan.inputs.items()},
+        "image": plan.image_digest,
+        "settings": digest([stage.config for stage in plan.stages]),
+    }
+
+
+def is_finished(plan: Plan, folder: RunFolder) -> bool:
+    """Whether the run's manifest is there, is this plan's, and every exported file has the size it had."""
+    manifest = read_json(folder.manifest)
+    if not isinstance(manifest, dict):
+        return False
+    same = all(
+        manifest["stages"].get(stage.name, {}).get("fingerprint") == fingerprint(plan, stage) for stage in plan.stages
+    )
+    return same and tree(folder.export) == {name: one["bytes"] for name, one in manifest["export"].items()}
+
+
+def _summary(plan: Plan, name: str, folder: RunFolder) -> dict[str, Any]:
+    done = read_json(folder.stage(name).done)
+    return {
+        "fingerprint": fingerprint(plan, plan.stage(name)),
+        "attempt": done["attempt"],
+        "seconds": round(done["finished"] - done["started"], 3),
+        "metrics": done["metrics"],
+    }

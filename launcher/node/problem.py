@@ -1,0 +1,24 @@
+"""How the node program ends when it does not end well."""
+
+DONE, OURS, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, 33
+"""Exit codes, the same as the launcher's own."""
+
+
+class Problem(Exception):
+    """What is wrong, in a sentence with its value; what helps; and the exit code that belongs to it."""
+
+    def __init__(self, error: str, hint: str, code: int = FAILED):
+        super().__init__(error)
+        self.error, self.hint, self.code = error, hint, code
+
+    def __str__(self) -> str:
+        return f"error: {self.error}\n\nhint: {self.hint}"
+
+
+def said(log: str) -> tuple[str, str] | None:
+    """The last `error: ... hint: ...` that a stage's output ends with; None when it ends otherwise."""
+    start = ("\n" + log).rfind("\nerror: ")
+    if start < 0:
+        return None
+    error, mark, hint = log[start:].removeprefix("error: ").partition("\n\nhint: ")
+    return (error.strip(), hint.strip()) if mark else None

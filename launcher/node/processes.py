@@ -1,0 +1,60 @@
+"""Nothing that a stage starts may outlive it: Linux process control by prctl and /proc; process groups elsewhere."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+LINUX = sys.platform == "linux"
+
+
+def adopt_orphans() -> None:
+    """From now on a descendant whose parent dies becomes a child of this process (Linux)."""
+    if LINUX:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent() -> None:
+    """This process gets SIGKILL when the thread that made it ends (Linux). For a child between fork and exec."""
+    if LINUX:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def kill_descendants(patience: float = 10.0) -> None:
+    """Every descendant of this process is dead and reaped, or `patience` seconds have passed."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        for process in descendants(os.getpid()):
+            signal_quietly(process, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.02)
+
+
+def descendants(ancestor: int) -> list[int]:
+    """Process ids below `ancestor`, parents first; empty where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc") if LINUX else []:
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    parent = int(file.read().rpartition(b")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            children.setdefault(parent, []).append(int(name))
+    found = [ancestor]
+    for parent in found:
+        found += children.get(parent, [])
+    return found[1:]
+
+
+def signal_quietly(process: int, number: int) -> None:
+    """Sends the signal unless the process is gone already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)

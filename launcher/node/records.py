@@ -1,0 +1,172 @@
+"""The records that the laptop writes and the node reads: a plan, its stages, its pins."""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT = 1
+"""Version of plan.json; a node program refuses a plan of another version."""
+
+
+@dataclass(frozen=True)
+class Must:
+    """What a stage has to have produced before its exit code 0 is believed."""
+
+    files: tuple[str, ...] = ()
+    """Glob patterns below `{out}`; each matches at least one file that is not empty."""
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Conditions on `{out}/metrics.json`: {"actor_change": {"above": 0}}; words: above, below, equals, at_least."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command of a run, with its settings and what it needs."""
+
+    name: str
+    argv: tuple[str, ...]
+    """With placeholders; a leading `python` is the interpreter of the environment the node program runs in."""
+    needs: dict[str, str] = field(default_factory=dict)
+    """Placeholder -> the earlier stage whose `out` it stands for."""
+    config: dict[str, Any] = field(default_factory=dict)
+    must: Must = Must()
+    source: str | None = None
+    """The name of the git source this stage imports, when it pins one."""
+    steps: int | None = None
+    grace: int = 60
+    """Seconds between SIGTERM and SIGKILL."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A git commit, checked out by the node for the stages that name it."""
+
+    git: str
+    ref: str
+    commit: str
+    package: str
+    """The top-level Python package that has to come from this checkout, and from nowhere else."""
+    folder: str = "."
+    """Where in the checkout that package lies."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model repository of the hub at one commit."""
+
+    repo: str
+    revision: str
+    commit: str | None
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file of the user's that the run needs."""
+
+    path: str
+    """Where it lies on the laptop."""
+    file: str
+    """Its name below `inputs/` of the run folder."""
+    bytes: int
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Code:
+    """The recipes' code: `tree` is the sha256 over names and contents below `folders`, `commit` tells its origin."""
+
+    tree: str
+    folders: tuple[str, ...] = ()
+    commit: str | None = None
+    dirty: bool = False
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the job file asks for."""
+
+    cloud: str = "local"
+    accelerators: tuple[str, ...] = ()
+    """Any one of these, as `H100:8`."""
+    nodes: int = 1
+    disk_gb: int | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits the run must not exceed; None is no limit."""
+
+    max_cost: float | None = None
+    max_hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a node needs to know about a run; complete, and never changed once the run exists."""
+
+    run: str
+    recipe: str
+    stages: tuple[Stage, ...]
+    export: str
+    """The stage whose `out` is brought home."""
+    code: Code
+    machine: Machine = Machine()
+    packages: dict[str, str] = field(default_factory=dict)
+    """Distribution -> version, asserted on the node before the first stage."""
+    sources: dict[str, Source] = field(default_factory=dict)
+    models: dict[str, Model] = field(default_factory=dict)
+    inputs: dict[str, Input] = field(default_factory=dict)
+    image_digest: str | None = None
+    secrets: dict[str, bool] = field(default_factory=dict)
+    """Name of an environment variable -> whether the run cannot do without it. Never a value."""
+    disk_bytes: int = 0
+    """Peak size of checkpoints, models and exports, per node."""
+    budget: Budget = Budget()
+    format: int = FORMAT
+
+    def stage(self, name: str) -> Stage:
+        return next(stage for stage in self.stages if stage.name == name)
+
+
+def to_json(plan: Plan) -> str:
+    """The same plan gives the same bytes."""
+    return json.dumps(dataclasses.asdict(plan), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> Plan:
+    """Raises ValueError with a sentence when the text is no plan of this format."""
+    value = json.loads(text)
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        found = value.get("format") if isinstance(value, dict) else type(value).__name__
+        raise ValueError(f"this program reads plans of format {FORMAT}, not `{found}`")
+    plan = _build(Plan, value)
+    assert isinstance(plan, Plan)
+    return plan
+
+
+def digest(value: Any) -> str:
+    """sha256 of a value's canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """A dataclass, and whatever it is made of, from plain JSON values."""
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        names = {one.name for one in dataclasses.fields(kind)}
+        if not isinstance(value, dict) or set(value) - names:
+            raise ValueError(f"`{kind.__name__}` does not have {sorted(set(value) - names) if value else value!r}")
+        return kind(**{name: _build(hints[name], item) for name, item in value.items()})
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        return tuple(_build(inner[0], item) for item in value)
+    if origin is dict:
+        return {key: _build(inner[1], item) for key, item in value.items()}
+    if origin in (typing.Union, types.UnionType) and value is not None:
+        return _build(inner[0], value)
+    return value

@@ -1,0 +1,71 @@
+"""A whole run: what the plan asserts, then its stages in order, then the manifest."""
+
+import importlib.metadata
+from pathlib import Path
+
+from launcher.node.code import tree_hash
+from launcher.node.files import sha256
+from launcher.node.folder import RunFolder
+from launcher.node.manifest import is_finished, publish
+from launcher.node.problem import INTERRUPTED, MISTAKE, Problem
+from launcher.node.records import Plan, from_json
+from launcher.node.stages import Site, carry_out, is_done
+
+
+def read_plan(folder: RunFolder) -> Plan:
+    """The run's plan, or a Problem that says why there is none."""
+    try:
+        return from_json(folder.plan.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Problem(f"`{folder.path}` holds no plan.json", "start runs with `launcher launch`", MISTAKE) from None
+    except (ValueError, TypeError) as problem:
+        raise Problem(f"`{folder.plan}`: {problem}", "the file is damaged or of another version", MISTAKE) from None
+
+
+def run(plan: Plan, site: Site) -> None:
+    """Every stage is done and the manifest is written; a Problem says what stopped it."""
+    if is_finished(plan, site.folder):
+        return
+    assert_pins(plan, site.code, site.folder)
+    site.events.add("run.started", run=plan.run)
+    for stage in plan.stages:
+        if is_done(plan, stage, site.folder):
+            site.events.add("stage.skipped", stage=stage.name)
+            continue
+        if site.stopping():
+            raise Problem("the run was asked to stop", "the same launch command carries on", INTERRUPTED)
+        try:
+            carry_out(plan, stage, site)
+        except Problem as problem:
+            kind = "stage.interrupted" if problem.code == INTERRUPTED else "stage.failed"
+            site.events.add(kind, stage=stage.name, code=problem.code, error=problem.error, hint=problem.hint)
+            raise
+    publish(plan, site.folder)
+    site.events.add("run.finished", run=plan.run)
+
+
+def assert_pins(plan: Plan, code: Path, folder: RunFolder) -> None:
+    """The recipes' code, the installed packages and the inputs are those of the plan."""
+    if (found := tree_hash(code, plan.code.folders)) != plan.code.tree:
+        raise Problem(
+            f"the recipes' code under `{code}` is {found[:12]}, the plan wants {plan.code.tree[:12]}",
+            "check out the code the run was planned with, or start a new run",
+            MISTAKE,
+        )
+    for name, wanted in plan.packages.items():
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            installed = "not installed"
+        if installed.partition("+")[0] != wanted:
+            raise Problem(
+                f"package `{name}` is {installed} here, the plan pins {wanted}",
+                "make the environment again from its lock (`make setup-cpu`, or the recipe's image)",
+            )
+    for one in plan.inputs.values():
+        path = folder.inputs / one.file
+        if not path.is_file() or path.stat().st_size != one.bytes or sha256(path) != one.sha256:
+            raise Problem(
+                f"input `{path}` is missing or is not the file that was planned ({one.path})",
+                "launch again: inputs are sent anew",
+            )

@@ -1,0 +1,137 @@
+"""One stage of a run: skipped when its proof holds, carried out and proved when not."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.node.checks import read_metrics, shortcomings
+from launcher.node.child import Child
+from launcher.node.command import arguments, environment
+from launcher.node.events import Events, Tail
+from launcher.node.files import read_json, tree, write_json
+from launcher.node.fingerprint import fingerprint
+from launcher.node.folder import RunFolder, StageFolder
+from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, said
+from launcher.node.records import Plan, Stage
+
+POLL = 0.1
+"""Seconds between looks at a running stage; progress reaches events.jsonl at most once in REPORT seconds."""
+REPORT = 1.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a node program works: the run folder, the folder that holds `recipes/`, its lock, and who can stop it."""
+
+    folder: RunFolder
+    code: Path
+    events: Events
+    lock: int
+    stopping: Callable[[], bool]
+
+
+def is_done(plan: Plan, stage: Stage, folder: RunFolder) -> bool:
+    """Whether the stage's result is there and is this plan's. Raises Problem when it is another plan's, or damaged."""
+    own = folder.stage(stage.name)
+    done = read_json(own.done)
+    if not isinstance(done, dict):
+        return False
+    again = f"`--redo {stage.name}` does the stage and all that follows again"
+    if done.get("fingerprint") != fingerprint(plan, stage):
+        raise Problem(f"stage `{stage.name}` was done with other settings than this plan's", again, MISTAKE)
+    for name, size in done["files"].items():
+        path = own.out / name
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            state = "is gone" if found is None else f"has {found:,} bytes"
+            raise Problem(f"stage `{stage.name}` is done, but `{path}` {state} (it had {size:,})", again)
+    return True
+
+
+def carry_out(plan: Plan, stage: Stage, site: Site) -> None:
+    """The stage is done and proved; or a Problem says why not."""
+    own = site.folder.stage(stage.name)
+    shutil.rmtree(own.out, ignore_errors=True)
+    for place in (own.work, own.out):
+        place.mkdir(parents=True, exist_ok=True)
+    attempt = int(own.attempts.read_text() or 0) + 1 if own.attempts.exists() else 1
+    own.attempts.write_text(str(attempt))
+    write_json(own.config, {**stage.config, **({"steps": stage.steps} if stage.steps is not None else {})})
+    argv = arguments(plan, stage, site.folder)
+    env = environment(plan, stage, site.folder, site.code, os.environ)
+    site.events.add("stage.started", stage=stage.name, attempt=attempt, steps=stage.steps)
+    began = time.time()
+    code, stopped = _watch(Child(argv, site.code, env, own.log, site.lock), stage, own, site)
+    if code != DONE:
+        raise _failure(stage, own, code, stopped)
+    metrics = read_metrics(own.out)
+    if lacking := shortcomings(stage.must, own.out, metrics):
+        hint = f"read {own.log}; the stage is not counted as done"
+        raise Problem(f"stage `{stage.name}` ended with exit code 0, but {'; '.join(lacking)}", hint)
+    proof = {
+        "stage": stage.name,
+        "fingerprint": fingerprint(plan, stage),
+        "attempt": attempt,
+        "started": began,
+        "finished": time.time(),
+        "exit_code": code,
+        "metrics": metrics,
+        "files": tree(own.out),
+    }
+    write_json(own.done, proof)
+    site.events.add("stage.finished", stage=stage.name, attempt=attempt, seconds=round(time.time() - began, 3))
+
+
+def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[int, bool]:
+    """The command's exit code, and whether we asked it to stop; its progress is in the events by then."""
+    tail = Tail(own.progress, own.progress.stat().st_size if own.progress.exists() else 0)
+    asked = reported = 0.0
+    latest: dict[str, Any] | None = None
+    while True:
+        code = child.poll()
+        for line in tail.new():
+            if "metrics" in line:
+                latest = line
+            elif "checkpoint" in line:
+                site.events.add("stage.checkpoint", stage=stage.name, name=line["checkpoint"], step=line.get("step"))
+            elif "warning" in line:
+                site.events.add("stage.warning", stage=stage.name, warning=line["warning"])
+        if latest and (code is not None or time.monotonic() - reported >= REPORT):
+            facts = {key: latest.get(key) for key in ("step", "steps", "metrics")}
+            site.events.add("stage.progress", stage=stage.name, **facts)
+            latest, reported = None, time.monotonic()
+        if code is not None:
+            return code, bool(asked)
+        if site.stopping() and not asked:
+            asked = time.monotonic()
+            child.stop()
+        elif asked and time.monotonic() - asked > stage.grace:
+            child.kill()
+        time.sleep(POLL)
+
+
+def _failure(stage: Stage, own: StageFolder, code: int, stopped: bool) -> Problem:
+    again = "the same launch command carries on from the last complete checkpoint"
+    if code == INTERRUPTED or stopped:
+        return Problem(f"stage `{stage.name}` was interrupted", again, INTERRUPTED)
+    free = shutil.disk_usage(own.path).free
+    if free < 64 << 20:
+        return Problem(
+            f"stage `{stage.name}` failed and the disk under {own.path} is full ({free >> 20} MB free)",
+            f"make room, then {again}",
+        )
+    if sentence := said(_end_of(own.log)):
+        return Problem(f"stage `{stage.name}`: {sentence[0]}", sentence[1], MISTAKE if code == MISTAKE else FAILED)
+    how = f"was killed by signal {code - 128}" if code > 128 else f"ended with exit code {code}"
+    memory = " (9 is often the kernel's: out of memory)" if code == 137 else ""
+    return Problem(f"stage `{stage.name}` {how}{memory}", f"read {own.log}; {again}")
+
+
+def _end_of(log: Path) -> str:
+    with open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - 8192))
+        return file.read().decode(errors="replace")

@@ -1,0 +1,40 @@
+"""Do the run's checkpoints fit on the disk they will be written to?"""
+
+from launcher.node.records import Plan
+from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+
+GB = 10**9
+
+
+def check(plan: Plan, free: int | None) -> Finding:
+    """`free`: bytes free where a local run would write; None for a rented machine, whose disk the job file states."""
+    need = plan.disk_bytes
+    have = free if free is not None else (plan.machine.disk_gb or 0) * GB
+    if need == 0:
+        return Finding("disk", OK, "the recipe needs no room worth counting")
+    if free is None and plan.machine.disk_gb is None:
+        return Finding(
+            "disk",
+            WARNING,
+            f"the run needs {shown(need)} a node; the job file states no `disk_size`",
+            "set `resources.disk_size` in the job file",
+        )
+    place = "here" if free is not None else "in the job file"
+    if need > have:
+        return Finding(
+            "disk",
+            REFUSED,
+            f"the run needs {shown(need)} a node for checkpoints, {shown(have)} are {place}",
+            "give more disk, or keep fewer checkpoints (`--set keep_last=1`)",
+        )
+    return Finding("disk", OK, f"{shown(need)} of {shown(have)} {place}")
+
+
+def shown(size: int) -> str:
+    """Bytes as people read them, in powers of ten."""
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

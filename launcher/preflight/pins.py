@@ -1,0 +1,26 @@
+"""Is every pin a commit, so that the run can be repeated?"""
+
+from launcher.node.records import Plan
+from launcher.plan import unlocked
+from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+
+
+def check(plan: Plan, paid: bool) -> Finding:
+    """A revision that is not locked is refused where a machine is paid, and warned of elsewhere."""
+    loose = unlocked(plan)
+    if loose:
+        return Finding(
+            "pins",
+            REFUSED if paid else WARNING,
+            f"not locked to a commit: {', '.join(loose)}",
+            f"run `launcher lock {plan.recipe}` and commit the lock file",
+        )
+    if plan.code.dirty:
+        return Finding(
+            "pins",
+            WARNING,
+            "the recipes' code has changes that are not committed",
+            "commit them, so that the run can be repeated",
+        )
+    count = len(plan.models) + len(plan.sources) + len(plan.inputs) + len(plan.packages)
+    return Finding("pins", OK, f"{count} pins, code {plan.code.tree[:12]}")

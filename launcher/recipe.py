@@ -1,0 +1,180 @@
+"""`recipes/<family>/recipe.yaml` and its `sizes/<size>.yaml`: what is trained, in which order, pinned to what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from launcher.document import Strict, read
+from launcher.errors import LaunchError, did_you_mean
+
+REHEARSAL = "tiny"
+"""The size every family has: the whole recipe on a CPU in minutes."""
+
+
+class GitPin(Strict):
+    """A branch, tag or commit of a git repository; `package` is what a stage imports from its `folder`."""
+
+    git: str
+    ref: str
+    package: str
+    folder: str = "."
+
+
+class HubPin(Strict):
+    """A model of the hub, or a folder; `revision` is a branch, tag or commit."""
+
+    repo: str
+    revision: str = "main"
+    parameters: float = Field(default=0, ge=0)
+    """Number of weights; disk is computed from it."""
+
+
+class InputSpec(Strict):
+    """A file the user brings, and what stands in for it."""
+
+    about: str
+    rows: int = Field(default=0, ge=0)
+    """Rows to assume in a plan made without the file."""
+    default: str | None = None
+    """A file of the recipe's own, used when the user brings none (rehearsals)."""
+    sample: str | None = None
+    """The setting that limits how many rows are used."""
+    share: float = 1.0
+    """The part of that limit which this input gets."""
+
+
+class Counting(Strict):
+    """How a stage's steps follow from its data: epochs x (rows // batch)."""
+
+    rows: str
+    batch: str
+    epochs: float = Field(gt=0)
+
+
+class MustSpec(Strict):
+    """What a stage has to have produced (docs/concepts/stage-contract.md)."""
+
+    files: list[str] = []
+    metrics: dict[str, dict[str, float]] = {}
+
+
+class DiskSpec(Strict):
+    """Bytes a weight on disk: `checkpoint` for each checkpoint, `out` once. `kept` names the setting that says how many
+    checkpoints stay; the best one and the one being written come on top."""
+
+    model: str
+    checkpoint: float = 0
+    kept: str | None = None
+    out: float = 0
+
+
+class StageSpec(Strict):
+    """One command of the recipe."""
+
+    run: list[str] = Field(min_length=1)
+    needs: list[str] = []
+    model: str | None = None
+    """A name under `models`: its repo and commit become settings of the stage."""
+    source: str | None = None
+    """A name under `sources`: the stage imports that checkout."""
+    uses: list[str] = []
+    """The shared settings this stage reads."""
+    settings: dict[str, Any] = {}
+    steps: Counting | None = None
+    must: MustSpec = MustSpec()
+    disk: DiskSpec | None = None
+    grace: int = Field(default=60, ge=1)
+
+
+class StageList(Strict):
+    """An order of stages; `names` lets a stage need `student` without saying which stage makes it."""
+
+    stages: list[str] = Field(min_length=1)
+    export: str
+    names: dict[str, str] = {}
+
+
+class Overrides(Strict):
+    """The setting that carries a trainer's own overrides, and the tables that say what the trainer does with them."""
+
+    setting: str
+    known: str
+    """JSON list of every key the pinned trainer knows."""
+    ignored: str
+    """JSON: a key it accepts but never reads, or no longer has -> the key to use."""
+
+
+class RecipeFile(Strict):
+    name: str
+    about: str
+    image: str
+    packages: dict[str, str] = {}
+    sources: dict[str, GitPin] = {}
+    models: dict[str, HubPin] = {}
+    inputs: dict[str, InputSpec] = {}
+    secrets: dict[str, bool] = {}
+    settings: dict[str, Any] = {}
+    check: list[str] | None = None
+    """A command that looks at the inputs before anything is paid; placeholders `{input.NAME}`."""
+    overrides: Overrides | None = None
+    stages: dict[str, StageSpec]
+    lists: dict[str, StageList]
+
+
+class StageChange(Strict):
+    """What a size changes in a stage."""
+
+    epochs: float | None = Field(default=None, gt=0)
+    settings: dict[str, Any] = {}
+
+
+class SizeFile(Strict):
+    about: str
+    models: dict[str, HubPin] = {}
+    inputs: dict[str, InputSpec] = {}
+    settings: dict[str, Any] = {}
+    stages: dict[str, StageChange] = {}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A family in one size, as its files say it."""
+
+    family: str
+    size: str
+    folder: Path
+    file: RecipeFile
+    change: SizeFile
+
+    @property
+    def name(self) -> str:
+        return f"{self.family}-{self.size}"
+
+
+def read_recipe(name: str, root: Path) -> Recipe:
+    """The recipe `<family>-<size>` below `root`/recipes. Raises LaunchError."""
+    known = names(root)
+    if name not in known:
+        raise LaunchError(f"there is no recipe `{name}` under `{root / 'recipes'}`", did_you_mean(name, known))
+    family = max((one for one in families(root) if name.startswith(f"{one}-")), key=len)
+    size, folder = name[len(family) + 1 :], root / "recipes" / family
+    file = read(folder / "recipe.yaml", RecipeFile)
+    if file.name != family:
+        raise LaunchError(f"`{folder / 'recipe.yaml'}`: `name` is `{file.name}`", f"the folder is called `{family}`")
+    return Recipe(family, size, folder, file, read(folder / "sizes" / f"{size}.yaml", SizeFile))
+
+
+def families(root: Path) -> list[str]:
+    """The folders below `root`/recipes that hold a recipe."""
+    return sorted(path.parent.name for path in (root / "recipes").glob("*/recipe.yaml"))
+
+
+def names(root: Path) -> list[str]:
+    """Every `<family>-<size>`."""
+    return [
+        f"{family}-{path.stem}"
+        for family in families(root)
+        for path in sorted((root / "recipes" / family / "sizes").glob("*.yaml"))
+    ]

@@ -1,0 +1,93 @@
+"""Data up, results home: copies that resume where they broke off and are believed only after their sha256 agrees."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import FAILED, LaunchError
+from launcher.node.files import read_json, sha256, sync_folder
+from launcher.node.folder import RunFolder
+from launcher.node.records import Plan
+
+BLOCK = 4 << 20
+
+
+def push(plan: Plan, folder: RunFolder) -> None:
+    """Every input of the plan lies in the run folder, byte for byte. Raises LaunchError when one changed meanwhile."""
+    folder.inputs.mkdir(parents=True, exist_ok=True)
+    for one in plan.inputs.values():
+        target = folder.inputs / one.file
+        if target.is_file() and target.stat().st_size == one.bytes and sha256(target) == one.sha256:
+            continue
+        copy(Path(one.path), target, lambda _: None)
+        if sha256(target) != one.sha256:
+            raise LaunchError(f"`{one.path}` changed while it was sent", "launch again")
+
+
+def pull(source: RunFolder, home: RunFolder, moved: Callable[[int], None]) -> dict[str, Any]:
+    """`home/export` is the run's export, each file's sha256 as the manifest says; the manifest, which is copied last,
+    is returned. A pull that was cut off goes on. `moved` hears of bytes. Raises LaunchError with exit code 3."""
+    manifest = read_manifest(source)
+    for name, wanted in manifest["export"].items():
+        target = home.export / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_file() and target.stat().st_size == wanted["bytes"] and sha256(target) == wanted["sha256"]:
+            moved(wanted["bytes"])
+            continue
+        copy(source.export / name, target, moved, wanted["sha256"])
+    for path in (source.plan, source.events, source.manifest):
+        shutil.copyfile(path, part := home.path / f".{path.name}.part")
+        os.replace(part, home.path / path.name)
+    return manifest
+
+
+def copy(source: Path, target: Path, moved: Callable[[int], None], wanted: str | None = None) -> None:
+    """`target` is a copy of `source`, on disk, under its name only when it is whole (and has the sha256 `wanted`)."""
+    part = target.with_name(f".{target.name}.part")
+    resumed = part.stat().st_size if part.exists() else 0
+    with open(source, "rb") as read, open(part, "ab") as write:
+        read.seek(resumed)
+        moved(resumed)
+        while block := read.read(BLOCK):
+            write.write(block)
+            moved(len(block))
+        write.flush()
+        os.fsync(write.fileno())
+    if wanted and (found := sha256(part)) != wanted:
+        part.unlink()
+        if resumed:  # what lay there before was of another file
+            return copy(source, target, lambda _: None, wanted)
+        raise LaunchError(
+            f"`{source}` is not what its run exported: its sha256 is {found[:12]}…, the manifest says {wanted[:12]}…",
+            "`--redo` the stage that makes it",
+            FAILED,
+        )
+    os.replace(part, target)
+    sync_folder(target.parent)
+    return None
+
+
+def faults(home: RunFolder, every_byte: bool) -> list[str]:
+    """A sentence for each file of `home/export` that is not as the manifest says; empty when all are."""
+    found = []
+    for name, wanted in read_manifest(home)["export"].items():
+        path = home.export / name
+        if not path.is_file():
+            found.append(f"`{path}` is gone")
+        elif path.stat().st_size != wanted["bytes"]:
+            found.append(f"`{path}` has {path.stat().st_size:,} bytes, the manifest says {wanted['bytes']:,}")
+        elif every_byte and sha256(path) != wanted["sha256"]:
+            found.append(f"`{path}` was changed: its sha256 is not the manifest's")
+    return found
+
+
+def read_manifest(folder: RunFolder) -> dict[str, Any]:
+    """The folder's manifest. Raises LaunchError when the run is not finished."""
+    manifest = read_json(folder.manifest)
+    if not isinstance(manifest, dict):
+        raise LaunchError(
+            f"`{folder.path}` has no manifest: the run is not finished", "`launcher status` shows how far it is"
+        )
+    return manifest

@@ -1,0 +1,97 @@
+"""Looking at runs: status, watch, logs, the list of all."""
+
+import json
+import time
+from dataclasses import asdict
+from typing import Any
+
+from launcher import screen
+from launcher.backends import local
+from launcher.errors import LaunchError, did_you_mean
+from launcher.launch import exit_code, read_existing
+from launcher.live import Live
+from launcher.node.events import Tail
+from launcher.node.folder import RunFolder
+from launcher.node.records import Plan
+from launcher.status import RunStatus, status
+from launcher.store import Store
+
+
+def current(folder: RunFolder) -> RunStatus:
+    """Where the run in `folder` stands now."""
+    running = local.is_running(folder)
+    return status(plan_of(folder), Tail(folder.events).new(), running)
+
+
+def plan_of(folder: RunFolder) -> Plan:
+    plan = read_existing(folder)
+    if plan is None:
+        raise LaunchError(f"`{folder.path}` holds no plan", "`launcher runs` lists the runs there are")
+    return plan
+
+
+def show_status(folder: RunFolder, as_json: bool) -> None:
+    now = current(folder)
+    if as_json:
+        screen.out.print_json(json.dumps(_plain(now)))
+        return
+    screen.out.print(screen.heading(now))
+    screen.out.print(screen.run(now, time.time()))
+    screen.warnings(now)
+    if now.error:
+        screen.error(f"error: {now.error}\n\nhint: {now.hint}")
+
+
+def watch(folder: RunFolder) -> int:
+    """Shows the run until it ends; its exit code."""
+    with Live() as live:
+        while True:
+            now = current(folder)
+            live.show(now)
+            if now.state not in ("running", "planned"):
+                return exit_code(now)
+            time.sleep(1)
+
+
+def print_log(folder: RunFolder, stage: str | None, follow: bool) -> None:
+    """The stage's log.txt; with `follow`, what is added to it until the run ends, and the logs of the next stages."""
+    names = [one.name for one in plan_of(folder).stages]
+    if stage is not None and stage not in names:
+        raise LaunchError(f"the run has no stage `{stage}`", did_you_mean(stage, names))
+    started = [name for name in names if folder.stage(name).log.exists()]
+    if not started or (stage is not None and stage not in started):
+        raise LaunchError(f"no log of `{stage or folder.path.name}` yet", "`launcher status` shows how far the run is")
+    name, offset = stage or started[-1], 0
+    while True:
+        with open(folder.stage(name).log, "rb") as file:
+            file.seek(offset)
+            text = file.read()
+        offset += len(text)
+        screen.say_raw(text.decode(errors="replace"))
+        if not follow or (not text and not local.is_running(folder)):
+            return
+        later = [one for one in names[names.index(name) + 1 :] if folder.stage(one).log.exists()]
+        if not text and stage is None and later and folder.stage(name).done.exists():
+            name, offset = later[0], 0
+        elif not text:
+            time.sleep(0.3)
+
+
+def list_runs(store: Store) -> None:
+    rows = []
+    for name in reversed(store.runs()):
+        folder = store.machine(name)
+        now, at = current(folder), plan_of(folder)
+        stage = now.current
+        step = f"{stage.step}/{stage.steps}" if stage and stage.steps else ""
+        rows.append(
+            (name, at.recipe, now.state, stage.name if stage else "", step, screen.ago(folder.plan.stat().st_mtime))
+        )
+    screen.runs(rows)
+
+
+def _plain(now: RunStatus) -> dict[str, Any]:
+    value = asdict(now)
+    for stage in value["stages"]:
+        del stage["marks"]
+    return value

@@ -1,0 +1,72 @@
+"""Whether the parts of a recipe fit together: stages and their order, placeholders, settings, inputs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.errors import LaunchError, did_you_mean
+from launcher.node.command import PLACEHOLDER
+from launcher.recipe import Recipe, StageList
+
+
+def order_of(recipe: Recipe, name: str) -> StageList:
+    """The stage list `name`, every stage of which comes after what it needs. Raises LaunchError."""
+    where, stages = f"recipes/{recipe.family}/recipe.yaml", recipe.file.stages
+    if name not in recipe.file.lists:
+        raise LaunchError(f"`{where}` has no stage list `{name}`", did_you_mean(name, recipe.file.lists))
+    order = recipe.file.lists[name]
+    for position, stage in enumerate(order.stages):
+        if stage not in stages:
+            raise LaunchError(f"`{where}`: list `{name}` has the unknown stage `{stage}`", did_you_mean(stage, stages))
+        earlier = order.stages[:position]
+        if stage in earlier:
+            raise LaunchError(f"`{where}`: list `{name}` has `{stage}` twice", "a stage runs once")
+        for need in stages[stage].needs:
+            if order.names.get(need, need) not in earlier:
+                raise LaunchError(
+                    f"`{where}`: stage `{stage}` needs `{need}`, which no earlier stage makes",
+                    did_you_mean(need, [*earlier, *order.names]),
+                )
+    if order.names.get(order.export, order.export) not in order.stages:
+        raise LaunchError(
+            f"`{where}`: list `{name}` exports `{order.export}`, which it does not run",
+            did_you_mean(order.export, order.stages),
+        )
+    return order
+
+
+def check_words(recipe: Recipe, name: str, needs: Mapping[str, str]) -> None:
+    """Raises LaunchError when the command of stage `name` has a placeholder that nothing stands for."""
+    spec = recipe.file.stages[name]
+    known = {"config", "work", "out", *needs, *(f"input.{one}" for one in recipe.file.inputs)}
+    for word in spec.run:
+        for found in PLACEHOLDER.findall(word):
+            if found not in known:
+                raise LaunchError(
+                    f"`recipes/{recipe.family}/recipe.yaml`: stage `{name}` has the unknown placeholder `{{{found}}}`",
+                    did_you_mean(found, known),
+                )
+
+
+def all_read(recipe: Recipe, settings: Mapping[str, Any]) -> None:
+    """A setting that nothing reads, and a use of a setting that there is not, are errors."""
+    where = f"recipes/{recipe.family}/recipe.yaml"
+    read: set[str] = {spec.sample for spec in recipe.file.inputs.values() if spec.sample}
+    for name, spec in recipe.file.stages.items():
+        for use in [*spec.uses, *([spec.steps.batch] if spec.steps else [])]:
+            if use not in settings:
+                raise LaunchError(
+                    f"`{where}`: stage `{name}` uses the unknown setting `{use}`", did_you_mean(use, settings)
+                )
+            read.add(use)
+        if spec.disk and spec.disk.kept:
+            read.add(spec.disk.kept)
+        if spec.steps and spec.steps.rows not in recipe.file.inputs:
+            raise LaunchError(
+                f"`{where}`: stage `{name}` counts the rows of the unknown input `{spec.steps.rows}`",
+                did_you_mean(spec.steps.rows, recipe.file.inputs),
+            )
+    for name in settings:
+        if name not in read:
+            raise LaunchError(
+                f"`{where}`: no stage reads the setting `{name}`", "list it under a stage's `uses`, or remove it"
+            )

@@ -1,0 +1,124 @@
+"""The rows of a data file, one at a time and in bounded memory: JSONL or parquet, told apart by their first bytes."""
+
+import codecs
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recipes.common.stage import Mistake
+
+PARQUET = b"PAR1"
+BATCH = 256
+"""Rows of parquet turned into Python values at a time: 25 MB where every text has 100 KB."""
+
+
+class BadRow(Exception):
+    """What is wrong with a row: with `column`, or with all of it where `column` is empty."""
+
+    def __init__(self, column: str, text: str):
+        super().__init__(column, text)
+        self.column, self.text = column, text
+
+
+class Record(NamedTuple):
+    """One row of a file as it was found."""
+
+    place: str
+    """Where the user finds it: "line 3" of JSONL, "row 3" of parquet, both counted from 1."""
+    position: int
+    """Counted from 0 over all rows; a blank line of JSONL is no row."""
+    value: dict[str, Any] | BadRow
+
+
+def read(path: Path, columns: Collection[str] | None = None, picks: Collection[int] | None = None) -> Iterator[Record]:
+    """The rows at the positions `picks` (None: all), in order; of parquet, only the `columns` it has (None: all)."""
+    return _read_parquet(path, columns, picks) if is_parquet(path) else _read_jsonl(path, picks)
+
+
+def count(path: Path) -> int:
+    """Rows in the file, good and bad."""
+    if is_parquet(path):
+        with _open_parquet(path) as table:
+            return table.metadata.num_rows
+    with open(path, "rb") as file:
+        return sum(1 for line in file if line.strip())
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether the file starts as parquet does; a Mistake when there is no such file."""
+    try:
+        with open(path, "rb") as file:
+            parquet = file.read(len(PARQUET)) == PARQUET
+    except (FileNotFoundError, IsADirectoryError):
+        raise Mistake(f"no file `{path}`", "name one JSONL or parquet file") from None
+    if path.suffix == ".parquet" and not parquet:
+        raise Mistake(f"`{path}` is not a parquet file", "fetch it again; a git checkout needs `git lfs pull`")
+    return parquet
+
+
+def spread(total: int, take: int, seed: int) -> range | None:
+    """`take` positions evenly spaced over `total` rows, others for another seed; None where that is all of them."""
+    if total <= take:
+        return None
+    stride = total // take
+    return range(seed % stride, stride * take, stride)
+
+
+def _read_jsonl(path: Path, picks: Collection[int] | None) -> Iterator[Record]:
+    position = -1
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if not line.strip():
+                continue
+            position += 1
+            if picks is None or position in picks:
+                yield Record(f"line {number}", position, _parse(line))
+
+
+def _parse(line: bytes) -> dict[str, Any] | BadRow:
+    try:
+        value = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as problem:
+        return BadRow("", f"byte {problem.start + 1} (`0x{line[problem.start]:02x}`) is not UTF-8")
+    except json.JSONDecodeError as problem:
+        return BadRow("", f"is not JSON ({problem.msg} at character {problem.pos + 1})")
+    if not isinstance(value, dict):
+        return BadRow("", "is not a JSON object")
+    return value
+
+
+def _read_parquet(path: Path, columns: Collection[str] | None, picks: Collection[int] | None) -> Iterator[Record]:
+    with _open_parquet(path) as table:
+        names = [name for name in table.schema_arrow.names if columns is None or name in columns]
+        start = 0
+        for batch in table.iter_batches(BATCH, columns=names):
+            chosen = [index for index in range(batch.num_rows) if picks is None or start + index in picks]
+            if len(chosen) < batch.num_rows:
+                batch = batch.take(chosen)
+            for index, value in zip(chosen, _values(batch), strict=True):
+                yield Record(f"row {start + index + 1}", start + index, value)
+            start += BATCH
+
+
+def _open_parquet(path: Path) -> Any:
+    """A pyarrow ParquetFile that reads page after page: the default holds a whole row group."""
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        return ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+    except (pyarrow.ArrowInvalid, OSError) as problem:
+        first = str(problem).splitlines()[0]
+        raise Mistake(f"`{path}` is not a whole parquet file: {first}", "fetch or write it again") from problem
+
+
+def _values(batch: Any) -> list[dict[str, Any] | BadRow]:
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        if batch.num_rows > 1:
+            return [value for index in range(batch.num_rows) for value in _values(batch.slice(index, 1))]
+    return [BadRow("", "holds bytes that are not UTF-8")]

@@ -1,0 +1,63 @@
+"""A stage's settings: a JSON file that the plan wrote, read into a dataclass."""
+
+import dataclasses
+import difflib
+import json
+import typing
+from pathlib import Path
+from typing import TypeVar
+
+from recipes.common.stage import Mistake
+
+Settings = TypeVar("Settings")
+
+
+def read_settings(path: Path, kind: type[Settings]) -> Settings:
+    """The file as a `kind`; a Mistake when it lacks a key, has one too many, or a value of another type.
+
+    `kind` is a dataclass of plain types; its `__post_init__` may raise ValueError about its values.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Mistake(f"no settings file `{path}`", "the first argument is the stage's JSON settings") from None
+    except ValueError as problem:
+        raise Mistake(f"`{path}` is not JSON: {problem}", "write one JSON object") from None
+    if not isinstance(values, dict):
+        raise Mistake(f"`{path}` is not a JSON object", "write one JSON object")
+    _check_keys(path, values, kind)
+    _check_types(path, values, kind)
+    try:
+        return kind(**values)
+    except ValueError as problem:
+        raise Mistake(f"`{path}`: {problem}", "change that value") from None
+
+
+def _check_keys(path: Path, values: dict[str, object], kind: type) -> None:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in values:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"the keys are `{'`, `'.join(fields)}`"
+            raise Mistake(f"`{path}`: no key `{key}` is known here", hint)
+    for key, field in fields.items():
+        if key not in values and field.default is dataclasses.MISSING:
+            raise Mistake(f"`{path}`: no key `{key}`", f"write `{key}` with a value of type {_words(kind)[key]}")
+
+
+def _check_types(path: Path, values: dict[str, object], kind: type) -> None:
+    hints = typing.get_type_hints(kind)
+    for key, value in values.items():
+        allowed = typing.get_args(hints[key]) or (hints[key],)
+        # JSON's 1 is a fine float, its true is no number.
+        fits = type(value) in allowed or (float in allowed and type(value) is int)
+        if not fits:
+            shown = json.dumps(value, ensure_ascii=False)
+            raise Mistake(f"`{path}`: `{key}` is `{shown}`", f"write a value of type {_words(kind)[key]}")
+
+
+def _words(kind: type) -> dict[str, str]:
+    """Each key's type in JSON's words: `int | None` is "int or null"."""
+    names = {type(None): "null", str: "string", bool: "true or false", int: "whole number", float: "number"}
+    hints = typing.get_type_hints(kind)
+    return {key: " or ".join(names[part] for part in typing.get_args(hint) or (hint,)) for key, hint in hints.items()}

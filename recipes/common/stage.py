@@ -1,0 +1,69 @@
+"""What every stage's command does the same: report progress, end with the right code, say mistakes in a sentence."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+DONE, FAILED, MISTAKE, INTERRUPTED = 0, 3, 2, 33
+"""Exit codes of a stage (docs/concepts/stage-contract.md)."""
+
+
+class StageError(Exception):
+    """A failure with a sentence for the user: what is wrong with which value, and what helps."""
+
+    def __init__(self, error: str, hint: str, code: int = FAILED):
+        super().__init__(error)
+        self.error, self.hint, self.code = error, hint, code
+
+
+class Mistake(StageError):
+    """A failure that only the user can mend: wrong data, wrong setting."""
+
+    def __init__(self, error: str, hint: str):
+        super().__init__(error, hint, MISTAKE)
+
+
+class Interrupted(Exception):
+    """The stage was asked to stop and left a checkpoint: run the same command again to go on."""
+
+
+class Progress:
+    """Appends JSON lines to `{work}/progress.jsonl`; a line torn by a kill is closed before the next one."""
+
+    def __init__(self, work: Path):
+        work.mkdir(parents=True, exist_ok=True)
+        self.path = work / "progress.jsonl"
+
+    def step(self, step: int, steps: int, metrics: dict[str, float] | None = None) -> None:
+        """`step` of `steps` is finished; `metrics` are its numbers."""
+        self._append({"step": step, "steps": steps, "metrics": metrics or {}})
+
+    def checkpoint(self, name: str, step: int) -> None:
+        """The checkpoint `name` is complete on disk: a kill from now on costs no step up to `step`."""
+        self._append({"checkpoint": name, "step": step})
+
+    def warning(self, text: str) -> None:
+        """Something the user should look at while the stage runs."""
+        self._append({"warning": text})
+
+    def _append(self, entry: dict[str, object]) -> None:
+        line = json.dumps({"time": round(time.time(), 3), **entry}) + "\n"
+        with open(self.path, "ab+") as file:
+            if file.tell() and (file.seek(-1, os.SEEK_END) or True) and file.read(1) != b"\n":
+                line = "\n" + line
+            file.write(line.encode())
+
+
+def run(main: Callable[[], None]) -> None:
+    """Calls `main` and exits with the stage contract's code; a StageError is printed, not traced."""
+    try:
+        main()
+    except StageError as problem:
+        print(f"error: {problem.error}\n\nhint: {problem.hint}", file=sys.stderr, flush=True)
+        sys.exit(problem.code)
+    except Interrupted as stop:
+        print(f"interrupted: {stop}", file=sys.stderr, flush=True)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,120 @@
+"""Turns chats with a teacher's answers into the parquet files that verl trains on.
+
+    python -m recipes.gad.data SETTINGS.json --train FILE --val FILE --model FOLDER --out OUT --work WORK
+    python -m recipes.gad.data check --train FILE [--val FILE] [--json]
+
+FILE is JSONL or parquet in a shape of rows.py; FOLDER is the student's. Afterwards OUT holds train.parquet,
+val.parquet, report.json and metrics.json. `check` needs neither settings nor model (check.py).
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import files, rows
+from recipes.common.settings import read_settings
+from recipes.common.stage import Mistake, Progress, run
+from recipes.gad import check, report
+from recipes.gad.rows import Row, read
+from recipes.gad.split import Split, write
+from recipes.gad.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the plan says about the data."""
+
+    max_prompt_length: int
+    """Tokens, the assistant's header included."""
+    max_response_length: int
+    """Tokens, the end token included."""
+    train_batch: int
+    drop_duplicates: bool
+    sample: int | None
+    """Train only on so many rows, evenly spaced over the file, and validate on a quarter as many; null: on all."""
+    seed: int
+    """Chooses among the evenly spaced samples."""
+    max_over_length_share: float = 0.5
+    """A warning tells when a larger share of the prompts is over the limit."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_prompt_length", "max_response_length", "train_batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
+        if self.sample is not None and self.sample < 4:
+            raise ValueError(f"`sample` is `{self.sample}`, less than 4")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage, or the check."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["check"]:
+        return check.main(argv[1:])
+    parser = argparse.ArgumentParser(prog="python -m recipes.gad.data", description=__doc__.split("\n")[0])
+    parser.add_argument("settings", type=Path)
+    for name in ("--train", "--val", "--model", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings = read_settings(args.settings, Settings)
+    sources = {"train": args.train, "val": args.val}
+    prepare(settings, sources, args.model, args.out, Progress(args.work))
+    return None
+
+
+def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path, progress: Progress) -> dict[str, Any]:
+    """`out` holds both splits and the report, which is also printed and returned. Every row is checked first."""
+    picks = {name: _picks(settings, name, path) for name, path in sources.items()}
+    surveys = {name: check.survey(path, picks[name]) for name, path in sources.items()}
+    skipped = {name: one.duplicates if settings.drop_duplicates else frozenset() for name, one in surveys.items()}
+    sizes = {name: surveys[name].rows - len(skipped[name]) for name in sources}
+    if sizes["train"] < settings.train_batch:
+        error = f"`{sources['train']}` gives {sizes['train']} rows, fewer than `train_batch` {settings.train_batch}"
+        raise Mistake(error, f"add rows, or set `train_batch` to at most {sizes['train']}")
+
+    out.mkdir(parents=True, exist_ok=True)
+    tokens = Tokens(model)
+    limits = report.Limits(settings.max_prompt_length, settings.max_response_length)
+    done = 0
+
+    def finished(count: int) -> None:
+        nonlocal done
+        done += count
+        progress.step(done, sum(sizes.values()))
+
+    found: dict[str, Any] = {}
+    for name, path in sources.items():
+        good = (row for row in read(path, picks[name]) if isinstance(row, Row) and row.position not in skipped[name])
+        split = Split(name, path, good, len(surveys[name].duplicates))
+        found[name] = write(split, out / f"{name}.parquet", tokens, limits, finished).summary()
+    found["shared_prompts"] = len(surveys["train"].prompts & surveys["val"].prompts)
+    for text in _warnings(settings, found):
+        progress.warning(text)
+        print(f"warning: {text}")
+    print(report.table(found))
+    files.write_json(out / "report.json", found)
+    files.write_json(out / "metrics.json", report.flat(found))
+    return found
+
+
+def _picks(settings: Settings, name: str, path: Path) -> range | None:
+    if settings.sample is None:
+        return None
+    return rows.spread(rows.count(path), settings.sample if name == "train" else settings.sample // 4, settings.seed)
+
+
+def _warnings(settings: Settings, found: dict[str, Any]) -> list[str]:
+    texts = []
+    for name in ("train", "val"):
+        share = found[name]["truncated_rows"] / found[name]["rows"]
+        if share > settings.max_over_length_share:
+            limit = settings.max_prompt_length
+            texts.append(f"{share:.0%} of the {name} prompts are over `max_prompt_length` {limit} and were shortened")
+    if found["shared_prompts"]:
+        texts.append(f"{found['shared_prompts']:,} prompts are in both train and val, so validation flatters")
+    return texts
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,109 @@
+"""The train or the val rows, on their way from the user's file to the parquet file that verl reads."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recipes.gad.check import refuse
+from recipes.gad.prompt import Fitted, TooLong, fit
+from recipes.gad.report import Counts, Limits
+from recipes.gad.rows import Message, Problem, Row
+from recipes.gad.tokens import Tokens
+
+BATCH_ROWS = 1024
+BATCH_CHARACTERS = 2_000_000
+"""A tokenized text takes about 100 bytes a token: so many characters stay below 200 MB whatever the rows are like."""
+
+
+class Split(NamedTuple):
+    """The good rows of one file."""
+
+    name: str
+    path: Path
+    rows: Iterable[Row]
+    duplicates: int
+
+
+def write(split: Split, target: Path, tokens: Tokens, limits: Limits, finished: Callable[[int], None]) -> Counts:
+    """`target` holds the split in verl's format; `finished` hears how many rows each batch had.
+
+    The bytes depend on the rows alone. A Mistake names the rows whose prompt cannot be brought within the limit.
+    """
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    schema = _schema()
+    counts = Counts(split.duplicates)
+    problems: list[Problem] = []
+    part = target.with_name(f".{target.name}.part")
+    with open(part, "wb") as file:
+        with ParquetWriter(file, schema) as writer:
+            for batch in _batches(split.rows):
+                prompt_tokens = tokens.lengths([tokens.render(row.prompt) for row in batch])
+                teacher_tokens = tokens.lengths([row.teacher for row in batch])
+                lines = []
+                for row, prompt_length, teacher_length in zip(batch, prompt_tokens, teacher_tokens, strict=True):
+                    fitted = _fit(row, prompt_length, tokens, limits.prompt)
+                    if isinstance(fitted, Problem):
+                        problems.append(fitted)
+                        continue
+                    counts.add(fitted, prompt_length, teacher_length + 1, limits)
+                    lines.append(_line(split.name, row, fitted.messages))
+                writer.write_table(pyarrow.Table.from_pylist(lines, schema))
+                finished(len(batch))
+        file.flush()
+        os.fsync(file.fileno())
+    hint = f"shorten these system messages, or raise `max_prompt_length` above {limits.prompt}"
+    refuse(split.path, problems, counts.rows + len(problems), hint)
+    part.replace(target)
+    return counts
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    characters = 0
+    for row in rows:
+        size = len(row.teacher) + sum(len(message["content"]) for message in row.prompt)
+        if batch and (len(batch) == BATCH_ROWS or characters + size > BATCH_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(row)
+        characters += size
+    if batch:
+        yield batch
+
+
+def _fit(row: Row, length: int, tokens: Tokens, limit: int) -> Fitted | Problem:
+    if length <= limit:
+        return Fitted(row.prompt, 0, 0)
+    try:
+        return fit(row.prompt, limit, tokens.count)
+    except TooLong as problem:
+        return Problem(f"{row.place}, `content`: {problem}")
+
+
+def _line(name: str, row: Row, prompt: list[Message]) -> dict[str, Any]:
+    return {
+        "data_source": "gad",
+        "prompt": prompt,
+        "ability": "chat",
+        "reward_model": {"style": "teacher", "ground_truth": row.teacher},
+        "extra_info": {"split": name, "index": row.position, "teacher_response": row.teacher},
+    }
+
+
+def _schema() -> Any:
+    """verl's columns for reinforcement learning (docs/preparation/prepare_data.rst)."""
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema(
+        {
+            "data_source": text,
+            "prompt": pa.list_(pa.struct({"role": text, "content": text})),
+            "ability": text,
+            "reward_model": pa.struct({"style": text, "ground_truth": text}),
+            "extra_info": pa.struct({"split": text, "index": pa.int64(), "teacher_response": text}),
+        }
+    )

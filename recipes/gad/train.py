@@ -1,0 +1,107 @@
+"""Trains one stage of GAD.
+
+    python -m recipes.gad.train SETTINGS.json --model MODEL --data DATA --work WORK --out OUT \\
+        [--start WARMUP_OUT --reference WARMUP_ACTOR_HF]        (the last two for mode adversarial, and only there)
+
+Afterwards OUT holds `actor/` and `critic/` (verl role folders; seqkd has no critic), `complete.json` and metrics.json.
+Started again with the same WORK it goes on from the newest complete checkpoint there.
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+from recipes.common import files
+from recipes.common.settings import read_settings
+from recipes.common.stage import Mistake, run
+from recipes.common.verl import checkpoints, hardware
+from recipes.common.verl.checkpoints import Checkpoint
+from recipes.common.verl.hardware import Hardware
+from recipes.common.verl.main import StopSignal, train
+from recipes.common.verl.stage import Stage
+from recipes.common.verl.tracking import run_name, wandb_environment
+from recipes.gad.overrides import Inputs, verl_overrides
+from recipes.gad.settings import Settings
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    parser = argparse.ArgumentParser(prog="python -m recipes.gad.train", description=__doc__.split("\n")[0])
+    parser.add_argument("settings", type=Path)
+    for name in ("--model", "--data", "--work", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    for name in ("--start", "--reference"):
+        parser.add_argument(name, type=Path)
+    args = vars(parser.parse_args(argv))
+    settings = read_settings(args.pop("settings"), Settings)
+    inputs = Inputs(**{name: path.resolve() if path else None for name, path in args.items()})
+    check_inputs(settings, inputs)
+    machine = hardware.detect(settings.device, settings.rollout, settings.ranks)
+    inputs.work.mkdir(parents=True, exist_ok=True)
+
+    resume = checkpoints.newest(inputs.work)
+    if resume:
+        checkpoints.check(resume, settings.mode, settings.mode, machine.world_size, settings.roles)
+        print(f"going on from {resume.folder.name}", flush=True)
+    elif inputs.start:
+        start = checkpoints.read(inputs.start)
+        if not start:
+            raise Mistake(f"`{inputs.start}` has no `complete.json`", "`--start` is the output of a `warmup` stage")
+        checkpoints.check(start, "warmup", settings.mode, machine.world_size, settings.roles)
+    if not resume or resume.step < settings.steps:
+        train_stage(settings, inputs, machine, resume, stop)
+        resume = checkpoints.newest(inputs.work)
+    write_out(resume, settings, inputs)
+
+
+def check_inputs(settings: Settings, inputs: Inputs) -> None:
+    """Returns when the folders that the mode needs are there, and no others."""
+    adversarial = settings.mode == "adversarial"
+    for name in ("start", "reference"):
+        if bool(getattr(inputs, name)) != adversarial:
+            raise Mistake(
+                f"mode `{settings.mode}` {'needs' if adversarial else 'has no use for'} `--{name}`",
+                "`--start` is the warmup stage's output, `--reference` its actor as Hugging Face folder",
+            )
+    wanted = [inputs.data / "train.parquet", inputs.data / "val.parquet", inputs.model / "config.json"]
+    for path in [*wanted, *([inputs.reference / "config.json"] if inputs.reference else [])]:
+        if not path.is_file():
+            raise Mistake(f"no file `{path}`", "an earlier stage writes it: check the folder's name")
+
+
+def train_stage(
+    settings: Settings, inputs: Inputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
+) -> None:
+    """The work folder holds a complete checkpoint of the last step."""
+    name = run_name(inputs.work)
+    overrides = verl_overrides(settings, inputs, machine, name)
+    os.environ.update(wandb_environment(inputs.work))
+    stage = Stage(
+        mode=settings.mode,
+        steps=settings.steps,
+        world_size=machine.world_size,
+        seed=settings.seed,
+        work=inputs.work,
+        save_every=settings.save_every,
+        validate_every=settings.validate_every,
+        keep_last=settings.keep_last,
+        resume=resume,
+        start=inputs.start,
+    )
+    train("recipes.gad.trainer:GadTrainer", overrides, machine, stage, stop)
+
+
+def write_out(last: Checkpoint, settings: Settings, inputs: Inputs) -> None:
+    """OUT is complete; metrics.json comes last."""
+    from recipes.gad.summary import summary  # imports torch, which training imports while Ray starts
+
+    for role in settings.roles:
+        shutil.rmtree(inputs.out / role, ignore_errors=True)
+    checkpoints.export(last, settings.roles, inputs.out)
+    files.write_json(inputs.out / "metrics.json", summary(last, settings, inputs))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+"""A stage in the manner of a trainer: steps, checkpoints with a marker, resume, faults on demand."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config", type=Path)
+    for name in ("--numbers", "--before", "--work", "--out"):
+        parser.add_argument(name, type=Path)
+    options = parser.parse_args()
+    config = json.loads(options.config.read_text())
+    numbers = [json.loads(line)["n"] for line in options.numbers.read_text().splitlines()]
+    before = int((options.before / "total.txt").read_text()) if options.before else config["start"]
+    asked = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+    saved = options.work / "saved.json"
+    step, total = json.loads(saved.read_text()) if saved.exists() else (0, before)
+    print(f"from step {step}", flush=True)
+    while step < config["steps"]:
+        time.sleep(config["pause"])
+        at = step * config["batch"] % len(numbers)
+        total += sum(numbers[at : at + config["batch"]])
+        step += 1
+        report(options.work, {"step": step, "steps": config["steps"], "metrics": {"total": total}})
+        if config["fault"] == f"exit@{step}":
+            print("error: the fault was asked for\n\nhint: do not ask for it", file=sys.stderr)
+            sys.exit(2)
+        if config["fault"] == f"kill@{step}":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if asked or step % config["save_every"] == 0:
+            part = saved.with_suffix(".part")
+            part.write_text(json.dumps([step, total]))
+            part.replace(saved)
+            report(options.work, {"checkpoint": f"step_{step}", "step": step})
+        if asked:
+            sys.exit(33)
+    done = config["steps"] - 1 if config["fault"] == "short" else config["steps"]
+    value = float("nan") if config["fault"] == "nan" else 0 if config["fault"] == "still" else total - before
+    if config["fault"] != "nothing":
+        (options.out / "total.txt").write_text(str(total))
+    (options.out / "metrics.json").write_text(json.dumps({"step": done, "change": value, "total": total}))
+
+
+def report(work: Path, entry: dict) -> None:
+    with open(work / "progress.jsonl", "a") as file:
+        file.write(json.dumps({"time": time.time(), **entry}) + "\n")
+
+
+main()
