@@ -26,7 +26,9 @@ endif
 plan: setup
 	.venv/bin/launcher plan $(or $(RECIPE),gad-tiny) --cloud $(CLOUD) $(GIVEN)
 
+# bytecode is kept, also where PYTHONDONTWRITEBYTECODE is set: without it a command takes twice as long
 setup: $(LIGHT)
+	@.venv/bin/python -m compileall -q launcher recipes
 
 setup-cpu: $(LIGHT) $(CPU)
 

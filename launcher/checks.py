@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from launcher.preflight import data, disk, overrides, pins, secrets
+from launcher.preflight import data, disk, pins, secrets, settings
 from launcher.preflight.finding import Finding
 from launcher.request import Planned
 
@@ -15,7 +15,8 @@ def quick(planned: Planned, root: Path, store: Path) -> list[Finding]:
     here = plan.machine.cloud in ("local", "docker")
     return [
         pins.check(plan, paid=not here),
-        overrides.check(plan, planned.recipe, root),
+        data.given({**planned.recipe.file.inputs, **planned.recipe.change.inputs}, planned.inputs),
+        settings.check(plan, planned.recipe, root),
         disk.check(plan, _free(store) if here else None),
         secrets.check(plan, os.environ),
     ]

@@ -1,5 +1,6 @@
 """The commands. Nothing heavy is imported before a command needs it: `launcher --help` has to be instant."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -188,8 +189,13 @@ def _planned(request: "Request") -> "tuple[Planned, Path]":
 def _launch(request: "Request", redo: str | None) -> None:
     from launcher import home
 
-    planned, root = _planned(request)
-    raise typer.Exit(home.launch(planned, root, _site(), redo))
+    try:
+        planned, root = _planned(request)
+        raise typer.Exit(home.launch(planned, root, _site(), redo))
+    except KeyboardInterrupt:
+        from launcher.errors import INTERRUPTED
+
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _site() -> "SiteFile":
@@ -206,7 +212,7 @@ def _store() -> "Store":
 
 def main() -> None:
     """The console script: a user's mistake is a sentence, never a traceback."""
-    from launcher.errors import INTERRUPTED, LaunchError
+    from launcher.errors import OURS, LaunchError
 
     try:
         app()
@@ -215,10 +221,13 @@ def main() -> None:
 
         screen.error(str(problem))
         sys.exit(problem.code)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        from launcher import screen
+
+        screen.error(f"error: `{problem.filename}`: {problem.strerror}\n\nhint: make room, or change site.yaml")
+        sys.exit(OURS)
 
 
 if __name__ == "__main__":

@@ -16,28 +16,33 @@ Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class Strict(BaseModel):
     """A part of a document; a key that is not a field is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Kind = TypeVar("Kind", bound=Strict)
 
 
-class OneKeyOnce(Loader):  # type: ignore[misc, valid-type]
-    """YAML 1.1 as PyYAML reads it, but a key given twice is an error and `1e-6` is a number, as in YAML 1.2."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if keys.count(key.value) > 1 and key.value != "<<":
-                raise yaml.constructor.ConstructorError(
-                    problem=f"the key `{key.value}` is given twice", problem_mark=key.start_mark
-                )
-        return super().construct_mapping(node, deep)
+TAG = "tag:yaml.org,2002:"
+PLAIN = {f"{TAG}{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "merge")}
+"""What JSON can hold too; a date is a text here."""
 
 
-OneKeyOnce.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+class Plain(Loader):  # type: ignore[misc, valid-type]
+    """YAML 1.1 as PyYAML reads it, but a key given twice is an error, so is one that is no text (`on` is true), and
+    `1e-6` is a number, as in YAML 1.2."""
+
+    def construct_document(self, node: Any) -> Any:
+        _check_plain(node, set())
+        return super().construct_document(node)
+
+
+Plain.add_implicit_resolver(
+    f"{TAG}float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
+Plain.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in pairs if tag != f"{TAG}timestamp"]
+    for first, pairs in Plain.yaml_implicit_resolvers.items()
+}
 
 
 def read(path: Path, kind: type[Kind]) -> Kind:
@@ -53,6 +58,8 @@ def load(path: Path) -> Any:
         raise LaunchError(f"`{path}` does not exist", "check the name and the folder you are in") from None
     except UnicodeDecodeError as problem:
         raise LaunchError(f"`{path}` is not UTF-8 (byte {problem.start})", "save it as UTF-8") from None
+    except OSError as problem:
+        raise LaunchError(f"`{path}` cannot be read: {problem.strerror}", "check who may read it") from None
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
@@ -62,7 +69,7 @@ def load(path: Path) -> Any:
 
 def parse(text: str) -> Any:
     """A YAML text as plain values. Raises yaml.YAMLError."""
-    return yaml.load(text, OneKeyOnce)
+    return yaml.load(text, Plain)
 
 
 def check(value: Any, kind: type[Kind], where: str) -> Kind:
@@ -73,6 +80,32 @@ def check(value: Any, kind: type[Kind], where: str) -> Kind:
         return kind.model_validate(value)
     except ValidationError as problem:
         raise _sentence(problem.errors()[0], kind, where) from None
+
+
+def _check_plain(node: Any, seen: set[int]) -> None:
+    """Raises ConstructorError for what only YAML can say; here, because merging (`<<`) doubles keys later."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if node.tag not in PLAIN:
+        raise _refused(f"`{node.tag.removeprefix(TAG)}` is no kind of value here", node)
+    if isinstance(node, yaml.SequenceNode):
+        for one in node.value:
+            _check_plain(one, seen)
+    if isinstance(node, yaml.MappingNode):
+        names: set[str] = set()
+        for key, value in node.value:
+            if key.tag not in (f"{TAG}str", f"{TAG}merge"):
+                shown = key.value if isinstance(key, yaml.ScalarNode) else key.tag.removeprefix(TAG)
+                raise _refused(f"the key `{shown}` is no text: quote it", key)
+            if key.value in names and key.tag != f"{TAG}merge":
+                raise _refused(f"the key `{key.value}` is given twice", key)
+            names.add(key.value)
+            _check_plain(value, seen)
+
+
+def _refused(problem: str, node: Any) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
 
 
 def _sentence(fault: ErrorDetails, kind: type[BaseModel], where: str) -> LaunchError:

@@ -19,7 +19,9 @@ def changes(old: Plan, new: Plan) -> dict[str, list[str]]:
             found[stage.name] = ["it is new"]
             continue
         one, other = identity(old, before[stage.name]), identity(new, stage)
-        says = [sentence for part in one if part != "needs" for sentence in _differences(part, one[part], other[part])]
+        # what changed in the needed stages is said there; here, which ones they are
+        one["needs"], other["needs"] = before[stage.name].needs, stage.needs
+        says = [sentence for part in one for sentence in _differences(part, one[part], other[part])]
         if says:
             found[stage.name] = says
     return found
@@ -61,7 +63,7 @@ def _differences(part: str, before: Any, after: Any) -> list[str]:
     if not isinstance(before, dict) or not isinstance(after, dict):
         return [f"its {part} was `{_shown(before)}`, is now `{_shown(after)}`"]
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    label = {"config": "", "packages": "package ", "inputs": "input ", "source": "source "}.get(part, f"{part} ")
+    label = {"config": "", "packages": "package ", "inputs": "input ", "source": "source ", "needs": "its "}[part]
     return [f"{label}`{name}` was `{_shown(before.get(name))}`, is now `{_shown(after.get(name))}`" for name in names]
 
 

@@ -8,6 +8,7 @@ from launcher.backends import local
 from launcher.errors import DONE, FAILED, MISTAKE, LaunchError
 from launcher.launch import Ready, exit_code, follow, ready, verification
 from launcher.live import Bar, Live
+from launcher.node.files import read_json
 from launcher.node.folder import RunFolder
 from launcher.preflight.disk import shown as size
 from launcher.preflight.finding import REFUSED
@@ -33,7 +34,7 @@ def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> in
     run = ready(plan, machine, redo)
     for name in run.set_aside:
         screen.say(f"set aside {name}")
-    if run.finished and back.manifest.exists():
+    if run.finished and (brought := read_json(back.manifest)) and brought == read_json(machine.manifest):
         return _already(run, back)
     python = local.find_python(root, site.local.python)
     if not run.finished:

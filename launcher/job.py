@@ -8,54 +8,15 @@ from launcher.document import load
 from launcher.errors import LaunchError, did_you_mean
 
 # The task and resource keys of SkyPilot 0.14.1 (sky/utils/schemas.py).
-TASK_KEYS = {
-    "name",
-    "workdir",
-    "num_nodes",
-    "resources",
-    "envs",
-    "secrets",
-    "file_mounts",
-    "volumes",
-    "setup",
-    "run",
-    "event_callback",
-    "experimental",
-    "config",
-    "service",
-    "pool",
-    "inputs",
-    "outputs",
-    "api_server",
-}
-RESOURCE_KEYS = {
-    "infra",
-    "cloud",
-    "region",
-    "zone",
-    "accelerators",
-    "accelerator_args",
-    "cpus",
-    "memory",
-    "instance_type",
-    "use_spot",
-    "spot_recovery",
-    "job_recovery",
-    "disk_size",
-    "disk_tier",
-    "network_tier",
-    "local_disk",
-    "ports",
-    "labels",
-    "image_id",
-    "any_of",
-    "ordered",
-    "autostop",
-    "priority",
-    "volumes",
-    "max_hourly_cost",
-    "_docker_login_config",
-}
+TASK_KEYS = frozenset(
+    "name workdir num_nodes resources envs secrets managed_secrets file_mounts volumes volume_mounts setup run "
+    "event_callback config service pool inputs outputs api_server_access".split()
+)
+RESOURCE_KEYS = frozenset(
+    "infra cloud region zone accelerators accelerator_args cpus memory instance_type use_spot job_recovery disk_size "
+    "disk_tier ephemeral_storage network_tier local_disk ports labels image_id any_of ordered autostop priority "
+    "priority_class volumes max_hourly_cost".split()
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +43,10 @@ def read_job(path: Path) -> Job:
     if not value.get("run"):
         raise LaunchError(f"`{path}`: the key `run` is missing", "it starts the node program: see jobs/gad-7b.yaml")
     choices = resources.get("any_of") or resources.get("ordered") or [resources]
+    if not isinstance(choices, list):
+        raise LaunchError(f"`{path}`: `resources.any_of` is `{choices}`", "it is a list")
+    for one in choices:
+        _known(path, "resources.", one, RESOURCE_KEYS)
     accelerators = tuple(dict.fromkeys(name for one in choices for name in _accelerators(path, {**resources, **one})))
     nodes = value.get("num_nodes", 1)
     if not isinstance(nodes, int) or nodes < 1:
@@ -89,7 +54,10 @@ def read_job(path: Path) -> Job:
     disk = resources.get("disk_size")
     if disk is not None and not isinstance(disk, int):
         raise LaunchError(f"`{path}`: `resources.disk_size` is `{disk}`", "give a whole number of GB")
-    return Job(path, accelerators, nodes, disk, resources.get("image_id"))
+    image = resources.get("image_id")
+    if image is not None and not isinstance(image, str):
+        raise LaunchError(f"`{path}`: `resources.image_id` is `{image}`", "write it as `docker:NAME@sha256:...`")
+    return Job(path, accelerators, nodes, disk, image)
 
 
 def _accelerators(path: Path, resources: dict[str, Any]) -> list[str]:
@@ -99,13 +67,13 @@ def _accelerators(path: Path, resources: dict[str, Any]) -> list[str]:
     if isinstance(wanted, str):
         wanted = [wanted]
     if isinstance(wanted, dict):
-        return [f"{name}:{count}" for name, count in wanted.items()]
-    if not isinstance(wanted, list):
+        return [f"{name}:{count or 1}" for name, count in wanted.items()]
+    if not isinstance(wanted, list) or not all(isinstance(one, str) for one in wanted):
         raise LaunchError(f"`{path}`: `resources.accelerators` is `{wanted}`", "write it as `H100:8`")
     return [one if ":" in one else f"{one}:1" for one in wanted]
 
 
-def _known(path: Path, prefix: str, value: Any, keys: set[str]) -> None:
+def _known(path: Path, prefix: str, value: Any, keys: frozenset[str]) -> None:
     if not isinstance(value, dict):
         raise LaunchError(f"`{path}`: `{prefix.rstrip('.')}` is `{value}`", "it holds keys and values")
     for key in value:

@@ -14,7 +14,7 @@ from launcher.node.events import Tail
 from launcher.node.files import read_json
 from launcher.node.folder import RunFolder
 from launcher.node.manifest import is_finished
-from launcher.node.problem import said
+from launcher.node.problem import end_of, said
 from launcher.node.records import Plan, from_json, to_json
 from launcher.status import RunStatus, status
 from launcher.transfer import push
@@ -58,7 +58,7 @@ def ready(new: Plan, folder: RunFolder, redo: str | None) -> Ready:
         if redo and local.is_running(folder):
             raise LaunchError(f"run `{new.run}` is running", f"`launcher stop {new.run}` first")
         moved = set_aside(folder, again) if redo else []
-        if to_json(old) != to_json(new) and not local.is_running(folder):
+        if to_json(old) != to_json(new) and not is_finished(new, folder) and not local.is_running(folder):
             write_plan(new, folder)
             old = new
     finished = is_finished(old, folder)
@@ -70,6 +70,7 @@ def ready(new: Plan, folder: RunFolder, redo: str | None) -> Ready:
 def follow(ready: Ready, python: Path, code: Path, show: Callable[[RunStatus], None]) -> RunStatus:
     """The run's state at its end. A node program that already works on it is joined, otherwise one is started. When
     this process is interrupted, so is the run."""
+    logged = ready.folder.node_log.stat().st_size if ready.folder.node_log.exists() else 0
     process = None if local.is_running(ready.folder) else local.launch(ready.folder, code, python)
     tail, events = Tail(ready.folder.events), []
     started = time.time()
@@ -83,10 +84,12 @@ def follow(ready: Ready, python: Path, code: Path, show: Callable[[RunStatus], N
                 break
             time.sleep(LOOK)
     except KeyboardInterrupt:
+        if process:
+            process.terminate()  # it may not hold the lock yet, by which `stop` knows it
         local.stop(ready.folder, max(stage.grace for stage in ready.plan.stages) + 15)
         return status(ready.plan, [*events, *tail.new()], False)
     if process and process.returncode not in (DONE, None) and not (now.error and _said_since(events, started)):
-        error, hint = said(_end_of(ready.folder.node_log)) or (
+        error, hint = said(end_of(ready.folder.node_log, logged)) or (
             f"the node program ended with code {process.returncode}",
             f"read {ready.folder.node_log}",
         )
@@ -134,9 +137,3 @@ def verification(folder: RunFolder, plan: Plan) -> dict[str, object]:
 
 def _said_since(events: list[dict[str, object]], moment: float) -> bool:
     return any(one.get("event") == "run.ended" and float(str(one.get("time", 0))) >= moment - 1 for one in events)
-
-
-def _end_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 8192))
-        return file.read().decode(errors="replace")

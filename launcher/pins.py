@@ -38,9 +38,13 @@ def read_pins(path: Path) -> Pins:
     if not path.exists():
         return Pins()
     try:
-        return Pins(**json.loads(path.read_text(encoding="utf-8")))
+        pins = Pins(**json.loads(path.read_text(encoding="utf-8")))
+        whole = all(COMMIT.fullmatch(commit) for commit in {**pins.sources, **pins.models}.values())
     except (ValueError, TypeError):
-        raise LaunchError(f"`{path}` is no lock file", "delete it and run `launcher lock`") from None
+        whole = False
+    if not whole:
+        raise LaunchError(f"`{path}` is no lock file", "delete it and run `launcher lock`")
+    return pins
 
 
 def write_pins(path: Path, pins: Pins) -> None:

@@ -34,8 +34,8 @@ class World:
 
 def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
     """The complete plan. Raises LaunchError for anything in the recipe or the choice that does not fit together."""
-    check_names(recipe, choice.changes)
     order = order_of(recipe, choice.stages)
+    check_names(recipe, order.stages, choice.changes)
     settings = shared(recipe, choice.changes)
     all_read(recipe, settings)
     models = {**recipe.file.models, **recipe.change.models}
@@ -75,18 +75,14 @@ def _stage(
     own, epochs = stage_settings(recipe, name, choice.changes)
     config = {use: settings[use] for use in spec.uses if use in settings} | own
     if spec.model:
-        if spec.model not in models:
-            raise LaunchError(
-                f"`recipes/{recipe.family}/recipe.yaml`: stage `{name}` wants the unknown model `{spec.model}`",
-                did_you_mean(spec.model, models),
-            )
         pin = models[spec.model]
         config |= {"repo": pin.repo, "revision": world.pins.model(pin.repo, pin.revision) or pin.revision}
     needs = {need: order.names.get(need, need) for need in spec.needs}
     check_words(recipe, name, needs)
     steps = _steps(recipe, name, spec, settings, epochs, world.inputs) if spec.steps else None
     counted = {"step": {"equals": float(steps)}} if steps is not None else {}
-    must = Must(tuple(spec.must.files), {**spec.must.metrics, **counted})
+    wanted = {name: {str(word): limit for word, limit in tests.items()} for name, tests in spec.must.metrics.items()}
+    must = Must(tuple(spec.must.files), {**wanted, **counted})
     return Stage(name, tuple(spec.run), needs, config, must, spec.source, steps, spec.grace)
 
 
@@ -99,7 +95,10 @@ def _steps(
     inputs: Mapping[str, Input],
 ) -> int:
     assert spec.steps and epochs
-    rows, batch = rows_used(recipe, spec.steps.rows, settings, inputs), settings[spec.steps.batch]
+    batch = settings[spec.steps.batch]
+    if not isinstance(batch, int) or batch < 1:
+        raise LaunchError(f"setting `{spec.steps.batch}` is `{batch}`", "give a whole number from 1 on")
+    rows = rows_used(recipe, spec.steps.rows, settings, inputs)
     steps = int(rows // batch * epochs)
     if steps < 1:
         raise LaunchError(
@@ -113,8 +112,12 @@ def rows_used(recipe: Recipe, name: str, settings: Mapping[str, Any], inputs: Ma
     """Rows of the input that the stages see: the file's, or the recipe's assumption; no more than it samples."""
     spec = {**recipe.file.inputs, **recipe.change.inputs}[name]
     rows = inputs[name].rows if name in inputs else spec.rows
-    limit = settings.get(spec.sample) if spec.sample else None
-    return min(rows, int(limit * spec.share)) if limit else rows
+    limit = settings[spec.sample] if spec.sample else None
+    if limit is None:
+        return rows
+    if not isinstance(limit, int) or limit < 1:
+        raise LaunchError(f"setting `{spec.sample}` is `{limit}`", "give a whole number from 1 on; null is all rows")
+    return min(rows, int(limit * spec.share))
 
 
 def _source(recipe: Recipe, name: str, pins: Pins) -> Source:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,12 @@ from launcher.errors import LaunchError, did_you_mean
 
 REHEARSAL = "tiny"
 """The size every family has: the whole recipe on a CPU in minutes."""
+
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+"""A stage's or an input's: it is a placeholder and a file's name too."""
+
+Test = Literal["above", "below", "equals", "at_least"]
+"""The words of launcher/node/checks.py."""
 
 
 class GitPin(Strict):
@@ -57,7 +63,7 @@ class MustSpec(Strict):
     """What a stage has to have produced (docs/concepts/stage-contract.md)."""
 
     files: list[str] = []
-    metrics: dict[str, dict[str, float]] = {}
+    metrics: dict[str, dict[Test, float]] = {}
 
 
 class DiskSpec(Strict):
@@ -83,6 +89,8 @@ class StageSpec(Strict):
     """The shared settings this stage reads."""
     settings: dict[str, Any] = {}
     steps: Counting | None = None
+    check: list[str] | None = None
+    """A command that looks at the settings (`{config}`) before anything is paid, with nothing installed but PyYAML."""
     must: MustSpec = MustSpec()
     disk: DiskSpec | None = None
     grace: int = Field(default=60, ge=1)
@@ -96,16 +104,6 @@ class StageList(Strict):
     names: dict[str, str] = {}
 
 
-class Overrides(Strict):
-    """The setting that carries a trainer's own overrides, and the tables that say what the trainer does with them."""
-
-    setting: str
-    known: str
-    """JSON list of every key the pinned trainer knows."""
-    ignored: str
-    """JSON: a key it accepts but never reads, or no longer has -> the key to use."""
-
-
 class RecipeFile(Strict):
     name: str
     about: str
@@ -113,13 +111,12 @@ class RecipeFile(Strict):
     packages: dict[str, str] = {}
     sources: dict[str, GitPin] = {}
     models: dict[str, HubPin] = {}
-    inputs: dict[str, InputSpec] = {}
+    inputs: dict[Name, InputSpec] = {}
     secrets: dict[str, bool] = {}
     settings: dict[str, Any] = {}
     check: list[str] | None = None
     """A command that looks at the inputs before anything is paid; placeholders `{input.NAME}`."""
-    overrides: Overrides | None = None
-    stages: dict[str, StageSpec]
+    stages: dict[Name, StageSpec]
     lists: dict[str, StageList]
 
 

@@ -56,7 +56,10 @@ def planned(request: Request, root: Path, site: SiteFile) -> Planned:
         code=code_of(root, recipe.family),
         inputs=inputs,
         machine=_machine(request.cloud, recipe, root),
-        budget=Budget(request.max_cost or site.budget.max_cost, request.max_hours or site.budget.max_hours),
+        budget=Budget(
+            site.budget.max_cost if request.max_cost is None else request.max_cost,
+            site.budget.max_hours if request.max_hours is None else request.max_hours,
+        ),
     )
     return Planned(plan(recipe, choice, world), recipe, inputs)
 

@@ -12,8 +12,8 @@ from launcher.preflight.disk import shown as size
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.status import RunStatus, StageStatus
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
 STYLE = {
     "done": "green",
     "finished": "green",
@@ -35,9 +35,7 @@ def plan(plan: Plan, findings: Sequence[Finding]) -> None:
     out.print(Text.assemble(("run ", "bold"), plan.run, ("   recipe ", "bold"), plan.recipe, ("   on ", "bold"), where))
     table = _table("stage", "steps", "needs", "settings that matter")
     for stage in plan.stages:
-        keys = [
-            name for name in ("mode", "actor_lr", "train_batch", "repo", "max_prompt_length") if name in stage.config
-        ]
+        keys = [name for name in ("mode", "actor_lr", "train_batch", "repo") if name in stage.config]
         table.add_row(
             stage.name,
             f"{stage.steps:,}" if stage.steps else "",
@@ -54,8 +52,8 @@ def plan(plan: Plan, findings: Sequence[Finding]) -> None:
         out.print(f"{name:<9} {source.git} {source.ref} @ {source.commit[:12]}")
     code = plan.code
     out.print(
-        f"{'code':<9} {(code.commit or 'no git commit')[:12]}{' + changes' if code.dirty else ''}, "
-        f"tree {code.tree[:12]}; " + " ".join(f"{name} {version}" for name, version in plan.packages.items())
+        f"{'code':<9} {code.commit[:12] if code.commit else 'no git commit'}{' + changes' if code.dirty else ''}, "
+        f"tree {code.tree[:12]}" + "".join(f", {name} {version}" for name, version in plan.packages.items())
     )
     if plan.secrets:
         out.print(f"{'secrets':<9} " + " ".join(plan.secrets))
@@ -90,8 +88,12 @@ def heading(status: RunStatus) -> Text:
 
 def numbers(stage: StageStatus) -> str:
     """The few metrics of the last step that fit a line."""
-    wanted = [name for name in stage.metrics if not name.startswith(("time/", "perf/", "timing"))][:4]
-    return " ".join(f"{name.rpartition('/')[2]} {stage.metrics[name]:.4g}" for name in wanted)
+    wanted = {
+        name: value
+        for name, value in stage.metrics.items()
+        if isinstance(value, int | float) and not name.startswith(("time/", "perf/", "timing"))
+    }
+    return " ".join(f"{name.rpartition('/')[2]} {value:.4g}" for name, value in list(wanted.items())[:4])
 
 
 def warnings(status: RunStatus) -> None:
@@ -115,7 +117,16 @@ def error(text: str) -> None:
 
 
 def say(text: str) -> None:
-    out.print(text, markup=False)
+    out.print(text)
+
+
+def status(status: RunStatus, now: float) -> None:
+    """A whole run: its state, its stages, its warnings, and the error it ended with."""
+    out.print(heading(status))
+    out.print(run(status, now))
+    warnings(status)
+    if status.error:
+        error(f"error: {status.error}\n\nhint: {status.hint}")
 
 
 def duration(seconds: float | None) -> str:

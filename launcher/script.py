@@ -1,10 +1,11 @@
 """A plan as a shell script that one could paste into the recipe's container. Pure."""
 
 import json
+import re
 import shlex
 
 from launcher.node.command import PLACEHOLDER
-from launcher.node.records import Plan
+from launcher.node.records import Plan, settings_of
 
 
 def script(plan: Plan) -> str:
@@ -18,14 +19,15 @@ def script(plan: Plan) -> str:
     for name, source in sorted(plan.sources.items()):
         lines += [
             "",
-            f"# source {name}: {source.ref}",
-            f'git clone --no-checkout {shlex.quote(source.git)} "$RUN/sources/{source.commit}"',
-            f'git -C "$RUN/sources/{source.commit}" checkout --detach {source.commit}',
+            f"# source {name}: {json.dumps(source.ref)}",
+            f'[ -d "$RUN/sources/{source.commit}" ] ||',
+            f'    git clone --no-checkout -- {shlex.quote(source.git)} "$RUN/sources/{source.commit}"',
+            f'git -C "$RUN/sources/{source.commit}" checkout --quiet --detach {source.commit}',
         ]
     for one in plan.inputs.values():
         lines += ["", 'mkdir -p "$RUN/inputs"', f'cp {shlex.quote(one.path)} "$RUN/inputs/{one.file}"']
     for stage in plan.stages:
-        config = {**stage.config, **({"steps": stage.steps} if stage.steps is not None else {})}
+        config = settings_of(stage)
         folder = f'"$RUN/stages/{stage.name}'
         places = {"config": f"{folder}/config.json", "work": f"{folder}/work", "out": f"{folder}/out"}
         places |= {name: f'"$RUN/stages/{need}/out' for name, need in stage.needs.items()}
@@ -33,7 +35,7 @@ def script(plan: Plan) -> str:
         words = " ".join(_word(word, places) for word in stage.argv)
         if stage.source:
             source = plan.sources[stage.source]
-            words = f'PYTHONPATH="$RUN/sources/{source.commit}/{source.folder}" {words}'
+            words = f'PYTHONPATH="$RUN/sources/{source.commit}/{_inside(source.folder)}" {words}'
         lines += [
             "",
             f"# {stage.name}",
@@ -45,10 +47,17 @@ def script(plan: Plan) -> str:
 
 
 def _word(word: str, places: dict[str, str]) -> str:
-    """One argument, quoted for the shell, its placeholder as a quoted path below $RUN."""
-    found = PLACEHOLDER.search(word)
-    if not found:
-        return shlex.quote(word)
-    before, after = word[: found.start()], word[found.end() :]
-    tail = after.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
-    return (shlex.quote(before) if before else "") + places[found[1]] + tail + '"'
+    """One argument, quoted for the shell, its placeholders as quoted paths below $RUN; an input that was not given is
+    the file that will have to be there."""
+    parts, end = [], 0
+    for found in PLACEHOLDER.finditer(word):
+        before, end = word[end : found.start()], found.end()
+        parts += [shlex.quote(before)] if before else []
+        parts.append(places.get(found[1], f'"$RUN/inputs/{found[1].removeprefix("input.")}') + '"')
+    tail = word[end:]
+    return "".join([*parts, shlex.quote(tail)] if tail or not parts else parts)
+
+
+def _inside(text: str) -> str:
+    """Text for between double quotes, where a backslash, a quote, a dollar and a backtick mean something."""
+    return re.sub(r'([\\"$`])', r"\\\1", text)

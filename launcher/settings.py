@@ -1,5 +1,6 @@
 """A recipe's settings: its defaults, what the size changes, what the command line changes."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,15 +56,16 @@ def stage_settings(recipe: Recipe, stage: str, changes: Sequence[Change]) -> tup
             continue
         if name == "epochs" and spec.steps:
             epochs = _retyped(f"`--set {dotted}`", name, value, {"epochs": 1.0})
-            if not epochs or epochs <= 0:
+            if not epochs or not 0 < epochs < math.inf:
                 raise LaunchError(f"`--set {dotted}={value}`: epochs have to be more than 0", "give a number above 0")
         else:
             found[name] = _retyped(f"`--set {dotted}`", name, value, {**_inherited(recipe, spec), **found})
     return found, epochs
 
 
-def check_names(recipe: Recipe, changes: Sequence[Change]) -> None:
-    """Raises LaunchError when a size or the command line speaks of a stage that there is not."""
+def check_names(recipe: Recipe, stages: Sequence[str], changes: Sequence[Change]) -> None:
+    """Raises LaunchError when a size speaks of a stage that there is not, or the command line of one not in `stages`,
+    the chosen list."""
     for name in recipe.change.stages:
         if name not in recipe.file.stages:
             raise LaunchError(
@@ -74,6 +76,8 @@ def check_names(recipe: Recipe, changes: Sequence[Change]) -> None:
         owner, dot, _ = dotted.partition(".")
         if dot and owner not in recipe.file.stages:
             raise LaunchError(f"`--set {dotted}`: there is no stage `{owner}`", did_you_mean(owner, recipe.file.stages))
+        if dot and owner not in stages:
+            raise LaunchError(f"`--set {dotted}`: this run has no stage `{owner}`", did_you_mean(owner, stages))
 
 
 def _inherited(recipe: Recipe, spec: StageSpec) -> dict[str, Any]:
@@ -89,7 +93,7 @@ def _retyped(where: str, name: str, value: Any, known: dict[str, Any]) -> Any:
     if name not in known:
         raise LaunchError(f"{where}: unknown setting `{name}`", did_you_mean(name, known))
     default = known[name]
-    if default is None or (value is None and default is None):
+    if default is None:
         return value
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -21,7 +21,7 @@ class StageStatus:
     safe_step: int | None = None
     """The last step that a complete checkpoint holds."""
     marks: tuple[tuple[float, int], ...] = ()
-    """(time, step) of this attempt's progress, oldest first."""
+    """(time, step) of this attempt's first and last progress."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -68,6 +68,7 @@ def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> Ru
             stages[name] = _after(stages[name], event)
         if kind == "run.started":
             state, end = "running", {}
+            stages = {name: replace(one, state="waiting") for name, one in stages.items()}
         elif kind == "run.finished":
             state = "finished"
         elif kind == "run.ended":
@@ -78,14 +79,16 @@ def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> Ru
             name: replace(one, state="interrupted") if one.state == "running" else one for name, one in stages.items()
         }
     elif running and state != "finished":
-        state = "running"
+        state, end = "running", {}
     return RunStatus(plan.run, state, tuple(stages.values()), end.get("code"), end.get("error"), end.get("hint"))
 
 
 def _after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:
-    kind, time = event["event"], float(event.get("time") or 0)
+    kind, time = event.get("event"), float(event.get("time") or 0)
     if kind == "stage.started":
-        return replace(stage, state="running", attempt=event.get("attempt", 0), started=time, ended=None, marks=())
+        attempt = event.get("attempt", 0)
+        before = StageStatus(stage.name, steps=stage.steps) if attempt == 1 else stage  # done again from the start
+        return replace(before, state="running", attempt=attempt, started=time, ended=None, marks=())
     if kind == "stage.progress":
         step = event.get("step") or 0
         return replace(
@@ -93,7 +96,7 @@ def _after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:
             step=step,
             steps=event.get("steps") or stage.steps,
             metrics=event.get("metrics") or {},
-            marks=(*stage.marks, (time, step)),
+            marks=(*stage.marks[:1], (time, step)),
         )
     if kind == "stage.checkpoint":
         return replace(stage, safe_step=event.get("step"))

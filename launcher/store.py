@@ -23,7 +23,7 @@ class Store:
 
     def home(self, run: str) -> RunFolder:
         """The folder that results are brought home to."""
-        return RunFolder((self.site.runs / run).absolute())
+        return RunFolder((self.site.runs.expanduser() / run).absolute())
 
     def runs(self) -> list[str]:
         """The names of all runs that were ever started here, oldest first."""

@@ -21,30 +21,41 @@ def push(plan: Plan, folder: RunFolder) -> None:
         target = folder.inputs / one.file
         if target.is_file() and target.stat().st_size == one.bytes and sha256(target) == one.sha256:
             continue
-        copy(Path(one.path), target, lambda _: None)
-        if sha256(target) != one.sha256:
+        if not Path(one.path).is_file() or copy(Path(one.path), target, lambda _: None, one.sha256) != one.sha256:
             raise LaunchError(f"`{one.path}` changed while it was sent", "launch again")
 
 
 def pull(source: RunFolder, home: RunFolder, moved: Callable[[int], None]) -> dict[str, Any]:
     """`home/export` is the run's export, each file's sha256 as the manifest says; the manifest, which is copied last,
     is returned. A pull that was cut off goes on. `moved` hears of bytes. Raises LaunchError with exit code 3."""
-    manifest = read_manifest(source)
+    manifest, before = read_manifest(source), read_json(home.manifest)
     for name, wanted in manifest["export"].items():
         target = home.export / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_file() and target.stat().st_size == wanted["bytes"] and sha256(target) == wanted["sha256"]:
             moved(wanted["bytes"])
             continue
-        copy(source.export / name, target, moved, wanted["sha256"])
+        if not (source.export / name).is_file():
+            raise LaunchError(f"`{source.export / name}` is gone", "launch again: it is made anew", FAILED)
+        found = copy(source.export / name, target, moved, wanted["sha256"])
+        if found != wanted["sha256"]:
+            raise LaunchError(
+                f"`{source.export / name}` is not what its run exported: its sha256 is {found[:12]}…, "
+                f"the manifest says {wanted['sha256'][:12]}…",
+                "`--redo` the stage that makes it",
+                FAILED,
+            )
+    for name in before["export"] if isinstance(before, dict) else ():
+        if name not in manifest["export"]:  # an earlier export brought it, this one does not have it
+            (home.export / name).unlink(missing_ok=True)
     for path in (source.plan, source.events, source.manifest):
         shutil.copyfile(path, part := home.path / f".{path.name}.part")
         os.replace(part, home.path / path.name)
     return manifest
 
 
-def copy(source: Path, target: Path, moved: Callable[[int], None], wanted: str | None = None) -> None:
-    """`target` is a copy of `source`, on disk, under its name only when it is whole (and has the sha256 `wanted`)."""
+def copy(source: Path, target: Path, moved: Callable[[int], None], wanted: str) -> str:
+    """`target` is a copy of `source`, on disk, if the sha256 that was found and is returned is the `wanted` one."""
     part = target.with_name(f".{target.name}.part")
     resumed = part.stat().st_size if part.exists() else 0
     with open(source, "rb") as read, open(part, "ab") as write:
@@ -55,18 +66,14 @@ def copy(source: Path, target: Path, moved: Callable[[int], None], wanted: str |
             moved(len(block))
         write.flush()
         os.fsync(write.fileno())
-    if wanted and (found := sha256(part)) != wanted:
+    found = sha256(part)
+    if found != wanted:
         part.unlink()
-        if resumed:  # what lay there before was of another file
-            return copy(source, target, lambda _: None, wanted)
-        raise LaunchError(
-            f"`{source}` is not what its run exported: its sha256 is {found[:12]}…, the manifest says {wanted[:12]}…",
-            "`--redo` the stage that makes it",
-            FAILED,
-        )
+        # what lay there before may have been of another file
+        return copy(source, target, lambda _: None, wanted) if resumed else found
     os.replace(part, target)
     sync_folder(target.parent)
-    return None
+    return found
 
 
 def faults(home: RunFolder, every_byte: bool) -> list[str]:

@@ -33,13 +33,9 @@ def plan_of(folder: RunFolder) -> Plan:
 def show_status(folder: RunFolder, as_json: bool) -> None:
     now = current(folder)
     if as_json:
-        screen.out.print_json(json.dumps(_plain(now)))
+        screen.say(json.dumps(_plain(now), indent=2, ensure_ascii=False))
         return
-    screen.out.print(screen.heading(now))
-    screen.out.print(screen.run(now, time.time()))
-    screen.warnings(now)
-    if now.error:
-        screen.error(f"error: {now.error}\n\nhint: {now.hint}")
+    screen.status(now, time.time())
 
 
 def watch(folder: RunFolder) -> int:

@@ -48,18 +48,29 @@ def check_words(recipe: Recipe, name: str, needs: Mapping[str, str]) -> None:
 
 
 def all_read(recipe: Recipe, settings: Mapping[str, Any]) -> None:
-    """A setting that nothing reads, and a use of a setting that there is not, are errors."""
+    """A setting that nothing reads, and a use of a setting or model that there is not, are errors."""
     where = f"recipes/{recipe.family}/recipe.yaml"
-    read: set[str] = {spec.sample for spec in recipe.file.inputs.values() if spec.sample}
+    models = {**recipe.file.models, **recipe.change.models}
+    read: set[str] = set()
+    for name, one in {**recipe.file.inputs, **recipe.change.inputs}.items():
+        if one.sample and one.sample not in settings:
+            raise LaunchError(
+                f"`{where}`: input `{name}` uses the unknown setting `{one.sample}`", did_you_mean(one.sample, settings)
+            )
+        read |= {one.sample} if one.sample else set()
     for name, spec in recipe.file.stages.items():
-        for use in [*spec.uses, *([spec.steps.batch] if spec.steps else [])]:
+        kept = [spec.disk.kept] if spec.disk and spec.disk.kept else []
+        for use in [*spec.uses, *([spec.steps.batch] if spec.steps else []), *kept]:
             if use not in settings:
                 raise LaunchError(
                     f"`{where}`: stage `{name}` uses the unknown setting `{use}`", did_you_mean(use, settings)
                 )
             read.add(use)
-        if spec.disk and spec.disk.kept:
-            read.add(spec.disk.kept)
+        for model in [*([spec.model] if spec.model else []), *([spec.disk.model] if spec.disk else [])]:
+            if model not in models:
+                raise LaunchError(
+                    f"`{where}`: stage `{name}` wants the unknown model `{model}`", did_you_mean(model, models)
+                )
         if spec.steps and spec.steps.rows not in recipe.file.inputs:
             raise LaunchError(
                 f"`{where}`: stage `{name}` counts the rows of the unknown input `{spec.steps.rows}`",

@@ -10,6 +10,7 @@ import launcher
 from launcher.errors import LaunchError
 from launcher.node.folder import RunFolder
 from launcher.node.lock import holder
+from launcher.node.processes import signal_quietly
 
 
 def launch(folder: RunFolder, code: Path, python: Path) -> "subprocess.Popen[bytes]":
@@ -38,7 +39,7 @@ def stop(folder: RunFolder, patience: float) -> bool:
     """Asks the node program to checkpoint and end; whether it has ended after `patience` seconds."""
     process = holder(folder.lock)
     if process:
-        os.kill(process, signal.SIGTERM)
+        signal_quietly(process, signal.SIGTERM)
     end = time.monotonic() + patience
     while is_running(folder):
         if time.monotonic() > end:

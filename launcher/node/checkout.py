@@ -1,11 +1,14 @@
 """Each git pin has a checkout of its own: two stages run two branches, and nobody switches a branch by hand."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from launcher.node.records import Source
+
+ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 
 
 class CheckoutError(Exception):
@@ -20,6 +23,8 @@ def checkout(source: Source, folder: Path) -> Path:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         _git(part, "init", "--quiet")
+        with open(part / ".git/info/exclude", "a", encoding="utf-8") as file:
+            file.write("__pycache__/\n")  # what importing leaves behind is no change
         try:
             _git(part, "fetch", "--quiet", "--depth", "1", source.git, source.commit)
         except CheckoutError:  # a server that hands out branches only
@@ -45,8 +50,10 @@ def import_path(source: Source, place: Path, guard: Path) -> list[str]:
 
 
 def _git(folder: Path, *words: str) -> str:
+    # inside a git hook these name the repository that is being committed to
+    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *words], cwd=folder, env=env, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise CheckoutError("`git` is not installed here") from None
     if done.returncode:

@@ -11,6 +11,9 @@ from launcher.node.folder import RunFolder
 from launcher.node.problem import Problem
 from launcher.node.records import Plan, Stage
 
+OWN = str(Path(__file__).resolve().parent.parent.parent)
+"""Where this program itself is imported from: no stage's business."""
+
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 
 
@@ -35,7 +38,8 @@ def placeholders(plan: Plan, stage: Stage, folder: RunFolder) -> dict[str, Path]
 
 def environment(plan: Plan, stage: Stage, folder: RunFolder, code: Path, base: Mapping[str, str]) -> dict[str, str]:
     """`base` plus a PYTHONPATH on which the stage's pinned source comes first and the recipes' code next."""
-    path = [str(code)] + ([base["PYTHONPATH"]] if base.get("PYTHONPATH") else [])
+    given = [place for place in base.get("PYTHONPATH", "").split(os.pathsep) if place not in ("", OWN)]
+    path = [str(code), *given]
     if stage.source:
         source = plan.sources[stage.source]
         try:

@@ -60,7 +60,7 @@ def same_folder(source: Path, target: Path) -> None:
         copy = part / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(source / name, copy)
+            os.link(os.path.realpath(source / name), copy)
         except OSError as problem:
             if problem.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
                 raise

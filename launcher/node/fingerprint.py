@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from launcher.node.records import Plan, Stage, digest
+from launcher.node.records import Plan, Stage, digest, settings_of
 
 
 def fingerprint(plan: Plan, stage: Stage) -> str:
@@ -15,7 +15,7 @@ def identity(plan: Plan, stage: Stage) -> dict[str, Any]:
     source = plan.sources.get(stage.source) if stage.source else None
     return {
         "argv": list(stage.argv),
-        "config": stage.config,
+        "config": settings_of(stage),
         "code": plan.code.tree,
         "packages": plan.packages,
         "source": source and {"git": source.git, "commit": source.commit, "folder": source.folder},

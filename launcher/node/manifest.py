@@ -18,6 +18,7 @@ def publish(plan: Plan, folder: RunFolder) -> dict[str, Any]:
         "recipe": plan.recipe,
         "plan_sha256": sha256(folder.plan),
         "written": time.time(),
+        "exported": plan.export,
         "export": {
             name: {"bytes": size, "sha256": sha256(folder.export / name)} for name, size in tree(folder.export).items()
         },
@@ -52,6 +53,7 @@ def is_finished(plan: Plan, folder: RunFolder) -> bool:
     same = all(
         manifest["stages"].get(stage.name, {}).get("fingerprint") == fingerprint(plan, stage) for stage in plan.stages
     )
+    same = same and manifest.get("exported") == plan.export
     return same and tree(folder.export) == {name: one["bytes"] for name, one in manifest["export"].items()}
 
 

@@ -1,5 +1,7 @@
 """How the node program ends when it does not end well."""
 
+from pathlib import Path
+
 DONE, OURS, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, 33
 """Exit codes, the same as the launcher's own."""
 
@@ -13,6 +15,15 @@ class Problem(Exception):
 
     def __str__(self) -> str:
         return f"error: {self.error}\n\nhint: {self.hint}"
+
+
+def end_of(log: Path, start: int) -> str:
+    """The last 8 kB of a log, of what was written after byte `start`."""
+    if not log.exists():
+        return ""
+    with open(log, "rb") as file:
+        file.seek(max(start, log.stat().st_size - 8192))
+        return file.read().decode(errors="replace")
 
 
 def said(log: str) -> tuple[str, str] | None:

@@ -133,6 +133,11 @@ class Plan:
         return next(stage for stage in self.stages if stage.name == name)
 
 
+def settings_of(stage: Stage) -> dict[str, Any]:
+    """What the stage finds in its `{config}`."""
+    return {**stage.config, **({"steps": stage.steps} if stage.steps is not None else {})}
+
+
 def to_json(plan: Plan) -> str:
     """The same plan gives the same bytes."""
     return json.dumps(dataclasses.asdict(plan), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -163,6 +168,8 @@ def _build(kind: Any, value: Any) -> Any:
             raise ValueError(f"`{kind.__name__}` does not have {sorted(set(value) - names) if value else value!r}")
         return kind(**{name: _build(hints[name], item) for name, item in value.items()})
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (tuple, dict) and not isinstance(value, list if origin is tuple else dict):
+        raise ValueError(f"`{value!r}` is no {'list' if origin is tuple else 'table'}")
     if origin is tuple:
         return tuple(_build(inner[0], item) for item in value)
     if origin is dict:

@@ -57,7 +57,7 @@ def assert_pins(plan: Plan, code: Path, folder: RunFolder) -> None:
             installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             installed = "not installed"
-        if installed.partition("+")[0] != wanted:
+        if wanted not in (installed, installed.partition("+")[0]):
             raise Problem(
                 f"package `{name}` is {installed} here, the plan pins {wanted}",
                 "make the environment again from its lock (`make setup-cpu`, or the recipe's image)",

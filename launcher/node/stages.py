@@ -15,8 +15,8 @@ from launcher.node.events import Events, Tail
 from launcher.node.files import read_json, tree, write_json
 from launcher.node.fingerprint import fingerprint
 from launcher.node.folder import RunFolder, StageFolder
-from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, said
-from launcher.node.records import Plan, Stage
+from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, end_of, said
+from launcher.node.records import Plan, Stage, settings_of
 
 POLL = 0.1
 """Seconds between looks at a running stage; progress reaches events.jsonl at most once in REPORT seconds."""
@@ -60,14 +60,14 @@ def carry_out(plan: Plan, stage: Stage, site: Site) -> None:
         place.mkdir(parents=True, exist_ok=True)
     attempt = int(own.attempts.read_text() or 0) + 1 if own.attempts.exists() else 1
     own.attempts.write_text(str(attempt))
-    write_json(own.config, {**stage.config, **({"steps": stage.steps} if stage.steps is not None else {})})
+    write_json(own.config, settings_of(stage))
     argv = arguments(plan, stage, site.folder)
     env = environment(plan, stage, site.folder, site.code, os.environ)
     site.events.add("stage.started", stage=stage.name, attempt=attempt, steps=stage.steps)
-    began = time.time()
+    began, logged = time.time(), own.log.stat().st_size if own.log.exists() else 0
     code, stopped = _watch(Child(argv, site.code, env, own.log, site.lock), stage, own, site)
     if code != DONE:
-        raise _failure(stage, own, code, stopped)
+        raise _failure(stage, own, code, stopped, logged)
     metrics = read_metrics(own.out)
     if lacking := shortcomings(stage.must, own.out, metrics):
         hint = f"read {own.log}; the stage is not counted as done"
@@ -114,7 +114,8 @@ def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[in
         time.sleep(POLL)
 
 
-def _failure(stage: Stage, own: StageFolder, code: int, stopped: bool) -> Problem:
+def _failure(stage: Stage, own: StageFolder, code: int, stopped: bool, logged: int) -> Problem:
+    """Why the stage is not done; `logged` is how long its log was before this attempt."""
     again = "the same launch command carries on from the last complete checkpoint"
     if code == INTERRUPTED or stopped:
         return Problem(f"stage `{stage.name}` was interrupted", again, INTERRUPTED)
@@ -124,14 +125,8 @@ def _failure(stage: Stage, own: StageFolder, code: int, stopped: bool) -> Proble
             f"stage `{stage.name}` failed and the disk under {own.path} is full ({free >> 20} MB free)",
             f"make room, then {again}",
         )
-    if sentence := said(_end_of(own.log)):
+    if sentence := said(end_of(own.log, logged)):
         return Problem(f"stage `{stage.name}`: {sentence[0]}", sentence[1], MISTAKE if code == MISTAKE else FAILED)
     how = f"was killed by signal {code - 128}" if code > 128 else f"ended with exit code {code}"
     memory = " (9 is often the kernel's: out of memory)" if code == 137 else ""
     return Problem(f"stage `{stage.name}` {how}{memory}", f"read {own.log}; {again}")
-
-
-def _end_of(log: Path) -> str:
-    with open(log, "rb") as file:
-        file.seek(max(0, log.stat().st_size - 8192))
-        return file.read().decode(errors="replace")

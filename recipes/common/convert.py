@@ -109,7 +109,7 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise StageError(
-            f"`{folder.parent}`: the model needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free",
+            f"`{folder.parent}`: the model needs {needed / 1e9:.3f} GB, {free / 1e9:.3f} GB are free",
             "free some space, or name a folder on another disk",
         )
 

@@ -101,7 +101,8 @@ def _strings_in(value: Any) -> Iterator[str]:
 
 def link(folder: Path, out: Path) -> None:
     """`out` holds the model files of `folder`: the same bytes on disk where it can, a copy on another file system."""
-    for path in sorted(folder.glob("*")):  # the hub makes no folder for a repository without wanted files
+    # The hub's library makes no folder for a repository without wanted files: `glob` then finds none.
+    for path in sorted(folder.glob("*")):
         if not any(fnmatch(path.name, pattern) for pattern in WANTED) or fnmatch(path.name, UNWANTED[1]):
             continue
         part = out / f".{path.name}.part"

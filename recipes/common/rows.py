@@ -3,6 +3,7 @@
 import codecs
 import json
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,21 +97,22 @@ def _read_parquet(path: Path, columns: Collection[str] | None, picks: Collection
         start = 0
         for batch in table.iter_batches(BATCH, columns=names):
             chosen = [index for index in range(batch.num_rows) if picks is None or start + index in picks]
-            if len(chosen) < batch.num_rows:
-                batch = batch.take(chosen)
-            for index, value in zip(chosen, _values(batch), strict=True):
+            values = _values(batch if len(chosen) == batch.num_rows else batch.take(chosen))
+            for index, value in zip(chosen, values, strict=True):
                 yield Record(f"row {start + index + 1}", start + index, value)
-            start += BATCH
+            start += batch.num_rows
 
 
-def _open_parquet(path: Path) -> Any:
-    """A pyarrow ParquetFile that reads page after page: the default holds a whole row group."""
+@contextmanager
+def _open_parquet(path: Path) -> Iterator[Any]:
+    """A pyarrow ParquetFile that reads page after page (by default it holds a whole row group)."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
     try:
-        return ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
-    except (pyarrow.ArrowInvalid, OSError) as problem:
+        with ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as table:
+            yield table
+    except (pyarrow.ArrowException, OSError) as problem:
         first = str(problem).splitlines()[0]
         raise Mistake(f"`{path}` is not a whole parquet file: {first}", "fetch or write it again") from problem
 

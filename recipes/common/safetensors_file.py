@@ -93,17 +93,18 @@ def index(files: dict[str, list[Entry]]) -> dict[str, object]:
 
 def read_header(file: Path) -> dict[str, tuple[Entry, int]]:
     """Each tensor of a safetensors file with the file's offset of its first byte."""
+    size = file.stat().st_size
     try:
         with open(file, "rb") as handle:
             (length,) = struct.unpack("<Q", handle.read(8))
-            described = json.loads(handle.read(length))
+            described = json.loads(handle.read(min(length, size)))
         described.pop("__metadata__", None)
         types = {word: dtype for dtype, word in TYPES.items()}
         found = {
             name: (Entry(name, tuple(value["shape"]), types[value["dtype"]]), 8 + length + value["data_offsets"][0])
             for name, value in described.items()
         }
-        whole = all(start + entry.nbytes <= file.stat().st_size for entry, start in found.values())
+        whole = max((start + entry.nbytes for entry, start in found.values()), default=8 + length) == size
     except (ValueError, KeyError, TypeError, AttributeError, struct.error):
         whole = False
     if not whole:

@@ -15,7 +15,7 @@ Settings = TypeVar("Settings")
 def read_settings(path: Path, kind: type[Settings]) -> Settings:
     """The file as a `kind`; a Mistake when it lacks a key, has one too many, or a value of another type.
 
-    `kind` is a dataclass of plain types; its `__post_init__` may raise ValueError about its values.
+    `kind` is a dataclass of JSON's types (a list is plain `list`); its `__post_init__` may raise ValueError.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -58,6 +58,13 @@ def _check_types(path: Path, values: dict[str, object], kind: type) -> None:
 
 def _words(kind: type) -> dict[str, str]:
     """Each key's type in JSON's words: `int | None` is "int or null"."""
-    names = {type(None): "null", str: "string", bool: "true or false", int: "whole number", float: "number"}
+    names = {
+        type(None): "null",
+        str: "string",
+        bool: "true or false",
+        int: "whole number",
+        float: "number",
+        list: "list",
+    }
     hints = typing.get_type_hints(kind)
     return {key: " or ".join(names[part] for part in typing.get_args(hint) or (hint,)) for key, hint in hints.items()}

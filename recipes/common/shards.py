@@ -83,7 +83,7 @@ def _sharded_dim(folder: Path, name: str, value: torch.Tensor) -> int | None:
     if all(placement.is_replicate() for placement in outer):
         if inner.is_replicate():
             return None
-        if type(inner) is Shard:  # its subclass for FSDP over tensor parallelism has another order
+        if type(inner) is Shard:  # not the strided one of FSDP over tensor parallelism, which orders rows otherwise
             return inner.dim
     raise StageError(
         f"`{folder}`: `{name}` is placed as `{value.placements}`, which cannot be read",

@@ -70,14 +70,16 @@ def _compare(file: Path, name: str, tensor: Sharded) -> None:
         shape = tuple(handle.get_slice(name).get_shape())
         if shape != tensor.shape:
             raise StageError(f"`{file}`: `{name}` is `{list(shape)}`, not `{list(tensor.shape)}`", _AGAIN)
-        start = 0
+        start, differences = 0, []
         for block in _blocks(handle, name):
             kept = torch.empty_like(block)
             tensor.read(start, kept)
             start += len(block)
             if not torch.equal(block.view(torch.uint8), kept.view(torch.uint8)):
-                far = float((block.double() - kept.double()).abs().max())
-                raise StageError(f"`{file}`: `{name}` is off the checkpoint's values by up to {far:g}", _AGAIN)
+                differences.append((block.double() - kept.double()).abs().max())
+    if differences:
+        far = f"{float(torch.stack(differences).max()):g}"
+        raise StageError(f"`{file}`: `{name}` is not the checkpoint's: values differ by up to {far}", _AGAIN)
 
 
 def _blocks(handle: Any, name: str) -> Iterator[torch.Tensor]:

@@ -79,8 +79,8 @@ def main(argv: list[str]) -> None:
     if args.json:
         print(json.dumps({**numbers, "shared_prompts": shared}))
         return
-    parts = [f"{split}: {one['rows']:,} rows, {one['duplicates']:,} duplicates" for split, one in numbers.items()]
-    print("; ".join(parts) + ("" if shared is None else f"; {shared:,} prompts in both"))
+    parts = [f"{split}: {one['rows']:,} rows (duplicates: {one['duplicates']:,})" for split, one in numbers.items()]
+    print("; ".join(parts) + ("" if shared is None else f"; prompts in both: {shared:,}"))
 
 
 def _digest(value: list[Message] | str) -> bytes:

@@ -112,7 +112,7 @@ def _warnings(settings: Settings, found: dict[str, Any]) -> list[str]:
             limit = settings.max_prompt_length
             texts.append(f"{share:.0%} of the {name} prompts are over `max_prompt_length` {limit} and were shortened")
     if found["shared_prompts"]:
-        texts.append(f"{found['shared_prompts']:,} prompts are in both train and val, so validation flatters")
+        texts.append(f"prompts in both train and val: {found['shared_prompts']:,}, so validation flatters")
     return texts
 
 

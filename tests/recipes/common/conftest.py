@@ -62,7 +62,9 @@ def write_role(tmp_path: Path) -> Callable[..., Path]:
         with ranks_of_one_process(world):
             device_mesh = init_device_mesh("cpu", mesh, mesh_dim_names=("ddp", "fsdp")[-len(mesh) :])
             for rank in range(world):
-                state = {key: share(value, (dims or {}).get(key, 0), device_mesh, rank) for key, value in tensors.items()}
+                state = {
+                    key: share(value, (dims or {}).get(key, 0), device_mesh, rank) for key, value in tensors.items()
+                }
                 torch.save(state, folder / f"model_world_size_{world}_rank_{rank}.pt")
         return folder
 
@@ -93,9 +95,7 @@ def share(tensor: Any, dim: int | str | None, mesh: Any, rank: int) -> Any:
         empty = tensor.narrow(dim, 0, 0)
         local = (chunks[i] if (i := rank % mesh.shape[-1]) < len(chunks) else empty).clone()
     inner = Replicate() if dim is None else Shard(dim)
-    return DTensor.from_local(
-        local, mesh, [*outer, inner], run_check=False, shape=tensor.shape, stride=tensor.stride()
-    )
+    return DTensor.from_local(local, mesh, [*outer, inner], run_check=False, shape=tensor.shape, stride=tensor.stride())
 
 
 @pytest.fixture(scope="session")

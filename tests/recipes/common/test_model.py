@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from recipes.common import hub, model, weights
+from recipes.common import hub, model
 from recipes.common.files import read_json
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage import Mistake
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -334,38 +334,3 @@ def test_texts_are_every_string_of_the_rows(tmp_path):
     reason = "is not JSON (Expecting property name enclosed in double quotes at character 2)"
     assert caught.value.error == f"`{path}`: line 1: {reason}"
     assert caught.value.hint == "mend or leave out this row"
-
-
-@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
-def test_a_model_without_configuration_or_tokenizer_is_refused(folder, name):
-    (folder / name).unlink()
-    with pytest.raises(Mistake) as caught:
-        weights.check("a/b", folder)
-    assert caught.value.error == f"`a/b` has no `{name}`"
-    assert caught.value.hint == "name a complete model, not an adapter or a part"
-
-
-def test_a_model_without_one_of_its_weight_files_is_refused(folder):
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(StageError) as caught:
-        weights.check("a/b", folder)
-    assert caught.value.error == "`a/b` lacks 1 of its weight files, first `model-2.safetensors`"
-    assert caught.value.hint == "fetch it again"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"version https://git-lfs.github.com/spec/v1\noid",
-        FILES["model.safetensors"][:-1],
-        b"\x02" + bytes(7) + b"[]",
-    ],
-)
-def test_weights_that_are_cut_short_are_refused(tmp_path, body):
-    (tmp_path / "model.safetensors").write_bytes(body)
-    with pytest.raises(StageError) as caught:
-        weights.parameters(tmp_path / "model.safetensors")
-    assert caught.value.error == f"`model.safetensors` is not a whole safetensors file ({len(body)} bytes)"
-    assert caught.value.hint == "fetch it again; a git checkout needs `git lfs pull`"

@@ -85,7 +85,10 @@ def test_a_rank_file_cut_short_anywhere_is_refused_with_its_size(folder, kept):
 @pytest.mark.parametrize(
     ("payload", "what"),
     [
-        ({"w": torch.ones(2), "x": Harmful()}, "holds a pickled `posix.mkdir`, which is not a tensor and was not loaded"),
+        (
+            {"w": torch.ones(2), "x": Harmful()},
+            "holds a pickled `posix.mkdir`, which is not a tensor and was not loaded",
+        ),
         ({"w": torch.ones(2), "step": 3}, "`step` is of type `int`, not a tensor"),
         ([torch.ones(2)], "holds a `list`, not a dictionary of tensors"),
     ],

@@ -77,7 +77,7 @@ def test_markers_are_one_token_each(tokenizer):
 
 
 def test_another_process_makes_the_same_bytes(folder, tmp_path, pytestconfig):
-    program = "import sys; from pathlib import Path; from recipes.common import tiny; tiny.save(Path(sys.argv[1]), sys.argv[2:])"
+    program = "import pathlib, sys; from recipes.common import tiny; tiny.save(pathlib.Path(sys.argv[1]), sys.argv[2:])"
     subprocess.run([sys.executable, "-c", program, tmp_path, *TEXTS], cwd=pytestconfig.rootpath, check=True)
     assert contents(tmp_path) == contents(folder)
 

@@ -127,7 +127,8 @@ def merge(role: Path, target: Path) -> None:
 def main(root: Path) -> None:
     for name, case in CASES.items():
         ranks = [fork(root, name, rank) for rank in range(torch.Size(case.mesh).numel())]
-        if any([os.waitpid(rank, 0)[1] for rank in ranks]):
+        ended = [os.waitpid(rank, 0)[1] for rank in ranks]
+        if any(ended):
             sys.exit(f"a rank of {name} failed")
         merge(root / name / "actor", root / name / "merged")
 

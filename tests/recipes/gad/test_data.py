@@ -43,11 +43,9 @@ def stage(tmp_path, monkeypatch, model):
 
     def run(train, val=None, out="out", **settings):
         (tmp_path / "settings.json").write_text(json.dumps(SETTINGS | settings))
-        names = [write(tmp_path / f"{name}.jsonl", rows) for name, rows in (("train", train), ("val", val or [row()]))]
-        data.main(
-            ["settings.json", "--train", names[0], "--val", names[1], "--model", str(model), "--out", out]
-            + ["--work", "work"]
-        )
+        train, val = write(tmp_path / "train.jsonl", train), write(tmp_path / "val.jsonl", val or [row()])
+        files = ["--train", train, "--val", val, "--model", str(model)]
+        data.main(["settings.json", *files, "--out", out, "--work", "work"])
         return tmp_path / out
 
     return run
@@ -151,7 +149,7 @@ def test_duplicates_are_kept_or_dropped_as_asked(stage):
 
 def test_prompts_in_both_splits_are_warned_of(stage, tmp_path, capsys):
     stage([row(), row("Why?")], [row(teacher="Good.")])
-    sentence = "1 prompts are in both train and val, so validation flatters"
+    sentence = "prompts in both train and val: 1, so validation flatters"
     assert warnings(tmp_path) == [sentence]
     assert f"warning: {sentence}\n" in capsys.readouterr().out
 

@@ -68,8 +68,8 @@ def test_one_line_tells_rows_duplicates_and_shared_prompts(here, capsys):
     main(["--train", "train.jsonl", "--val", "val.jsonl"])
     main(["--train", "train.jsonl", "--val", "val.jsonl", "--json"])
     first, second, third = capsys.readouterr().out.splitlines()
-    assert first == "train: 3 rows, 1 duplicates"
-    assert second == "train: 3 rows, 1 duplicates; val: 1 rows, 0 duplicates; 1 prompts in both"
+    assert first == "train: 3 rows (duplicates: 1)"
+    assert second == "train: 3 rows (duplicates: 1); val: 1 rows (duplicates: 0); prompts in both: 1"
     assert json.loads(third) == {
         "train": {"rows": 3, "duplicates": 1},
         "val": {"rows": 1, "duplicates": 0},
@@ -97,4 +97,4 @@ def test_the_command_imports_neither_transformers_nor_torch(pytestconfig):
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, check=True)
-    assert done.stdout == "train: 96 rows, 0 duplicates; val: 16 rows, 0 duplicates; 0 prompts in both\n[]\n"
+    assert done.stdout == "train: 96 rows (duplicates: 0); val: 16 rows (duplicates: 0); prompts in both: 0\n[]\n"

@@ -1,1 +1,0 @@
-"""Training recipes. Each family is a folder of stages; none of them knows about clouds or the launcher."""

@@ -1,0 +1,136 @@
+"""A stage's checkpoints: verl's `global_step_N` folders, complete once `complete.json` says so.
+
+    global_step_100/
+      actor/    model, optim and extra_state of each rank, fsdp_config.json, huggingface/
+      critic/   the same; absent where a stage trains no critic
+      complete.json   {"mode", "step", "world_size", "score", "files": {relative path: bytes}}, written last
+
+verl's own latest_checkpointed_iteration.txt decides nothing here. On several nodes the folder must be shared.
+"""
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from recipes.common.files import read_json, sync_folder, write_json
+from recipes.common.stage import StageError
+
+MARKER = "complete.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a marker says about its folder."""
+
+    folder: Path
+    mode: str
+    step: int
+    world_size: int
+    score: float | None
+    """The validation's, at this step; None when there was none."""
+    files: dict[str, int]
+    """Bytes of each file below the folder."""
+
+
+def read(folder: Path) -> Checkpoint | None:
+    """The folder's checkpoint, or None while it has no marker."""
+    marker = read_json(folder / MARKER)
+    return Checkpoint(folder, **marker) if marker else None
+
+
+def complete(folder: Path, mode: str, step: int, world_size: int, score: float | None) -> Checkpoint:
+    """The checkpoint's files are on disk and its marker after them: from now on it survives any kill."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in paths:
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    for parent in {path.parent for path in paths}:
+        sync_folder(parent)
+    sync_folder(folder.parent)
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in paths}
+    checkpoint = Checkpoint(folder, mode, step, world_size, score, sizes)
+    write_json(folder / MARKER, {key: value for key, value in asdict(checkpoint).items() if key != "folder"})
+    return checkpoint
+
+
+def newest(work: Path) -> Checkpoint | None:
+    """The complete checkpoint with the highest step. Folders that a kill left without a marker are removed."""
+    found = []
+    for folder in _folders(work):
+        checkpoint = read(folder)
+        if checkpoint:
+            found.append(checkpoint)
+        else:
+            print(f"removed {folder}: it was interrupted while it was written", flush=True)
+            shutil.rmtree(folder)
+    return max(found, key=lambda checkpoint: checkpoint.step, default=None)
+
+
+def check(checkpoint: Checkpoint, mode: str, runs: str, world_size: int, roles: tuple[str, ...]) -> None:
+    """Returns when a stage of mode `runs` can load the checkpoint, which has to be of mode `mode`."""
+    folder = checkpoint.folder
+    if checkpoint.mode != mode:
+        raise StageError(
+            f"`{folder}` was written by mode `{checkpoint.mode}`, this stage runs `{runs}`",
+            "give this stage a work folder of its own" if mode == runs else f"give it the output of a `{mode}` stage",
+        )
+    for role in roles:
+        if not any(name.startswith(f"{role}/") for name in checkpoint.files):
+            raise StageError(
+                f"`{folder}` holds no `{role}`: the stage that wrote it trained none",
+                f"run a stage that trains the {role}",
+            )
+    if checkpoint.world_size != world_size:
+        raise StageError(
+            f"`{folder}` was written by {checkpoint.world_size} training processes, this stage has {world_size}",
+            f"run it with {checkpoint.world_size} (`ranks` times nodes), or start anew in an empty work folder",
+        )
+    for name, expected in checkpoint.files.items():
+        if name.split("/")[0] in roles:
+            _check_size(checkpoint, folder / name, expected)
+
+
+def _check_size(checkpoint: Checkpoint, path: Path, expected: int) -> None:
+    size = path.stat().st_size if path.is_file() else None
+    if size == expected:
+        return
+    found = "is missing" if size is None else f"has {size:,} bytes instead of {expected:,}"
+    own = checkpoint.folder.name == folder_of(Path(), checkpoint.step).name
+    older = f"delete `{checkpoint.folder}` to fall back to the checkpoint before it, or to the start"
+    raise StageError(f"`{path}` {found}", older if own else "run the stage that wrote it again")
+
+
+def prune(work: Path, keep: int) -> None:
+    """Leaves the last `keep` checkpoints and the one with the best score."""
+    found = sorted(filter(None, map(read, _folders(work))), key=lambda checkpoint: checkpoint.step)
+    scored = [checkpoint for checkpoint in found if checkpoint.score is not None]
+    best = max(scored, key=lambda checkpoint: (checkpoint.score, checkpoint.step), default=None)
+    for checkpoint in found[:-keep]:
+        if checkpoint != best:
+            # The marker goes first, so that a kill here leaves no complete checkpoint with files missing.
+            (checkpoint.folder / MARKER).unlink()
+            shutil.rmtree(checkpoint.folder)
+
+
+def folder_of(work: Path, step: int) -> Path:
+    """Where the checkpoint after `step` belongs."""
+    return work / f"global_step_{step}"
+
+
+def export(checkpoint: Checkpoint, roles: tuple[str, ...], out: Path) -> None:
+    """`out` holds the roles' files and the marker: hard links, or copies where the file system has none."""
+    for name in (*checkpoint.files, MARKER):
+        if name != MARKER and name.split("/")[0] not in roles:
+            continue
+        target = out / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(checkpoint.folder / name, target)
+        except OSError:
+            shutil.copyfile(checkpoint.folder / name, target)
+
+
+def _folders(work: Path) -> list[Path]:
+    return sorted(path for path in work.glob("global_step_*") if path.is_dir())

@@ -1,0 +1,152 @@
+"""Runs a stage's trainer: Ray around it, private to this run, and gone afterwards.
+
+The trainer lives in the stage's own process, where verl would start one more Ray actor for it (TaskRunner): a signal
+reaches it, its exceptions are the stage's, and a kill of this process takes everything of Ray's with it.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipes.common.stage import Interrupted, Progress, StageError
+from recipes.common.verl import forkserver, guard
+from recipes.common.verl.hardware import Hardware
+from recipes.common.verl.stage import Stage
+
+if TYPE_CHECKING:
+    from recipes.common.verl.trainer import StageTrainer
+
+
+class StopSignal:
+    """Remembers that SIGTERM came. Called, it tells."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self.listen()
+
+    def listen(self) -> None:
+        """SIGTERM is remembered from here on; ray.init installs a handler of its own that ends the process."""
+        signal.signal(signal.SIGTERM, self._remember)
+
+    def _remember(self, number: int, frame: Any) -> None:
+        self.came = True
+        print("SIGTERM: stopping after this step", file=sys.stderr, flush=True)
+
+    def __call__(self) -> bool:
+        return self.came
+
+
+def train(trainer: str, overrides: list[str], hardware: Hardware, stage: Stage, stop: StopSignal) -> None:
+    """Trains `stage` to its end with the StageTrainer named `module:Class`.
+
+    Raises Interrupted after SIGTERM and a checkpoint, StageError when training failed.
+    """
+    os.environ.update(hardware.environment())
+    with ray_cluster(hardware, stage.work, stop):
+        from ray.exceptions import RayError
+
+        try:
+            run_trainer(_load(trainer), overrides, stage, stop)
+        except (RayError, RuntimeError) as failure:
+            traceback.print_exc()
+            last = str(failure).strip().splitlines()[-1]
+            raise StageError(
+                f"training failed: {last}",
+                "the first error above is the cause; a process that was killed most often ran out of memory",
+            ) from None
+
+
+def run_trainer(trainer: "type[StageTrainer]", overrides: list[str], stage: Stage, stop: StopSignal) -> None:
+    """What verl's TaskRunnerV1.run does, without its actor."""
+    import transfer_queue
+    from omegaconf import OmegaConf
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.trainer.ppo.v1 import AgentLoopManagerTQ
+    from verl.utils.config import validate_config
+
+    from recipes.common.verl.compose import compose_config
+
+    config = compose_config(overrides)
+    validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    OmegaConf.resolve(config)
+    transfer_queue.init(config.transfer_queue)
+    training = None
+    done = False
+    try:
+        training = trainer(config, stage, Progress(stage.work), stop)
+        training.init()
+        if stop():
+            raise Interrupted("stopped before the first step")
+        manager = AgentLoopManagerTQ.create(config, training.get_llm_client(), None, training.get_reward_handles())
+        training.fit(manager)
+        done = True
+    finally:
+        with contextlib.suppress(AttributeError):
+            training.logger.finish(exit_code=0 if done else 1)
+        transfer_queue.close()
+
+
+@contextlib.contextmanager
+def ray_cluster(hardware: Hardware, work: Path, stop: StopSignal) -> Iterator[None]:
+    """Ray runs: the cluster at RAY_ADDRESS, or one of this run's own whose processes and files end with it."""
+    if os.environ.get("RAY_ADDRESS"):
+        import ray
+
+        ray.init(runtime_env={"env_vars": hardware.environment()})
+        folder = None
+    else:
+        folder = session_folder(work)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        guard.start(folder)
+        _start_ray(hardware, folder)
+    stop.listen()
+    try:
+        yield
+    finally:
+        import ray
+
+        ray.shutdown()
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_ray(hardware: Hardware, folder: Path) -> None:
+    runtime = {}
+    if hardware.imported_once:
+        for module in hardware.imported_once:
+            import_module(module)
+        forkserver.start(folder / "fork")
+        runtime = {"py_executable": forkserver.command(folder / "fork")}
+    import ray
+
+    # Ray's processes inherit the blocked signal: one sent to the whole group must not end them under the trainer.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        ray.init(_temp_dir=str(folder), include_dashboard=False, runtime_env=runtime, **hardware.ray_resources())
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def session_folder(work: Path) -> Path:
+    """Ray's folder for this work folder: the same every time, so that what a kill left there is removed next time.
+
+    Short, because Ray puts sockets of some 65 characters below it and a socket's path ends at 107.
+    """
+    base = Path(tempfile.gettempdir())
+    name = f"ray-{hashlib.sha256(str(work.resolve()).encode()).hexdigest()[:12]}"
+    return (base if len(str(base)) <= 20 else Path("/tmp")) / name
+
+
+def _load(name: str) -> "type[StageTrainer]":
+    module, _, kind = name.partition(":")
+    return getattr(import_module(module), kind)

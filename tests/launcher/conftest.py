@@ -1,0 +1,274 @@
+"""What the tests of the launcher share: the toy recipe in a folder of its own, plans made by hand, real processes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from launcher.launch import ready
+from launcher.node.code import tree_hash
+from launcher.node.folder import RunFolder
+from launcher.node.processes import descendants
+from launcher.node.records import Code, Plan, Stage, to_json
+from launcher.request import Request, planned
+from launcher.site import SiteFile
+from launcher.store import Store
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 40.0
+"""Seconds to wait for something that takes a tenth of one on an idle machine."""
+UNDISTURBED = 3
+"""The toy's total after both stages, in sums of all its numbers: once in `sum`, twice more in `again`."""
+
+
+def until(condition, what="it", patience=PATIENCE):
+    """The first true value of `condition()`."""
+    end = time.monotonic() + patience
+    while True:
+        if value := condition():
+            return value
+        assert time.monotonic() < end, f"{what} did not happen within {patience} s"
+        time.sleep(0.01)
+
+
+def lines_of(path):
+    """The whole JSON lines of a file; none when there is no such file."""
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def alive(process):
+    """Whether a process id belongs to a process that is no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture(name="until")
+def _until():
+    return until
+
+
+@pytest.fixture(name="lines_of")
+def _lines_of():
+    return lines_of
+
+
+@pytest.fixture(name="alive")
+def _alive():
+    return alive
+
+
+@pytest.fixture(scope="session")
+def project():
+    """The folder that holds launcher/, recipes/ and jobs/."""
+    return ROOT
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """A user who never used the launcher: an empty home, a site file that names this Python, no colours."""
+    noise = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "PYTHONPATH")
+    env = {name: value for name, value in os.environ.items() if name not in noise and not name.startswith("GIT_")}
+    config = tmp_path / "config" / "launcher"
+    config.mkdir(parents=True)
+    (config / "site.yaml").write_text(json.dumps({"local": {"python": sys.executable}}))
+    return {
+        **env,
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(config.parent),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@b",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@b",
+    }
+
+
+@pytest.fixture
+def processes():
+    """Popen objects that are ended, with all below them, when the test is over."""
+    started = []
+    yield started
+    for process in started:
+        below = [*descendants(process.pid), process.pid] if process.poll() is None else []
+        for one in below:
+            try:
+                os.kill(one, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        process.communicate()
+
+
+@dataclass
+class NodeProgram:
+    """`python -m launcher.node` on a run folder."""
+
+    folder: RunFolder
+    code: Path
+    env: dict
+    processes: list
+
+    def start(self, **options):
+        argv = [sys.executable, "-m", "launcher.node", str(self.folder.path), "--code", str(self.code)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(argv, cwd=self.code, env=self.env, **{**pipes, **options})
+        self.processes.append(process)
+        return process
+
+    def run(self, **options):
+        """Its exit code, its output and its errors, once it has ended."""
+        process = self.start(**options)
+        out, errors = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+    def events(self, kind=None):
+        return [one for one in lines_of(self.folder.events) if kind in (None, one["event"])]
+
+    def steps(self, stage):
+        """The steps that the stage reported, in their order, of every attempt."""
+        return [line["step"] for line in lines_of(self.folder.stage(stage).progress) if "metrics" in line]
+
+    def at_step(self, stage, step):
+        until(lambda: step in self.steps(stage), f"step {step} of {stage}")
+
+    def total(self, stage="again"):
+        return int((self.folder.stage(stage).out / "total.txt").read_text())
+
+
+@dataclass
+class Toy:
+    """A copy of the toy recipe, and a user in its folder."""
+
+    root: Path
+    env: dict
+    processes: list
+    site: SiteFile = field(default_factory=SiteFile)
+
+    @property
+    def numbers(self):
+        return [one["n"] for one in lines_of(self.root / "recipes/toy/numbers.jsonl")]
+
+    @property
+    def total(self):
+        return UNDISTURBED * sum(self.numbers)
+
+    @property
+    def recipe(self):
+        return self.root / "recipes/toy/recipe.yaml"
+
+    def change_recipe(self, old, new):
+        text = self.recipe.read_text()
+        assert old in text
+        self.recipe.write_text(text.replace(old, new))
+
+    def planned(self, *changes, **request):
+        return planned(Request("toy-tiny", changes=changes, **request), self.root, self.site)
+
+    def plan(self, *changes, **request):
+        return self.planned(*changes, **request).plan
+
+    def folder(self, run="toy-tiny"):
+        return Store(self.site).machine(run)
+
+    def home(self, run="toy-tiny"):
+        return Store(self.site).home(run)
+
+    def node(self, *changes, **request):
+        """A node program for a run folder that is ready."""
+        plan = self.plan(*changes, **request)
+        return NodeProgram(ready(plan, self.folder(plan.run), None).folder, self.root, self.env, self.processes)
+
+    def start(self, *words, **options):
+        argv = [sys.executable, "-m", "launcher", *words]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(argv, cwd=self.root, env=self.env, **{**pipes, **options})
+        self.processes.append(process)
+        return process
+
+    def launcher(self, *words, **options):
+        """A `launcher` command, ended."""
+        process = self.start(*words, **options)
+        out, errors = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch, environment, processes):
+    root = tmp_path / "project"
+    shutil.copytree(ROOT / "tests/toy", root, ignore=shutil.ignore_patterns("__pycache__", "runs"))
+    monkeypatch.chdir(root)
+    return Toy(root, environment, processes)
+
+
+@pytest.fixture
+def by_hand(tmp_path, environment, processes):
+    """A node program for stages given as {name: text of a Python program}, which get {work}, {out} and what they need,
+    or as Stage. `plan` goes to the plan."""
+
+    def make(stages, **plan):
+        code = tmp_path / "code"
+        code.mkdir(exist_ok=True)
+        made = []
+        for name, stage in stages.items():
+            if not isinstance(stage, Stage):
+                (code / f"{name}.py").write_text(stage)
+                stage = Stage(name, ("python", f"{name}.py", "{work}", "{out}"))
+            made.append(stage)
+        folder = RunFolder(tmp_path / "run")
+        folder.path.mkdir(exist_ok=True)
+        whole = {"export": made[-1].name, "code": Code(tree_hash(code, ())), **plan}
+        folder.plan.write_text(to_json(Plan("hand", "by-hand", tuple(made), **whole)))
+        return NodeProgram(folder, code, environment, processes)
+
+    return make
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A recipe read from the given recipe.yaml text; `size` is the text of its only size."""
+    from launcher.recipe import read_recipe
+
+    def make(text, size="about: the only size", name="some"):
+        folder = tmp_path / "recipes" / name
+        (folder / "sizes").mkdir(parents=True, exist_ok=True)
+        (folder / "recipe.yaml").write_text(text)
+        (folder / "sizes" / "tiny.yaml").write_text(size)
+        return read_recipe(f"{name}-tiny", tmp_path)
+
+    return make
+
+
+class Refused:
+    """Runs a call that has to end in a LaunchError and returns its whole text."""
+
+    def __call__(self, call, *args, code=2, **options):
+        from launcher.errors import LaunchError
+
+        with pytest.raises(LaunchError) as caught:
+            call(*args, **options)
+        assert caught.value.code == code
+        return str(caught.value)
+
+
+@pytest.fixture
+def refusal():
+    return Refused()

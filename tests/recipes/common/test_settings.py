@@ -1,0 +1,82 @@
+"""Reading a stage's settings."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from recipes.common.settings import read_settings
+from recipes.common.stage import MISTAKE, Mistake
+
+
+@dataclass(frozen=True)
+class Oven:
+    degrees: int
+    share: float
+    name: str
+    fan: bool
+    minutes: int | None
+    dishes: list
+    rack: int = 2
+
+    def __post_init__(self):
+        if self.degrees > 300:
+            raise ValueError(f"`degrees` is `{self.degrees}`, more than 300")
+
+
+GOOD = {"degrees": 180, "share": 1, "name": "a", "fan": True, "minutes": None, "dishes": ["pie"]}
+
+
+def test_values_arrive_and_defaults_fill_in(tmp_path):
+    path = tmp_path / "oven.json"
+    path.write_text(json.dumps(GOOD))
+    assert read_settings(path, Oven) == Oven(180, 1, "a", True, None, ["pie"], 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "hint"),
+    [
+        (
+            "{",
+            "`{path}` is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+            None,
+        ),
+        ("[]", "`{path}` is not a JSON object", "write one JSON object"),
+        ({"degres": 1}, "`{path}`: no key `degres` is known here", "did you mean `degrees`?"),
+        (
+            {"colour": 1},
+            "`{path}`: no key `colour` is known here",
+            "the keys are `degrees`, `share`, `name`, `fan`, `minutes`, `dishes`, `rack`",
+        ),
+        ({"degrees": "180"}, '`{path}`: `degrees` is `"180"`', "write a value of type whole number"),
+        ({"degrees": True}, "`{path}`: `degrees` is `true`", "write a value of type whole number"),
+        ({"fan": 1}, "`{path}`: `fan` is `1`", "write a value of type true or false"),
+        ({"minutes": 1.5}, "`{path}`: `minutes` is `1.5`", "write a value of type whole number or null"),
+        ({"dishes": "pie"}, '`{path}`: `dishes` is `"pie"`', "write a value of type list"),
+        ({"degrees": 301}, "`{path}`: `degrees` is `301`, more than 300", "change that value"),
+    ],
+)
+def test_a_mistake_is_said_with_file_key_and_value(tmp_path, text, error, hint):
+    path = tmp_path / "oven.json"
+    path.write_text(text if isinstance(text, str) else json.dumps(GOOD | text))
+    with pytest.raises(Mistake) as caught:
+        read_settings(path, Oven)
+    assert caught.value.error == error.replace("{path}", str(path))
+    assert caught.value.hint == (hint or "write one JSON object")
+    assert caught.value.code == MISTAKE
+
+
+def test_a_missing_key_is_named(tmp_path):
+    path = tmp_path / "oven.json"
+    path.write_text(json.dumps({key: value for key, value in GOOD.items() if key != "share"}))
+    with pytest.raises(Mistake) as caught:
+        read_settings(path, Oven)
+    assert caught.value.error == f"`{path}`: no key `share`"
+    assert caught.value.hint == "write `share` with a value of type number"
+
+
+def test_an_absent_file_is_a_mistake(tmp_path):
+    with pytest.raises(Mistake) as caught:
+        read_settings(tmp_path / "oven.json", Oven)
+    assert caught.value.error == f"no settings file `{tmp_path}/oven.json`"
+    assert caught.value.hint == "the first argument is the stage's JSON settings"

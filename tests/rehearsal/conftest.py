@@ -1,0 +1,142 @@
+"""One whole rehearsal of gad by the real command, made once; tests that break things work on copies of its folder."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+LAUNCHER = [sys.executable, "-m", "launcher"]
+PATIENCE = 300
+RUN = "gad-rehearsal"
+
+
+@dataclass
+class Place:
+    """A site of its own: where runs go, and the command line on it."""
+
+    folder: Path
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "runs/.store" / RUN
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "runs" / RUN
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**os.environ, "XDG_CONFIG_HOME": str(self.folder / "config"), "HF_HUB_OFFLINE": "1"}
+
+    def launcher(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([*LAUNCHER, *words], cwd=ROOT, env=self.env, capture_output=True, text=True)
+
+    def rehearse(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return self.launcher("rehearse", "gad-7b", *words)
+
+    def start(self) -> "subprocess.Popen[str]":
+        """A rehearsal that somebody is going to disturb."""
+        return subprocess.Popen(
+            [*LAUNCHER, "rehearse", "gad-7b"], cwd=ROOT, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+
+    def done(self, stage: str) -> dict:
+        return json.loads((self.store / "stages" / stage / "done.json").read_text())
+
+    def steps(self, stage: str) -> dict[int, dict[str, float]]:
+        """Step -> metrics; of a step that was done twice, the last."""
+        lines = (self.store / "stages" / stage / "work/progress.jsonl").read_text().splitlines()
+        return {one["step"]: one["metrics"] for one in map(json.loads, lines) if "metrics" in one}
+
+    def events(self, kind: str) -> list[dict]:
+        lines = (self.store / "events.jsonl").read_text().splitlines()
+        return [one for one in map(json.loads, lines) if one["event"] == kind]
+
+    def wait(self, what, seconds: float = PATIENCE):
+        """The first true value of `what()`."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := what():
+                return found
+            time.sleep(0.002)
+        raise TimeoutError(what)
+
+    def tree(self) -> dict[int, str]:
+        """Every process of this run: id -> command line."""
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                env = (entry / "environ").read_bytes()
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if f"XDG_CONFIG_HOME={self.folder}/config".encode() in env and " -m launcher rehearse" not in command:
+                found[int(entry.name)] = command
+        return found
+
+    def node(self) -> int:
+        return int((self.store / "node.lock").read_text())
+
+    def trainer(self) -> int | None:
+        """The stage's own process."""
+        found = [pid for pid, command in self.tree().items() if " -m recipes." in command]
+        return min(found) if found else None
+
+    def kill_everything(self) -> None:
+        for pid in self.tree():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def make_place(folder: Path) -> Place:
+    (folder / "config/launcher").mkdir(parents=True)
+    python = ROOT / ".venv-cpu/bin/python"
+    (folder / "config/launcher/site.yaml").write_text(f"runs: {folder}/runs\nlocal: {{python: {python}}}\n")
+    return Place(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Place:
+    """A rehearsal that nobody disturbed. Nobody changes it."""
+    place = make_place(tmp_path_factory.mktemp("finished"))
+    done = place.rehearse()
+    assert done.returncode == 0, done.stdout + done.stderr + _logs(place)
+    (place.folder / "screen.txt").write_text(done.stdout)
+    return place
+
+
+@pytest.fixture
+def until(finished, tmp_path):
+    """Makes a copy of the finished rehearsal in which `stage` and what comes after it has not happened."""
+    places = []
+
+    def copy(stage: str) -> Place:
+        place = make_place(tmp_path / f"place{len(places)}")
+        shutil.copytree(finished.store, place.store)
+        order = [one["name"] for one in json.loads((place.store / "plan.json").read_text())["stages"]]
+        for name in order[order.index(stage) :]:
+            shutil.rmtree(place.store / "stages" / name)
+        shutil.rmtree(place.store / "export")
+        (place.store / "manifest.json").unlink()
+        (place.store / "events.jsonl").unlink()
+        places.append(place)
+        return place
+
+    yield copy
+    for place in places:
+        place.kill_everything()
+
+
+def _logs(place: Place) -> str:
+    return "\n".join(f"== {path}\n{path.read_text()[-4000:]}" for path in place.store.glob("stages/*/log.txt"))
