@@ -71,8 +71,8 @@ lock: setup
 	locks/resolve
 
 bench: setup-cpu
-	.venv/bin/python benchmarks/cli.py
-	.venv-cpu/bin/python benchmarks/convert.py
+	.venv/bin/python -m benchmarks.cli
+	.venv-cpu/bin/python -m benchmarks.convert
 
 clean:
 	rm -rf .venv .venv-cpu .venv-bench runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

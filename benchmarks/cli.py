@@ -1,6 +1,6 @@
 """How long the command line takes, whole process, median of 5, with its peers beside it.
 
-    python benchmarks/cli.py            (peers: whichever of sky, dstack and oumi is on PATH, or beside --peers' python)
+python benchmarks/cli.py            (peers: whichever of sky, dstack and oumi is on PATH, or beside --peers' python)
 """
 
 import argparse
@@ -35,7 +35,8 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="a folder with the peers' programs, as .venv-bench/bin")
     options = parser.parse_args()
     path = os.pathsep.join(filter(None, [str(options.peers or ""), os.environ["PATH"]]))
-    print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; median of 5, whole process\n")
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    print(f"{machine}; median of 5, whole process\n")
     print("| command | seconds | target |\n|---|---|---|")
     for command, target in TARGETS.items():
         program, *words = command.split()

@@ -3,23 +3,20 @@
 import difflib
 from collections.abc import Iterable
 
-DONE, OURS, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, 33
-"""Exit codes: done; a fault of ours; the user's mistake; a stage failed; interrupted, try again."""
+from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, OURS, Problem
+
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "OURS", "LaunchError", "did_you_mean"]
 
 
-class LaunchError(Exception):
+class LaunchError(Problem):
     """What is wrong, in which file and key, with the value; what helps; the exit code."""
 
     def __init__(self, error: str, hint: str, code: int = MISTAKE):
-        super().__init__(error)
-        self.error, self.hint, self.code = error, hint, code
-
-    def __str__(self) -> str:
-        return f"error: {self.error}\n\nhint: {self.hint}"
+        super().__init__(error, hint, code)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint: the known word that was probably meant, or all of them."""
+    """A hint: the known word that was probably meant, or all of them when they are few."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if near:

@@ -10,6 +10,7 @@ from launcher.launch import Ready, exit_code, follow, ready, verification
 from launcher.live import Bar, Live
 from launcher.node.files import read_json
 from launcher.node.folder import RunFolder
+from launcher.node.records import Plan
 from launcher.preflight.disk import shown as size
 from launcher.preflight.finding import REFUSED
 from launcher.request import Planned
@@ -49,7 +50,7 @@ def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> in
         screen.warnings(end)
         if code := exit_code(end):
             return _not_done(end, code)
-        _times(end)
+        _times(end, run.plan)
     bring(machine, back)
     _result(run, back)
     return DONE
@@ -91,11 +92,11 @@ def _not_done(end: RunStatus, code: int) -> int:
     return code
 
 
-def _times(end: RunStatus) -> None:
+def _times(end: RunStatus, plan: Plan) -> None:
     now = time.time()
     for stage in end.stages:
         took = screen.duration(stage.seconds(now)) or "done before"
-        steps = f", {stage.steps} steps" if stage.steps else ""
+        steps = f", {stage.steps:,} steps" if plan.stage(stage.name).steps else ""
         attempt = f", attempt {stage.attempt}" if stage.attempt > 1 else ""
         screen.say(f"{stage.name:<12} {took}{steps}{attempt}")
 

@@ -8,15 +8,15 @@ from launcher.document import load
 from launcher.errors import LaunchError, did_you_mean
 
 # The task and resource keys of SkyPilot 0.14.1 (sky/utils/schemas.py).
-TASK_KEYS = frozenset(
-    "name workdir num_nodes resources envs secrets managed_secrets file_mounts volumes volume_mounts setup run "
-    "event_callback config service pool inputs outputs api_server_access".split()
-)
-RESOURCE_KEYS = frozenset(
-    "infra cloud region zone accelerators accelerator_args cpus memory instance_type use_spot job_recovery disk_size "
-    "disk_tier ephemeral_storage network_tier local_disk ports labels image_id any_of ordered autostop priority "
-    "priority_class volumes max_hourly_cost".split()
-)
+TASK_KEYS = """
+    name workdir num_nodes resources envs secrets managed_secrets file_mounts volumes volume_mounts setup run
+    event_callback config service pool inputs outputs api_server_access
+"""
+RESOURCE_KEYS = """
+    infra cloud region zone accelerators accelerator_args cpus memory instance_type use_spot job_recovery disk_size
+    disk_tier ephemeral_storage network_tier local_disk ports labels image_id any_of ordered autostop priority
+    priority_class volumes max_hourly_cost
+"""
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def _accelerators(path: Path, resources: dict[str, Any]) -> list[str]:
     return [one if ":" in one else f"{one}:1" for one in wanted]
 
 
-def _known(path: Path, prefix: str, value: Any, keys: frozenset[str]) -> None:
+def _known(path: Path, prefix: str, value: Any, keys: str) -> None:
     if not isinstance(value, dict):
         raise LaunchError(f"`{path}`: `{prefix.rstrip('.')}` is `{value}`", "it holds keys and values")
     for key in value:
-        if key not in keys:
-            raise LaunchError(f"`{path}`: unknown key `{prefix}{key}`", did_you_mean(str(key), keys))
+        if key not in keys.split():
+            raise LaunchError(f"`{path}`: unknown key `{prefix}{key}`", did_you_mean(str(key), keys.split()))

@@ -1,9 +1,11 @@
 """One launch: a run folder made or found again, the node program started or joined, the result brought home."""
 
+import contextlib
 import os
 import shutil
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,10 +73,12 @@ def follow(ready: Ready, python: Path, code: Path, show: Callable[[RunStatus], N
     """The run's state at its end. A node program that already works on it is joined, otherwise one is started. When
     this process is interrupted, so is the run."""
     logged = ready.folder.node_log.stat().st_size if ready.folder.node_log.exists() else 0
-    process = None if local.is_running(ready.folder) else local.launch(ready.folder, code, python)
+    process = None
     tail, events = Tail(ready.folder.events), []
     started = time.time()
     try:
+        with _held_back():
+            process = None if local.is_running(ready.folder) else local.launch(ready.folder, code, python)
         while True:
             ended = process.poll() is not None if process else not local.is_running(ready.folder)
             events += tail.new()
@@ -84,9 +88,8 @@ def follow(ready: Ready, python: Path, code: Path, show: Callable[[RunStatus], N
                 break
             time.sleep(LOOK)
     except KeyboardInterrupt:
-        if process:
-            process.terminate()  # it may not hold the lock yet, by which `stop` knows it
-        local.stop(ready.folder, max(stage.grace for stage in ready.plan.stages) + 15)
+        patience = max(stage.grace for stage in ready.plan.stages) + 15
+        local.stop(ready.folder, patience, process)
         return status(ready.plan, [*events, *tail.new()], False)
     if process and process.returncode not in (DONE, None) and not (now.error and _said_since(events, started)):
         error, hint = said(end_of(ready.folder.node_log, logged)) or (
@@ -133,6 +136,19 @@ def verification(folder: RunFolder, plan: Plan) -> dict[str, object]:
     """What the run's last stage found out about the exported model."""
     done = read_json(folder.stage(plan.stages[-1].name).done)
     return dict(done["metrics"]) if isinstance(done, dict) else {}
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """A Ctrl-C that falls in here is one that falls right after it: nothing is started and then forgotten."""
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
 
 
 def _said_since(events: list[dict[str, object]], moment: float) -> bool:

@@ -14,6 +14,8 @@ from launcher.status import RunStatus, StageStatus
 
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
+TELLING = ("loss", "reward", "acc", "kl", "rouge")
+"""Parts of metrics' names, the most telling first."""
 STYLE = {
     "done": "green",
     "finished": "green",
@@ -87,13 +89,10 @@ def heading(status: RunStatus) -> Text:
 
 
 def numbers(stage: StageStatus) -> str:
-    """The few metrics of the last step that fit a line."""
-    wanted = {
-        name: value
-        for name, value in stage.metrics.items()
-        if isinstance(value, int | float) and not name.startswith(("time/", "perf/", "timing"))
-    }
-    return " ".join(f"{name.rpartition('/')[2]} {value:.4g}" for name, value in list(wanted.items())[:4])
+    """The few metrics of the last step that fit a line: losses and the like before anything else."""
+    wanted = [name for name in stage.metrics if not name.startswith(("time", "seconds", "perf", "timing"))]
+    wanted.sort(key=lambda name: next((rank for rank, word in enumerate(TELLING) if word in name), len(TELLING)))
+    return " ".join(f"{name.rpartition('/')[2]} {stage.metrics[name]:.4g}" for name in wanted[:4])
 
 
 def warnings(status: RunStatus) -> None:

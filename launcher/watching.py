@@ -59,16 +59,19 @@ def print_log(folder: RunFolder, stage: str | None, follow: bool) -> None:
         raise LaunchError(f"no log of `{stage or folder.path.name}` yet", "`launcher status` shows how far the run is")
     name, offset = stage or started[-1], 0
     while True:
+        running = local.is_running(folder)  # asked first: what it wrote until then is read below
         with open(folder.stage(name).log, "rb") as file:
             file.seek(offset)
             text = file.read()
         offset += len(text)
         screen.say_raw(text.decode(errors="replace"))
-        if not follow or (not text and not local.is_running(folder)):
+        if not follow:
             return
         later = [one for one in names[names.index(name) + 1 :] if folder.stage(one).log.exists()]
         if not text and stage is None and later and folder.stage(name).done.exists():
             name, offset = later[0], 0
+        elif not text and not running:
+            return
         elif not text:
             time.sleep(0.3)
 

@@ -35,13 +35,15 @@ def is_running(folder: RunFolder) -> bool:
     return holder(folder.lock) is not None
 
 
-def stop(folder: RunFolder, patience: float) -> bool:
-    """Asks the node program to checkpoint and end; whether it has ended after `patience` seconds."""
-    process = holder(folder.lock)
-    if process:
+def stop(folder: RunFolder, patience: float, started: "subprocess.Popen[bytes] | None" = None) -> bool:
+    """Asks the node program to checkpoint and end; whether it has ended after `patience` seconds. One that was just
+    `started` may not hold the lock yet, by which the others are known."""
+    if process := holder(folder.lock):
         signal_quietly(process, signal.SIGTERM)
+    if started and started.pid != process:
+        started.terminate()
     end = time.monotonic() + patience
-    while is_running(folder):
+    while is_running(folder) or (started and started.poll() is None):
         if time.monotonic() > end:
             return False
         time.sleep(0.1)

@@ -2,6 +2,7 @@
 went: 0 done, 2 the user's mistake, 3 a stage failed, 33 interrupted (run it again), 1 a fault of this program."""
 
 import argparse
+import contextlib
 import errno
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 from launcher.node.events import Events
 from launcher.node.folder import RunFolder
 from launcher.node.lock import Lock, Locked
-from launcher.node.problem import DONE, MISTAKE, Problem
+from launcher.node.problem import DONE, FAILED, MISTAKE, Problem
 from launcher.node.processes import adopt_orphans
 from launcher.node.run import read_plan, run
 from launcher.node.stages import Site
@@ -37,24 +38,25 @@ def main() -> int:
                 events.add("run.ended", code=problem.code, error=problem.error, hint=problem.hint)
                 raise
     except Locked:
-        print(
-            f"error: another node program works on `{folder.path}`\n\nhint: `launcher status` shows it", file=sys.stderr
-        )
+        _say(2, f"error: another node program works on `{folder.path}`\n\nhint: `launcher status` shows it")
         return MISTAKE
     except Problem as problem:
-        print(problem, file=sys.stderr)
+        _say(2, str(problem))
         return problem.code
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        print(
-            f"error: no space left for `{problem.filename or folder.path}`\n\nhint: make room and launch again: "
-            "what is done stays done",
-            file=sys.stderr,
-        )
-        return 3
-    print(f"{plan.run}: done, {os.fspath(folder.manifest)}")
+        place, hint = problem.filename or folder.path, "make room and launch again: what is done stays done"
+        _say(2, f"error: no space left for `{place}`\n\nhint: {hint}")
+        return FAILED
+    _say(1, f"{plan.run}: done, {folder.manifest}")
     return DONE
+
+
+def _say(handle: int, text: str) -> None:
+    """Where the disk is full there may be no place for a message either; the exit code still counts."""
+    with contextlib.suppress(OSError):
+        os.write(handle, f"{text}\n".encode(errors="surrogateescape"))
 
 
 if __name__ == "__main__":

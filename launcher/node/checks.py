@@ -13,6 +13,7 @@ TESTS = {
     "equals": lambda value, limit: value == limit,
     "at_least": lambda value, limit: value >= limit,
 }
+WORDS = {"above": "above", "below": "below", "equals": "equal to", "at_least": "at least"}
 
 
 def shortcomings(must: Must, out: Path, metrics: dict[str, Any]) -> list[str]:
@@ -32,7 +33,7 @@ def shortcomings(must: Must, out: Path, metrics: dict[str, Any]) -> list[str]:
             if not isinstance(value, int | float):
                 found.append(f"it reports no number `{name}` (`{word} {limit:g}` is demanded)")
             elif not TESTS[word](value, limit):
-                found.append(f"its metric `{name}` is {value:g}, not {word.replace('_', ' ')} {limit:g}")
+                found.append(f"its metric `{name}` is {value:g}, not {WORDS[word]} {limit:g}")
     return found
 
 

@@ -127,6 +127,6 @@ def _failure(stage: Stage, own: StageFolder, code: int, stopped: bool, logged: i
         )
     if sentence := said(end_of(own.log, logged)):
         return Problem(f"stage `{stage.name}`: {sentence[0]}", sentence[1], MISTAKE if code == MISTAKE else FAILED)
-    how = f"was killed by signal {code - 128}" if code > 128 else f"ended with exit code {code}"
+    how = f"was killed by signal {code - 128}" if 128 < code <= 128 + 64 else f"ended with exit code {code}"
     memory = " (9 is often the kernel's: out of memory)" if code == 137 else ""
     return Problem(f"stage `{stage.name}` {how}{memory}", f"read {own.log}; {again}")

@@ -1,4 +1,4 @@
-"""Are the settings what the stages can work with? The recipe's own check, which needs none of the trainer's packages."""
+"""Are the settings what the stages can work with? The recipe's own check, which needs no trainer installed."""
 
 import json
 import subprocess

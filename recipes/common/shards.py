@@ -3,9 +3,9 @@
     weights = open_shards(Path("global_step_100/actor"))
     weights["model.norm.weight"].full()
 
-The layouts are those that verl 0.9.1 writes with FSDP1 and FSDP2, and that its merger reads
-(`verl/model_merger/fsdp_model_merger.py`): a mesh `("fsdp",)` or `("ddp", "fsdp")`; on it each tensor is cut along one
-dimension, the first or another that the ranks divide, or is replicated; what FSDP did not wrap is a plain tensor.
+The layouts are those that verl 0.9.1 writes with FSDP1 and FSDP2 and that its merger reads
+(`verl/model_merger/fsdp_model_merger.py`): a mesh `("fsdp",)` or `("ddp", "fsdp")`, on which each tensor is replicated
+or cut along one dimension (verl's engine takes the first). What FSDP did not wrap is plain, and whole on every rank.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Makes the model that goes home: Hugging Face weights, tokenizer, and a card that says what they are.
 
-    python -m recipes.gad.export SETTINGS.json --training OUT_OF_TRAINING --data DATA --model MODEL --out OUT --work WORK
+python -m recipes.gad.export SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
 """
 
 import argparse

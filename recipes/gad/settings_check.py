@@ -1,6 +1,6 @@
 """Looks at a training stage's settings before anything is paid: no torch, no verl.
 
-    python -m recipes.gad.settings_check SETTINGS.json
+python -m recipes.gad.settings_check SETTINGS.json
 """
 
 import argparse
@@ -9,7 +9,7 @@ from pathlib import Path
 from recipes.common.settings import read_settings
 from recipes.common.stage import run
 from recipes.common.verl.keys import check_overrides
-from recipes.gad.overrides import DECIDED
+from recipes.gad.decided import DECIDED
 from recipes.gad.settings import Settings
 
 

@@ -90,7 +90,7 @@ def train_stage(
         resume=resume,
         start=inputs.start,
     )
-    train("recipes.gad.trainer:GadTrainer", overrides, machine, stage, stop)
+    train("recipes.gad.trainer:gad", overrides, machine, stage, stop)
 
 
 def write_out(last: Checkpoint, settings: Settings, inputs: Inputs) -> None:

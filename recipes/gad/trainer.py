@@ -1,4 +1,6 @@
-"""One step of generative adversarial distillation (arXiv:2511.10643) on verl. The critic is the discriminator D.
+"""One step of generative adversarial distillation (arXiv:2511.10643) on verl.
+
+The critic is the discriminator D. What a step does, by mode:
 
 warmup        sample replies; D learns teacher over student; the actor learns the teacher's texts (SFT)
 adversarial   sample replies; r = D(reply); GRPO advantages; D learns; the actor learns (clipped PPO + KL)
@@ -14,35 +16,23 @@ import torch
 import transfer_queue as tq
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.utils import tensordict_utils as tu
 from verl.utils.debug import marked_timer
 from verl.utils.metric import reduce_metrics
-from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
 from verl.workers.utils.losses import sft_loss
 
 from recipes.common.verl.trainer import StageTrainer
+from recipes.gad import batches
 from recipes.gad.history import read_history
 from recipes.gad.loss import bradley_terry
+from recipes.gad.metrics import SHOWN, actor_metrics, critic_metrics, reply_metrics
 from recipes.gad.reward import rouge_l
+from recipes.gad.sequences import last_token_score, scored_row, sft_row, teacher_ids
 from recipes.gad.watch import Watch
 
-PARTITION = "gad"
-"""TransferQueue's partition for the rows that verl's own pipeline does not make."""
 
-SHOWN = {
-    "critic/d_loss": "d_loss",
-    "critic/d_acc": "d_acc",
-    "actor/loss": "actor_loss",
-    "actor/kl": "kl",
-    "response_length": "length",
-    "val/rouge_l": "rouge_l",
-    "seconds": "seconds",
-}
-"""The console's columns."""
-
-Row = dict[str, torch.Tensor]
-
-
+@register_trainer("gad")
 class GadTrainer(StageTrainer):
     """All three modes."""
 
@@ -70,20 +60,20 @@ class GadTrainer(StageTrainer):
         with marked_timer("rollout", self.timing_raw):
             batch = self.generate(rows)
         batch = self._balance_batch(batch, metrics={})
-        metrics = self._reply_metrics(batch)
+        metrics = reply_metrics(batch, self.config.data.max_response_length)
         with marked_timer("critic", self.timing_raw):
             metrics |= self._learn_to_discriminate(batch)
         # verl starts the actor *at* step critic_warmup; here the discriminator has that many steps alone (paper, A.2).
         if self.global_steps > self.config.trainer.critic_warmup:
             metrics |= self._learn_teacher_texts(rows)
-        tq.kv_clear(keys=batch.keys, partition_id=batch.partition_id)
+        batches.clear(batch)
         return metrics
 
     def _adversarial_step(self, rows: TensorDict) -> dict[str, float]:
         with marked_timer("rollout", self.timing_raw):
             batch = self.generate(rows)
         batch = self._balance_batch(batch, metrics={})
-        metrics = self._reply_metrics(batch)
+        metrics = reply_metrics(batch, self.config.data.max_response_length)
         with marked_timer("old_log_prob", self.timing_raw):
             batch = self._compute_old_log_prob(batch, metrics)
         with marked_timer("reference", self.timing_raw):
@@ -97,8 +87,8 @@ class GadTrainer(StageTrainer):
             with marked_timer("actor", self.timing_raw):
                 found: dict[str, Any] = {}
                 self._update_actor(batch, found)
-            metrics |= _actor_metrics(found)
-        tq.kv_clear(keys=batch.keys, partition_id=batch.partition_id)
+            metrics |= actor_metrics(found)
+        batches.clear(batch)
         return metrics
 
     def _learn_teacher_texts(self, rows: TensorDict) -> dict[str, float]:
@@ -107,15 +97,15 @@ class GadTrainer(StageTrainer):
         prompts = [self._prompt_ids(messages) for messages in rows["raw_prompt"]]
         pairs = zip(prompts, map(self._teacher_ids, texts), strict=True)
         with marked_timer("actor", self.timing_raw):
-            batch = self._put([sft_row(prompt, teacher) for prompt, teacher in pairs], group=1)
-            batch.extra_info |= self._one_mini_batch(batch) | {"calculate_entropy": False}
+            one_each = [sft_row(prompt, teacher) for prompt, teacher in pairs]
+            batch = batches.put(one_each, 1, self.stage.world_size, {"calculate_entropy": False})
             output = self.actor_rollout_wg.update_actor(batch)
-        tq.kv_clear(keys=batch.keys, partition_id=PARTITION)
-        return _actor_metrics({f"actor/{name}": value for name, value in reduce_metrics(output["metrics"]).items()})
+        batches.clear(batch)
+        return actor_metrics({f"actor/{name}": value for name, value in reduce_metrics(output["metrics"]).items()})
 
     def _learn_to_discriminate(self, batch: KVBatchMeta) -> dict[str, float]:
         """D's step on (student, teacher) pairs, one for every sample; the pairs that verl filled in weigh nothing."""
-        data = self._get(batch, "prompts", "responses", "extra_info")
+        data = batches.get(batch, "prompts", "responses", "extra_info")
         teachers: dict[str, torch.Tensor] = {}
         rows = []
         for place, tag in enumerate(batch.tags):
@@ -124,19 +114,17 @@ class GadTrainer(StageTrainer):
                 teachers[text] = self._teacher_ids(text)
             prompt, student, real = data["prompts"][place], data["responses"][place], not tag.get("is_padding", False)
             rows += [scored_row(prompt, student, real), scored_row(prompt, teachers[text], real)]
-        pairs = self._put(rows, group=2)
-        pairs.extra_info |= self._one_mini_batch(pairs) | {"force_group_size": 2}
-        output = reduce_metrics(self.critic_wg.train_mini_batch(pairs).get()["metrics"])
-        tq.kv_clear(keys=pairs.keys, partition_id=PARTITION)
-        names = ("d_loss", "d_acc", "student_value", "teacher_value", "grad_norm", "lr")
-        return {f"critic/{name}": output[name] for name in names}
+        pairs = batches.put(rows, 2, self.stage.world_size, {"force_group_size": 2})
+        output = self.critic_wg.train_mini_batch(pairs).get()
+        batches.clear(pairs)
+        return critic_metrics(reduce_metrics(output["metrics"]))
 
     def _reward(self, batch: KVBatchMeta) -> dict[str, float]:
         """Each reply's last token carries D(prompt, reply) as `rm_scores`; the other tokens, and filled-in rows, 0."""
         batch.extra_info |= {"compute_loss": False, "temperature": 1.0}
         ray.get(self.critic_wg.infer_batch(batch).futures)
         batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
-        data = self._get(batch, "values", "response_mask")
+        data = batches.get(batch, "values", "response_mask")
         scores = [
             last_token_score(values, mask)
             for values, mask in zip(data["values"].unbind(), data["response_mask"].unbind(), strict=True)
@@ -182,79 +170,3 @@ class GadTrainer(StageTrainer):
 
     def _teacher_ids(self, text: str) -> torch.Tensor:
         return teacher_ids(self.tokenizer, text, self.config.data.max_response_length)
-
-    def _reply_metrics(self, batch: KVBatchMeta) -> dict[str, float]:
-        limit = self.config.data.max_response_length
-        lengths = [tag["response_len"] for tag in batch.tags if not tag.get("is_padding", False)]
-        return {
-            "response_length": fmean(lengths),
-            "response_length/max": max(lengths),
-            "response_length/cut": fmean(length >= limit for length in lengths),
-        }
-
-    def _get(self, batch: KVBatchMeta, *fields: str) -> TensorDict:
-        return tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=list(fields))
-
-    def _put(self, rows: list[Row], group: int) -> KVBatchMeta:
-        """The rows in TransferQueue, in an order that gives each rank about as many tokens; groups stay together."""
-        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
-        work = calculate_workload(lengths).view(-1, group).sum(1).tolist()
-        shares = get_seqlen_balanced_partitions(work, self.stage.world_size, equal_size=True)
-        order = [place * group + member for share in shares for place in share for member in range(group)]
-        keys = [f"{self.global_steps:08d}_{place}_0" for place in range(len(rows))]
-        tags = [{"seq_len": int(lengths[place])} for place in order]
-        fields = tu.list_of_dict_to_tensordict([rows[place] for place in order])
-        tq.kv_batch_put(keys=keys, partition_id=PARTITION, fields=fields, tags=tags)
-        return KVBatchMeta(partition_id=PARTITION, keys=keys, tags=tags)
-
-    def _one_mini_batch(self, batch: KVBatchMeta) -> dict[str, Any]:
-        """verl's instructions for one update on the whole batch."""
-        return {
-            "global_batch_size": len(batch),
-            "mini_batch_size": len(batch),
-            "epochs": 1,
-            "seed": self.stage.seed,
-            "dataloader_kwargs": {"shuffle": False},
-            "temperature": 1.0,
-        }
-
-
-def teacher_ids(tokenizer: Any, text: str, limit: int) -> torch.Tensor:
-    """The text's tokens and the end token; without it where the text is cut at `limit` tokens."""
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return torch.tensor([*ids, tokenizer.eos_token_id][:limit])
-
-
-def sft_row(prompt: torch.Tensor, teacher: torch.Tensor) -> Row:
-    """What verl's sft_loss reads: the loss is on the teacher's tokens."""
-    return _row(prompt, teacher, torch.cat([torch.zeros_like(prompt), torch.ones_like(teacher)]))
-
-
-def scored_row(prompt: torch.Tensor, reply: torch.Tensor, real: bool) -> Row:
-    """What `bradley_terry` reads: the score is at the last token; none in a row that only fills up the batch."""
-    mask = torch.zeros(len(prompt) + len(reply), dtype=torch.int64)
-    mask[-1] = int(real)
-    return _row(prompt, reply, mask)
-
-
-def _row(prompt: torch.Tensor, reply: torch.Tensor, loss_mask: torch.Tensor) -> Row:
-    ids = torch.cat([prompt, reply])
-    return {"input_ids": ids, "position_ids": torch.arange(len(ids)), "loss_mask": loss_mask}
-
-
-def last_token_score(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """(response tokens,) in float32: the sequence's last value at the last token, where `mask` is 1 there."""
-    score = torch.zeros(len(mask))
-    score[-1] = values[-1].float() * mask[-1]
-    return score
-
-
-def _actor_metrics(found: dict[str, Any]) -> dict[str, float]:
-    names = {
-        "actor/loss": "actor/loss",
-        "actor/grad_norm": "actor/grad_norm",
-        "actor/lr": "actor/lr",
-        "actor/kl_loss": "actor/kl",
-        "actor/pg_clipfrac": "actor/clipped",
-    }
-    return {shown: found[name] for name, shown in names.items() if name in found}

@@ -1,5 +1,6 @@
 """What the tests of the launcher share: the toy recipe in a folder of its own, plans made by hand, real processes."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,11 +16,12 @@ import pytest
 from launcher.launch import ready
 from launcher.node.code import tree_hash
 from launcher.node.folder import RunFolder
-from launcher.node.processes import descendants
+from launcher.node.processes import descendants, signal_quietly
 from launcher.node.records import Code, Plan, Stage, to_json
 from launcher.request import Request, planned
 from launcher.site import SiteFile
 from launcher.store import Store
+from launcher.transfer import pull
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 40.0
@@ -59,6 +61,13 @@ def alive(process):
         return False
 
 
+def go(folder, *stages):
+    """Stages that are held at a step (`fault=hold@N`) are held no longer."""
+    for stage in stages:
+        folder.stage(stage).work.mkdir(parents=True, exist_ok=True)
+        (folder.stage(stage).work / "go").touch()
+
+
 @pytest.fixture(name="until")
 def _until():
     return until
@@ -83,7 +92,16 @@ def project():
 @pytest.fixture
 def environment(tmp_path):
     """A user who never used the launcher: an empty home, a site file that names this Python, no colours."""
-    noise = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "PYTHONPATH")
+    noise = (
+        "COLUMNS",
+        "LINES",
+        "FORCE_COLOR",
+        "NO_COLOR",
+        "CLICOLOR_FORCE",
+        "TTY_COMPATIBLE",
+        "PYTHONPATH",
+        "PYTHONDONTWRITEBYTECODE",
+    )
     env = {name: value for name, value in os.environ.items() if name not in noise and not name.startswith("GIT_")}
     config = tmp_path / "config" / "launcher"
     config.mkdir(parents=True)
@@ -93,7 +111,6 @@ def environment(tmp_path):
         "HOME": str(tmp_path),
         "XDG_CONFIG_HOME": str(config.parent),
         "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_AUTHOR_NAME": "a",
@@ -111,10 +128,7 @@ def processes():
     for process in started:
         below = [*descendants(process.pid), process.pid] if process.poll() is None else []
         for one in below:
-            try:
-                os.kill(one, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            signal_quietly(one, signal.SIGKILL)
         process.communicate()
 
 
@@ -128,8 +142,11 @@ class NodeProgram:
     processes: list
 
     def start(self, **options):
-        argv = [sys.executable, "-m", "launcher.node", str(self.folder.path), "--code", str(self.code)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return self.begin(["-m", "launcher.node"], options)
+
+    def begin(self, program, options):
+        argv = [sys.executable, *program, str(self.folder.path), "--code", str(self.code)]
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen(argv, cwd=self.code, env=self.env, **{**pipes, **options})
         self.processes.append(process)
         return process
@@ -139,6 +156,16 @@ class NodeProgram:
         process = self.start(**options)
         out, errors = process.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+    def impatient(self):
+        """It ends as it would after the lock's patience, but sooner."""
+        code = "import sys; from launcher.node import __main__, lock; lock.PATIENCE = 0.3; sys.exit(__main__.main())"
+        process = self.begin(["-c", code], {})
+        out, errors = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+
+    def go(self, *stages):
+        go(self.folder, *stages)
 
     def events(self, kind=None):
         return [one for one in lines_of(self.folder.events) if kind in (None, one["event"])]
@@ -189,6 +216,9 @@ class Toy:
     def folder(self, run="toy-tiny"):
         return Store(self.site).machine(run)
 
+    def go(self, *stages):
+        go(self.folder(), *stages)
+
     def home(self, run="toy-tiny"):
         return Store(self.site).home(run)
 
@@ -197,9 +227,18 @@ class Toy:
         plan = self.plan(*changes, **request)
         return NodeProgram(ready(plan, self.folder(plan.run), None).folder, self.root, self.env, self.processes)
 
+    def finish(self, *changes, **request):
+        """What `launcher launch` leaves behind, without the command."""
+        node = self.node(*changes, **request)
+        done = node.run()
+        assert done.returncode == 0, done.stderr
+        home = self.home(node.folder.path.name)
+        home.path.mkdir(parents=True)
+        pull(node.folder, home, lambda _: None)
+
     def start(self, *words, **options):
         argv = [sys.executable, "-m", "launcher", *words]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen(argv, cwd=self.root, env=self.env, **{**pipes, **options})
         self.processes.append(process)
         return process
@@ -214,7 +253,7 @@ class Toy:
 @pytest.fixture
 def toy(tmp_path, monkeypatch, environment, processes):
     root = tmp_path / "project"
-    shutil.copytree(ROOT / "tests/toy", root, ignore=shutil.ignore_patterns("__pycache__", "runs"))
+    shutil.copytree(ROOT / "tests/toy", root, ignore=shutil.ignore_patterns("__pycache__", "runs", "common"))
     monkeypatch.chdir(root)
     return Toy(root, environment, processes)
 
@@ -240,6 +279,32 @@ def by_hand(tmp_path, environment, processes):
         return NodeProgram(folder, code, environment, processes)
 
     return make
+
+
+class SmallDisk(type(Path())):
+    """A folder on a file system that can be filled to its last byte."""
+
+    def fill(self):
+        with open(self / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+
+    def free(self):
+        (self / "filler").unlink()
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A file system of 512 kB."""
+    folder = SmallDisk(tmp_path / "small")
+    folder.mkdir()
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        pytest.skip("only root can mount a file system")
+    words = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    if subprocess.run(words, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

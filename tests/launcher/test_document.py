@@ -58,8 +58,8 @@ def test_a_document_is_read_as_its_model(tmp_path):
         ("name: 3", "error: `FILE`: `name` is `3`: input should be a valid string\n\nhint: correct `name`"),
         (
             "name: a\ninner: {rate: fast}",
-            "error: `FILE`: `inner.rate` is `'fast'`: input should be a valid number, unable to parse string as a number"
-            "\n\nhint: correct `inner.rate`",
+            "error: `FILE`: `inner.rate` is `'fast'`: input should be a valid number, unable to parse "
+            "string as a number\n\nhint: correct `inner.rate`",
         ),
         (
             "name: a\ninner: {rate: 0}",

@@ -65,14 +65,14 @@ def test_a_family_s_name_may_be_the_beginning_of_another_s(recipe, tmp_path):
         (
             "{train: {",
             "{../train: {",
-            "error: `FILE`: `inputs.../train.[key]` is `'../train'`: string should match pattern '^[a-z][a-z0-9_]*$'\n\n"
-            "hint: correct `inputs.../train.[key]`",
+            "error: `FILE`: `inputs.../train.[key]` is `'../train'`: string should match pattern "
+            "'^[a-z][a-z0-9_]*$'\n\nhint: correct `inputs.../train.[key]`",
         ),
         (
             "uses: [batch]}",
             "must: {metrics: {change: {abov: 0}}}}",
-            "error: `FILE`: `stages.warmup.must.metrics.change.abov.[key]` is `'abov'`: input should be 'above', 'below', "
-            "'equals' or 'at_least'\n\nhint: correct `stages.warmup.must.metrics.change.abov.[key]`",
+            "error: `FILE`: `stages.warmup.must.metrics.change.abov.[key]` is `'abov'`: input should be 'above', "
+            "'below', 'equals' or 'at_least'\n\nhint: correct `stages.warmup.must.metrics.change.abov.[key]`",
         ),
         (
             "uses: [batch]}",

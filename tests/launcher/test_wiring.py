@@ -53,7 +53,8 @@ def test_a_list_whose_stages_come_after_what_they_need_is_an_order(recipe):
         (
             "needs: [student]",
             "needs: [warmpu]",
-            f"error: {WHERE}: stage `convert` needs `warmpu`, which no earlier stage makes\n\nhint: did you mean `warmup`?",
+            f"error: {WHERE}: stage `convert` needs `warmpu`, which no earlier stage makes\n\n"
+            "hint: did you mean `warmup`?",
         ),
         (
             "needs: [student]",
@@ -98,7 +99,8 @@ def test_a_placeholder_that_nothing_stands_for_is_a_sentence(recipe, refusal):
     )
     found = recipe(TEXT.replace("{input.train}", "{input.trian}"))
     assert refusal(check_words, found, "data", {}) == (
-        f"error: {WHERE}: stage `data` has the unknown placeholder `{{input.trian}}`\n\nhint: did you mean `input.train`?"
+        f"error: {WHERE}: stage `data` has the unknown placeholder `{{input.trian}}`\n\n"
+        "hint: did you mean `input.train`?"
     )
     check_words(recipe(TEXT), "warmup", {"data": "data"})
 

@@ -44,10 +44,9 @@ class Place:
 
     def start(self) -> "subprocess.Popen[str]":
         """A rehearsal that somebody is going to disturb."""
-        return subprocess.Popen(
-            [*LAUNCHER, "rehearse", "gad-7b"], cwd=ROOT, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            text=True,
-        )  # fmt: skip
+        argv = [*LAUNCHER, "rehearse", "gad-7b"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        return subprocess.Popen(argv, cwd=ROOT, env=self.env, text=True, **quiet)
 
     def done(self, stage: str) -> dict:
         return json.loads((self.store / "stages" / stage / "done.json").read_text())

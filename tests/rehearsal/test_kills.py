@@ -33,7 +33,7 @@ def reached(place, stage, step):
 
 
 def disturbed(place, moment, victim):
-    """Starts, kills the victim at the moment, and sees that nothing of the run is left; the step it was at, by stage."""
+    """Starts, kills the victim at the moment, and sees that nothing of the run is left."""
     process = place.start()
     place.wait(moment)
     kill(place, victim)

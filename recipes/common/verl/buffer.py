@@ -1,16 +1,10 @@
-"""verl's replay buffer, but rows stay in order, polling is quick, and it does not wait for the dead."""
+"""verl's replay buffer, but rows stay in order, polling is quick, and a stop signal ends the waiting."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
-import ray
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
-
-LIVENESS_SECONDS = 5.0
-ANSWER_SECONDS = 120.0
-"""An agent loop worker that does not answer for so long counts as dead."""
 
 
 class Stopped(Exception):
@@ -23,9 +17,6 @@ class OrderedBuffer(ReplayBuffer):
     def __init__(self, stopping: Callable[[], bool], **kwargs: Any):
         super().__init__(poll_interval=0.1, **kwargs)
         self.stopping = stopping
-        self.workers: list[ray.actor.ActorHandle] = []
-        """The agent loop workers, once they exist."""
-        self._seen_alive = time.monotonic()
 
     def _materialize_batch(self, partition_id: str, *args: Any) -> KVBatchMeta:
         batch = super()._materialize_batch(partition_id, *args)
@@ -35,10 +26,6 @@ class OrderedBuffer(ReplayBuffer):
     def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
         if partition_id == "train" and self.stopping():
             raise Stopped
-        if time.monotonic() - self._seen_alive > LIVENESS_SECONDS:
-            # A dead worker leaves its prompts "running", which verl would wait for.
-            ray.get([worker.__ray_ready__.remote() for worker in self.workers], timeout=ANSWER_SECONDS)
-            self._seen_alive = time.monotonic()
         return super()._wait_for_next_poll(partition_id, last_debug_time)
 
 

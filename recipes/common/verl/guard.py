@@ -1,4 +1,4 @@
-"""Ends what a killed stage leaves behind: Ray's agents live on for a minute, an inference engine keeps its GPU memory."""
+"""Ends what a killed stage leaves behind: Ray's agents live on for a minute, inference engines keep GPU memory."""
 
 import os
 import shutil
@@ -9,26 +9,25 @@ from pathlib import Path
 MARK = "STAGE_SESSION"
 """The variable that every process below the stage inherits; its value is the session's folder."""
 
+POLL_SECONDS = 0.5
 GRACE_SECONDS = 2.0
 """For those that notice by themselves."""
 
 
 def start(folder: Path) -> None:
-    """Once this process has ended, however it did: nothing that it or its children started is left, nor `folder`."""
+    """Once this process has ended, however it did, nothing that it or its children started is left, nor `folder`."""
     os.environ[MARK] = str(folder)
-    alive, ours = os.pipe()
+    stage = os.getpid()
     if os.fork() == 0:
-        os.close(ours)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        os.read(alive, 1)  # returns when the stage's end of the pipe is closed
+        os.setsid()  # a kill of the stage's process group spares the guard
+        while os.getppid() == stage:
+            time.sleep(POLL_SECONDS)
         if folder.exists():
             time.sleep(GRACE_SECONDS)
             for process in marked(f"{MARK}={folder}"):
                 os.kill(process, signal.SIGKILL)
             shutil.rmtree(folder, ignore_errors=True)
         os._exit(0)
-    os.close(alive)
 
 
 def marked(variable: str) -> list[int]:

@@ -25,12 +25,10 @@ CPU = {
 CUDA = {
     "NCCL_DEBUG": "WARN",
     "VLLM_LOGGING_LEVEL": "WARN",
+    "VLLM_DISABLE_COMPILE_CACHE": "1",  # as verl sets it: vllm-project/vllm#31199
     # vLLM's sleeping allocator and torch's expandable segments exclude each other.
     "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:False",
 }
-
-IMPORTED_ONCE = ("torch", "torch.distributed.tensor", "tensordict", "transformers", "peft")
-"""Half of what verl's processes import, and all that neither starts a thread nor reads Ray's variables."""
 
 FLOAT32 = "{param_dtype:fp32,reduce_dtype:fp32,buffer_dtype:fp32}"
 
@@ -104,11 +102,6 @@ class Hardware:
             "VERL_USE_EXTERNAL_MODULES": ",".join(plugins),
             "PYTHONPATH": os.pathsep.join(paths),
         }
-
-    @property
-    def imported_once(self) -> tuple[str, ...]:
-        """Modules that Ray's processes find imported when they start (forkserver.py); none on GPUs."""
-        return IMPORTED_ONCE if self.device == "cpu" else ()
 
     def ray_resources(self) -> dict[str, Any]:
         """Arguments of ray.init. On a CPU verl's worker slots (3 CPUs, 1 GPU a rank) are declared, not owned."""

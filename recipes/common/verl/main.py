@@ -5,8 +5,8 @@ reaches it, its exceptions are the stage's, and a kill of this process takes eve
 """
 
 import contextlib
-import hashlib
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipes.common.stage import Interrupted, Progress, StageError
-from recipes.common.verl import forkserver, guard
+from recipes.common.verl import guard
 from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.stage import Stage
+from recipes.common.verl.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from recipes.common.verl.trainer import StageTrainer
@@ -46,12 +47,12 @@ class StopSignal:
 
 
 def train(trainer: str, overrides: list[str], hardware: Hardware, stage: Stage, stop: StopSignal) -> None:
-    """Trains `stage` to its end with the StageTrainer named `module:Class`.
+    """Trains `stage` to its end with the StageTrainer that `module:name` imports and verl's registry has by that name.
 
     Raises Interrupted after SIGTERM and a checkpoint, StageError when training failed.
     """
     os.environ.update(hardware.environment())
-    with ray_cluster(hardware, stage.work, stop):
+    with ray_cluster(hardware, stop):
         from ray.exceptions import RayError
 
         try:
@@ -87,16 +88,17 @@ def run_trainer(trainer: "type[StageTrainer]", overrides: list[str], stage: Stag
         if stop():
             raise Interrupted("stopped before the first step")
         manager = AgentLoopManagerTQ.create(config, training.get_llm_client(), None, training.get_reward_handles())
-        training.fit(manager)
+        with Watchdog():
+            training.fit(manager)
         done = True
     finally:
         with contextlib.suppress(AttributeError):
-            training.logger.finish(exit_code=0 if done else 1)
+            training.logger.finish(exit_code=0 if done or stop() else 1)
         transfer_queue.close()
 
 
 @contextlib.contextmanager
-def ray_cluster(hardware: Hardware, work: Path, stop: StopSignal) -> Iterator[None]:
+def ray_cluster(hardware: Hardware, stop: StopSignal) -> Iterator[None]:
     """Ray runs: the cluster at RAY_ADDRESS, or one of this run's own whose processes and files end with it."""
     if os.environ.get("RAY_ADDRESS"):
         import ray
@@ -104,9 +106,7 @@ def ray_cluster(hardware: Hardware, work: Path, stop: StopSignal) -> Iterator[No
         ray.init(runtime_env={"env_vars": hardware.environment()})
         folder = None
     else:
-        folder = session_folder(work)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        folder = session_folder()
         guard.start(folder)
         _start_ray(hardware, folder)
     stop.listen()
@@ -121,32 +121,28 @@ def ray_cluster(hardware: Hardware, work: Path, stop: StopSignal) -> Iterator[No
 
 
 def _start_ray(hardware: Hardware, folder: Path) -> None:
-    runtime = {}
-    if hardware.imported_once:
-        for module in hardware.imported_once:
-            import_module(module)
-        forkserver.start(folder / "fork")
-        runtime = {"py_executable": forkserver.command(folder / "fork")}
+    # Read when ray is imported. Without them it makes a token in the home folder: two first runs at once make two.
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
     # Ray's processes inherit the blocked signal: one sent to the whole group must not end them under the trainer.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        ray.init(_temp_dir=str(folder), include_dashboard=False, runtime_env=runtime, **hardware.ray_resources())
+        resources = hardware.ray_resources()
+        ray.init("local", _temp_dir=str(folder), include_dashboard=False, **resources)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
-def session_folder(work: Path) -> Path:
-    """Ray's folder for this work folder: the same every time, so that what a kill left there is removed next time.
-
-    Short, because Ray puts sockets of some 65 characters below it and a socket's path ends at 107.
-    """
-    base = Path(tempfile.gettempdir())
-    name = f"ray-{hashlib.sha256(str(work.resolve()).encode()).hexdigest()[:12]}"
-    return (base if len(str(base)) <= 20 else Path("/tmp")) / name
+def session_folder() -> Path:
+    """A new folder with a short path: Ray puts sockets of 65 characters below it, and a socket's path ends at 107."""
+    base = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="ray-", dir=base if len(base) <= 20 else "/tmp"))
 
 
 def _load(name: str) -> "type[StageTrainer]":
-    module, _, kind = name.partition(":")
-    return getattr(import_module(module), kind)
+    from verl.trainer.ppo.v1.trainer_base import get_trainer_cls
+
+    module, _, registered = name.partition(":")
+    import_module(module)
+    return get_trainer_cls(registered)

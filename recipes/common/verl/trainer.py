@@ -2,7 +2,7 @@
 
 verl's own `fit` saves before it validates, keeps its rotation in memory and knows no stop signal. This one runs
 
-    for each step: train -> validate, if due -> save, if due -> report
+    for each step: train -> validate, if due -> report -> save, if due
 
 in the stage's own process, and resumes so that the rest of the run equals the unbroken one's.
 """
@@ -14,32 +14,25 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import ray
-import transfer_queue as tq
 from omegaconf import DictConfig, OmegaConf
-from tensordict import TensorDict
-from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
-from verl.utils import tensordict_utils as tu
-from verl.utils.dataset.rl_dataset import collate_fn
 from verl.utils.skip import SkipManager
 from verl.utils.tracking import Tracking
 
 from recipes.common.stage import Interrupted, Progress
 from recipes.common.verl import checkpoints
-from recipes.common.verl.buffer import OrderedBuffer, Stopped
-from recipes.common.verl.order import rows_of_step
+from recipes.common.verl.buffer import Stopped
+from recipes.common.verl.sampling import SamplingTrainer
 from recipes.common.verl.stage import Stage
 from recipes.common.verl.workers import ActorWorker, CriticWorker
 
 
-class StageTrainer(PPOTrainerSync):
+class StageTrainer(SamplingTrainer):
     """verl's trainer with a stage's loop. A recipe says what one step is (`train_step`) and how to validate."""
 
     def __init__(self, config: DictConfig, stage: Stage, progress: Progress, stopping: Callable[[], bool]):
-        self.stage, self.progress, self.stopping = stage, progress, stopping
-        super().__init__(config)
+        self.progress, self.unsound = progress, set()
+        super().__init__(config, stage, stopping)
 
     @abstractmethod
     def train_step(self) -> dict[str, float]:
@@ -56,7 +49,6 @@ class StageTrainer(PPOTrainerSync):
     def fit(self, agent_loop_manager: Any) -> None:
         """Trains from the restored step to the last one; raises Interrupted after a stop signal and its checkpoint."""
         self.agent_loop_manager = agent_loop_manager
-        self.replay_buffer.workers = agent_loop_manager.agent_loop_workers
         self.curr_step_profile = False  # read by on_sample_end
         SkipManager.init(self.config)
         trainer = self.config.trainer
@@ -84,12 +76,13 @@ class StageTrainer(PPOTrainerSync):
             found, score = self.validate()
             self.on_validate_end()
             metrics |= found
-        metrics = {name: float(value) for name, value in metrics.items()}
-        if last or step % stage.save_every == 0:
-            self.save(score)
-        self.progress.step(step, stage.steps, {name: value for name, value in metrics.items() if math.isfinite(value)})
+        metrics = self._sound({name: float(value) for name, value in metrics.items()})
+        # Before the checkpoint: a kill in between has the step done and reported again, never left out.
+        self.progress.step(step, stage.steps, metrics)
         self.logger.log(data=metrics, step=step)
         print(f"step {step}/{stage.steps}  {self.report(metrics)}", flush=True)
+        if last or step % stage.save_every == 0:
+            self.save(score)
 
     def save(self, score: float | None) -> None:
         """The checkpoint after the current step is complete on disk, and older ones have made room."""
@@ -101,53 +94,7 @@ class StageTrainer(PPOTrainerSync):
         self.progress.checkpoint(folder.name, self.global_steps)
         checkpoints.prune(stage.work, stage.keep_last)
 
-    def next_rows(self) -> TensorDict:
-        """The rows of the current step, from the training data."""
-        size, dataset = self.config.data.train_batch_size, self.train_dataset
-        numbers = rows_of_step(self.global_steps, size, len(dataset), self.stage.seed)
-        return self._named(collate_fn([dataset[number] for number in numbers]), f"{self.global_steps:08d}")
-
-    def generate(self, rows: TensorDict) -> KVBatchMeta:
-        """Samples for each row (rollout.n of them) in TransferQueue, by row and sample number."""
-        self._submit_batch_to_rollout(rows)
-        batch, _ = self.replay_buffer.sample(self.global_steps, partition_id="train", batch_size=len(rows))
-        batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
-        self.on_sample_end()
-        return batch
-
-    def generate_validation(self) -> list[tuple[list[int], dict[str, Any]]]:
-        """For each validation row: the tokens the current weights answer with (val_kwargs: greedy), and its fields."""
-        answers = []
-        for number, rows in enumerate(self.val_dataloader):
-            batch = self._named(rows, f"v{self.global_steps:08d}-{number:04d}")
-            tu.assign_non_tensor_data(batch, "validate", True)
-            tags = [{"is_prompt": True, "status": "pending", "global_steps": self.global_steps}] * len(batch)
-            tq.kv_batch_put(keys=list(batch["uid"]), partition_id="val", tags=tags)
-            self.agent_loop_manager.generate_sequences(batch)
-            done, _ = self.replay_buffer.sample(self.global_steps, partition_id="val", batch_size=len(batch))
-            fields = ["responses", "reward_model", "data_source"]
-            data = tq.kv_batch_get(keys=done.keys, partition_id="val", select_fields=fields)
-            plain = {name: list(data[name]) for name in fields[1:]}
-            for place, response in enumerate(data["responses"].unbind()):
-                answers.append((response.tolist(), {name: values[place] for name, values in plain.items()}))
-            tq.kv_clear(keys=done.keys, partition_id="val")
-        return answers
-
     # What follows replaces parts of verl's trainer.
-
-    def get_reward_handles(self) -> None:
-        """No reward workers: a stage scores in this process, between sampling and updating."""
-
-    def _build_replay_buffer(self) -> OrderedBuffer:
-        sampler = self.config.trainer.v1.sampler
-        return OrderedBuffer(
-            self.stopping,
-            trainer_mode="sync",
-            trainer_config=self.config.trainer.v1.sync,
-            max_off_policy_threshold=sampler.max_off_policy_threshold,
-            max_off_policy_strategy=sampler.max_off_policy_strategy,
-            sampler_kwargs=sampler.sampler_kwargs,
-        )
 
     def _init_resource_pool_mgr(self) -> None:
         super()._init_resource_pool_mgr()
@@ -167,16 +114,17 @@ class StageTrainer(PPOTrainerSync):
     def _groups(self) -> dict[str, Any]:
         return {"actor": self.actor_rollout_wg} | ({"critic": self.critic_wg} if self.use_critic else {})
 
+    def _sound(self, metrics: dict[str, float]) -> dict[str, float]:
+        """The finite ones; of another the user is told, once. verl skips an update whose gradient is not finite."""
+        for name in metrics:
+            if not math.isfinite(metrics[name]) and name not in self.unsound:
+                self.unsound.add(name)
+                self.progress.warning(f"`{name}` is {metrics[name]} in step {self.global_steps}")
+        return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
     def _stop_if_asked(self) -> None:
         if not self.stopping():
             return
         if self.global_steps and not checkpoints.read(checkpoints.folder_of(self.stage.work, self.global_steps)):
             self.save(None)
         raise Interrupted(f"stopped after step {self.global_steps} of {self.stage.steps}")
-
-    def _named(self, rows: dict[str, Any], prefix: str) -> TensorDict:
-        """verl's batch of these rows. Their names order the samples and seed them, so they must not be random."""
-        rows["uid"] = np.array([f"{prefix}-{place:06d}" for place in range(len(rows["raw_prompt"]))], dtype=object)
-        batch = tu.get_tensordict(rows)
-        tu.assign_non_tensor_data(batch, "global_steps", self.global_steps)
-        return batch

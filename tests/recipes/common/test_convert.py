@@ -11,10 +11,12 @@ from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, 
 from recipes.common import convert as module
 from recipes.common.convert import DTYPES, Summary, convert
 from recipes.common.sharded import Sharded
+from recipes.common.shards import open_shards
 from recipes.common.stage import StageError
 
 WHOLE = 10**12
-CASES = ["fsdp1", "fsdp1_hybrid", "fsdp2", "fsdp2_uneven", "fsdp2_hybrid", "fsdp2_alone", "tied", "critic"]
+FSDP1, FSDP2 = ["fsdp1", "fsdp1_hybrid"], ["fsdp2", "fsdp2_uneven", "fsdp2_columns", "fsdp2_hybrid", "fsdp2_alone"]
+CASES = [*FSDP1, *FSDP2, "tied", "critic"]
 
 
 def silent(written, total):
@@ -44,6 +46,15 @@ def converted(source, target, dtype=torch.bfloat16, max_shard_bytes=WHOLE):
 def test_every_bit_is_that_of_verls_merger(verl_peer, tmp_path, case):
     converted(verl_peer / case / "actor", tmp_path / "out")
     assert bits(loaded(tmp_path / "out")) == bits(loaded(verl_peer / case / "merged"))
+
+
+def test_verls_checkpoints_are_of_every_kind(verl_peer):
+    columns = open_shards(verl_peer / "fsdp2_columns" / "actor")["model.layers.0.mlp.gate_proj.weight"]
+    empty = open_shards(verl_peer / "critic" / "actor")["score.bias"]
+    uneven = open_shards(verl_peer / "fsdp2_uneven" / "actor")["model.norm.weight"]
+    assert [part.rows.shape for part in columns.parts] == [(64, 16)] * 3
+    assert [part.rows.shape for part in empty.parts] == [(1, 1)]
+    assert [part.rows.shape for part in uneven.parts] == [(1, 10)] * 4 + [(1, 8)]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -37,15 +37,17 @@ class Case:
     mesh: tuple[int, ...]
     model: type[PreTrainedModel] = Qwen2ForCausalLM
     tied: bool = False
-    rows_only: bool = False
-    """Cut along the first dimension whether or not the ranks divide it, as verl does not."""
+    columns: bool = False
+    """Cut where verl's `get_shard_placement_fn` says, along a later dimension when the ranks do not divide the first.
+    Its engine always cuts along the first."""
 
 
 CASES = {
     "fsdp1": Case(1, (3,)),
     "fsdp1_hybrid": Case(1, (2, 2)),
     "fsdp2": Case(2, (3,)),
-    "fsdp2_uneven": Case(2, (5,), rows_only=True),
+    "fsdp2_uneven": Case(2, (5,)),
+    "fsdp2_columns": Case(2, (3,), columns=True),
     "fsdp2_hybrid": Case(2, (2, 2)),
     "fsdp2_alone": Case(2, (1,)),
     "tied": Case(2, (2,), tied=True),
@@ -81,7 +83,7 @@ def shard(case: Case, model: PreTrainedModel) -> torch.nn.Module:
         return FullyShardedDataParallel(
             model, device_mesh=mesh, sharding_strategy=strategy, device_id=torch.device("cpu")
         )
-    placement = None if case.rows_only else get_shard_placement_fn(case.mesh[-1])
+    placement = get_shard_placement_fn(case.mesh[-1]) if case.columns else None
     for layer in model.model.layers:
         fully_shard(layer, mesh=mesh, shard_placement_fn=placement)
     fully_shard(model, mesh=mesh, shard_placement_fn=placement)

@@ -34,6 +34,8 @@ def main() -> None:
             sys.exit(2)
         if config["fault"] == f"kill@{step}":
             os.kill(os.getpid(), signal.SIGKILL)
+        while config["fault"] == f"hold@{step}" and not asked and not (options.work / "go").exists():
+            time.sleep(0.01)
         if asked or step % config["save_every"] == 0:
             part = saved.with_suffix(".part")
             part.write_text(json.dumps([step, total]))

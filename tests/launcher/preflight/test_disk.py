@@ -1,0 +1,70 @@
+import dataclasses
+
+import pytest
+
+from launcher.node.records import Code, Machine, Plan
+from launcher.preflight.disk import check, shown
+from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+
+PLAN = Plan("run", "some-tiny", (), "one", Code("t"), disk_bytes=1_500 * 10**9)
+
+
+@pytest.mark.parametrize(
+    ("disk_gb", "free", "finding"),
+    [
+        (None, 1_500 * 10**9, Finding("disk", OK, "1.5 TB of 1.5 TB here")),
+        (
+            None,
+            1_499 * 10**9,
+            Finding(
+                "disk",
+                REFUSED,
+                "the run needs 1.5 TB a node for checkpoints, 1.5 TB are here",
+                "give more disk, or keep fewer checkpoints (`--set keep_last=1`)",
+            ),
+        ),
+        (2000, None, Finding("disk", OK, "1.5 TB of 2.0 TB in the job file")),
+        (
+            100,
+            None,
+            Finding(
+                "disk",
+                REFUSED,
+                "the run needs 1.5 TB a node for checkpoints, 100 GB are in the job file",
+                "give more disk, or keep fewer checkpoints (`--set keep_last=1`)",
+            ),
+        ),
+        (
+            None,
+            None,
+            Finding(
+                "disk",
+                WARNING,
+                "the run needs 1.5 TB a node; the job file states no `disk_size`",
+                "set `resources.disk_size` in the job file",
+            ),
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_what_is_not_known_is_warned_of(disk_gb, free, finding):
+    assert check(dataclasses.replace(PLAN, machine=Machine(disk_gb=disk_gb)), free) == finding
+
+
+def test_a_recipe_without_weights_needs_no_room():
+    plan = dataclasses.replace(PLAN, disk_bytes=0)
+    assert check(plan, 0) == Finding("disk", OK, "the recipe needs no room worth counting")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1_500_000, "2 MB"),
+        (999 * 10**9, "999 GB"),
+        (12 * 10**12, "12.0 TB"),
+    ],
+)
+def test_bytes_are_shown_in_powers_of_ten(size, text):
+    assert shown(size) == text

@@ -1,0 +1,192 @@
+"""The commands that look and the ways they refuse."""
+
+import json
+import signal
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def finished(toy):
+    toy.finish(stages="short")
+    return toy
+
+
+COMMANDS = ["plan", "launch", "rehearse", "status", "watch", "logs", "runs", "stop", "pull", "verify", "lock"]
+
+
+def test_help_names_every_command(toy):
+    done = toy.launcher("--help")
+    assert done.returncode == 0
+    assert [name for name in COMMANDS if f"  {name} " not in done.stdout] == []
+
+
+@pytest.mark.parametrize("command", ["status", "logs", "verify"])
+def test_without_a_run_there_is_nothing_to_look_at(toy, command):
+    done = toy.launcher(command)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "error: there is no run under `runs/.store`\n\nhint: start one with `launcher launch`\n",
+    )
+
+
+def test_runs_of_an_empty_folder_are_none(toy):
+    done = toy.launcher("runs")
+    assert (done.returncode, done.stdout.split()) == (0, ["run", "recipe", "state", "stage", "step", "age"])
+
+
+def test_a_wrong_name_is_answered_with_the_right_one(finished):
+    done = finished.launcher("status", "toy-tni")
+    assert (done.returncode, done.stderr) == (2, "error: there is no run `toy-tni`\n\nhint: did you mean `toy-tiny`?\n")
+    done = finished.launcher("plan", "toy-tni")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: there is no recipe `toy-tni` under `{finished.root / 'recipes'}`\n\nhint: did you mean `toy-tiny`?\n",
+    )
+
+
+def test_a_plan_does_nothing(toy):
+    before = sorted(toy.root.rglob("*"))
+    done = toy.launcher("plan", "toy-tiny")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert lines[:5] == [
+        "run toy-tiny   recipe toy-tiny   on local",
+        "stage  steps  needs  settings that matter",
+        "sum        8",
+        "again     16  sum",
+        "exports   again, 0 B of disk a node at most",
+    ]
+    assert "ok       inputs: train: 64 rows" in lines
+    assert sorted(toy.root.rglob("*")) == before
+
+
+def test_status_watch_and_runs_tell_how_a_run_ended(finished):
+    status = finished.launcher("status")
+    assert status.returncode == 0
+    assert [line.split()[:3] for line in status.stdout.splitlines()] == [
+        ["run", "toy-tiny", "finished"],
+        ["stage", "state", "step"],
+        ["sum", "done", "8/8"],
+    ]
+    watched = finished.launcher("watch")
+    assert (watched.returncode, watched.stdout.split()[:3]) == (0, ["sum", "done", "8/8"])
+    assert finished.launcher("runs").stdout.splitlines()[1].split()[:3] == ["toy-tiny", "toy-tiny", "finished"]
+
+
+def test_status_is_json_for_machines(finished):
+    found = json.loads(finished.launcher("status", "--json").stdout)
+    assert (found["run"], found["state"], found["code"]) == ("toy-tiny", "finished", None)
+    assert [(stage["name"], stage["state"], stage["step"]) for stage in found["stages"]] == [("sum", "done", 8)]
+    assert "marks" not in found["stages"][0]
+
+
+def test_a_failed_run_s_status_says_why_and_what_helps(toy):
+    toy.launcher("launch", "toy-tiny", "--set", "sum.fault=exit@2")
+    done = toy.launcher("status")
+    assert done.stdout.startswith("run toy-tiny  failed\n")
+    assert done.stderr == "error: stage `sum`: the fault was asked for\n\nhint: do not ask for it\n"
+    assert toy.launcher("watch").returncode == 2
+
+
+def test_a_watch_follows_to_the_end_and_leaving_it_leaves_the_run_alone(toy, until):
+    node = toy.node("sum.fault=hold@3", stages="short")
+    process = node.start()
+    node.at_step("sum", 3)
+    left = toy.start("watch")
+    assert left.stdout.readline().startswith("sum          running")
+    left.send_signal(signal.SIGINT)
+    left.communicate(timeout=30)
+    assert left.returncode == 130
+    assert process.poll() is None
+    watched = toy.start("watch")
+    assert watched.stdout.readline().startswith("sum          running")
+    node.go("sum")
+    out, _ = watched.communicate(timeout=30)
+    assert (watched.returncode, out.splitlines()[-1].split()[:3]) == (0, ["sum", "done", "8/8"])
+    assert process.wait(timeout=30) == 0
+
+
+def test_logs_are_what_the_stage_printed(finished):
+    assert finished.launcher("logs").stdout == "from step 0\n"
+    assert finished.launcher("logs", "toy-tiny", "--stage", "sum").stdout == "from step 0\n"
+    done = finished.launcher("logs", "--stage", "smu")
+    assert (done.returncode, done.stderr) == (2, "error: the run has no stage `smu`\n\nhint: did you mean `sum`?\n")
+
+
+def test_a_stage_that_has_not_begun_has_no_log(toy):
+    toy.node()
+    for words, name in ((["logs"], "toy-tiny"), (["logs", "--stage", "again"], "again")):
+        done = toy.launcher(*words)
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"error: no log of `{name}` yet\n\nhint: `launcher status` shows how far the run is\n",
+        )
+
+
+def test_following_a_log_goes_on_through_the_stages_to_the_end(toy):
+    node = toy.node("sum.fault=hold@3")
+    process = node.start()
+    node.at_step("sum", 3)
+    followed = toy.start("logs", "--follow")
+    assert followed.stdout.readline() == "from step 0\n"
+    node.go("sum")
+    out, _ = followed.communicate(timeout=30)
+    assert (followed.returncode, out) == (0, "from step 0\n")
+    assert process.wait(timeout=30) == 0
+
+
+def test_what_is_not_finished_cannot_be_pulled_or_verified(toy):
+    toy.node()
+    done = toy.launcher("pull")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: `{toy.folder().path}` has no manifest: the run is not finished\n\n"
+        "hint: `launcher status` shows how far it is\n",
+    )
+    done = toy.launcher("verify")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2,
+        f"error: `{toy.home().path}` has no manifest: the run is not finished",
+    )
+
+
+def test_a_pull_that_was_cut_off_goes_on(finished):
+    name = finished.home().export / "total.txt"
+    whole = name.read_bytes()
+    name.unlink()
+    name.with_name(".total.txt.part").write_bytes(whole[:2])
+    done = finished.launcher("pull")
+    assert done.returncode == 0, done.stderr
+    assert name.read_bytes() == whole
+    assert sorted(path.name for path in finished.home().export.iterdir()) == ["metrics.json", "total.txt"]
+
+
+def test_a_rehearsal_is_a_run_of_its_own(toy):
+    done = toy.launcher("rehearse", "toy-tiny", "--stages", "short")
+    assert done.returncode == 0, done.stderr
+    assert (toy.home("toy-rehearsal").export / "total.txt").exists()
+    assert not toy.folder().path.exists()
+
+
+def test_a_store_elsewhere_keeps_the_machine_s_side_there(toy, tmp_path):
+    site = {"local": {"python": sys.executable}, "store": str(tmp_path / "big"), "runs": "~/mine"}
+    (tmp_path / "config/launcher/site.yaml").write_text(json.dumps(site))
+    done = toy.launcher("launch", "toy-tiny", "--stages", "short")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "big/toy-tiny/plan.json").exists()
+    assert (tmp_path / "mine/toy-tiny/export/total.txt").exists()
+    assert not (toy.root / "runs").exists()
+
+
+def test_a_wrong_site_file_stops_every_command_with_a_sentence(toy, tmp_path):
+    path = tmp_path / "config/launcher/site.yaml"
+    path.write_text("locale: {}\n")
+    for command in (["launch", "toy-tiny"], ["runs"]):
+        done = toy.launcher(*command)
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"error: `{path}`: unknown key `locale`\n\nhint: did you mean `local`?\n",
+        )

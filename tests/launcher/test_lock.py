@@ -1,0 +1,105 @@
+import subprocess
+
+import pytest
+
+from launcher.lock import git_commit, resolve
+from launcher.pins import Pins
+
+
+@pytest.fixture
+def repository(tmp_path, environment, monkeypatch):
+    for name, value in environment.items():
+        if name.startswith("GIT_"):
+            monkeypatch.setenv(name, value)
+    folder = tmp_path / "repository"
+    folder.mkdir()
+
+    def git(*words):
+        done = subprocess.run(["git", *words], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet", "--initial-branch", "main")
+    git("commit", "--quiet", "--allow-empty", "-m", "one")
+    git.path = str(folder)
+    return git
+
+
+def test_a_branch_is_its_newest_commit_and_moves(repository):
+    first = repository("rev-parse", "HEAD")
+    assert git_commit(repository.path, "main") == first
+    repository("commit", "--quiet", "--allow-empty", "-m", "two")
+    assert git_commit(repository.path, "main") == repository("rev-parse", "HEAD") != first
+
+
+def test_a_tag_is_the_commit_it_names_and_a_branch_comes_first(repository):
+    first = repository("rev-parse", "HEAD")
+    repository("tag", "light")
+    repository("tag", "-a", "v1", "-m", "annotated")
+    repository("tag", "both")
+    repository("commit", "--quiet", "--allow-empty", "-m", "two")
+    repository("branch", "both")
+    assert git_commit(repository.path, "light") == first
+    assert git_commit(repository.path, "v1") == first
+    assert repository("rev-parse", "v1") != first
+    assert git_commit(repository.path, "both") == repository("rev-parse", "HEAD")
+
+
+def test_only_the_whole_name_is_meant(repository, refusal):
+    repository("branch", "feature/main")
+    repository("branch", "refs/heads/deep")
+    for ref in ("mai", "feature", "deep", "HEAD", "ma*"):
+        assert refusal(git_commit, repository.path, ref) == (
+            f"error: `{repository.path}` has no branch or tag `{ref}`\n\nhint: see `git ls-remote {repository.path}`"
+        )
+
+
+def test_a_repository_that_cannot_be_read_is_a_sentence(tmp_path, refusal, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")
+    found = refusal(git_commit, str(tmp_path / "none"), "main")
+    assert found.startswith(f"error: `{tmp_path / 'none'}` cannot be read: ")
+    assert found.endswith("\n\nhint: check the address and your access")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert refusal(git_commit, "x", "main") == "error: `git` is not installed\n\nhint: install git"
+
+
+def test_an_address_cannot_be_an_option(refusal, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "cannot be read" in refusal(git_commit, f"--upload-pack=touch {tmp_path / 'broken'}", "main")
+    assert not (tmp_path / "broken").exists()
+
+
+def test_locking_asks_only_for_what_is_no_commit(repository, recipe):
+    text = f"""
+name: some
+about: a
+image: a
+sources:
+  moving: {{git: {repository.path}, ref: main, package: a}}
+  fixed: {{git: /not/there, ref: {"a" * 40}, package: a}}
+models: {{mine: {{repo: tiny}}, folder: {{repo: /there}}, fixed: {{repo: who/what, revision: {"b" * 40}}}}}
+stages: {{one: {{run: [a]}}}}
+lists: {{default: {{stages: [one], export: one}}}}
+"""
+    head = repository("rev-parse", "HEAD")
+    assert resolve(recipe(text)) == Pins({f"{repository.path}@main": head}, {})
+
+
+def test_the_command_writes_the_lock_and_tells_what_moved(repository, toy):
+    toy.change_recipe("settings:\n", f"sources: {{s: {{git: {repository.path}, ref: main, package: p}}}}\nsettings:\n")
+    toy.change_recipe("  sum:\n", "  sum:\n    source: s\n")
+    refused = toy.launcher("plan", "toy-tiny")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"error: source `s` (`{repository.path}`, `main`) is not locked to a commit\n\n"
+        "hint: run `launcher lock toy-tiny` and commit the lock file\n"
+    )
+    first = repository("rev-parse", "HEAD")
+    path = toy.root / "recipes/toy/pins.lock.json"
+    assert toy.launcher("lock", "toy-tiny").stdout == f"{repository.path}@main {first[:12]}\nwrote {path}\n"
+    assert toy.plan().sources["s"].commit == first
+    repository("commit", "--quiet", "--allow-empty", "-m", "two")
+    assert toy.plan().sources["s"].commit == first
+    second = repository("rev-parse", "HEAD")
+    again = toy.launcher("lock", "toy-tiny").stdout
+    assert again.startswith(f"{repository.path}@main {second[:12]} (was {first[:12]})\n")
+    assert toy.plan().sources["s"].commit == second

@@ -1,0 +1,142 @@
+import dataclasses
+import time
+
+import pytest
+from rich.console import Console
+
+from launcher import screen
+from launcher.node.records import Code, Input, Machine, Model, Plan, Source, Stage
+from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.status import status
+
+PLAN = Plan(
+    "gad-7b",
+    "gad-7b",
+    (
+        Stage("model", ("a",), config={"repo": "Qwen/Qwen2.5-7B-Instruct"}),
+        Stage(
+            "adversarial",
+            ("a",),
+            {"model": "model", "data": "model"},
+            {"mode": "adversarial", "actor_lr": 1e-6},
+            steps=4408,
+        ),
+    ),
+    "adversarial",
+    Code("0123456789abcdef"),
+    packages={"verl": "0.9.1", "ray": "2.60.0"},
+    models={"student": Model("Qwen/Qwen2.5-7B-Instruct", "main", "a" * 40)},
+    sources={"trainer": Source("/there", "main", "b" * 40, "p")},
+    inputs={"train": Input("/data/[red]:car:[/x]/train.parquet", "train.parquet", 1_234_567, "c" * 64, 282_367)},
+    secrets={"HF_TOKEN": False},
+    disk_bytes=1_100_000_000_000,
+)
+EVENTS = [
+    {"time": 0, "event": "run.started"},
+    {"time": 0, "event": "stage.started", "stage": "model", "attempt": 1},
+    {"time": 61, "event": "stage.finished", "stage": "model"},
+    {"time": 61, "event": "stage.started", "stage": "adversarial", "attempt": 1},
+    {"time": 100, "event": "stage.progress", "stage": "adversarial", "step": 1000, "metrics": {"time/step": 5, "a": 1}},
+    {
+        "time": 5100,
+        "event": "stage.progress",
+        "stage": "adversarial",
+        "step": 2000,
+        "metrics": {
+            "actor/loss": 1.23456,
+            "critic/d_acc": 0.5,
+            "mode": "warm",
+            "perf/mfu": 0.4,
+            "kl": 0,
+            "e": 2,
+            "f": 3,
+        },
+    },
+    {"time": 5100, "event": "stage.checkpoint", "stage": "adversarial", "step": 1950},
+    {"time": 5100, "event": "stage.warning", "stage": "adversarial", "warning": "d_acc is [0.97]"},
+    {"time": 5101, "event": "stage.warning", "stage": "adversarial", "warning": "d_acc is [0.97]"},
+]
+
+
+@pytest.fixture
+def shown(capsys, monkeypatch):
+    """The lines on a screen of 80 columns, without the blanks at their ends."""
+    monkeypatch.setattr(screen.out, "_width", 80)
+    return lambda: [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_plan_is_one_page_that_names_every_pin(shown):
+    findings = [
+        Finding("pins", OK, "4 pins", "not shown"),
+        Finding("disk", WARNING, "little", "make room"),
+        Finding("data", REFUSED, "no rows", "give some"),
+    ]
+    screen.plan(dataclasses.replace(PLAN, machine=Machine("runpod", ("H100:8", "B200:8"), 2)), findings)
+    assert shown() == [
+        "run gad-7b   recipe gad-7b   on runpod: 2 x H100:8 or B200:8",
+        "stage        steps  needs        settings that matter",
+        "model                            repo=Qwen/Qwen2.5-7B-Instruct",
+        "adversarial  4,408  model model  mode=adversarial actor_lr=1e-06",
+        "exports   adversarial, 1.1 TB of disk a node at most",
+        "train     /data/[red]:car:[/x]/train.parquet: 282,367 rows, 1 MB, sha256 cccccccccccc",
+        "student   Qwen/Qwen2.5-7B-Instruct @ aaaaaaaaaaaa",
+        "trainer   /there main @ bbbbbbbbbbbb",
+        "code      no git commit, tree 0123456789ab, verl 0.9.1, ray 2.60.0",
+        "secrets   HF_TOKEN",
+        "",
+        "ok       pins: 4 pins",
+        "warning  disk: little",
+        "         hint: make room",
+        "refused  data: no rows",
+        "         hint: give some",
+    ]
+
+
+def test_a_run_says_where_each_stage_stands_and_what_is_safe(shown):
+    screen.status(status(PLAN, EVENTS, True), 5100)
+    assert shown() == [
+        "run gad-7b  running",
+        "stage        state           step    time    left  last safe  numbers",
+        "model        done                  1m 01s",
+        "adversarial  running  2,000/4,408  1h 23m  3h 20m  step 1950  loss 1.235 d_acc",
+        "                                                              0.5 kl 0 e 2",
+        "warning adversarial: d_acc is [0.97]",
+    ]
+
+
+def test_what_is_piped_has_no_colours_and_its_tables_fit_80_columns(toy):
+    for command in (["launch", "toy-tiny", "--stages", "short"], ["status"], ["plan", "toy-tini"]):
+        done = toy.launcher(*command)
+        assert "\x1b" not in done.stdout + done.stderr
+        for line in done.stdout.splitlines():
+            assert len(line) <= 80 or str(toy.root) in line, line
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, ""), (0, "0s"), (59.9, "59s"), (60, "1m 00s"), (725, "12m 05s"), (3599, "59m 59s"), (12000, "3h 20m")],
+)
+def test_a_duration_is_short(seconds, text):
+    assert screen.duration(seconds) == text
+
+
+def test_an_age_is_told_from_now():
+    assert screen.ago(time.time() - 65).startswith("1m 0")
+
+
+def test_an_error_is_three_lines_on_standard_error(capsys):
+    screen.error("error: `[a]:car:` is wrong\n\nhint: write `b`")
+    assert capsys.readouterr() == ("", "error: `[a]:car:` is wrong\n\nhint: write `b`\n")
+
+
+def test_on_a_terminal_the_word_error_is_red(monkeypatch, capsys):
+    monkeypatch.setattr(
+        screen, "err", Console(force_terminal=True, color_system="standard", stderr=True, soft_wrap=True)
+    )
+    screen.error("error: a: b\n\nhint: c")
+    assert capsys.readouterr().err == "\x1b[1;31merror:\x1b[0m a: b\n\nhint: c\n"
+
+
+def test_a_log_is_printed_as_it_is(capsys):
+    screen.say_raw("[red]\x1b[1m 100%|███\r")
+    assert capsys.readouterr().out == "[red]\x1b[1m 100%|███\r"

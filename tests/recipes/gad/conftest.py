@@ -1,0 +1,21 @@
+"""verl in this process, as on a CPU: for tests that read its configuration or call its functions."""
+
+import importlib
+import importlib.util
+import os
+import warnings
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def verl():
+    """verl is imported with the CPU platform; skips where it is not installed."""
+    if importlib.util.find_spec("verl") is None:
+        pytest.skip("needs the training environment")
+    os.environ["VERL_PLATFORM"] = "cpu"
+    os.environ["VERL_USE_EXTERNAL_MODULES"] = "recipes.common.verl.compat,recipes.common.verl.platform"
+    with warnings.catch_warnings():
+        # verl warns of every engine that is not installed, ray of a module that it renamed.
+        warnings.simplefilter("ignore")
+        importlib.import_module("recipes.gad.trainer")
