@@ -90,7 +90,8 @@ def heading(status: RunStatus) -> Text:
 
 def numbers(stage: StageStatus) -> str:
     """The few metrics of the last step that fit a line: losses and the like before anything else."""
-    wanted = [name for name in stage.metrics if not name.startswith(("time", "seconds", "perf", "timing"))]
+    wanted = [name for name, value in stage.metrics.items() if isinstance(value, int | float)]
+    wanted = [name for name in wanted if not name.startswith(("time", "seconds", "perf", "timing"))]
     wanted.sort(key=lambda name: next((rank for rank, word in enumerate(TELLING) if word in name), len(TELLING)))
     return " ".join(f"{name.rpartition('/')[2]} {stage.metrics[name]:.4g}" for name in wanted[:4])
 

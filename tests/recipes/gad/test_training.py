@@ -205,7 +205,8 @@ def test_stopped_and_killed_it_ends_with_the_unbroken_runs_numbers(warmup, input
     wait_until_gone(stage)
 
     assert stage.run() == 0, stage.last_lines()
-    assert "going on from global_step_3" in stage.log.read_text()
+    # The kill hit step 3's checkpoint before, while or after it was written: all three have to come out the same.
+    assert "going on from global_step_" in stage.log.read_text()
     assert stage.numbers() == warmup.numbers()
 
 
