@@ -1,3 +1,6 @@
+import ast
+import json
+import socket
 import subprocess
 
 import pytest
@@ -103,3 +106,74 @@ def test_the_command_writes_the_lock_and_tells_what_moved(repository, toy):
     again = toy.launcher("lock", "toy-tiny").stdout
     assert again.startswith(f"{repository.path}@main {second[:12]} (was {first[:12]})\n")
     assert toy.plan().sources["s"].commit == second
+
+
+ANSWERS = {
+    "who/fine": (200, {}, {"id": "who/fine", "sha": "c" * 40}),
+    "who/bare": (200, {}, {"id": "who/bare"}),
+    "who/moved": (404, {"X-Error-Code": "RevisionNotFound"}, {}),
+    "who/gated": (403, {"X-Error-Code": "GatedRepo"}, {}),
+    "who/none": (404, {"X-Error-Code": "RepoNotFound"}, {}),
+    "who/broken": (500, {}, {}),
+}
+ASK = """
+import sys
+from launcher.errors import LaunchError
+from launcher.lock import model_commit
+for repo in sys.argv[1:]:
+    try:
+        print(repr(model_commit(repo, "main")))
+    except LaunchError as problem:
+        print(repr(str(problem)))
+"""
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A hub of a few models, each with its own trouble."""
+
+    def do_GET(self):
+        code, headers, body = ANSWERS[self.path.removeprefix("/api/models/").partition("/revision/")[0]]
+        self.send_response(code)
+        for name, value in {**headers, "Content-Type": "application/json"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *words):
+        pass
+
+
+def asked(environment, endpoint, *repos):
+    env = {**environment, "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*"}
+    done = subprocess.run([sys.executable, "-c", ASK, *repos], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(repos, (ast.literal_eval(line) for line in done.stdout.splitlines()), strict=True))
+
+
+def test_every_answer_of_the_hub_is_a_commit_or_a_sentence(environment):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        found = asked(environment, f"http://127.0.0.1:{server.server_port}", *ANSWERS)
+    finally:
+        server.shutdown()
+        server.server_close()
+    broken = found.pop("who/broken")
+    assert broken.startswith("error: the hub cannot be asked about `who/broken`: ")
+    assert broken.endswith("\n\nhint: check your connection") and broken.count("\n") == 2
+    assert found == {
+        "who/fine": "c" * 40,
+        "who/bare": "error: the hub gave no commit for `who/bare@main`\n\nhint: pin a commit in the recipe",
+        "who/moved": "error: `who/moved` has no revision `main`\n\nhint: see the model's page for its branches",
+        "who/gated": "error: `who/gated` is gated\n\nhint: accept its terms on its page and set HF_TOKEN",
+        "who/none": "error: the hub has no model `who/none`\n\nhint: check the name; a private one needs HF_TOKEN",
+    }
+
+
+def test_a_hub_that_does_not_answer_is_a_sentence(environment):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        found = asked(environment, endpoint, "who/fine")["who/fine"]
+    assert found.startswith("error: the hub cannot be asked about `who/fine`: ")
+    assert found.endswith("\n\nhint: check your connection")
