@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from launcher.store import Store
 
 app = typer.Typer(
-    help="Take a post-training recipe to rented GPUs and bring a verified checkpoint back.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -30,6 +29,19 @@ Change = Annotated[list[str] | None, typer.Option("--set", help="a setting, NAME
 Redo = Annotated[str | None, typer.Option(help="do this stage and what follows again; the old result is set aside")]
 Cost = Annotated[float | None, typer.Option(help="dollars the run may cost")]
 Hours = Annotated[float | None, typer.Option(help="hours the run may take")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from launcher import __version__
+
+        typer.echo(f"launcher {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def every(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+    """Take a post-training recipe to rented GPUs and bring a verified checkpoint back."""
 
 
 @app.command()
@@ -72,7 +84,7 @@ def launch(
     max_cost: Cost = None,
     max_hours: Hours = None,
 ) -> None:
-    """Carry out a recipe, or go on with it; the verified result comes home to runs/<run>/export."""
+    """Carry out a recipe, or go on with it. The verified result comes home to runs/<run>/export."""
     from launcher.request import Request
 
     _launch(Request(recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours), redo)
@@ -87,7 +99,7 @@ def rehearse(
     change: Change = None,
     redo: Redo = None,
 ) -> None:
-    """Run a recipe whole, all its stages in the same code, with a tiny model on this machine's CPU."""
+    """Run a whole recipe with a tiny model on this CPU. All its stages, in the same code."""
     from launcher.code import find_root
     from launcher.request import Request, any_family, rehearsal_of
 
@@ -134,7 +146,7 @@ def runs() -> None:
 
 @app.command()
 def stop(run: RunName = None) -> None:
-    """Ask a run to write a checkpoint and end; the same launch command goes on later."""
+    """Ask a run to write a checkpoint and end. The same launch command goes on later."""
     from launcher import screen
     from launcher.backends import local
 
@@ -144,7 +156,7 @@ def stop(run: RunName = None) -> None:
 
 @app.command()
 def pull(run: RunName = None) -> None:
-    """Bring a finished run's export home, byte for byte; a pull that was cut off goes on."""
+    """Bring a finished run's export home. A pull that was cut off goes on."""
     from launcher import home
 
     folder = _store().existing(run)
@@ -153,7 +165,7 @@ def pull(run: RunName = None) -> None:
 
 @app.command()
 def verify(run: RunName = None) -> None:
-    """Read every byte of the export at home and compare it with the manifest."""
+    """Compare every byte of the export at home with the manifest."""
     from launcher import home
 
     home.verify(_store().home(_store().existing(run).path.name))
@@ -161,7 +173,7 @@ def verify(run: RunName = None) -> None:
 
 @app.command()
 def lock(recipe: RecipeName) -> None:
-    """Ask what the recipe's git refs and model revisions stand for now, and write it to its lock file."""
+    """Lock the recipe's git refs and model revisions to commits."""
     from launcher import screen
     from launcher.code import find_root
     from launcher.lock import resolve

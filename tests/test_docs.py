@@ -47,6 +47,34 @@ def test_the_guide_to_a_new_recipe_makes_one_that_runs(tmp_path):
 
 def test_every_make_target_in_the_documents_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    for page in PAGES:
-        for target in re.findall(r"`make ([a-z-]+)", page.read_text()):
-            assert target in targets, f"{page}: make {target}"
+    said = [
+        (page, one) for page in PAGES for one in re.findall(r"(?:`|^ {4}|^\$ )make ([a-z-]+)", page.read_text(), re.M)
+    ]
+    assert len(said) >= 3
+    for page, target in said:
+        assert target in targets, f"{page}: make {target}"
+
+
+def test_every_command_in_the_documents_exists():
+    from launcher.cli import app
+
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    said = [
+        (page, one)
+        for page in PAGES
+        for one in re.findall(r"(?:`|^ {4}|^\$ )launcher ([a-z]+)", page.read_text(), re.M)
+    ]
+    assert len(said) >= 10
+    for page, command in said:
+        assert command in commands, f"{page}: launcher {command}"
+
+
+def test_every_module_the_documents_run_exists():
+    said = [
+        (page, one)
+        for page in PAGES
+        for one in re.findall(r"python -m ((?:recipes|benchmarks)[\w.]+)", page.read_text())
+    ]
+    assert len(said) >= 4
+    for page, module in said:
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), f"{page}: {module}"

@@ -2,6 +2,9 @@ import ast
 import json
 import socket
 import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 

@@ -16,10 +16,11 @@ def move(node, small):
 
 
 def test_a_stage_that_fills_the_disk_fails_with_a_sentence_and_carries_on_when_there_is_room(toy, small):
-    node = move(toy.node("pause=0.01"), small)
+    node = move(toy.node("sum.fault=hold@3"), small)
     process = node.start()
-    node.at_step("sum", 2)
+    node.at_step("sum", 3)
     small.fill()
+    node.go("sum")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 3, errors
     assert errors.startswith("error: ") and "\n\nhint: make room" in errors
@@ -28,6 +29,16 @@ def test_a_stage_that_fills_the_disk_fails_with_a_sentence_and_carries_on_when_t
     done = node.run()
     assert done.returncode == 0, done.stderr
     assert node.total() == toy.total
+
+
+def test_a_failure_on_a_disk_that_is_nearly_full_is_put_down_to_it(toy, small):
+    node = move(toy.node("sum.fault=kill@2", stages="short"), small)
+    done = node.run()
+    assert (done.returncode, done.stderr) == (
+        3,
+        f"error: stage `sum` failed and the disk under {node.folder.stage('sum').path} is full (0 MB free)\n\n"
+        "hint: make room, then the same launch command carries on from the last complete checkpoint\n",
+    )
 
 
 @pytest.mark.parametrize("log", ["full", "elsewhere"])

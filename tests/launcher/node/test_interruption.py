@@ -110,6 +110,27 @@ def test_a_request_to_stop_while_another_is_served_changes_nothing(toy):
     complete(node, toy)
 
 
+LAST_WORD = """
+import os, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with open(f"/proc/{os.getppid()}/stat") as guard:
+    os.kill(int(guard.read().rpartition(")")[2].split()[1]), signal.SIGTERM)
+"""
+
+
+def test_a_request_to_stop_that_comes_with_a_stage_s_end_keeps_its_result_and_starts_no_other(by_hand):
+    node = by_hand({"one": LAST_WORD, "two": ""})
+    done = node.run()
+    assert (done.returncode, done.stderr) == (
+        33,
+        "error: the run was asked to stop\n\nhint: the same launch command carries on\n",
+    )
+    assert node.folder.stage("one").done.exists()
+    assert not node.folder.stage("two").path.exists()
+    assert node.run().returncode == 0
+    assert node.folder.stage("one").attempts.read_text() == "1"
+
+
 FAMILY = """
 import os, signal, subprocess, sys, time
 
