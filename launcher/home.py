@@ -5,7 +5,7 @@ from pathlib import Path
 
 from launcher import checks, screen
 from launcher.backends import local
-from launcher.errors import DONE, FAILED, MISTAKE, LaunchError
+from launcher.errors import DONE, FAILED, LaunchError
 from launcher.launch import Ready, exit_code, follow, ready, verification
 from launcher.live import Bar, Live
 from launcher.node.files import read_json
@@ -32,21 +32,18 @@ def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> in
             f"`launcher plan {plan.recipe} --cloud {plan.machine.cloud}` shows the plan",
         )
     machine, back = store.machine(plan.run), store.home(plan.run)
+    if redo and (refused := _refused(planned, root, site, show=False)):
+        raise refused
     run = ready(plan, machine, redo)
     for name in run.set_aside:
         screen.say(f"set aside {name}")
     if run.finished and (brought := read_json(back.manifest)) and brought == read_json(machine.manifest):
         return _already(run, back)
-    python = local.find_python(root, site.local.python)
     if not run.finished:
-        findings = checks.thorough(planned, root, site.local_store, python)
-        screen.plan(run.plan, findings)
-        screen.say("")
-        if refused := next((one for one in findings if one.level == REFUSED), None):
-            screen.error(f"error: {refused.check}: {refused.says}\n\nhint: {refused.hint}")
-            return MISTAKE
+        if refused := _refused(planned, root, site, show=True):
+            raise refused
         with Live() as live:
-            end = follow(run, python, root, live.show)
+            end = follow(run, local.find_python(root, site.local.python), root, live.show)
         screen.warnings(end)
         if code := exit_code(end):
             return _not_done(end, code)
@@ -54,6 +51,16 @@ def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> in
     bring(machine, back)
     _result(run, back)
     return DONE
+
+
+def _refused(planned: Planned, root: Path, site: SiteFile, show: bool) -> LaunchError | None:
+    """Why the checks refuse the plan; None when they do not. What they found is on the screen if `show`."""
+    findings = checks.thorough(planned, root, site.local_store, local.find_python(root, site.local.python))
+    if show:
+        screen.plan(planned.plan, findings)
+        screen.say("")
+    refused = next((one for one in findings if one.level == REFUSED), None)
+    return LaunchError(f"{refused.check}: {refused.says}", refused.hint) if refused else None
 
 
 def bring(machine: RunFolder, back: RunFolder) -> None:

@@ -9,7 +9,7 @@ from launcher.node.records import Budget, Code, Input, Machine, Model, Must, Pla
 from launcher.pins import MADE_HERE, Pins, is_local
 from launcher.recipe import HubPin, Recipe, StageList, StageSpec
 from launcher.settings import Change, check_names, shared, stage_settings
-from launcher.wiring import all_read, check_words, order_of
+from launcher.wiring import all_read, changes_read, check_words, order_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
     check_names(recipe, order.stages, choice.changes)
     settings = shared(recipe, choice.changes)
     all_read(recipe, settings)
+    changes_read(recipe, choice.stages, choice.changes)
     models = {**recipe.file.models, **recipe.change.models}
     stages = tuple(_stage(recipe, name, order, settings, models, choice, world) for name in order.stages)
     used = {stage.source for stage in stages if stage.source}

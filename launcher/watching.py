@@ -80,12 +80,15 @@ def list_runs(store: Store) -> None:
     rows = []
     for name in reversed(store.runs()):
         folder = store.machine(name)
-        now, at = current(folder), plan_of(folder)
+        age = screen.ago(folder.plan.stat().st_mtime)
+        try:
+            now, at = current(folder), plan_of(folder)
+        except LaunchError:  # it does not hide the other runs; `status` says what is wrong
+            rows.append((name, "", "damaged", "", "", age))
+            continue
         stage = now.current
         step = f"{stage.step}/{stage.steps}" if stage and stage.steps else ""
-        rows.append(
-            (name, at.recipe, now.state, stage.name if stage else "", step, screen.ago(folder.plan.stat().st_mtime))
-        )
+        rows.append((name, at.recipe, now.state, stage.name if stage else "", step, age))
     screen.runs(rows)
 
 

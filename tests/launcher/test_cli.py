@@ -1,6 +1,7 @@
 """The commands that look and the ways they refuse."""
 
 import json
+import shutil
 import signal
 import sys
 
@@ -74,6 +75,16 @@ def test_status_watch_and_runs_tell_how_a_run_ended(finished):
     watched = finished.launcher("watch")
     assert (watched.returncode, watched.stdout.split()[:3]) == (0, ["sum", "done", "8/8"])
     assert finished.launcher("runs").stdout.splitlines()[1].split()[:3] == ["toy-tiny", "toy-tiny", "finished"]
+
+
+def test_a_damaged_run_does_not_hide_the_others(toy):
+    toy.finish(stages="short")
+    shutil.copytree(toy.folder().path, toy.folder("broken").path)
+    toy.folder("broken").plan.write_text("{")
+    listed = toy.launcher("runs")
+    assert listed.returncode == 0
+    found = {line.split()[0]: line.split()[1:] for line in listed.stdout.splitlines()[1:]}
+    assert found["broken"][0] == "damaged" and found["toy-tiny"][:2] == ["toy-tiny", "finished"]
 
 
 def test_status_is_json_for_machines(finished):

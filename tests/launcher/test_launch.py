@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,18 @@ def test_redo_does_a_stage_and_what_follows_again_and_keeps_the_old_result(toy):
     assert attempts(toy)["sum"] == "1"
     proof = json.loads(toy.folder().stage("sum").done.read_text())
     assert proof["attempt"] == 1 and proof["finished"] < json.loads(toy.folder().manifest.read_text())["written"]
+
+
+def test_a_redo_that_the_checks_refuse_sets_nothing_aside(toy):
+    toy.finish()
+    toy.change_recipe("image: toy", "image: toy\nsecrets: {NEEDED_TOKEN: true}")
+    done = toy.launcher("launch", "toy-tiny", "--redo", "again")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: secrets: not set: NEEDED_TOKEN\n\nhint: `export NEEDED_TOKEN=...`\n",
+    )
+    assert sorted(path.name for path in (toy.folder().path / "stages").iterdir()) == ["again", "sum"]
+    assert toy.folder().manifest.exists()
 
 
 def test_redo_of_the_first_stage_does_all_again(toy):
@@ -203,6 +216,14 @@ def test_control_c_on_a_command_that_joined_stops_the_run_too(toy, at_step, unti
     assert holder(toy.folder().lock) is None
 
 
+def is_node_program(process):
+    """Checks and git are children of a launch as well."""
+    try:
+        return b"launcher.node" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 AT_ONCE = """
 import os, signal, subprocess
 start = subprocess.Popen.__init__
@@ -222,7 +243,7 @@ def test_control_c_right_after_the_start_leaves_nothing_running(toy, tmp_path, u
         toy.env["PYTHONPATH"] += f"{os.pathsep}{tmp_path}"
     first = toy.start("launch", "toy-tiny", *HELD)
     if moment == "soon":
-        until(lambda: descendants(first.pid), "the node program")
+        until(lambda: any(map(is_node_program, descendants(first.pid))), "the node program")
         first.send_signal(signal.SIGINT)
     _, errors = first.communicate(timeout=30)
     assert first.returncode == 33

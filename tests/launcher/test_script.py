@@ -45,7 +45,7 @@ word = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(words=st.lists(word, max_size=6), setting=word, path=word)
 def test_no_character_breaks_out_of_a_word_a_setting_or_a_path(tmp_path_factory, words, setting, path):
     tmp_path = tmp_path_factory.mktemp("shell")

@@ -67,7 +67,7 @@ def test_a_second_pull_copies_nothing(source, home):
     assert {path: path.stat().st_ino for path in home.export.rglob("*")} == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(length=st.integers(0, len(CONTENT) + 300), right=st.booleans(), filler=st.integers(0, 255))
 def test_a_copy_that_was_cut_off_goes_on_whatever_lies_there(length, right, filler):
     folder = Path(tempfile.mkdtemp())

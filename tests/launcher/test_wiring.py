@@ -1,7 +1,7 @@
 import pytest
 
 from launcher.settings import shared
-from launcher.wiring import all_read, check_words, order_of
+from launcher.wiring import all_read, changes_read, check_words, order_of
 
 TEXT = """
 name: some
@@ -160,6 +160,23 @@ def test_what_is_named_has_to_be_there_and_what_is_set_has_to_be_read(recipe, re
     assert old in TEXT
     found = recipe(TEXT.replace(old, new))
     assert refusal(all_read, found, shared(found, [])) == f"error: {WHERE}: {error}"
+
+
+def test_a_change_that_no_stage_of_the_list_reads_is_refused(recipe, refusal):
+    own = recipe(
+        TEXT.replace("uses: [batch]", "uses: [batch, keep]\n    settings: {keep: 5}").replace(", kept: keep", "")
+    )
+    assert refusal(changes_read, own, "short", [("keep", 2)]) == (
+        "error: `--set keep`: no stage of list `short` reads it\n\n"
+        "hint: `--set warmup.keep=VALUE`: the stage has its own"
+    )
+    text = TEXT.replace("model: student}\nlists", "model: student, uses: [lr]}\nlists")
+    elsewhere = recipe(text.replace("keep: 1", "keep: 1, lr: 2"))
+    assert refusal(changes_read, elsewhere, "short", [("lr", 2)]) == (
+        "error: `--set lr`: no stage of list `short` reads it\n\nhint: leave it out"
+    )
+    changes_read(elsewhere, "default", [("lr", 2)])
+    changes_read(recipe(TEXT), "short", [("batch", 2), ("keep", 2), ("sample", 8), ("warmup.epochs", 1)])
 
 
 def test_a_setting_that_limits_rows_or_counts_checkpoints_is_read(recipe):

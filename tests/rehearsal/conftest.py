@@ -86,8 +86,10 @@ class Place:
         return int((self.store / "node.lock").read_text())
 
     def trainer(self) -> int | None:
-        """The stage's own process."""
-        found = [pid for pid, command in self.tree().items() if " -m recipes." in command]
+        """The stage's own process, not one of the checks before it."""
+        found = [
+            pid for pid, command in self.tree().items() if " -m recipes." in command and str(self.store) in command
+        ]
         return min(found) if found else None
 
     def kill_everything(self) -> None:

@@ -88,7 +88,9 @@ def test_killed_while_a_checkpoint_is_written(until, finished, victim):
 @pytest.mark.parametrize("victim", ["trainer", "node", "everything"])
 def test_killed_in_conversion(until, finished, victim):
     place = until("convert")
-    disturbed(place, place.trainer, victim)
+    part = place.store / "stages/convert/.out.part"
+    disturbed(place, lambda: (part / "model.safetensors").exists(), victim)
+    assert part.exists(), "the kill came too late to tear the conversion"
     goes_on_to_the_same_end(place, finished, "convert")
     before, after = (one.home / "export/model.safetensors" for one in (finished, place))
     assert before.read_bytes() == after.read_bytes()

@@ -63,7 +63,7 @@ plans = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans)
 def test_a_plan_read_from_its_own_text_is_the_same_plan_and_the_same_text(plan):
     text = to_json(plan)
