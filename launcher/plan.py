@@ -8,8 +8,8 @@ from launcher.errors import LaunchError, did_you_mean
 from launcher.node.records import Budget, Code, Input, Machine, Model, Must, Plan, Source, Stage
 from launcher.pins import MADE_HERE, Pins, is_local
 from launcher.recipe import HubPin, Recipe, StageList, StageSpec
-from launcher.settings import Change, check_names, shared, stage_settings
-from launcher.wiring import all_read, changes_read, check_words, order_of
+from launcher.settings import Change, changes_read, check_names, shared, stage_settings
+from launcher.wiring import all_read, check_words, order_of
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,26 @@ def check_names(recipe: Recipe, stages: Sequence[str], changes: Sequence[Change]
             raise LaunchError(f"`--set {dotted}`: this run has no stage `{owner}`", did_you_mean(owner, stages))
 
 
+def changes_read(recipe: Recipe, name: str, changes: Sequence[Change]) -> None:
+    """Raises LaunchError when a shared setting that the user changes reaches no stage of the list `name`."""
+    chosen = {stage: recipe.file.stages[stage] for stage in recipe.file.lists[name].stages}
+    sampled = {one.sample for one in {**recipe.file.inputs, **recipe.change.inputs}.values()}
+    for key, _ in changes:
+        if "." in key or key in sampled:
+            continue
+        own = [stage for stage, spec in chosen.items() if key in spec.settings]
+        reads = [
+            stage
+            for stage, spec in chosen.items()
+            if (key in spec.uses and stage not in own)
+            or (spec.steps and spec.steps.batch == key)
+            or (spec.disk and spec.disk.kept == key)
+        ]
+        if not reads:
+            hint = f"`--set {own[0]}.{key}=VALUE`: the stage has its own" if own else "leave it out"
+            raise LaunchError(f"`--set {key}`: no stage of list `{name}` reads it", hint)
+
+
 def _inherited(recipe: Recipe, spec: StageSpec) -> dict[str, Any]:
     return {name: recipe.file.settings[name] for name in spec.uses if name in recipe.file.settings}
 

@@ -1,12 +1,11 @@
 """Whether the parts of a recipe fit together: stages and their order, placeholders, settings, inputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from launcher.errors import LaunchError, did_you_mean
 from launcher.node.command import PLACEHOLDER
 from launcher.recipe import Recipe, StageList
-from launcher.settings import Change
 
 
 def order_of(recipe: Recipe, name: str) -> StageList:
@@ -46,26 +45,6 @@ def check_words(recipe: Recipe, name: str, needs: Mapping[str, str]) -> None:
                     f"`recipes/{recipe.family}/recipe.yaml`: stage `{name}` has the unknown placeholder `{{{found}}}`",
                     did_you_mean(found, known),
                 )
-
-
-def changes_read(recipe: Recipe, name: str, changes: Sequence[Change]) -> None:
-    """Raises LaunchError when a shared setting that the user changes reaches no stage of the list `name`."""
-    chosen = {stage: recipe.file.stages[stage] for stage in recipe.file.lists[name].stages}
-    sampled = {one.sample for one in {**recipe.file.inputs, **recipe.change.inputs}.values()}
-    for key, _ in changes:
-        if "." in key or key in sampled:
-            continue
-        own = [stage for stage, spec in chosen.items() if key in spec.settings]
-        reads = [
-            stage
-            for stage, spec in chosen.items()
-            if (key in spec.uses and stage not in own)
-            or (spec.steps and spec.steps.batch == key)
-            or (spec.disk and spec.disk.kept == key)
-        ]
-        if not reads:
-            hint = f"`--set {own[0]}.{key}=VALUE`: the stage has its own" if own else "leave it out"
-            raise LaunchError(f"`--set {key}`: no stage of list `{name}` reads it", hint)
 
 
 def all_read(recipe: Recipe, settings: Mapping[str, Any]) -> None:

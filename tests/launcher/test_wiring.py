@@ -1,7 +1,7 @@
 import pytest
 
-from launcher.settings import shared
-from launcher.wiring import all_read, changes_read, check_words, order_of
+from launcher.settings import changes_read, shared
+from launcher.wiring import all_read, check_words, order_of
 
 TEXT = """
 name: some
