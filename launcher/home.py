@@ -12,7 +12,7 @@ from launcher.node.files import read_json
 from launcher.node.folder import RunFolder
 from launcher.node.records import Plan
 from launcher.preflight.disk import shown as size
-from launcher.preflight.finding import REFUSED
+from launcher.preflight.finding import REFUSED, Finding
 from launcher.request import Planned
 from launcher.site import SiteFile
 from launcher.status import RunStatus
@@ -32,16 +32,17 @@ def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> in
             f"`launcher plan {plan.recipe} --cloud {plan.machine.cloud}` shows the plan",
         )
     machine, back = store.machine(plan.run), store.home(plan.run)
-    if redo and (refused := _refused(planned, root, site, show=False)):
-        raise refused
+    findings = _accepted(_look(planned, root, site)) if redo else []
     run = ready(plan, machine, redo)
     for name in run.set_aside:
         screen.say(f"set aside {name}")
     if run.finished and (brought := read_json(back.manifest)) and brought == read_json(machine.manifest):
         return _already(run, back)
     if not run.finished:
-        if refused := _refused(planned, root, site, show=True):
-            raise refused
+        findings = findings or _look(planned, root, site)
+        screen.plan(run.plan, findings)
+        screen.say("")
+        _accepted(findings)
         with Live() as live:
             end = follow(run, local.find_python(root, site.local.python), root, live.show)
         screen.warnings(end)
@@ -53,14 +54,15 @@ def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> in
     return DONE
 
 
-def _refused(planned: Planned, root: Path, site: SiteFile, show: bool) -> LaunchError | None:
-    """Why the checks refuse the plan; None when they do not. What they found is on the screen if `show`."""
-    findings = checks.thorough(planned, root, site.local_store, local.find_python(root, site.local.python))
-    if show:
-        screen.plan(planned.plan, findings)
-        screen.say("")
-    refused = next((one for one in findings if one.level == REFUSED), None)
-    return LaunchError(f"{refused.check}: {refused.says}", refused.hint) if refused else None
+def _look(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
+    return checks.thorough(planned, root, site.local_store, local.find_python(root, site.local.python))
+
+
+def _accepted(findings: list[Finding]) -> list[Finding]:
+    """The findings, if none of them refuses the plan; else LaunchError with the first that does."""
+    if refused := next((one for one in findings if one.level == REFUSED), None):
+        raise LaunchError(f"{refused.check}: {refused.says}", refused.hint)
+    return findings
 
 
 def bring(machine: RunFolder, back: RunFolder) -> None:
@@ -75,16 +77,19 @@ def bring(machine: RunFolder, back: RunFolder) -> None:
 
 def verify(back: RunFolder) -> None:
     """Says that every byte at home is as exported. Raises LaunchError with exit code 3 when one is not."""
-    if found := faults(back, every_byte=True):
-        raise LaunchError("; ".join(found), f"`launcher pull {back.path.name}` fetches what is damaged again", FAILED)
+    _demand_whole(back, every_byte=True)
     screen.say(f"{back.export}: every file is as it was exported")
+
+
+def _demand_whole(back: RunFolder, every_byte: bool) -> None:
+    if found := faults(back, every_byte):
+        raise LaunchError("; ".join(found), f"`launcher pull {back.path.name}` fetches what is damaged again", FAILED)
 
 
 def _already(run: Ready, back: RunFolder) -> int:
     manifest = read_manifest(back)
     whole = sum(one["bytes"] for one in manifest["export"].values()) <= HASH_AT_ONCE
-    if found := faults(back, every_byte=whole):
-        raise LaunchError("; ".join(found), f"`launcher pull {run.plan.run}` fetches what is damaged again", FAILED)
+    _demand_whole(back, every_byte=whole)
     screen.say(f"run {run.plan.run} is finished: nothing to do. Its model is in {back.export}")
     if not whole:
         screen.say(f"sizes were compared; `launcher verify {run.plan.run}` reads every byte")
