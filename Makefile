@@ -1,5 +1,7 @@
 # make launch                                  the rehearsal: a whole recipe on this machine's CPU
 # make launch RECIPE=gad-7b CLOUD=runpod       a recipe on rented GPUs
+# make launch RECIPE=gad-tiny CLOUD=docker     in the recipe's image
+# make image RECIPE=gad-7b PUSH=ghcr.io/acme   a recipe's image, built and pushed; make images: all of them
 # make test                                    the tests
 RECIPE ?=
 CLOUD ?= local
@@ -8,23 +10,34 @@ VAL ?=
 ARGS ?=
 PYTHON ?= python3
 TORCH_INDEX ?=
+VARIANT ?=
+BASE ?=
+PUSH ?=
 
 hash = $(shell cat $(1) | sha256sum | cut -c1-16)
 LIGHT := .venv/made-$(call hash,locks/launcher.lock)
 CPU := .venv-cpu/made-$(call hash,locks/cpu.lock)
 GIVEN := $(if $(DATA),--data train=$(DATA)) $(if $(VAL),--data val=$(VAL)) $(ARGS)
 
-.PHONY: launch plan setup setup-cpu lint test test-light test-recipes test-rehearsal check lock bench clean
+IMAGE := $(if $(VARIANT),--variant $(VARIANT)) $(if $(BASE),--base $(BASE)) $(if $(PUSH),--push $(PUSH))
 
-launch: setup $(if $(filter local,$(CLOUD)),setup-cpu)
+.PHONY: launch plan image images setup setup-cpu lint test test-light test-recipes test-rehearsal check lock bench clean
+
+launch: setup $(if $(filter local,$(CLOUD)),setup-cpu) $(if $(filter docker,$(CLOUD)),image)
 ifeq ($(RECIPE),)
-	.venv/bin/launcher rehearse $(GIVEN)
+	.venv/bin/launcher rehearse $(if $(filter docker,$(CLOUD)),--docker) $(GIVEN)
 else
 	.venv/bin/launcher launch $(RECIPE) --cloud $(CLOUD) $(GIVEN)
 endif
 
 plan: setup
 	.venv/bin/launcher plan $(or $(RECIPE),gad-tiny) --cloud $(CLOUD) $(GIVEN)
+
+image: setup
+	.venv/bin/launcher image $(or $(RECIPE),gad-tiny) $(IMAGE)
+
+images: setup
+	.venv/bin/launcher image --all $(IMAGE)
 
 # bytecode is kept, also where PYTHONDONTWRITEBYTECODE is set: without it a command takes twice as long
 setup: $(LIGHT)
@@ -57,13 +70,13 @@ lint: setup
 test: test-light test-recipes test-rehearsal
 
 test-light: setup
-	.venv/bin/python -m pytest tests --ignore=tests/recipes --ignore=tests/rehearsal
+	.venv/bin/python -m pytest tests --ignore=tests/recipes --ignore=tests/rehearsal --ignore=tests/images
 
 test-recipes: setup-cpu
 	.venv-cpu/bin/python -m pytest tests/recipes
 
 test-rehearsal: setup-cpu
-	.venv/bin/python -m pytest tests/rehearsal
+	.venv/bin/python -m pytest tests/images tests/rehearsal
 
 check: lint test
 

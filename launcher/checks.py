@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
-from launcher.preflight import data, disk, pins, secrets, settings
+from launcher.backends.local import find_python
+from launcher.engine import cards
+from launcher.preflight import data, disk, gpus, image, pins, secrets, settings
 from launcher.preflight.finding import Finding
 from launcher.request import Planned
+from launcher.site import SiteFile
 
 
 def quick(planned: Planned, root: Path, store: Path) -> list[Finding]:
@@ -19,12 +23,15 @@ def quick(planned: Planned, root: Path, store: Path) -> list[Finding]:
         settings.check(plan, planned.recipe, root),
         disk.check(plan, _free(store) if here else None),
         secrets.check(plan, os.environ),
+        *([image.check(plan), gpus.check(plan, cards())] if plan.machine.cloud == "docker" else []),
     ]
 
 
-def thorough(planned: Planned, root: Path, store: Path, python: Path) -> list[Finding]:
+def thorough(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
     """The quick ones, and the recipe's own look at the data."""
-    return [*quick(planned, root, store), data.check(planned.recipe.file.check, planned.inputs, root, python)]
+    python = find_python(root, site.local.python) if planned.plan.machine.cloud == "local" else Path(sys.executable)
+    found = quick(planned, root, site.local_store)
+    return [*found, data.check(planned.recipe.file.check, planned.inputs, root, python)]
 
 
 def _free(place: Path) -> int:

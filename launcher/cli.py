@@ -28,6 +28,7 @@ Data = Annotated[list[str] | None, typer.Option(help="an input, NAME=FILE (.parq
 Change = Annotated[list[str] | None, typer.Option("--set", help="a setting, NAME=VALUE or STAGE.NAME=VALUE")]
 Redo = Annotated[str | None, typer.Option(help="do this stage and what follows again; the old result is set aside")]
 Cost = Annotated[float | None, typer.Option(help="dollars the run may cost")]
+Dirty = Annotated[bool, typer.Option("--dirty", help="lay code that is not committed over the image's")]
 Hours = Annotated[float | None, typer.Option(help="hours the run may take")]
 
 
@@ -54,6 +55,7 @@ def plan(
     change: Change = None,
     max_cost: Cost = None,
     max_hours: Hours = None,
+    dirty: Dirty = False,
     json: Annotated[bool, typer.Option("--json", help="the plan as the node gets it")] = False,
     shell: Annotated[bool, typer.Option("--shell", help="as a script to run by hand")] = False,
 ) -> None:
@@ -61,7 +63,7 @@ def plan(
     from launcher import checks, screen
     from launcher.request import Request
 
-    request = Request(recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours)
+    request = Request(recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty)
     planned, root = _planned(request)
     if json or shell:
         from launcher.node.records import to_json
@@ -83,11 +85,12 @@ def launch(
     redo: Redo = None,
     max_cost: Cost = None,
     max_hours: Hours = None,
+    dirty: Dirty = False,
 ) -> None:
     """Carry out a recipe, or go on with it. The verified result comes home to runs/<run>/export."""
     from launcher.request import Request
 
-    _launch(Request(recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours), redo)
+    _launch(Request(recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty), redo)
 
 
 @app.command()
@@ -98,13 +101,16 @@ def rehearse(
     data: Data = None,
     change: Change = None,
     redo: Redo = None,
+    docker: Annotated[bool, typer.Option("--docker", help="in the recipe's image, on the local Docker engine")] = False,
+    dirty: Dirty = False,
 ) -> None:
     """Run a whole recipe with a tiny model on this CPU. All its stages, in the same code."""
     from launcher.code import find_root
     from launcher.request import Request, any_family, rehearsal_of
 
     root = find_root()
-    request = Request(recipe or any_family(root), "local", run, stages, data or (), change or ())
+    cloud = "docker" if docker else "local"
+    request = Request(recipe or any_family(root), cloud, run, stages, data or (), change or (), dirty=dirty)
     _launch(rehearsal_of(request, root), redo)
 
 
@@ -113,7 +119,7 @@ def status(run: RunName = None, json: Annotated[bool, typer.Option("--json")] = 
     """Show where a run stands."""
     from launcher import watching
 
-    watching.show_status(_store().existing(run), json)
+    watching.show_status(_store().existing(run), _site(), json)
 
 
 @app.command()
@@ -121,7 +127,7 @@ def watch(run: RunName = None) -> None:
     """Follow a run until it ends. Leaving this (Ctrl-C) leaves the run alone."""
     from launcher import watching
 
-    raise typer.Exit(watching.watch(_store().existing(run)))
+    raise typer.Exit(watching.watch(_store().existing(run), _site()))
 
 
 @app.command()
@@ -133,7 +139,7 @@ def logs(
     """Print a stage's output."""
     from launcher import watching
 
-    watching.print_log(_store().existing(run), stage, follow)
+    watching.print_log(_store().existing(run), _site(), stage, follow)
 
 
 @app.command()
@@ -147,11 +153,10 @@ def runs() -> None:
 @app.command()
 def stop(run: RunName = None) -> None:
     """Ask a run to write a checkpoint and end. The same launch command goes on later."""
-    from launcher import screen
-    from launcher.backends import local
+    from launcher import screen, watching
 
     folder = _store().existing(run)
-    screen.say(f"{folder.path.name}: {'stopped' if local.stop(folder, 90) else 'still stopping'}")
+    screen.say(f"{folder.path.name}: {'stopped' if watching.stop(folder, _site()) else 'still stopping'}")
 
 
 @app.command()
@@ -188,6 +193,22 @@ def lock(recipe: RecipeName) -> None:
         before = {**old.sources, **old.models}.get(name)
         screen.say(f"{name} {commit[:12]}" + (f" (was {before[:12]})" if before and before != commit else ""))
     screen.say(f"wrote {path}")
+
+
+@app.command()
+def image(
+    recipe: Annotated[str | None, typer.Argument(help="<family>-<size>, or a family; all families with --all")] = None,
+    every: Annotated[bool, typer.Option("--all", help="the images of every family")] = False,
+    variant: Annotated[str | None, typer.Option(help="cpu or cuda (default: what the recipe's job file needs)")] = None,
+    base: Annotated[str | None, typer.Option(help="an image to use for Debian's, where no registry is reached")] = None,
+    push: Annotated[
+        str | None, typer.Option(help="a registry to push to (default: site.yaml's, without a push)")
+    ] = None,
+) -> None:
+    """Build a recipe's image, unless the engine has it. Locked packages, and the code as it is here."""
+    from launcher import making
+
+    making.images(recipe if not every else None, variant, base, push, _site())
 
 
 def _planned(request: "Request") -> "tuple[Planned, Path]":

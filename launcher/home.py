@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 from launcher import checks, screen
-from launcher.backends import local
 from launcher.errors import DONE, FAILED, LaunchError
 from launcher.launch import Ready, exit_code, follow, ready, verification
 from launcher.live import Bar, Live
@@ -18,6 +17,7 @@ from launcher.site import SiteFile
 from launcher.status import RunStatus
 from launcher.store import Store
 from launcher.transfer import faults, pull, read_manifest
+from launcher.where import backend_of
 
 HASH_AT_ONCE = 1 << 30
 """An export up to this size is read whole when a finished run is launched again; a larger one is compared by sizes."""
@@ -25,15 +25,10 @@ HASH_AT_ONCE = 1 << 30
 
 def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> int:
     """Carries out the plan, or goes on with it, and brings the result home; the exit code."""
-    plan, store = planned.plan, Store(site)
-    if plan.machine.cloud != "local":
-        raise LaunchError(
-            f"this version plans for `{plan.machine.cloud}`, but launches on `local` only",
-            f"`launcher plan {plan.recipe} --cloud {plan.machine.cloud}` shows the plan",
-        )
+    plan, store, backend = planned.plan, Store(site), backend_of(planned.plan.machine.cloud, root, site)
     machine, back = store.machine(plan.run), store.home(plan.run)
     findings = _accepted(_look(planned, root, site)) if redo else []
-    run = ready(plan, machine, redo)
+    run = ready(plan, machine, redo, backend)
     for name in run.set_aside:
         screen.say(f"set aside {name}")
     if run.finished and (brought := read_json(back.manifest)) and brought == read_json(machine.manifest):
@@ -44,7 +39,7 @@ def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> in
         screen.say("")
         _accepted(findings)
         with Live() as live:
-            end = follow(run, local.find_python(root, site.local.python), root, live.show)
+            end = follow(run, backend, live.show)
         screen.warnings(end)
         if code := exit_code(end):
             return _not_done(end, code)
@@ -55,7 +50,7 @@ def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> in
 
 
 def _look(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
-    return checks.thorough(planned, root, site.local_store, local.find_python(root, site.local.python))
+    return checks.thorough(planned, root, site)
 
 
 def _accepted(findings: list[Finding]) -> list[Finding]:

@@ -7,9 +7,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from launcher.backends import local
+from launcher.backend import KILLED, Backend, End
 from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.history import changes, followers, set_aside
 from launcher.node.events import Tail
@@ -35,7 +34,7 @@ class Ready:
     set_aside: tuple[str, ...] = ()
 
 
-def ready(new: Plan, folder: RunFolder, redo: str | None) -> Ready:
+def ready(new: Plan, folder: RunFolder, redo: str | None, backend: Backend) -> Ready:
     """The run folder holds the plan and its inputs. An existing run is taken up again only when nothing it has done
     would differ; otherwise LaunchError says what does. `redo` sets a stage and what follows it aside first."""
     old = read_existing(folder)
@@ -57,10 +56,11 @@ def ready(new: Plan, folder: RunFolder, redo: str | None) -> Ready:
                 f"run `{new.run}` exists with other settings: stage `{stage}`: {'; '.join(says)}",
                 f"`--redo {stage}` does it and what follows again; `--run NAME` starts another run",
             )
-        if redo and local.is_running(folder):
+        running = backend.find(folder) is not None
+        if redo and running:
             raise LaunchError(f"run `{new.run}` is running", f"`launcher stop {new.run}` first")
         moved = set_aside(folder, again) if redo else []
-        if to_json(old) != to_json(new) and not is_finished(new, folder) and not local.is_running(folder):
+        if to_json(old) != to_json(new) and not is_finished(new, folder) and not running:
             write_plan(new, folder)
             old = new
     finished = is_finished(old, folder)
@@ -69,38 +69,31 @@ def ready(new: Plan, folder: RunFolder, redo: str | None) -> Ready:
     return Ready(folder, old, finished, tuple(moved))
 
 
-def follow(ready: Ready, python: Path, code: Path, show: Callable[[RunStatus], None]) -> RunStatus:
+def follow(ready: Ready, backend: Backend, show: Callable[[RunStatus], None]) -> RunStatus:
     """The run's state at its end. A node program that already works on it is joined, otherwise one is started. When
     this process is interrupted, so is the run."""
     logged = ready.folder.node_log.stat().st_size if ready.folder.node_log.exists() else 0
-    process = None
+    work = None
     tail, events = Tail(ready.folder.events), []
     started = time.time()
     try:
         with _held_back():
-            process = None if local.is_running(ready.folder) else local.launch(ready.folder, code, python)
+            work = backend.find(ready.folder) or backend.start(ready.plan, ready.folder)
         while True:
-            ended = process.poll() is not None if process else not local.is_running(ready.folder)
+            end = work.end()
             events += tail.new()
-            now = status(ready.plan, events, not ended)
+            now = status(ready.plan, events, end is None)
             show(now)
-            if ended:
+            if end:
                 break
             time.sleep(LOOK)
     except KeyboardInterrupt:
-        patience = max(stage.grace for stage in ready.plan.stages) + 15
-        local.stop(ready.folder, patience, process)
+        if work:
+            work.stop(max(stage.grace for stage in ready.plan.stages) + 15)
         return status(ready.plan, [*events, *tail.new()], False)
-    if process and process.returncode not in (DONE, None) and not (now.error and _said_since(events, started)):
-        error, hint = said(end_of(ready.folder.node_log, logged)) or (
-            f"the node program ended with code {process.returncode}",
-            f"read {ready.folder.node_log}",
-        )
-        code_ = process.returncode if process.returncode in (2, FAILED, INTERRUPTED) else OURS
-        if process.returncode < 0:
-            error, hint, code_ = "the node program was killed", "launch again: it carries on", INTERRUPTED
-        return RunStatus(now.run, "failed", now.stages, code_, error, hint)
-    return now
+    if end.code in (DONE, None) or (now.error and _said_since(events, started)):
+        return now
+    return _unexplained(end, now, ready.folder, logged)
 
 
 def exit_code(status: RunStatus) -> int:
@@ -136,6 +129,20 @@ def verification(folder: RunFolder, plan: Plan) -> dict[str, object]:
     """What the run's last stage found out about the exported model."""
     done = read_json(folder.stage(plan.stages[-1].name).done)
     return dict(done["metrics"]) if isinstance(done, dict) else {}
+
+
+def _unexplained(end: End, now: RunStatus, folder: RunFolder, logged: int) -> RunStatus:
+    """The state of a run whose node program ended without an event that says why."""
+    code = end.code if end.code in (2, FAILED, INTERRUPTED) else OURS
+    error, hint = said(end_of(folder.node_log, logged)) or (
+        f"the node program ended with code {end.code}",
+        f"read {folder.node_log}",
+    )
+    if end.code is not None and end.code > KILLED:
+        error, hint, code = "the node program was killed", "launch again: it carries on", INTERRUPTED
+    if end.error:
+        error, hint = end.error, end.hint
+    return RunStatus(now.run, "failed", now.stages, code, error, hint)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.errors import LaunchError, did_you_mean
-from launcher.node.records import Budget, Code, Input, Machine, Model, Must, Plan, Source, Stage
+from launcher.node.records import Budget, Code, Image, Input, Machine, Model, Must, Plan, Source, Stage
 from launcher.pins import MADE_HERE, Pins, is_local
 from launcher.recipe import HubPin, Recipe, StageList, StageSpec
 from launcher.settings import Change, changes_read, check_names, shared, stage_settings
@@ -29,6 +29,7 @@ class World:
     code: Code
     inputs: Mapping[str, Input] = field(default_factory=dict)
     machine: Machine = field(default_factory=Machine)
+    image: Image | None = None
     budget: Budget = field(default_factory=Budget)
 
 
@@ -56,9 +57,10 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
             for name, pin in sorted(models.items())
         },
         inputs={name: one for name, one in sorted(world.inputs.items()) if _named(name, stages)},
-        image_digest=_digest_of(world.machine.image),
+        image=world.image,
         secrets=recipe.file.secrets,
         disk_bytes=_disk(recipe, order, settings, models) // world.machine.nodes,
+        gpu_bytes=max(_memory(recipe, stage, models) for stage in stages),
         budget=world.budget,
     )
 
@@ -157,9 +159,14 @@ def _disk(recipe: Recipe, order: StageList, settings: Mapping[str, Any], models:
     return int(total + writing)
 
 
+def _memory(recipe: Recipe, stage: Stage, models: Mapping[str, HubPin]) -> int:
+    """Bytes on all GPUs together that the stage cannot do without."""
+    memory = recipe.file.stages[stage.name].memory
+    if memory is None:
+        return 0
+    moved = sum(size for switch, size in memory.without.items() if stage.config[switch])
+    return int(models[memory.model].parameters * (memory.bytes - moved))
+
+
 def _named(name: str, stages: Sequence[Stage]) -> bool:
     return any(f"{{input.{name}}}" in word for stage in stages for word in stage.argv)
-
-
-def _digest_of(image: str | None) -> str | None:
-    return image.rpartition("@")[2] if image and "@sha256:" in image else None

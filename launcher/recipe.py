@@ -76,6 +76,15 @@ class DiskSpec(Strict):
     out: float = 0
 
 
+class MemorySpec(Strict):
+    """Bytes a weight that lie on all the GPUs together at the worst moment, without activations and KV cache; `without`
+    says how many of them a setting takes away when it is true."""
+
+    model: str
+    bytes: float = Field(gt=0)
+    without: dict[str, float] = {}
+
+
 class StageSpec(Strict):
     """One command of the recipe."""
 
@@ -93,6 +102,7 @@ class StageSpec(Strict):
     """A command that looks at the settings (`{config}`) before anything is paid, with nothing installed but PyYAML."""
     must: MustSpec = MustSpec()
     disk: DiskSpec | None = None
+    memory: MemorySpec | None = None
     grace: int = Field(default=60, ge=1)
 
 

@@ -1,14 +1,17 @@
 """From the words of a command line to a plan: the files are read here, so that planning itself can be pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from launcher.code import code_of
+from launcher.code import code_of, committed
+from launcher.engine import digest_of
 from launcher.errors import LaunchError, did_you_mean
+from launcher.image import image_of
 from launcher.inputs import measure
-from launcher.job import read_job
-from launcher.node.records import Budget, Input, Machine, Plan
+from launcher.job import Job, read_job
+from launcher.node.records import Budget, Code, Image, Input, Machine, Plan
 from launcher.pins import read_pins
 from launcher.plan import Choice, World, plan
 from launcher.recipe import REHEARSAL, Recipe, families, read_recipe
@@ -29,6 +32,8 @@ class Request:
     changes: Sequence[str] = ()
     max_cost: float | None = None
     max_hours: float | None = None
+    dirty: bool = False
+    """Whether code that is not committed may be laid over the image's."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,14 @@ def planned(request: Request, root: Path, site: SiteFile) -> Planned:
         stages=request.stages,
         changes=[parse_change(text) for text in request.changes],
     )
+    job = None if request.cloud == "local" else read_job(root / "jobs" / f"{recipe.name}.yaml")
+    code = code_of(root, recipe.family, request.cloud != "local")
     world = World(
         pins=read_pins(recipe.folder / "pins.lock.json"),
-        code=code_of(root, recipe.family),
+        code=code,
         inputs=inputs,
-        machine=_machine(request.cloud, recipe, root),
+        machine=Machine(request.cloud, job.accelerators, job.nodes, job.disk_gb) if job else Machine(request.cloud),
+        image=_image(recipe, request, job, code, root, site) if job else None,
         budget=Budget(
             site.budget.max_cost if request.max_cost is None else request.max_cost,
             site.budget.max_hours if request.max_hours is None else request.max_hours,
@@ -65,11 +73,11 @@ def planned(request: Request, root: Path, site: SiteFile) -> Planned:
 
 
 def rehearsal_of(request: Request, root: Path) -> Request:
-    """The same family's smallest size on this machine. Raises LaunchError when the recipe does not exist."""
+    """The same family's smallest size, on this machine's CPU. Raises LaunchError when the recipe does not exist."""
     recipe = read_recipe(request.recipe, root)
     name = f"{recipe.family}-{REHEARSAL}"
     run = request.run or f"{recipe.family}-rehearsal".replace("_", "-")
-    return Request(name, "local", run, request.stages, request.data, request.changes)
+    return replace(request, recipe=name, run=run)
 
 
 def any_family(root: Path) -> str:
@@ -102,8 +110,19 @@ def _relative(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _machine(cloud: str, recipe: Recipe, root: Path) -> Machine:
-    if cloud in ("local", "docker"):
-        return Machine(cloud)
-    job = read_job(root / "jobs" / f"{recipe.name}.yaml")
-    return Machine(cloud, job.accelerators, job.nodes, job.disk_gb, job.image)
+def variant_of(job: Job) -> str:
+    """The variant of a recipe's image that a job file's machine needs."""
+    return "cuda" if job.accelerators else "cpu"
+
+
+def _image(recipe: Recipe, request: Request, job: Job, code: Code, root: Path, site: SiteFile) -> Image:
+    """The image that the files describe; those of the last commit when what changed since is laid over it. A name in
+    the job file goes before ours."""
+    overlay = code.dirty and request.dirty
+    with committed(root) if overlay else nullcontext(root) as place:
+        image = image_of(place, recipe.file.image, recipe.family, variant_of(job), site.registry)
+    name, _, digest = (job.image or "").removeprefix("docker:").partition("@")
+    if name:
+        return replace(image, name=name, digest=digest or None, overlay=overlay)
+    held = digest_of(image.name) if request.cloud == "docker" else None
+    return replace(image, digest=held, overlay=overlay)

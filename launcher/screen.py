@@ -29,11 +29,8 @@ STYLE = {
 def plan(plan: Plan, findings: Sequence[Finding]) -> None:
     """One page: what runs where, pinned to what, and what the checks found."""
     machine = plan.machine
-    where = (
-        machine.cloud
-        if machine.cloud == "local"
-        else (f"{machine.cloud}: {machine.nodes} x {' or '.join(machine.accelerators) or 'CPU'}")
-    )
+    count = f"{machine.nodes} x " if machine.nodes > 1 else ""
+    where = machine.cloud if machine.cloud == "local" else f"{machine.cloud}: {count}{_any(machine.accelerators)}"
     out.print(Text.assemble(("run ", "bold"), plan.run, ("   recipe ", "bold"), plan.recipe, ("   on ", "bold"), where))
     table = _table("stage", "steps", "needs", "settings that matter")
     for stage in plan.stages:
@@ -57,6 +54,9 @@ def plan(plan: Plan, findings: Sequence[Finding]) -> None:
         f"{'code':<9} {code.commit[:12] if code.commit else 'no git commit'}{' + changes' if code.dirty else ''}, "
         f"tree {code.tree[:12]}" + "".join(f", {name} {version}" for name, version in plan.packages.items())
     )
+    if image := plan.image:
+        over = ", the working tree's code over its own" if image.overlay else ""
+        out.print(f"{'image':<9} {image.name}{over}")
     if plan.secrets:
         out.print(f"{'secrets':<9} " + " ".join(plan.secrets))
     out.print()
@@ -65,6 +65,10 @@ def plan(plan: Plan, findings: Sequence[Finding]) -> None:
         out.print(Text.assemble((f"{finding.level:<8}", style), f" {finding.check}: {finding.says}"))
         if finding.hint and finding.level != OK:
             out.print(f"         hint: {finding.hint}")
+
+
+def _any(accelerators: Sequence[str]) -> str:
+    return " or ".join(accelerators) or "CPU"
 
 
 def run(status: RunStatus, now: float) -> Table:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import ByteSize, Field
 
 from launcher.document import Strict, read
 
@@ -25,12 +25,26 @@ class LocalSite(Strict):
     python: str | None = None
 
 
+class DockerSite(Strict):
+    """The local Docker engine: what a container may take."""
+
+    memory: ByteSize | None = None
+    cpus: float | None = Field(default=None, gt=0)
+    shm: ByteSize | None = None
+    """Shared memory, for data loaders and NCCL; half of the machine's memory unless said otherwise."""
+    offline: bool = False
+    """No network at all in the container."""
+
+
 class SiteFile(Strict):
     runs: Path = Path("runs")
     """Where results are brought home, relative to the folder `launcher` runs in."""
     store: Path | None = None
     """Where the machine keeps run folders (checkpoints are large); `.store` below `runs` unless said otherwise."""
+    registry: str | None = None
+    """Where images are pushed to and pulled from, as `ghcr.io/acme`; they stay on this machine unless one is named."""
     local: LocalSite = LocalSite()
+    docker: DockerSite = DockerSite()
     budget: BudgetSite = BudgetSite()
 
     @property

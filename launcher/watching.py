@@ -6,21 +6,35 @@ from dataclasses import asdict
 from typing import Any
 
 from launcher import screen
-from launcher.backends import local
+from launcher.backend import Work
+from launcher.code import find_root
 from launcher.errors import LaunchError, did_you_mean
 from launcher.launch import exit_code, read_existing
 from launcher.live import Live
 from launcher.node.events import Tail
 from launcher.node.folder import RunFolder
 from launcher.node.records import Plan
+from launcher.site import SiteFile
 from launcher.status import RunStatus, status
 from launcher.store import Store
+from launcher.where import backend_of
 
 
-def current(folder: RunFolder) -> RunStatus:
+def work_of(folder: RunFolder, site: SiteFile) -> Work | None:
+    """The node program that works on the run, wherever it was launched."""
+    return backend_of(plan_of(folder).machine.cloud, find_root(), site).find(folder)
+
+
+def current(folder: RunFolder, site: SiteFile) -> RunStatus:
     """Where the run in `folder` stands now."""
-    running = local.is_running(folder)
+    running = work_of(folder, site) is not None
     return status(plan_of(folder), Tail(folder.events).new(), running)
+
+
+def stop(folder: RunFolder, site: SiteFile) -> bool:
+    """Asks the run to checkpoint and end; whether it has ended within the patience that its stages ask for."""
+    work = work_of(folder, site)
+    return work is None or work.stop(max(stage.grace for stage in plan_of(folder).stages) + 30)
 
 
 def plan_of(folder: RunFolder) -> Plan:
@@ -30,26 +44,26 @@ def plan_of(folder: RunFolder) -> Plan:
     return plan
 
 
-def show_status(folder: RunFolder, as_json: bool) -> None:
-    now = current(folder)
+def show_status(folder: RunFolder, site: SiteFile, as_json: bool) -> None:
+    now = current(folder, site)
     if as_json:
         screen.say(json.dumps(_plain(now), indent=2, ensure_ascii=False))
         return
     screen.status(now, time.time())
 
 
-def watch(folder: RunFolder) -> int:
+def watch(folder: RunFolder, site: SiteFile) -> int:
     """Shows the run until it ends; its exit code."""
     with Live() as live:
         while True:
-            now = current(folder)
+            now = current(folder, site)
             live.show(now)
             if now.state not in ("running", "planned"):
                 return exit_code(now)
             time.sleep(1)
 
 
-def print_log(folder: RunFolder, stage: str | None, follow: bool) -> None:
+def print_log(folder: RunFolder, site: SiteFile, stage: str | None, follow: bool) -> None:
     """The stage's log.txt; with `follow`, what is added to it until the run ends, and the logs of the next stages."""
     names = [one.name for one in plan_of(folder).stages]
     if stage is not None and stage not in names:
@@ -59,7 +73,7 @@ def print_log(folder: RunFolder, stage: str | None, follow: bool) -> None:
         raise LaunchError(f"no log of `{stage or folder.path.name}` yet", "`launcher status` shows how far the run is")
     name, offset = stage or started[-1], 0
     while True:
-        running = local.is_running(folder)  # asked first: what it wrote until then is read below
+        running = follow and work_of(folder, site) is not None  # asked first: what it wrote until then is read below
         with open(folder.stage(name).log, "rb") as file:
             file.seek(offset)
             text = file.read()
@@ -82,7 +96,7 @@ def list_runs(store: Store) -> None:
         folder = store.machine(name)
         age = screen.ago(folder.plan.stat().st_mtime)
         try:
-            now, at = current(folder), plan_of(folder)
+            now, at = current(folder, store.site), plan_of(folder)
         except LaunchError:  # it does not hide the other runs; `status` says what is wrong
             rows.append((name, "", "damaged", "", "", age))
             continue

@@ -11,14 +11,17 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ["node"],
     ["errors"],
-    ["document", "pins", "inputs", "code", "preflight.finding"],
-    ["recipe", "job", "site"],
-    ["settings", "wiring", "lock", "store", "history", "script", "status", "transfer"],
-    ["plan"],
-    ["request", "preflight.data", "preflight.disk", "preflight.pins", "preflight.secrets", "preflight.settings"],
-    ["checks", "screen", "backends.local"],
+    ["document", "pins", "inputs", "image", "backend", "engine", "preflight.finding"],
+    ["recipe", "job", "site", "code"],
+    ["settings", "wiring", "lock", "store", "history", "script", "status", "transfer", "container"],
+    ["plan", "sbom", "backends.local", "backends.docker"],
+    ["build"],
+    ["where"],
+    ["request", "preflight.disk", "preflight.pins", "preflight.secrets", "preflight.settings", "preflight.data"],
+    ["preflight.image", "preflight.gpus"],
+    ["checks", "screen"],
     ["live", "launch"],
-    ["home", "watching"],
+    ["home", "watching", "making"],
     ["cli"],
     ["__main__"],
 ]
@@ -31,7 +34,7 @@ NODE = [
     ["run"],
     ["__main__"],
 ]
-PURE = ["plan", "settings", "wiring", "status", "history", "script", "node.records", "node.fingerprint"]
+PURE = ["plan", "container", "settings", "wiring", "status", "history", "script", "node.records", "node.fingerprint"]
 MODULES = {
     ".".join(path.relative_to(ROOT / "launcher").with_suffix("").parts): ast.parse(path.read_text(), str(path))
     for path in sorted((ROOT / "launcher").rglob("*.py"))
@@ -143,6 +146,9 @@ def test_only_the_edges_start_processes_or_ask_the_network():
         "subprocess": {
             "lock",
             "code",
+            "engine",
+            "build",
+            "sbom",
             "preflight.data",
             "preflight.settings",
             "backends.local",
@@ -150,9 +156,10 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "node.checkout",
         },
         "huggingface_hub": {"lock"},
-        "socket": set(),
+        "socket": {"engine"},
         "urllib": set(),
         "requests": set(),
+        "docker": {"engine", "backends.docker"},
     }.items():
         users = {name for name, tree in CODE.items() if word in {one.partition(".")[0] for one in imported(tree)}}
         assert users == allowed, word

@@ -4,50 +4,71 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import launcher
+from launcher.backend import KILLED, End
 from launcher.errors import LaunchError
 from launcher.node.folder import RunFolder
 from launcher.node.lock import holder
 from launcher.node.processes import signal_quietly
+from launcher.node.records import Plan
 
 
-def launch(folder: RunFolder, code: Path, python: Path) -> "subprocess.Popen[bytes]":
-    """A node program works on the run folder and lives on when this process ends. Its output goes to node.log."""
-    package = str(Path(launcher.__file__).resolve().parent.parent)
-    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-    argv = [str(python), "-m", "launcher.node", str(folder.path), "--code", str(code)]
-    with open(folder.node_log, "ab") as log:
-        return subprocess.Popen(
-            argv,
-            cwd=code,
-            env={**os.environ, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+@dataclass(frozen=True)
+class Local:
+    """`root` holds recipes/; `python` is the site's word for the Python that runs the stages."""
+
+    root: Path
+    python: str | None = None
+
+    def start(self, plan: Plan, folder: RunFolder) -> "LocalWork":
+        package = str(Path(launcher.__file__).resolve().parent.parent)
+        path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+        python = find_python(self.root, self.python)
+        argv = [str(python), "-m", "launcher.node", str(folder.path), "--code", str(self.root)]
+        with open(folder.node_log, "ab") as log:
+            process = subprocess.Popen(
+                argv,
+                cwd=self.root,
+                env={**os.environ, "PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return LocalWork(folder, process)
+
+    def find(self, folder: RunFolder) -> "LocalWork | None":
+        return None if holder(folder.lock) is None else LocalWork(folder)
 
 
-def is_running(folder: RunFolder) -> bool:
-    """Whether a node program, or something it left behind, works on the run folder."""
-    return holder(folder.lock) is not None
+@dataclass(frozen=True)
+class LocalWork:
+    """A node program known by the lock it holds; one that was started here also by its process, which may not hold
+    the lock yet."""
 
+    folder: RunFolder
+    process: "subprocess.Popen[bytes] | None" = None
 
-def stop(folder: RunFolder, patience: float, started: "subprocess.Popen[bytes] | None" = None) -> bool:
-    """Asks the node program to checkpoint and end; whether it has ended after `patience` seconds. One that was just
-    `started` may not hold the lock yet, by which the others are known."""
-    if process := holder(folder.lock):
-        signal_quietly(process, signal.SIGTERM)
-    if started and started.pid != process:
-        started.terminate()
-    end = time.monotonic() + patience
-    while is_running(folder) or (started and started.poll() is None):
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
+    def end(self) -> End | None:
+        if self.process is None:
+            return End(None) if holder(self.folder.lock) is None else None
+        code = self.process.poll()
+        return None if code is None else End(KILLED - code if code < 0 else code)
+
+    def stop(self, patience: float) -> bool:
+        if process := holder(self.folder.lock):
+            signal_quietly(process, signal.SIGTERM)
+        if self.process and self.process.pid != process:
+            self.process.terminate()
+        end = time.monotonic() + patience
+        while holder(self.folder.lock) is not None or self.end() is None:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        return True
 
 
 def find_python(root: Path, wanted: str | None) -> Path:

@@ -1,6 +1,7 @@
 """The last word of a run: what it made, byte for byte, and where that came from."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from launcher.node.files import read_json, same_folder, sha256, tree, write_json
@@ -40,7 +41,7 @@ def lineage(plan: Plan) -> dict[str, Any]:
             for name, one in plan.models.items()
         },
         "inputs": {name: {"sha256": one.sha256, "rows": one.rows} for name, one in plan.inputs.items()},
-        "image": plan.image_digest,
+        "image": plan.image and asdict(plan.image),
         "settings": digest([stage.config for stage in plan.stages]),
     }
 

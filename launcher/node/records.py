@@ -94,7 +94,24 @@ class Machine:
     """Any one of these, as `H100:8`."""
     nodes: int = 1
     disk_gb: int | None = None
-    image: str | None = None
+
+
+@dataclass(frozen=True)
+class Image:
+    """The software of a run, as one image; `lock` and `code` are baked into it and asserted on the node."""
+
+    name: str
+    """What the engine or the cloud is asked for, as `launcher-gad:cuda-0123456789ab`."""
+    variant: str
+    """cpu or cuda."""
+    lock: str
+    """sha256 over the locked packages and the Dockerfiles."""
+    code: str
+    """sha256 over the node program and the recipes' code."""
+    digest: str | None = None
+    """The registry's digest, or the engine's id; None before the image is built."""
+    overlay: bool = False
+    """Whether the working tree is laid over the baked code (`--dirty`)."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +138,14 @@ class Plan:
     sources: dict[str, Source] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
     inputs: dict[str, Input] = field(default_factory=dict)
-    image_digest: str | None = None
+    image: Image | None = None
+    """None where the stages run in an environment of this machine."""
     secrets: dict[str, bool] = field(default_factory=dict)
     """Name of an environment variable -> whether the run cannot do without it. Never a value."""
     disk_bytes: int = 0
     """Peak size of checkpoints, models and exports, per node."""
+    gpu_bytes: int = 0
+    """What the largest stage keeps on all GPUs together, without activations and KV cache."""
     budget: Budget = Budget()
     format: int = FORMAT
 

@@ -4,11 +4,11 @@ import importlib.metadata
 from pathlib import Path
 
 from launcher.node.code import tree_hash
-from launcher.node.files import sha256
+from launcher.node.files import read_json, sha256
 from launcher.node.folder import RunFolder
 from launcher.node.manifest import is_finished, publish
 from launcher.node.problem import INTERRUPTED, MISTAKE, Problem
-from launcher.node.records import Plan, from_json
+from launcher.node.records import Image, Plan, from_json
 from launcher.node.stages import Site, carry_out, is_done
 
 
@@ -45,7 +45,9 @@ def run(plan: Plan, site: Site) -> None:
 
 
 def assert_pins(plan: Plan, code: Path, folder: RunFolder) -> None:
-    """The recipes' code, the installed packages and the inputs are those of the plan."""
+    """The image, the recipes' code, the installed packages and the inputs are those of the plan."""
+    if plan.image:
+        assert_image(plan.image, code)
     if (found := tree_hash(code, plan.code.folders)) != plan.code.tree:
         raise Problem(
             f"the recipes' code under `{code}` is {found[:12]}, the plan wants {plan.code.tree[:12]}",
@@ -68,4 +70,23 @@ def assert_pins(plan: Plan, code: Path, folder: RunFolder) -> None:
             raise Problem(
                 f"input `{path}` is missing or is not the file that was planned ({one.path})",
                 "launch again: inputs are sent anew",
+            )
+
+
+def assert_image(wanted: Image, code: Path) -> None:
+    """This program runs in the plan's image: `image.json`, which lies beside the baked code, says what it is."""
+    found = read_json(code / "image.json")
+    if not isinstance(found, dict):
+        raise Problem(
+            f"`{code / 'image.json'}` cannot be read: this is not an image of a recipe",
+            f"the plan wants `{wanted.name}`",
+            MISTAKE,
+        )
+    for name in ("variant", "lock", "code"):
+        if found.get(f"launcher.{name}") != getattr(wanted, name):
+            raise Problem(
+                f"the image's {name} is `{str(found.get(f'launcher.{name}'))[:12]}`, "
+                f"the plan wants `{getattr(wanted, name)[:12]}`",
+                f"build and push the image again: `{wanted.name}`",
+                MISTAKE,
             )

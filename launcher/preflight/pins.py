@@ -16,11 +16,13 @@ def check(plan: Plan, paid: bool) -> Finding:
             f"run `launcher lock {plan.recipe}` and commit the lock file",
         )
     if plan.code.dirty:
+        baked = plan.image is not None and not plan.image.overlay
+        laid = ", and is laid over the image's" if plan.image and plan.image.overlay else ""
         return Finding(
             "pins",
-            WARNING,
-            "the recipes' code has changes that are not committed",
-            "commit them, so that the run can be repeated",
+            REFUSED if baked else WARNING,
+            f"the code has changes that are not committed{laid}",
+            "commit them, so that the run can be repeated" + ("; or launch with `--dirty`" if baked else ""),
         )
     count = len(plan.models) + len(plan.sources) + len(plan.inputs) + len(plan.packages)
     return Finding("pins", OK, f"{count} pins, code {plan.code.tree[:12]}")

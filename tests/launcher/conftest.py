@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher.backends.local import Local
+from launcher.image import NODE, base_name, identity, image_of, labels
 from launcher.launch import ready
 from launcher.node.code import tree_hash
 from launcher.node.folder import RunFolder
@@ -23,6 +25,9 @@ from launcher.request import Request, planned
 from launcher.site import SiteFile
 from launcher.store import Store
 from launcher.transfer import pull
+from tests.engine import engine
+
+__all__ = ["engine"]
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 40.0
@@ -193,6 +198,10 @@ class Toy:
     site: SiteFile = field(default_factory=SiteFile)
 
     @property
+    def local(self):
+        return Local(self.root, sys.executable)
+
+    @property
     def numbers(self):
         return [one["n"] for one in lines_of(self.root / "recipes/toy/numbers.jsonl")]
 
@@ -227,7 +236,9 @@ class Toy:
     def node(self, *changes, **request):
         """A node program for a run folder that is ready."""
         plan = self.plan(*changes, **request)
-        return NodeProgram(ready(plan, self.folder(plan.run), None).folder, self.root, self.env, self.processes)
+        return NodeProgram(
+            ready(plan, self.folder(plan.run), None, self.local).folder, self.root, self.env, self.processes
+        )
 
     def finish(self, **request):
         """What `launcher launch` leaves behind; carried out once, copied from then on."""
@@ -270,6 +281,23 @@ def toy(tmp_path, monkeypatch, environment, processes, finished_runs):
     for lock in root.glob("runs/.store/*/node.lock"):  # a test that failed may have left a detached one
         if process := holder(lock):
             signal_quietly(process, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def toy_image(engine, tmp_path_factory):
+    """The name of the toy's image, which the engine has now."""
+    root, stage = ROOT / "tests/toy", tmp_path_factory.mktemp("toy-image")
+    plain = shutil.ignore_patterns("__pycache__", "runs")
+    shutil.copytree(ROOT / NODE, stage / NODE, ignore=plain)
+    shutil.copy(ROOT / "launcher/__init__.py", stage / "launcher")
+    shutil.copytree(root / "recipes", stage / "recipes", ignore=plain)
+    image, base = image_of(root, "toy", "toy", "cpu"), base_name(root, "cpu")
+    baked = [word for name, value in labels(image, Code("")).items() for word in ("--label", f"{name}={value}")]
+    engine.build(root / "images/base", "-t", base, "--build-arg", f"BASE={engine.local_base}")
+    arguments = [f"BASE={base}", f"IDENTITY={json.dumps(identity(image))}"]
+    words = [word for one in arguments for word in ("--build-arg", one)]
+    engine.build(stage, "-t", image.name, "-f", str(root / "images/toy/Dockerfile"), *baked, *words)
+    return image.name
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 import subprocess
 
-from launcher.code import code_of, find_root
+import pytest
+
+from launcher.code import changes, code_of, committed, find_root
+from launcher.errors import LaunchError
 from launcher.node.code import tree_hash
 
 
@@ -35,8 +38,23 @@ def test_in_git_the_commit_is_named_and_a_change_of_the_family_s_code_is_seen(to
     assert not code_of(toy.root, "toy").dirty
     (toy.root / "README.md").write_text("elsewhere")
     assert not code_of(toy.root, "toy").dirty
+    (toy.root / "launcher/node").mkdir(parents=True)
+    (toy.root / "launcher/node/more.py").write_text("")
+    assert not code_of(toy.root, "toy").dirty
+    assert code_of(toy.root, "toy", imaged=True).dirty
     (toy.root / "recipes/toy/more.py").write_text("")
     assert code_of(toy.root, "toy").dirty
+    assert changes(toy.root, ("recipes/toy",)) == ["recipes/toy/more.py"]
+    with committed(toy.root) as place:
+        assert (place / "recipes/toy/count.py").read_bytes() == (toy.root / "recipes/toy/count.py").read_bytes()
+        assert not (place / "recipes/toy/more.py").exists()
+    assert not place.exists()
+
+
+def test_what_was_never_committed_cannot_be_had(toy):
+    with pytest.raises(LaunchError) as caught, committed(toy.root):
+        pass
+    assert str(caught.value).endswith("hint: `--dirty` needs a git checkout")
 
 
 def test_the_project_is_where_the_user_is_or_our_own(toy, project, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 
 from launcher.history import changes, followers, set_aside
 from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Input, Plan, Source, Stage
+from launcher.node.records import Code, Image, Input, Plan, Source, Stage
 
 DATA = Input("a.jsonl", "train.jsonl", 1, "1" * 64, 8)
 SOURCE = Source("/there", "main", "a" * 40, "trainer")
@@ -62,8 +62,11 @@ def with_one(**fields):
         ),
         (dataclasses.replace(PLAN, inputs={"train": dataclasses.replace(DATA, path="/elsewhere.jsonl")}), {}),
         (
-            dataclasses.replace(PLAN, image_digest="sha256:b"),
-            {name: ["its image was `None`, is now `sha256:b`"] for name in ("one", "two", "beside", "three")},
+            dataclasses.replace(PLAN, image=Image("launcher-some:cpu-1", "cpu", "5" * 64, "c" * 64)),
+            {
+                name: [f"its image's packages were `None`, are now `{'5' * 12}`"]
+                for name in ("one", "two", "beside", "three")
+            },
         ),
         (
             dataclasses.replace(PLAN, stages=(ONE, TWO, BESIDE, dataclasses.replace(THREE, needs={"two": "one"}))),

@@ -395,13 +395,12 @@ def test_data_that_is_not_given_is_asked_for_before_anything_runs(toy):
 
 
 def test_a_cloud_that_is_only_planned_for_is_a_sentence(toy):
-    (toy.root / "jobs").mkdir(exist_ok=True)
     (toy.root / "jobs/toy-tiny.yaml").write_text("resources: {accelerators: H100:8}\nrun: x\n")
     done = toy.launcher("launch", "toy-tiny", "--cloud", "runpod")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: this version plans for `runpod`, but launches on `local` only\n\n"
-        "hint: `launcher plan toy-tiny --cloud runpod` shows the plan\n",
+        "error: this version plans for `runpod`, but launches on `local` and `docker` only\n\n"
+        "hint: `launcher plan RECIPE --cloud runpod` shows the plan\n",
     )
     assert not (toy.root / "runs").exists()
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from launcher.node.records import Budget, Code, Input, Machine, from_json, to_json
+from launcher.node.records import Budget, Code, Image, Input, Machine, from_json, to_json
 from launcher.pins import Pins
 from launcher.plan import Choice, World, plan, unlocked
 from launcher.settings import parse_change
@@ -200,14 +200,10 @@ def test_only_the_inputs_that_a_stage_names_are_sent(recipe):
     assert list(made(recipe(TEXT), world=dataclasses.replace(WORLD, inputs=inputs)).inputs) == ["train"]
 
 
-def test_an_image_by_digest_is_a_pin_and_one_by_tag_is_none(recipe):
-    for image, digest in (
-        (f"docker:x@sha256:{'c' * 64}", f"sha256:{'c' * 64}"),
-        ("docker:x:latest", None),
-        (None, None),
-    ):
-        world = dataclasses.replace(WORLD, machine=Machine("runpod", image=image))
-        assert made(recipe(TEXT), world=world).image_digest == digest
+def test_the_image_is_the_world_s(recipe):
+    image = Image("launcher-some:cuda-1", "cuda", "l" * 64, "c" * 64, f"sha256:{'d' * 64}")
+    assert made(recipe(TEXT), world=dataclasses.replace(WORLD, image=image)).image == image
+    assert made(recipe(TEXT)).image is None
 
 
 def test_machine_and_budget_are_the_world_s(recipe):

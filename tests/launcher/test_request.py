@@ -1,3 +1,5 @@
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,16 +53,58 @@ def test_a_wrong_word_on_the_command_line_is_a_sentence(toy, refusal, options, e
 
 
 def test_a_rented_machine_needs_a_job_file(toy, refusal):
+    (toy.root / "jobs/toy-tiny.yaml").unlink()
     assert refusal(toy.plan, cloud="runpod") == (
         f"error: `{toy.root / 'jobs/toy-tiny.yaml'}` does not exist\n\nhint: check the name and the folder you are in"
     )
-    (toy.root / "jobs").mkdir(exist_ok=True)
     (toy.root / "jobs/toy-tiny.yaml").write_text(
         "num_nodes: 2\nresources: {accelerators: H100:8, disk_size: 9}\nrun: x"
     )
     machine = toy.plan(cloud="runpod").machine
     assert (machine.cloud, machine.accelerators, machine.nodes, machine.disk_gb) == ("runpod", ("H100:8",), 2, 9)
     assert toy.plan(cloud="local").machine.accelerators == ()
+
+
+def test_a_run_outside_this_environment_has_an_image_named_by_what_is_in_it(toy):
+    assert toy.plan().image is None
+    image = toy.plan(cloud="runpod").image
+    assert image.name.startswith("launcher-toy:cpu-") and (image.digest, image.overlay) == (None, False)
+    named = SiteFile(registry="ghcr.io/acme/")
+    assert planned(Request("toy-tiny", "runpod"), toy.root, named).plan.image.name == f"ghcr.io/acme/{image.name}"
+    (toy.root / "recipes/toy/count.py").write_text("other = 1\n")
+    edited = toy.plan(cloud="runpod").image
+    assert edited.lock == image.lock and edited.code != image.code and edited.name != image.name
+    (toy.root / "locks/cpu.lock").write_text("six==1.16.0\n")
+    assert toy.plan(cloud="runpod").image.lock != image.lock
+    job = toy.root / "jobs/toy-tiny.yaml"
+    job.write_text("resources: {accelerators: H100:8}\nrun: x\n")
+    assert toy.plan(cloud="runpod").image.variant == "cuda"
+
+
+def test_a_job_file_s_own_image_goes_before_ours(toy):
+    job, digest = toy.root / "jobs/toy-tiny.yaml", f"sha256:{'c' * 64}"
+    for text, name, found in (
+        (f"docker:ghcr.io/acme/some@{digest}", "ghcr.io/acme/some", digest),
+        ("docker:ghcr.io/acme/some:tag", "ghcr.io/acme/some:tag", None),
+    ):
+        job.write_text(f"resources: {{image_id: '{text}'}}\nrun: x\n")
+        image = toy.plan(cloud="runpod").image
+        assert (image.name, image.digest, image.lock != "") == (name, found, True)
+
+
+def test_what_is_not_committed_is_laid_over_the_committed_image(toy):
+    git = ["git", "-C", str(toy.root)]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True, env=toy.env)
+    clean = toy.plan(cloud="runpod")
+    assert not clean.code.dirty and not clean.image.overlay
+    assert toy.plan(cloud="runpod", dirty=True) == clean
+    with open(toy.root / "recipes/toy/count.py", "a") as file:
+        file.write("# more\n")
+    edited, laid = toy.plan(cloud="runpod"), toy.plan(cloud="runpod", dirty=True)
+    assert edited.code == laid.code and edited.code.dirty and edited.code.tree != clean.code.tree
+    assert edited.image.name != clean.image.name and not edited.image.overlay
+    assert laid.image == replace(clean.image, overlay=True)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +119,8 @@ def test_the_command_line_s_budget_wins_over_the_site_s(toy, cost, hours, budget
 
 def test_a_rehearsal_is_the_smallest_size_here_under_its_own_name(toy):
     (toy.root / "recipes/toy/sizes/7b.yaml").write_text("about: large\n")
-    found = rehearsal_of(Request("toy-7b", "runpod", stages="short", changes=["batch=4"], max_cost=3.0), toy.root)
-    assert found == Request("toy-tiny", "local", "toy-rehearsal", "short", (), ["batch=4"])
+    found = rehearsal_of(Request("toy-7b", "docker", stages="short", changes=["batch=4"]), toy.root)
+    assert found == Request("toy-tiny", "docker", "toy-rehearsal", "short", (), ["batch=4"])
     assert rehearsal_of(Request("toy-7b", run="mine"), toy.root).run == "mine"
 
 

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from launcher import screen
-from launcher.node.records import Code, Input, Machine, Model, Plan, Source, Stage
+from launcher.node.records import Code, Image, Input, Machine, Model, Plan, Source, Stage
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.status import status
 
@@ -90,6 +90,13 @@ def test_a_plan_is_one_page_that_names_every_pin(shown):
         "refused  data: no rows",
         "         hint: give some",
     ]
+    image = Image("launcher-gad:cuda-0123456789ab", "cuda", "l" * 64, "c" * 64)
+    for overlay, says in ((False, ""), (True, ", the working tree's code over its own")):
+        one = dataclasses.replace(PLAN, machine=Machine("docker"), image=dataclasses.replace(image, overlay=overlay))
+        screen.plan(one, [])
+        lines = shown()
+        assert lines[0] == "run gad-7b   recipe gad-7b   on docker: CPU"
+        assert f"image     launcher-gad:cuda-0123456789ab{says}" in lines
 
 
 def test_a_run_says_where_each_stage_stands_and_what_is_safe(shown):

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine import cpu_image, engine
+
+__all__ = ["cpu_image", "engine"]
 ROOT = Path(__file__).parent.parent.parent
 LAUNCHER = [sys.executable, "-m", "launcher"]
 PATIENCE = 300
@@ -23,6 +26,8 @@ class Place:
     """A site of its own: where runs go, and the command line on it."""
 
     folder: Path
+    root: Path = ROOT
+    """The project."""
 
     @property
     def store(self) -> Path:
@@ -37,16 +42,16 @@ class Place:
         return {**os.environ, "XDG_CONFIG_HOME": str(self.folder / "config"), "HF_HUB_OFFLINE": "1"}
 
     def launcher(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([*LAUNCHER, *words], cwd=ROOT, env=self.env, capture_output=True, text=True)
+        return subprocess.run([*LAUNCHER, *words], cwd=self.root, env=self.env, capture_output=True, text=True)
 
     def rehearse(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return self.launcher("rehearse", "gad-7b", *words)
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self, *words: str) -> "subprocess.Popen[str]":
         """A rehearsal that somebody is going to disturb."""
-        argv = [*LAUNCHER, "rehearse", "gad-7b"]
+        argv = [*LAUNCHER, "rehearse", "gad-7b", *words]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        return subprocess.Popen(argv, cwd=ROOT, env=self.env, text=True, **quiet)
+        return subprocess.Popen(argv, cwd=self.root, env=self.env, text=True, **quiet)
 
     def done(self, stage: str) -> dict:
         return json.loads((self.store / "stages" / stage / "done.json").read_text())
@@ -100,11 +105,11 @@ class Place:
                 continue
 
 
-def make_place(folder: Path) -> Place:
+def make_place(folder: Path, root: Path = ROOT) -> Place:
     (folder / "config/launcher").mkdir(parents=True)
     python = ROOT / ".venv-cpu/bin/python"
     (folder / "config/launcher/site.yaml").write_text(f"runs: {folder}/runs\nlocal: {{python: {python}}}\n")
-    return Place(folder)
+    return Place(folder, root)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,12 @@ import os
 import sys
 from pathlib import Path
 
+from launcher.backend import End
 from launcher.backends import local
+from launcher.backends.local import Local
 from launcher.node.folder import RunFolder
 from launcher.node.lock import Lock
+from launcher.node.run import read_plan
 
 
 def test_a_python_that_is_not_there_is_a_sentence_that_says_who_named_it(tmp_path, refusal):
@@ -25,15 +28,14 @@ def test_the_project_s_own_environment_is_taken_when_there_is_one(tmp_path):
     assert local.find_python(tmp_path, None) == tmp_path / ".venv-cpu/bin/python"
 
 
-def test_stopping_what_does_not_run_is_done_at_once(tmp_path):
+def test_where_nothing_works_nothing_is_found(tmp_path):
     folder = RunFolder(tmp_path)
-    assert not local.is_running(folder)
-    assert local.stop(folder, 0)
+    assert Local(tmp_path).find(folder) is None
     folder.lock.write_text("1\n")
-    assert local.stop(folder, 0)
+    assert Local(tmp_path).find(folder) is None
 
 
-def test_stopping_what_does_not_end_in_time_says_so_and_a_holder_that_is_gone_is_no_fault(tmp_path):
+def test_work_that_does_not_end_in_time_says_so_and_a_holder_that_is_gone_is_no_fault(tmp_path):
     """The lock's holder has died; what it left behind still holds the lock."""
     folder = RunFolder(tmp_path)
     child = os.fork()
@@ -43,17 +45,30 @@ def test_stopping_what_does_not_end_in_time_says_so_and_a_holder_that_is_gone_is
     with Lock(folder.lock) as held:
         os.ftruncate(held.handle, 0)
         os.pwrite(held.handle, f"{child}\n".encode(), 0)
-        assert local.is_running(folder)
-        assert not local.stop(folder, 0.1)
+        work = Local(tmp_path).find(folder)
+        assert work.end() is None
+        assert not work.stop(0.1)
+    assert work.end() == End(None)
+    assert work.stop(0)
 
 
-def test_a_launched_node_program_leads_a_session_of_its_own_and_logs_to_the_run(toy, until):
+def test_a_started_node_program_leads_a_session_of_its_own_and_logs_to_the_run(toy, until):
     node = toy.node("sum.fault=hold@3", stages="short")
-    process = local.launch(node.folder, toy.root, Path(sys.executable))
-    toy.processes.append(process)
+    work = toy.local.start(read_plan(node.folder), node.folder)
+    toy.processes.append(work.process)
     node.at_step("sum", 3)
-    assert os.getsid(process.pid) == process.pid != os.getsid(0)
-    assert local.is_running(node.folder)
-    assert local.stop(node.folder, 30)
-    assert process.wait(timeout=30) == 33
+    assert os.getsid(work.process.pid) == work.process.pid != os.getsid(0)
+    assert toy.local.find(node.folder).end() is None
+    assert work.stop(30)
+    assert work.end() == End(33)
     assert "error: stage `sum` was interrupted" in node.folder.node_log.read_text()
+
+
+def test_a_signal_s_death_has_the_code_a_shell_would_give(toy):
+    node = toy.node("sum.fault=hold@3", stages="short")
+    work = toy.local.start(read_plan(node.folder), node.folder)
+    toy.processes.append(work.process)
+    node.at_step("sum", 3)
+    work.process.kill()
+    work.process.wait(30)
+    assert work.end() == End(128 + 9)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from launcher.node.records import (
     Budget,
     Code,
+    Image,
     Input,
     Machine,
     Model,
@@ -56,9 +57,10 @@ plans = st.builds(
     sources=table(st.builds(Source, text, text, text, text, text)),
     models=table(st.builds(Model, text, text, st.none() | text)),
     inputs=table(st.builds(Input, text, text, st.integers(0), text, st.integers(0))),
-    image_digest=st.none() | text,
+    image=st.none() | st.builds(Image, text, text, text, text, st.none() | text, st.booleans()),
     secrets=table(st.booleans()),
     disk_bytes=st.integers(0),
+    gpu_bytes=st.integers(0),
     budget=st.builds(Budget, st.none() | number, st.none() | number),
 )
 

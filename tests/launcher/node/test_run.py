@@ -1,11 +1,14 @@
 """What is asserted before the first stage: the plan, the code, the packages, the inputs."""
 
+import dataclasses
 import importlib.metadata
 import json
 
 import pytest
 
-from launcher.node.records import from_json
+from launcher.image import identity
+from launcher.node.code import tree_hash
+from launcher.node.records import Image, from_json, to_json
 
 
 @pytest.mark.parametrize(
@@ -150,3 +153,40 @@ def test_an_export_of_another_stage_is_not_this_run_s(toy):
     assert node.run().returncode == 0
     assert (node.folder.export / "total.txt").read_text() == str(sum(toy.numbers))
     assert node.folder.stage("again").attempts.read_text() == "1"
+
+
+IMAGE = Image("launcher-hand:cpu-1", "cpu", "1" * 64, "2" * 64)
+NOTHING = {"one": "import pathlib, sys; pathlib.Path(sys.argv[2], 'done').write_text('x')"}
+
+
+def test_a_program_outside_the_plan_s_image_refuses_to_work(by_hand):
+    node = by_hand(NOTHING, image=IMAGE)
+    done = node.run()
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: `{node.code / 'image.json'}` cannot be read: this is not an image of a recipe\n\n"
+        "hint: the plan wants `launcher-hand:cpu-1`\n",
+    )
+    assert not node.folder.stage("one").path.exists()
+
+
+@pytest.mark.parametrize("part", ["variant", "lock", "code"])
+def test_an_image_that_is_not_the_plan_s_refuses_to_work(by_hand, part):
+    node = by_hand(NOTHING, image=IMAGE)
+    (node.code / "image.json").write_text(json.dumps({**identity(IMAGE), f"launcher.{part}": "9" * 64}))
+    done = node.run()
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: the image's {part} is `{'9' * 12}`, the plan wants `{getattr(IMAGE, part)[:12]}`\n\n"
+        "hint: build and push the image again: `launcher-hand:cpu-1`\n",
+    )
+
+
+def test_the_plan_s_image_works_and_the_manifest_names_it(by_hand):
+    node = by_hand(NOTHING, image=IMAGE)
+    (node.code / "image.json").write_text(json.dumps(identity(IMAGE)))
+    plan = from_json(node.folder.plan.read_text())
+    tree = dataclasses.replace(plan.code, tree=tree_hash(node.code, ()))
+    node.folder.plan.write_text(to_json(dataclasses.replace(plan, code=tree)))
+    assert node.run().returncode == 0
+    assert json.loads(node.folder.manifest.read_text())["lineage"]["image"] == dataclasses.asdict(IMAGE)

@@ -51,7 +51,7 @@ def test_a_finished_run_is_seen_to_be_finished_in_no_time(toy):
 
     node = toy.node(stages="short")
     node.run()
-    plan = ready(toy.plan(stages="short"), node.folder, None).plan
+    plan = ready(toy.plan(stages="short"), node.folder, None, toy.local).plan
     usage = os.times()
     assert is_finished(plan, node.folder)
     assert os.times().user - usage.user < 0.1

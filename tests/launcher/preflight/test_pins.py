@@ -1,6 +1,6 @@
 import dataclasses
 
-from launcher.node.records import Code, Model, Plan
+from launcher.node.records import Code, Image, Model, Plan
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.pins import check
 
@@ -14,13 +14,16 @@ def test_a_revision_that_is_not_locked_is_refused_where_a_machine_is_paid_and_wa
     assert check(LOOSE, paid=False) == Finding("pins", WARNING, says, hint)
 
 
-def test_code_that_is_not_committed_is_warned_of():
-    assert check(dataclasses.replace(LOCKED, code=Code("0" * 64, dirty=True)), paid=True) == Finding(
-        "pins",
-        WARNING,
-        "the recipes' code has changes that are not committed",
-        "commit them, so that the run can be repeated",
+def test_code_that_is_not_committed_is_warned_of_and_refused_where_it_would_be_an_image_s():
+    dirty = dataclasses.replace(LOCKED, code=Code("0" * 64, dirty=True))
+    says, hint = "the code has changes that are not committed", "commit them, so that the run can be repeated"
+    assert check(dirty, paid=True) == Finding("pins", WARNING, says, hint)
+    image = Image("launcher-some:cpu-1", "cpu", "l" * 64, "c" * 64)
+    assert check(dataclasses.replace(dirty, image=image), paid=False) == Finding(
+        "pins", REFUSED, says, f"{hint}; or launch with `--dirty`"
     )
+    laid = dataclasses.replace(dirty, image=dataclasses.replace(image, overlay=True))
+    assert check(laid, paid=False) == Finding("pins", WARNING, f"{says}, and is laid over the image's", hint)
 
 
 def test_a_run_that_can_be_repeated_is_fine():

@@ -34,6 +34,9 @@ def main() -> None:
             sys.exit(2)
         if config["fault"] == f"kill@{step}":
             os.kill(os.getpid(), signal.SIGKILL)
+        eaten = []
+        while config["fault"] == f"eat@{step}":
+            eaten.append(b"x" * (16 << 20))
         while config["fault"] == f"hold@{step}" and not asked and not (options.work / "go").exists():
             time.sleep(0.01)
         if asked or step % config["save_every"] == 0:

@@ -1,0 +1,165 @@
+"""The local Docker engine: the node program in the recipe's image, the run folder mounted under its own path."""
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.backend import End
+from launcher.container import FOLDER, LIMITS, gpus, mounts, name_of, options, user
+from launcher.engine import connect, facts, held
+from launcher.errors import LaunchError
+from launcher.image import identity
+from launcher.node.folder import RunFolder
+from launcher.node.lock import PATIENCE, holder
+from launcher.node.records import Plan
+from launcher.site import DockerSite
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+
+@dataclass(frozen=True)
+class Docker:
+    """`root` holds the working tree, which is laid over the image's code when the plan says so."""
+
+    root: Path
+    site: DockerSite
+
+    def start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
+        from docker.errors import APIError
+
+        client = connect()  # closed by the work that is returned
+        image, has = _image(client, plan), facts(client.info())
+        folder.inputs.mkdir(parents=True, exist_ok=True)
+        given: dict[str, Any] = {
+            **options(plan, folder, self.site, has, os.environ),
+            "volumes": mounts(plan, folder, self.root),
+            "user": user(has, os.getuid(), os.getgid()),
+            "device_requests": _all_gpus() if gpus(plan, has) else None,
+        }
+        for limits in (_ulimits(), []):  # some engines may not raise them
+            try:
+                return DockerWork(client.containers.run(image, ulimits=limits, **given), folder)
+            except APIError as problem:
+                if problem.status_code == 409 and (work := self.find(folder)):  # another launcher was quicker
+                    return work
+                _remove(client, name_of(folder))
+                said = str(problem.explanation or problem)
+                if not (limits and "rlimit" in said):
+                    hint = f"`docker run --rm -it {image[:19]} bash` shows the image from inside"
+                    raise LaunchError(f"the Docker engine did not start the run: {said}", hint) from None
+        raise AssertionError("a start without limits has returned or raised")
+
+    def find(self, folder: RunFolder) -> "DockerWork | None":
+        """Raises LaunchError when something that is no container works on the run folder."""
+        try:
+            client = connect()
+        except LaunchError:
+            if holder(folder.lock) is not None:
+                raise
+            return None  # what an engine that is gone had started is gone too
+        for container in client.containers.list(all=True, filters={"label": f"{FOLDER}={folder.path}"}):
+            work = DockerWork(container, folder)
+            if container.status == "created":  # whoever made it did not come to start it
+                container.remove(force=True)
+            elif work.end() is None:
+                return work
+        client.close()
+        end = time.monotonic() + PATIENCE
+        while holder(folder.lock) is not None:  # what a killed container held is free in a moment
+            if time.monotonic() > end:
+                raise LaunchError(f"a program outside Docker works on `{folder.path}`", "end it first")
+            time.sleep(0.1)
+        return None
+
+
+class DockerWork:
+    """A container that runs a node program. Once it has ended, its output goes to node.log and it is removed."""
+
+    def __init__(self, container: "Container", folder: RunFolder):
+        self.container = container
+        self.folder = folder
+        self.ended: End | None = None
+
+    def end(self) -> End | None:
+        if self.ended is None and (found := self._look()):
+            self.ended = found
+            self.container.client.close()
+        return self.ended
+
+    def stop(self, patience: float) -> bool:
+        from docker.errors import APIError
+
+        with contextlib.suppress(APIError):  # it has ended meanwhile
+            self.container.kill("SIGTERM")
+        end = time.monotonic() + patience
+        while self.end() is None:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.2)
+        return True
+
+    def _look(self) -> End | None:
+        from docker.errors import APIError
+
+        try:
+            self.container.reload()
+            state = self.container.attrs["State"]
+            if state["Running"] or state["Status"] in ("created", "restarting"):
+                return None
+            output = self.container.logs()
+            self.container.remove()
+        except APIError as problem:
+            if problem.status_code not in (404, 409):
+                raise
+            return End(None)  # removed by hand, or by another launcher that follows the same run
+        with open(self.folder.node_log, "ab") as log:
+            log.write(output)
+        return _end(state, self.container.attrs["HostConfig"].get("Memory") or 0)
+
+
+def _image(client: "DockerClient", plan: Plan) -> str:
+    """The id of the plan's image, whose labels say what the plan says. Raises LaunchError."""
+    assert plan.image
+    found = held(client, plan.image.digest or plan.image.name) or held(client, plan.image.name)
+    hint = f"run `make image RECIPE={plan.recipe}`"
+    if found is None:
+        raise LaunchError(f"the Docker engine has no image `{plan.image.name}`", hint)
+    number, labels = found
+    for name, wanted in identity(plan.image).items():
+        if labels.get(name) != wanted:
+            raise LaunchError(
+                f"image `{plan.image.name}`: its label `{name}` is `{labels.get(name)}`, the plan says `{wanted}`", hint
+            )
+    return number
+
+
+def _all_gpus() -> list[Any]:
+    from docker.types import DeviceRequest
+
+    return [DeviceRequest(count=-1, capabilities=[["gpu"]])]
+
+
+def _ulimits() -> list[Any]:
+    from docker.types import Ulimit
+
+    return [Ulimit(name=name, soft=limit, hard=limit) for name, limit in LIMITS.items()]
+
+
+def _remove(client: "DockerClient", name: str) -> None:
+    from docker.errors import NotFound
+
+    with contextlib.suppress(NotFound):
+        client.containers.get(name).remove(force=True)
+
+
+def _end(state: dict[str, Any], limit: int) -> End:
+    code = int(state["ExitCode"])
+    if state.get("OOMKilled"):
+        room = f" of {limit / (1 << 30):.1f} GiB" if limit else ""
+        return End(code, f"the container ran out of memory{room}", "give it more in site.yaml: `docker.memory`")
+    return End(code)

@@ -1,0 +1,109 @@
+"""The Docker engine: how it is reached, what it has, which images it holds. The SDK is imported only in here and by the
+docker backend, and only when it is needed."""
+
+import contextlib
+import os
+import socket
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import LaunchError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+ROOTLESS, NVIDIA = "name=rootless", "nvidia"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an engine says about itself."""
+
+    memory: int
+    """Bytes of the machine it runs on."""
+    gpus: bool
+    """Whether containers can be given NVIDIA GPUs."""
+    rootless: bool
+    """Whether root in a container is the calling user outside."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One GPU of this machine; `memory` in bytes."""
+
+    name: str
+    memory: int
+
+
+def connect() -> "DockerClient":
+    """A client of the engine that the docker command would use: DOCKER_HOST's, or the current context's. Raises
+    LaunchError when none answers."""
+    import docker
+
+    place = _place()
+    try:
+        if place.startswith("unix://"):
+            with socket.socket(socket.AF_UNIX) as probe:  # the SDK leaves a socket open that it could not connect
+                probe.connect(place.removeprefix("unix://"))
+        return docker.DockerClient(base_url=place, timeout=60)
+    except PermissionError:
+        raise LaunchError(
+            f"the Docker engine at `{place}` is not for this user",
+            "`sudo usermod -aG docker $USER`, and log in again; or use rootless Docker",
+        ) from None
+    except (OSError, docker.errors.DockerException):
+        raise LaunchError(
+            f"no Docker engine answers at `{place}`", "start Docker, or name its socket in DOCKER_HOST"
+        ) from None
+
+
+def _place() -> str:
+    from docker.context import ContextAPI
+
+    context = None if os.environ.get("DOCKER_HOST") else ContextAPI.get_current_context()
+    found = os.environ.get("DOCKER_HOST") or (context and context.Host)
+    return str(found or "unix:///var/run/docker.sock").replace("http+unix://", "unix://")
+
+
+def facts(info: dict[str, Any]) -> Facts:
+    """Read from the engine's `info`."""
+    devices = [one.get("ID", "") for one in info.get("DiscoveredDevices") or []]
+    gpus = NVIDIA in (info.get("Runtimes") or {}) or any(one.startswith("nvidia.com/gpu") for one in devices)
+    return Facts(int(info.get("MemTotal") or 0), gpus, ROOTLESS in (info.get("SecurityOptions") or []))
+
+
+def held(client: "DockerClient", name: str) -> tuple[str, dict[str, str]] | None:
+    """The id and the labels of an image that the engine holds; None when it does not."""
+    from docker.errors import ImageNotFound
+
+    try:
+        image = client.images.get(name)
+    except ImageNotFound:
+        return None
+    return str(image.id), dict(image.labels or {})
+
+
+def digest_of(name: str) -> str | None:
+    """The id of the image here; None when there is no engine or it holds no such image."""
+    try:
+        with contextlib.closing(connect()) as client:
+            found = held(client, name)
+    except LaunchError:
+        return None
+    return found[0] if found else None
+
+
+def cards() -> list[Card]:
+    """The GPUs of this machine as its driver names them; none where there is no driver."""
+    argv = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    found = []
+    for line in done.stdout.splitlines() if done.returncode == 0 else []:
+        name, _, size = line.rpartition(",")
+        if size.strip().isdigit():
+            found.append(Card(name.strip(), int(size) << 20))  # it counts in MiB
+    return found

@@ -1,0 +1,168 @@
+"""A Docker engine for tests: the one that answers, else one of the session's own; and images made in it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from launcher.build import Wanted, build
+from launcher.code import code_of
+from launcher.recipe import read_recipe
+
+ROOT = Path(__file__).parent.parent
+SOCKET = "/var/run/docker.sock"
+BASE = "launcher-test-base:bookworm"
+PATIENCE = 60.0
+"""Seconds for an engine to start or to end."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that answers, and a client that builds with BuildKit."""
+
+    docker: str
+    host: str
+
+    @property
+    def local_base(self) -> str:
+        """Debian as an image that came from no registry; made when it is first asked for."""
+        if not self.holds(BASE):
+            install("debootstrap", "debootstrap")
+            self.said("bash", str(ROOT / "images/local-base"), BASE)
+        return BASE
+
+    def holds(self, image: str) -> bool:
+        asked = [self.docker, "image", "inspect", image]
+        return subprocess.run(asked, env=self.env, capture_output=True).returncode == 0
+
+    def build(self, folder: Path, *words: str) -> str:
+        """The output of a build; its failure is an AssertionError with that output."""
+        secret = ["--secret", f"id=ca,src={ca}"] if (ca := os.environ.get("SSL_CERT_FILE")) else []
+        return self.said(self.docker, "build", "--progress", "plain", *secret, *words, str(folder))
+
+    def run(self, image: str, *command: str, options: tuple[str, ...] = ("--network", "none")) -> str:
+        """What a command says in a container of its own."""
+        return self.said(self.docker, "run", "--rm", *options, image, *command)
+
+    def said(self, *argv: str) -> str:
+        out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        done = subprocess.run(argv, env=self.env, cwd=ROOT, text=True, errors="replace", **out)
+        assert done.returncode == 0, f"{' '.join(argv)[:300]}\n{done.stdout[-8000:]}"
+        return done.stdout
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**os.environ, "DOCKER": self.docker, "DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "1"}
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """An engine; DOCKER and DOCKER_HOST lead everything that the session starts to it."""
+    with contextlib.ExitStack() as stack:
+        host = os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}"
+        if not answers(host):
+            install("docker.io", "dockerd")
+            if not answers(host):
+                host = stack.enter_context(own_engine())
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("DOCKER_HOST", host)
+        patch.setenv("DOCKER", client())
+        yield Engine(os.environ["DOCKER"], host)
+
+
+@pytest.fixture(scope="session")
+def local_base(engine: Engine) -> str:
+    return engine.local_base
+
+
+@pytest.fixture(scope="session")
+def cpu_image(engine: Engine):
+    """Makes the CPU image of a recipe, by the command's own function; gives its name."""
+
+    def made(recipe: str) -> str:
+        found, said = read_recipe(recipe, ROOT), []
+        wanted = Wanted(ROOT, found.file.image, found.family, base=engine.local_base)
+        return build(wanted, code_of(ROOT, found.family, True), said.append).name
+
+    return made
+
+
+def answers(host: str) -> bool:
+    """Whether an engine is there, asked by any client."""
+    docker = os.environ.get("DOCKER") or shutil.which("docker")
+    if not docker:
+        return False
+    asked = [docker, "--host", host, "version", "--format", "{{.Server.Version}}"]
+    return subprocess.run(asked, capture_output=True).returncode == 0
+
+
+def client() -> str:
+    """The client named by DOCKER, else the first on PATH that builds with BuildKit."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    found = [path for folder in folders if (path := shutil.which("docker", path=folder))]
+    for one in [os.environ["DOCKER"]] if os.environ.get("DOCKER") else found:
+        version = subprocess.run([one, "--version"], capture_output=True, text=True).stdout
+        built_in = int(version.split()[2].split(".")[0]) < 23  # later ones have it only in the plugin
+        if built_in or subprocess.run([one, "buildx", "version"], capture_output=True).returncode == 0:
+            return one
+    return pytest.fail(f"no client of {found} builds with BuildKit: install docker-buildx")
+
+
+def install(package: str, command: str) -> None:
+    """A command is here, if need be from Debian's packages."""
+    if shutil.which(command) and not os.geteuid():
+        return
+    if os.geteuid() or not shutil.which("apt-get"):
+        # a run that is to test everything must not pass without it
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no Docker engine answers, or no `{command}` is here")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update"], ["install", "-y", "--no-install-recommends", package]):
+        done = subprocess.run(["apt-get", "-q", *words], env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def own_engine() -> Iterator[str]:
+    """The address of an engine whose every file is in one folder; in the end its processes and that folder are gone."""
+    folder = Path(tempfile.mkdtemp(prefix="launcher-engine-"))
+    host = f"unix://{folder}/docker.sock"
+    places = ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
+    with open(folder / "log", "wb") as log:
+        daemon = subprocess.Popen(["dockerd", *places, "--host", host], stdout=log, stderr=log, start_new_session=True)
+    try:
+        end = time.monotonic() + PATIENCE
+        while not answers(host):
+            said = (folder / "log").read_text(errors="replace")[-3000:]
+            assert daemon.poll() is None and time.monotonic() < end, f"dockerd does not start:\n{said}"
+            time.sleep(0.1)
+        yield host
+    finally:
+        daemon.send_signal(signal.SIGTERM)  # stops its containers, then its containerd
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            daemon.wait(PATIENCE)
+        for pid in working_in(folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        daemon.wait()
+        for mount in [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()][::-1]:
+            if mount.startswith(str(folder)):
+                subprocess.run(["umount", "-l", mount], capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def working_in(folder: Path) -> list[int]:
+    """The processes whose command line names the folder: the engine, its containerd, its shims."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in (one / "cmdline").read_bytes():
+                found.append(int(one.name))
+    return found
