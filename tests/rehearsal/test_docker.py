@@ -51,6 +51,6 @@ def test_in_its_image_a_killed_rehearsal_comes_to_the_same_end_as_an_undisturbed
                 if key in metrics:
                     assert after[step][key] == pytest.approx(metrics[key], rel=1e-4, abs=1e-5), (name, step, key)
     for path in place.store.rglob("*"):
-        assert path.stat().st_uid == os.getuid(), path
+        assert path.lstat().st_uid == os.getuid(), path
     lineage = json.loads((place.home / "manifest.json").read_text())["lineage"]
     assert lineage["image"]["variant"] == "cpu" and lineage["image"]["digest"].startswith("sha256:")
