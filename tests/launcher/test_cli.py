@@ -14,7 +14,7 @@ def finished(toy):
     return toy
 
 
-COMMANDS = ["plan", "launch", "rehearse", "status", "watch", "logs", "runs", "stop", "pull", "verify", "lock"]
+COMMANDS = ["plan", "launch", "rehearse", "status", "watch", "logs", "runs", "stop", "pull", "verify", "lock", "image"]
 
 
 def test_help_names_every_command(toy):
@@ -201,3 +201,18 @@ def test_a_wrong_site_file_stops_every_command_with_a_sentence(toy, tmp_path):
             2,
             f"error: `{path}`: unknown key `locale`\n\nhint: did you mean `local`?\n",
         )
+
+
+def test_an_image_of_a_recipe_that_does_not_exist_is_answered_with_the_right_one(toy):
+    done = toy.launcher("image", "toi-tiny")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("\n\nhint: did you mean `toy-tiny`?\n")
+
+
+def test_an_image_without_an_engine_is_no_traceback(toy):
+    done = toy.launcher("image", "toy-tiny", env={**toy.env, "DOCKER": "docker-that-is-not-here"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: there is no command `docker-that-is-not-here`\n\n"
+        "hint: install Docker, or name a client with `DOCKER=`\n"
+    )
