@@ -210,7 +210,8 @@ def test_an_image_of_a_recipe_that_does_not_exist_is_answered_with_the_right_one
 
 
 def test_an_image_without_an_engine_is_no_traceback(toy):
-    done = toy.launcher("image", "toy-tiny", env={**toy.env, "DOCKER": "docker-that-is-not-here"})
+    toy.env["DOCKER"] = "docker-that-is-not-here"
+    done = toy.launcher("image", "toy-tiny")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "error: there is no command `docker-that-is-not-here`\n\n"
