@@ -38,3 +38,9 @@ class Backend(Protocol):
 
     def find(self, folder: RunFolder) -> Work | None:
         """The node program that works on the run folder, or something it left behind; None when there is none."""
+
+    def fetch(self, plan: Plan, folder: RunFolder) -> None:
+        """The export of a finished run lies in its folder here. Raises LaunchError."""
+
+    def down(self, folder: RunFolder, why: str) -> None:
+        """Nothing that costs money is left of the run. Raises LaunchError when something may be."""

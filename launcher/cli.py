@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from launcher.home import Manner
     from launcher.request import Planned, Request
     from launcher.site import SiteFile
     from launcher.store import Store
@@ -21,7 +22,9 @@ app = typer.Typer(
 
 RecipeName = Annotated[str, typer.Argument(help="<family>-<size>, as gad-7b", show_default=False)]
 RunName = Annotated[str | None, typer.Argument(help="the run's name; the newest run when left out")]
-Cloud = Annotated[str, typer.Option(help="local, docker, lambda, runpod, slurm or kubernetes")]
+Cloud = Annotated[
+    str, typer.Option(help="local, docker, lambda, runpod, slurm or kubernetes; or several, as runpod,lambda")
+]
 Named = Annotated[str | None, typer.Option("--run", help="the run's name (default: the recipe's)")]
 Stages = Annotated[str, typer.Option(help="which of the recipe's stage lists")]
 Data = Annotated[list[str] | None, typer.Option(help="an input, NAME=FILE (.parquet or .jsonl); FILE alone is train")]
@@ -58,25 +61,33 @@ def plan(
     dirty: Dirty = False,
     json: Annotated[bool, typer.Option("--json", help="the plan as the node gets it")] = False,
     shell: Annotated[bool, typer.Option("--shell", help="as a script to run by hand")] = False,
+    write: Annotated[Path | None, typer.Option(help="a new run folder for a node program started by hand")] = None,
 ) -> None:
-    """Show what a launch would do, and do nothing."""
+    """Show what a launch would do, and do nothing; or write it down for plain `sky` or `sbatch`."""
     from launcher import checks, screen
     from launcher.request import Request
 
     request = Request(recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty)
     planned, root = _planned(request)
+    if write:
+        from launcher.node.folder import RunFolder
+        from launcher.store import make_folder
+
+        make_folder(planned.plan, RunFolder(write))
+        screen.say(f"wrote {write}" + (f"; image {planned.plan.image.name}" if planned.plan.image else ""))
+        return
     if json or shell:
         from launcher.node.records import to_json
         from launcher.script import script
 
         typer.echo(script(planned.plan) if shell else to_json(planned.plan), nl=False)
         return
-    screen.plan(planned.plan, checks.quick(planned, root, _site().local_store))
+    screen.plan(planned.plan, checks.quick(planned, root, _site()))
 
 
 @app.command()
 def launch(
-    recipe: RecipeName,
+    recipe: Annotated[str | None, typer.Argument(help="<family>-<size>, as gad-7b", show_default=False)] = None,
     cloud: Cloud = "local",
     run: Named = None,
     stages: Stages = "default",
@@ -86,11 +97,16 @@ def launch(
     max_cost: Cost = None,
     max_hours: Hours = None,
     dirty: Dirty = False,
+    resume: Annotated[str | None, typer.Option(help="a run to go on with as it is, here or elsewhere")] = None,
+    wait: Annotated[float, typer.Option(help="hours to ask again where no machine is to be had")] = 0.0,
+    keep: Annotated[bool, typer.Option("--keep", help="leave the machine up, and billed, when the run ends")] = False,
 ) -> None:
-    """Carry out a recipe, or go on with it. The verified result comes home to runs/<run>/export."""
+    """Carry out a recipe, or go on with it, on any cloud. The verified result comes home to runs/<run>/export."""
+    from launcher.home import Manner
     from launcher.request import Request
 
-    _launch(Request(recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty), redo)
+    request = Request(recipe or "", cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty)
+    _launch(request, Manner(redo, wait, keep), resume)
 
 
 @app.command()
@@ -106,12 +122,13 @@ def rehearse(
 ) -> None:
     """Run a whole recipe with a tiny model on this CPU. All its stages, in the same code."""
     from launcher.code import find_root
+    from launcher.home import Manner
     from launcher.request import Request, any_family, rehearsal_of
 
     root = find_root()
     cloud = "docker" if docker else "local"
     request = Request(recipe or any_family(root), cloud, run, stages, data or (), change or (), dirty=dirty)
-    _launch(rehearsal_of(request, root), redo)
+    _launch(rehearsal_of(request, root), Manner(redo))
 
 
 @app.command()
@@ -144,10 +161,21 @@ def logs(
 
 @app.command()
 def runs() -> None:
-    """List the runs of this folder."""
-    from launcher import watching
+    """List the runs of this folder, and every machine of yours that costs money."""
+    from launcher import fleet, watching
 
     watching.list_runs(_store())
+    fleet.list_machines()
+
+
+@app.command()
+def down(
+    run: RunName = None, every: Annotated[bool, typer.Option("--all", help="every machine of yours")] = False
+) -> None:
+    """End a run's machine, or all of them. What was not brought home is lost with it."""
+    from launcher import fleet
+
+    fleet.down(None if every else _store().existing(run).path.name)
 
 
 @app.command()
@@ -165,7 +193,7 @@ def pull(run: RunName = None) -> None:
     from launcher import home
 
     folder = _store().existing(run)
-    home.bring(folder, _store().home(folder.path.name))
+    home.pull_run(folder, _store().home(folder.path.name), _site())
 
 
 @app.command()
@@ -174,6 +202,26 @@ def verify(run: RunName = None) -> None:
     from launcher import home
 
     home.verify(_store().home(_store().existing(run).path.name))
+
+
+@app.command()
+def doctor(
+    cloud: Annotated[str, typer.Option(help="slurm")] = "slurm",
+    host: Annotated[str | None, typer.Option(help="the login node, as ssh knows it (default: site.yaml's)")] = None,
+) -> None:
+    """Look at a Slurm cluster and propose what site.yaml could say about it."""
+    from launcher import screen
+    from launcher.doctor import ASK, proposal, read
+    from launcher.errors import LaunchError
+    from launcher.login import login_of
+    from launcher.scheduler import SlurmSite
+
+    if cloud != "slurm":
+        raise LaunchError(f"there is no doctor for `{cloud}`", "`--cloud slurm` is the one there is")
+    site = _site().slurm or SlurmSite()
+    if host and host != site.host:
+        site = SlurmSite(host=host, work=".")
+    screen.say_raw(proposal(read(login_of(site).said(ASK)), site.host))
 
 
 @app.command()
@@ -213,22 +261,37 @@ def image(
 
 def _planned(request: "Request") -> "tuple[Planned, Path]":
     from launcher.code import find_root
+    from launcher.errors import LaunchError
     from launcher.request import planned
 
+    if not request.recipe:
+        raise LaunchError("no recipe is named", "`launcher launch gad-7b`, or `launcher launch --resume RUN`")
     root = find_root()
     return planned(request, root, _site()), root
 
 
-def _launch(request: "Request", redo: str | None) -> None:
+def _launch(request: "Request", manner: "Manner", resume: str | None = None) -> None:
     from launcher import home
 
     try:
-        planned, root = _planned(request)
-        raise typer.Exit(home.launch(planned, root, _site(), redo))
+        planned, root = _resumed(request, resume) if resume else _planned(request)
+        raise typer.Exit(home.launch(planned, root, _site(), manner))
     except KeyboardInterrupt:
         from launcher.errors import INTERRUPTED
 
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
+    from launcher.code import find_root
+    from launcher.errors import LaunchError
+    from launcher.resume import resumed
+    from launcher.store import plan_of
+
+    if request.recipe or request.run or request.data or request.changes:
+        raise LaunchError("`--resume` goes on with a run as it is", "leave out the recipe, --run, --data and --set")
+    folder, root = _store().existing(run), find_root()
+    return resumed(plan_of(folder), folder, request, root, _site()), root
 
 
 def _site() -> "SiteFile":

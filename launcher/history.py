@@ -60,8 +60,8 @@ def _differences(part: str, before: Any, after: Any) -> list[str]:
         return []
     if part == "code":
         return ["the recipes' code changed"]
-    if part == "image":
-        return [f"its image's packages were `{str(before)[:12]}`, are now `{str(after)[:12]}`"]
+    if part == "environment":
+        return [f"its locked packages were `{str(before)[:12]}`, are now `{str(after)[:12]}`"]
     if not isinstance(before, dict) or not isinstance(after, dict):
         return [f"its {part} was `{_shown(before)}`, is now `{_shown(after)}`"]
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))

@@ -1,21 +1,32 @@
 """A launch as the user sees it: the plan, the checks, the progress, the pull, the end."""
 
+import os
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher import checks, screen
+from launcher.backend import Backend
+from launcher.bucket import Stored
+from launcher.code import find_root
 from launcher.errors import DONE, FAILED, LaunchError
+from launcher.history import followers
 from launcher.launch import Ready, exit_code, follow, ready, verification
+from launcher.ledger import ledger
 from launcher.live import Bar, Live
+from launcher.node.events import Tail
 from launcher.node.files import read_json
 from launcher.node.folder import RunFolder
+from launcher.node.manifest import is_finished
 from launcher.node.records import Plan
+from launcher.opened import opened
 from launcher.preflight.disk import shown as size
 from launcher.preflight.finding import REFUSED, Finding
 from launcher.request import Planned
+from launcher.secrets import values
 from launcher.site import SiteFile
-from launcher.status import RunStatus
-from launcher.store import Store
+from launcher.status import RunStatus, status
+from launcher.store import Store, place_of, plan_of
 from launcher.transfer import faults, pull, read_manifest
 from launcher.where import backend_of
 
@@ -23,14 +34,42 @@ HASH_AT_ONCE = 1 << 30
 """An export up to this size is read whole when a finished run is launched again; a larger one is compared by sizes."""
 
 
-def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> int:
-    """Carries out the plan, or goes on with it, and brings the result home; the exit code."""
-    plan, store, backend = planned.plan, Store(site), backend_of(planned.plan.machine.cloud, root, site)
+@dataclass(frozen=True)
+class Manner:
+    """How a launch goes about it."""
+
+    redo: str | None = None
+    """A stage to do again, with what follows."""
+    wait: float = 0.0
+    """Hours to ask again where there is no capacity."""
+    keep: bool = False
+    """Whether a rented machine stays when the run has ended."""
+
+
+def launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
+    """Carries out the plan, or goes on with it, and brings the result home; the exit code. However it ends, a machine
+    that is still billed is said."""
+    try:
+        return _launch(planned, root, site, manner)
+    finally:
+        for entry in ledger().alive(planned.plan.run):
+            screen.billed(entry.bill(time.time()), entry.run)
+
+
+def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
+    redo, store = manner.redo, Store(site)
+    plan, backend = planned.plan, backend_of(planned.plan.machine.cloud, root, site, screen.say, manner.wait)
     machine, back = store.machine(plan.run), store.home(plan.run)
+    if redo and ledger().alive(plan.run):
+        raise LaunchError(f"the machine of run `{plan.run}` is alive", f"`launcher down {plan.run}` first")
     findings = _accepted(_look(planned, root, site)) if redo else []
     run = ready(plan, machine, redo, backend)
     for name in run.set_aside:
         screen.say(f"set aside {name}")
+    if redo and plan.bucket:  # or else the bucket would bring it back
+        Stored(plan.bucket, plan.run, values(plan, site, os.environ)).forget(followers(plan, redo))
+    if not run.finished and not run.set_aside and _fetched(run, backend):
+        run = replace(run, finished=True)
     if run.finished and (brought := read_json(back.manifest)) and brought == read_json(machine.manifest):
         return _already(run, back)
     if not run.finished:
@@ -42,11 +81,27 @@ def launch(planned: Planned, root: Path, site: SiteFile, redo: str | None) -> in
             end = follow(run, backend, live.show)
         screen.warnings(end)
         if code := exit_code(end):
-            return _not_done(end, code)
+            _not_done(end, machine)
+            if not manner.keep and backend.find(machine) is None:
+                backend.down(machine, end.state)
+            return code
         _times(end, run.plan)
-    bring(machine, back)
+    bring(run.plan, machine, back, backend)
     _result(run, back)
+    if not manner.keep:
+        backend.down(machine, "its result is home")
     return DONE
+
+
+def _fetched(run: Ready, backend: Backend) -> bool:
+    """Whether the result of a run that ended when nobody looked is in its folder here now."""
+    if status(run.plan, Tail(run.folder.events).new(), False).state != "finished":
+        return False
+    try:
+        backend.fetch(run.plan, run.folder)
+    except LaunchError:  # it has to be made again, from what is here
+        return False
+    return is_finished(run.plan, run.folder)
 
 
 def _look(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
@@ -60,14 +115,23 @@ def _accepted(findings: list[Finding]) -> list[Finding]:
     return findings
 
 
-def bring(machine: RunFolder, back: RunFolder) -> None:
-    """The run's export is at home and verified; what was moved is on the screen."""
+def bring(plan: Plan, machine: RunFolder, back: RunFolder, backend: Backend) -> None:
+    """The run's export is at home, verified, and can be opened; what was moved is on the screen."""
+    backend.fetch(plan, machine)
     manifest = read_manifest(machine)
     back.path.mkdir(parents=True, exist_ok=True)
     total = sum(one["bytes"] for one in manifest["export"].values())
     with Bar("pull", total) as bar:
         pull(machine, back, bar.add)
     screen.say(f"pulled    {len(manifest['export'])} files, {size(total)}, every sha256 as in the manifest")
+    if (found := opened(back.export))["tensors"]:
+        screen.say(f"opened    {found['tensors']:,} tensors, {found['parameters']:,} parameters")
+
+
+def pull_run(machine: RunFolder, back: RunFolder, site: SiteFile) -> None:
+    """As `bring`, for a run that was launched before."""
+    plan = plan_of(machine)
+    bring(plan, machine, back, backend_of(plan.machine.cloud, find_root(), site))
 
 
 def verify(back: RunFolder) -> None:
@@ -91,12 +155,12 @@ def _already(run: Ready, back: RunFolder) -> int:
     return DONE
 
 
-def _not_done(end: RunStatus, code: int) -> int:
+def _not_done(end: RunStatus, machine: RunFolder) -> None:
     if end.error:
-        screen.error(f"error: {end.error}\n\nhint: {end.hint}")
+        # a rented machine speaks of its own files; what it said of them is here too
+        screen.error(f"error: {end.error}\n\nhint: {end.hint}".replace(place_of(end.run), str(machine.path)))
     else:
         screen.error("error: the run was interrupted\n\nhint: the same launch command carries on")
-    return code
 
 
 def _times(end: RunStatus, plan: Plan) -> None:

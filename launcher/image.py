@@ -25,6 +25,14 @@ def image_of(root: Path, image: str, family: str, variant: str, registry: str | 
     return Image(f"{prefix}launcher-{image}:{variant}-{both[:SHORT]}", variant, lock, code)
 
 
+def environment_of(root: Path, variant: str) -> str | None:
+    """sha256 over the packages that a variant locks, in an image or out of it; None where nothing is locked."""
+    files = [root / f"locks/{variant}.{kind}" for kind in ("in", "lock")]
+    if not all(path.is_file() for path in files):
+        return None
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
 def base_name(root: Path, variant: str, registry: str | None = None) -> str:
     """The name of what the recipes' images of one variant share."""
     prefix = f"{registry.rstrip('/')}/" if registry else ""

@@ -1,5 +1,6 @@
 """`jobs/<family>-<size>.yaml`: a plain SkyPilot task, read for what it says about machines."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,22 @@ RESOURCE_KEYS = """
     priority_class volumes max_hourly_cost
 """
 
+ROOM = {"cpus": re.compile(r"[\d.]+\+?"), "memory": re.compile(r"[\d.]+[+x]?")}
+"""How much of a machine a job may ask for: a number, `2+` for at least two, and of memory `4x` for 4 GiB a CPU."""
+
 
 @dataclass(frozen=True)
 class Job:
-    """What a job file asks for; `accelerators` are alternatives, as `H100:8`."""
+    """What a job file asks for; `accelerators` are alternatives, as `H100:8`; `cpus` and `memory` are SkyPilot's words,
+    as `2+`."""
 
     path: Path
     accelerators: tuple[str, ...]
     nodes: int
     disk_gb: int | None
     image: str | None
+    cpus: str | None = None
+    memory: str | None = None
 
 
 def read_job(path: Path) -> Job:
@@ -57,7 +64,8 @@ def read_job(path: Path) -> Job:
     image = resources.get("image_id")
     if image is not None and not isinstance(image, str):
         raise LaunchError(f"`{path}`: `resources.image_id` is `{image}`", "write it as `docker:NAME@sha256:...`")
-    return Job(path, accelerators, nodes, disk, image)
+    room = [_room(path, name, resources.get(name)) for name in ROOM]
+    return Job(path, accelerators, nodes, disk, image, *room)
 
 
 def _accelerators(path: Path, resources: dict[str, Any]) -> list[str]:
@@ -71,6 +79,14 @@ def _accelerators(path: Path, resources: dict[str, Any]) -> list[str]:
     if not isinstance(wanted, list) or not all(isinstance(one, str) for one in wanted):
         raise LaunchError(f"`{path}`: `resources.accelerators` is `{wanted}`", "write it as `H100:8`")
     return [one if ":" in one else f"{one}:1" for one in wanted]
+
+
+def _room(path: Path, name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if not ROOM[name].fullmatch(str(value)):
+        raise LaunchError(f"`{path}`: `resources.{name}` is `{value}`", "write it as `8` or `8+`")
+    return str(value)
 
 
 def _known(path: Path, prefix: str, value: Any, keys: str) -> None:

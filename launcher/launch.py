@@ -1,8 +1,6 @@
 """One launch: a run folder made or found again, the node program started or joined, the result brought home."""
 
 import contextlib
-import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +14,9 @@ from launcher.node.files import read_json
 from launcher.node.folder import RunFolder
 from launcher.node.manifest import is_finished
 from launcher.node.problem import end_of, said
-from launcher.node.records import Plan, from_json, to_json
+from launcher.node.records import Plan, to_json
 from launcher.status import RunStatus, status
+from launcher.store import read_existing, write_plan
 from launcher.transfer import push
 
 LOOK = 0.2
@@ -91,7 +90,7 @@ def follow(ready: Ready, backend: Backend, show: Callable[[RunStatus], None]) ->
         if work:
             work.stop(max(stage.grace for stage in ready.plan.stages) + 15)
         return status(ready.plan, [*events, *tail.new()], False)
-    if end.code in (DONE, None) or (now.error and _said_since(events, started)):
+    if end.code in (DONE, None) or (now.error and now.code == end.code and _said_since(events, started)):
         return now
     return _unexplained(end, now, ready.folder, logged)
 
@@ -101,28 +100,6 @@ def exit_code(status: RunStatus) -> int:
     if status.state == "finished":
         return DONE
     return status.code if status.code is not None else INTERRUPTED
-
-
-def read_existing(folder: RunFolder) -> Plan | None:
-    """The plan of a run that exists; None when there is none. Raises LaunchError when it is damaged."""
-    try:
-        return from_json(folder.plan.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError) as problem:
-        raise LaunchError(f"`{folder.plan}`: {problem}", "start another run with `--run NAME`") from None
-
-
-def write_plan(plan: Plan, folder: RunFolder) -> None:
-    """plan.json is the plan; an earlier one is kept as plan.1.json, plan.2.json, ..."""
-    if folder.plan.exists():
-        count = 1
-        while (kept := folder.path / f"plan.{count}.json").exists():
-            count += 1
-        shutil.copyfile(folder.plan, kept)
-    part = folder.path / ".plan.json.part"
-    part.write_text(to_json(plan), encoding="utf-8")
-    os.replace(part, folder.plan)
 
 
 def verification(folder: RunFolder, plan: Plan) -> dict[str, object]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.errors import LaunchError, did_you_mean
-from launcher.node.records import Budget, Code, Image, Input, Machine, Model, Must, Plan, Source, Stage
+from launcher.node.records import Bucket, Budget, Code, Image, Input, Machine, Model, Must, Plan, Source, Stage
 from launcher.pins import MADE_HERE, Pins, is_local
 from launcher.recipe import HubPin, Recipe, StageList, StageSpec
 from launcher.settings import Change, changes_read, check_names, shared, stage_settings
@@ -30,7 +30,9 @@ class World:
     inputs: Mapping[str, Input] = field(default_factory=dict)
     machine: Machine = field(default_factory=Machine)
     image: Image | None = None
+    environment: str | None = None
     budget: Budget = field(default_factory=Budget)
+    bucket: Bucket | None = None
 
 
 def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
@@ -58,10 +60,12 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
         },
         inputs={name: one for name, one in sorted(world.inputs.items()) if _named(name, stages)},
         image=world.image,
-        secrets=recipe.file.secrets,
+        environment=world.environment,
+        secrets=recipe.file.secrets | keys(world.bucket),
         disk_bytes=_disk(recipe, order, settings, models) // world.machine.nodes,
         gpu_bytes=max(_memory(recipe, stage, models) for stage in stages),
         budget=world.budget,
+        bucket=world.bucket,
     )
 
 
@@ -144,6 +148,12 @@ def unlocked(plan: Plan) -> list[str]:
         for one in plan.models.values()
         if one.commit is None and one.repo != MADE_HERE and not is_local(one.repo)
     ]
+
+
+def keys(bucket: Bucket | None) -> dict[str, bool]:
+    """The names of the credentials without which the bucket cannot be used."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    return dict.fromkeys(names, True) if bucket and bucket.url.startswith("s3://") else {}
 
 
 def _disk(recipe: Recipe, order: StageList, settings: Mapping[str, Any], models: Mapping[str, HubPin]) -> int:

@@ -8,15 +8,15 @@ from pathlib import Path
 from launcher.code import code_of, committed
 from launcher.engine import digest_of
 from launcher.errors import LaunchError, did_you_mean
-from launcher.image import image_of
+from launcher.image import environment_of, image_of
 from launcher.inputs import measure
 from launcher.job import Job, read_job
-from launcher.node.records import Budget, Code, Image, Input, Machine, Plan
+from launcher.node.records import Bucket, Budget, Code, Image, Input, Machine, Plan
 from launcher.pins import read_pins
 from launcher.plan import Choice, World, plan
 from launcher.recipe import REHEARSAL, Recipe, families, read_recipe
 from launcher.settings import parse_change
-from launcher.site import CLOUDS, SiteFile
+from launcher.site import SiteFile, clouds_of
 from launcher.store import run_name
 
 
@@ -38,17 +38,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan and the recipe it was made from."""
+    """A plan, and the recipe and the job file it was made from."""
 
     plan: Plan
     recipe: Recipe
     inputs: Mapping[str, Input] = field(default_factory=dict)
+    job: Job | None = None
 
 
 def planned(request: Request, root: Path, site: SiteFile) -> Planned:
     """The plan of a request. Raises LaunchError."""
-    if request.cloud not in CLOUDS:
-        raise LaunchError(f"`{request.cloud}` is no cloud of ours", did_you_mean(request.cloud, CLOUDS))
+    clouds_of(request.cloud)
     recipe = read_recipe(request.recipe, root)
     inputs = _inputs(recipe, request.data, root)
     choice = Choice(
@@ -57,19 +57,25 @@ def planned(request: Request, root: Path, site: SiteFile) -> Planned:
         changes=[parse_change(text) for text in request.changes],
     )
     job = None if request.cloud == "local" else read_job(root / "jobs" / f"{recipe.name}.yaml")
-    code = code_of(root, recipe.family, request.cloud != "local")
+    imaged = job is not None and not _by_sbatch(request.cloud, site)
+    code = code_of(root, recipe.family, imaged)
+    image, environment = None, environment_of(root, variant_of(job) if job else "cpu")
+    if job and imaged:
+        image, environment = _image(recipe, request, job, code, root, site)
     world = World(
         pins=read_pins(recipe.folder / "pins.lock.json"),
         code=code,
         inputs=inputs,
         machine=Machine(request.cloud, job.accelerators, job.nodes, job.disk_gb) if job else Machine(request.cloud),
-        image=_image(recipe, request, job, code, root, site) if job else None,
+        image=image,
+        environment=environment,
+        bucket=Bucket(**site.bucket.model_dump()) if site.bucket else None,
         budget=Budget(
             site.budget.max_cost if request.max_cost is None else request.max_cost,
             site.budget.max_hours if request.max_hours is None else request.max_hours,
         ),
     )
-    return Planned(plan(recipe, choice, world), recipe, inputs)
+    return Planned(plan(recipe, choice, world), recipe, inputs, job)
 
 
 def rehearsal_of(request: Request, root: Path) -> Request:
@@ -86,6 +92,11 @@ def any_family(root: Path) -> str:
     if not found:
         raise LaunchError(f"there is no recipe under `{root / 'recipes'}`", "run this in the project's folder")
     return f"{'gad' if 'gad' in found else found[0]}-{REHEARSAL}"
+
+
+def _by_sbatch(cloud: str, site: SiteFile) -> bool:
+    """Whether the run's software is an environment on a cluster, not an image."""
+    return cloud == "slurm" and site.slurm is not None and site.slurm.via == "sbatch"
 
 
 def _inputs(recipe: Recipe, data: Sequence[str], root: Path) -> dict[str, Input]:
@@ -115,14 +126,17 @@ def variant_of(job: Job) -> str:
     return "cuda" if job.accelerators else "cpu"
 
 
-def _image(recipe: Recipe, request: Request, job: Job, code: Code, root: Path, site: SiteFile) -> Image:
-    """The image that the files describe; those of the last commit when what changed since is laid over it. A name in
-    the job file goes before ours."""
+def _image(
+    recipe: Recipe, request: Request, job: Job, code: Code, root: Path, site: SiteFile
+) -> tuple[Image, str | None]:
+    """The image that the files describe, and the identity of its packages; the files of the last commit when what
+    changed since is laid over it. A name in the job file goes before ours."""
     overlay = code.dirty and request.dirty
     with committed(root) if overlay else nullcontext(root) as place:
         image = image_of(place, recipe.file.image, recipe.family, variant_of(job), site.registry)
+        environment = environment_of(place, image.variant)
     name, _, digest = (job.image or "").removeprefix("docker:").partition("@")
     if name:
-        return replace(image, name=name, digest=digest or None, overlay=overlay)
+        return replace(image, name=name, digest=digest or None, overlay=overlay), environment
     held = digest_of(image.name) if request.cloud == "docker" else None
-    return replace(image, digest=held, overlay=overlay)
+    return replace(image, digest=held, overlay=overlay), environment

@@ -63,6 +63,8 @@ def plan(plan: Plan, findings: Sequence[Finding]) -> None:
     for finding in findings:
         style = {OK: "green", REFUSED: "bold red"}.get(finding.level, "yellow")
         out.print(Text.assemble((f"{finding.level:<8}", style), f" {finding.check}: {finding.says}"))
+        for line in finding.details:
+            out.print(f"         {line}")
         if finding.hint and finding.level != OK:
             out.print(f"         hint: {finding.hint}")
 
@@ -118,6 +120,18 @@ def error(text: str) -> None:
     first, _, rest = text.partition("\n")
     word, colon, message = first.partition(":")
     err.print(Text.assemble((word + colon, "bold red"), message, "\n" + rest if rest else ""))
+
+
+def billed(text: str, run: str) -> None:
+    """A machine costs money: in red, with the command that ends it."""
+    err.print(Text.assemble((text, "bold red"), f"\n\nhint: `launcher down {run}` ends it"))
+
+
+def machines(rows: Iterable[Sequence[str]]) -> None:
+    table = _table("machine of", "where", "type", "state", "age", "$/h", "$ so far")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
 
 
 def say(text: str) -> None:

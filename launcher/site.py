@@ -1,15 +1,43 @@
 """`~/.config/launcher/site.yaml`: where runs go, and with whose money."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pydantic import ByteSize, Field
+from pydantic import ByteSize, Field, field_validator
 
 from launcher.document import Strict, read
+from launcher.errors import LaunchError, did_you_mean
+from launcher.scheduler import SlurmSite
 
 CLOUDS = ("local", "docker", "lambda", "runpod", "slurm", "kubernetes")
 """The words `--cloud` knows without a site file."""
+HERE = ("local", "docker")
+"""Those that are this machine."""
+
+REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:[~/].+|keyring:.+/.+|netrc:[\w.-]+)")
+
+
+class BucketSite(Strict):
+    """An object store that outlives the machines; credentials come from the environment."""
+
+    url: str
+    endpoint: str | None = None
+    provider: str = "Other"
+    region: str | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_place(cls, url: str) -> str:
+        if not re.fullmatch(r"s3://[^/:,]+(/.*)?|[\w.+@ -]+:.*|:[a-z0-9]+(,.*)?:.*", url) or url.startswith("s3:///"):
+            raise ValueError("say `s3://BUCKET/FOLDER`, or an rclone remote, `NAME:FOLDER`")
+        if re.search(r"(key|secret|token|pass|password|account|user)[a-z_]*=", url):  # pydantic would show the value
+            raise LaunchError(
+                "site.yaml: `bucket.url` holds a credential", "give it in the environment, or in rclone's own settings"
+            )
+        return url
 
 
 class BudgetSite(Strict):
@@ -36,6 +64,29 @@ class DockerSite(Strict):
     """No network at all in the container."""
 
 
+class SkySite(Strict):
+    """Rented machines, through SkyPilot."""
+
+    start_minutes: float = Field(default=40, gt=0)
+    """A machine that is not ready after so long is given up. Eight H100 on Lambda have taken 25 minutes."""
+    idle_minutes: int = Field(default=30, ge=1)
+    """A machine ends itself after so long without a job: the time there is to bring its results home."""
+    stall_minutes: float = Field(default=60, gt=0)
+    """A run is stopped after so long without a step, a checkpoint or a new stage."""
+
+
+class LoginSite(Strict):
+    """The account that pulls images from `registry`; the password by reference."""
+
+    username: str
+    password: str
+
+    @field_validator("password", mode="before")
+    @classmethod
+    def _by_reference(cls, value: Any) -> str:
+        return reference("registry_login.password", value)
+
+
 class SiteFile(Strict):
     runs: Path = Path("runs")
     """Where results are brought home, relative to the folder `launcher` runs in."""
@@ -43,13 +94,53 @@ class SiteFile(Strict):
     """Where the machine keeps run folders (checkpoints are large); `.store` below `runs` unless said otherwise."""
     registry: str | None = None
     """Where images are pushed to and pulled from, as `ghcr.io/acme`; they stay on this machine unless one is named."""
+    registry_login: LoginSite | None = None
+    secrets: dict[str, str] = {}
+    """Where a secret's value is: `env:NAME`, `file:PATH`, `keyring:SERVICE/USER` or `netrc:HOST`."""
     local: LocalSite = LocalSite()
     docker: DockerSite = DockerSite()
+    sky: SkySite = SkySite()
+    slurm: SlurmSite | None = None
     budget: BudgetSite = BudgetSite()
+    bucket: BucketSite | None = None
+    """Where every run's checkpoints and results are kept too, below a folder of its name."""
+
+    @field_validator("secrets", mode="before")
+    @classmethod
+    def _by_reference(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return reference("secrets", None)
+        return {name: reference(f"secrets.{name}", one) for name, one in value.items()}
 
     @property
     def local_store(self) -> Path:
         return (self.store or self.runs / ".store").expanduser()
+
+
+def reference(key: str, value: Any) -> str:
+    """The value, which says where a secret is. Raises LaunchError when it is anything else, such as a secret; it is a
+    LaunchError here, because what pydantic raises would be shown with the value."""
+    if isinstance(value, str) and REFERENCE.fullmatch(value):
+        return value
+    raise LaunchError(
+        f"site.yaml: `{key}` is no reference",
+        "say where the value is: `env:NAME`, `file:PATH`, `keyring:SERVICE/USER` or `netrc:HOST`; the value itself "
+        "does not belong there",
+    )
+
+
+def clouds_of(word: str) -> tuple[str, ...]:
+    """The clouds that `--cloud` names: one, or several rented ones with commas between. Raises LaunchError."""
+    found = tuple(dict.fromkeys(one.strip() for one in word.split(",")))
+    for one in found:
+        if one not in CLOUDS:
+            raise LaunchError(f"`{one}` is no cloud of ours", did_you_mean(one, CLOUDS))
+        if len(found) > 1 and one in HERE:
+            rest = ",".join(other for other in found if other not in HERE)
+            raise LaunchError(
+                f"`{one}` is this machine, and not one of several clouds", f"`--cloud {rest or one}` without it"
+            )
+    return found
 
 
 def site_path(env: Mapping[str, str] = os.environ) -> Path:

@@ -51,6 +51,10 @@ class RunStatus:
     code: int | None = None
     error: str | None = None
     hint: str | None = None
+    reason: str | None = None
+    """Why it was interrupted: `asked`, `budget`, `stalled`."""
+    warnings: tuple[str, ...] = ()
+    """About the whole run, since all of it was stored the last time."""
 
     @property
     def current(self) -> StageStatus | None:
@@ -62,6 +66,7 @@ def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> Ru
     stages = {stage.name: StageStatus(stage.name, steps=stage.steps) for stage in plan.stages}
     state = "planned"
     end: Mapping[str, Any] = {}
+    warnings: list[str] = []
     for event in events:
         kind, name = event.get("event"), event.get("stage")
         if name in stages:
@@ -69,6 +74,10 @@ def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> Ru
         if kind == "run.started":
             state, end = "running", {}
             stages = {name: replace(one, state="waiting") for name, one in stages.items()}
+        elif kind == "run.warning":
+            warnings.append(event["warning"])
+        elif kind == "run.stored":
+            warnings = []
         elif kind == "run.finished":
             state = "finished"
         elif kind == "run.ended":
@@ -80,7 +89,8 @@ def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> Ru
         }
     elif running and state != "finished":
         state, end = "running", {}
-    return RunStatus(plan.run, state, tuple(stages.values()), end.get("code"), end.get("error"), end.get("hint"))
+    said = {name: end.get(name) for name in ("code", "error", "hint", "reason")}
+    return RunStatus(plan.run, state, tuple(stages.values()), **said, warnings=tuple(warnings))
 
 
 def _after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:

@@ -1,14 +1,21 @@
 """Where run folders live: the machine's side (`store`) and the user's side (`runs`)."""
 
+import os
 import re
+import shutil
 from dataclasses import dataclass
 
 from launcher.errors import LaunchError, did_you_mean
 from launcher.node.folder import RunFolder
+from launcher.node.records import Plan, from_json, to_json
 from launcher.site import SiteFile
+from launcher.transfer import push
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 """A run's name is a cluster's name too: SkyPilot, Slurm and Docker all take these."""
+
+WORKSPACE = "/workspace"
+"""Where run folders lie on a rented machine; RunPod mounts its network volumes there."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,51 @@ class Store:
         return self.machine(run or runs[-1])
 
 
+def place_of(run: str) -> str:
+    """The run folder on a rented machine."""
+    return f"{WORKSPACE}/{run}"
+
+
 def run_name(wanted: str) -> str:
     """`wanted`, if it can name a run. Raises LaunchError."""
     if not NAME.fullmatch(wanted):
         raise LaunchError(f"`{wanted}` cannot name a run", "use up to 48 of a-z, 0-9 and -, beginning with a letter")
     return wanted
+
+
+def read_existing(folder: RunFolder) -> Plan | None:
+    """The plan of a run that exists; None when there is none. Raises LaunchError when it is damaged."""
+    try:
+        return from_json(folder.plan.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as problem:
+        raise LaunchError(f"`{folder.plan}`: {problem}", "start another run with `--run NAME`") from None
+
+
+def make_folder(plan: Plan, folder: RunFolder) -> None:
+    """A new folder holds the plan and its inputs: all that a node program needs. Raises LaunchError if it exists."""
+    if folder.path.exists():
+        raise LaunchError(f"`{folder.path}` exists", "name a folder that does not")
+    folder.path.mkdir(parents=True)
+    write_plan(plan, folder)
+    push(plan, folder)
+
+
+def write_plan(plan: Plan, folder: RunFolder) -> None:
+    """plan.json is the plan; an earlier one is kept as plan.1.json, plan.2.json, ..."""
+    if folder.plan.exists():
+        count = 1
+        while (kept := folder.path / f"plan.{count}.json").exists():
+            count += 1
+        shutil.copyfile(folder.plan, kept)
+    part = folder.path / ".plan.json.part"
+    part.write_text(to_json(plan), encoding="utf-8")
+    os.replace(part, folder.plan)
+
+
+def plan_of(folder: RunFolder) -> Plan:
+    plan = read_existing(folder)
+    if plan is None:
+        raise LaunchError(f"`{folder.path}` holds no plan", "`launcher runs` lists the runs there are")
+    return plan

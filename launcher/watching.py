@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,14 +10,13 @@ from launcher import screen
 from launcher.backend import Work
 from launcher.code import find_root
 from launcher.errors import LaunchError, did_you_mean
-from launcher.launch import exit_code, read_existing
+from launcher.launch import exit_code
 from launcher.live import Live
 from launcher.node.events import Tail
 from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
 from launcher.site import SiteFile
 from launcher.status import RunStatus, status
-from launcher.store import Store
+from launcher.store import Store, plan_of
 from launcher.where import backend_of
 
 
@@ -37,13 +37,6 @@ def stop(folder: RunFolder, site: SiteFile) -> bool:
     return work is None or work.stop(max(stage.grace for stage in plan_of(folder).stages) + 30)
 
 
-def plan_of(folder: RunFolder) -> Plan:
-    plan = read_existing(folder)
-    if plan is None:
-        raise LaunchError(f"`{folder.path}` holds no plan", "`launcher runs` lists the runs there are")
-    return plan
-
-
 def show_status(folder: RunFolder, site: SiteFile, as_json: bool) -> None:
     now = current(folder, site)
     if as_json:
@@ -54,9 +47,11 @@ def show_status(folder: RunFolder, site: SiteFile, as_json: bool) -> None:
 
 def watch(folder: RunFolder, site: SiteFile) -> int:
     """Shows the run until it ends; its exit code."""
+    work = work_of(folder, site)
     with Live() as live:
         while True:
-            now = current(folder, site)
+            running = work is not None and work.end() is None  # asked first: what it said until then is read below
+            now = status(plan_of(folder), Tail(folder.events).new(), running)
             live.show(now)
             if now.state not in ("running", "planned"):
                 return exit_code(now)
@@ -91,7 +86,7 @@ def print_log(folder: RunFolder, site: SiteFile, stage: str | None, follow: bool
 
 
 def list_runs(store: Store) -> None:
-    rows = []
+    rows: list[Sequence[str]] = []
     for name in reversed(store.runs()):
         folder = store.machine(name)
         age = screen.ago(folder.plan.stat().st_mtime)

@@ -1,23 +1,42 @@
 """Which backend the word for a cloud means."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from launcher.backend import Backend
 from launcher.errors import LaunchError
 from launcher.site import SiteFile
 
+RENTED = {"runpod", "lambda", "kubernetes"}
+"""What is reached through SkyPilot."""
 
-def backend_of(cloud: str, root: Path, site: SiteFile) -> Backend:
-    """Raises LaunchError for a cloud that this version only plans for."""
+
+def backend_of(
+    cloud: str, root: Path, site: SiteFile, show: Callable[[str], None] | None = None, wait: float = 0.0
+) -> Backend:
+    """`show` hears what happens while a machine is made; `wait` is for how many hours to ask where there is none.
+    Raises LaunchError for a cloud that this version only plans for."""
     if cloud == "local":
         from launcher.backends.local import Local
 
-        return Local(root, site.local.python)
+        return Local(root, site.local.python, site)
     if cloud == "docker":
         from launcher.backends.docker import Docker
 
-        return Docker(root, site.docker)
+        return Docker(root, site)
+    if set(cloud.split(",")) <= RENTED:
+        from launcher.backends.sky import Sky
+
+        return Sky(root, site, show or (lambda _: None), wait)
+    if cloud == "slurm":
+        from launcher.backends.slurm import Slurm
+
+        if site.slurm is None:
+            raise LaunchError(
+                "site.yaml says nothing about a Slurm cluster", "docs/guides/slurm.md: `slurm:` with `host`"
+            )
+        return Slurm(root, site, site.slurm, show or (lambda _: None))
     raise LaunchError(
-        f"this version plans for `{cloud}`, but launches on `local` and `docker` only",
+        f"this version plans for `{cloud}`, but does not launch there",
         f"`launcher plan RECIPE --cloud {cloud}` shows the plan",
     )

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -166,3 +167,19 @@ def working_in(folder: Path) -> list[int]:
             if str(folder).encode() in (one / "cmdline").read_bytes():
                 found.append(int(one.name))
     return found
+
+
+def main() -> None:
+    """`python -m tests.engine COMMAND...`: the command, with an engine that answers for as long as it lasts."""
+    with contextlib.ExitStack() as stack:
+        host = os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}"
+        if not answers(host):
+            install("docker.io", "dockerd")
+            if not answers(host):
+                host = stack.enter_context(own_engine())
+        done = subprocess.run(sys.argv[1:], env={**os.environ, "DOCKER_HOST": host, "DOCKER": client()})
+    sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()

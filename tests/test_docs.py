@@ -55,6 +55,13 @@ def test_every_make_target_in_the_documents_exists():
         assert target in targets, f"{page}: make {target}"
 
 
+def test_every_key_of_site_yaml_has_its_line_in_the_reference():
+    from launcher.site import SiteFile
+
+    page = (ROOT / "docs/reference/site.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(SiteFile.model_fields)
+
+
 def test_every_command_in_the_documents_exists():
     from launcher.cli import app
 

@@ -11,30 +11,70 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ["node"],
     ["errors"],
-    ["document", "pins", "inputs", "image", "backend", "engine", "preflight.finding"],
-    ["recipe", "job", "site", "code"],
-    ["settings", "wiring", "lock", "store", "history", "script", "status", "transfer", "container"],
-    ["plan", "sbom", "backends.local", "backends.docker"],
+    ["document", "pins", "inputs", "image", "backend", "engine", "preflight.finding", "ledger", "remote", "opened"],
+    ["accelerators", "accounts", "catalog", "scheduler", "squeue", "doctor"],
+    ["recipe", "job", "site", "code", "login"],
+    ["offers", "secrets"],
+    [
+        "settings",
+        "wiring",
+        "lock",
+        "history",
+        "script",
+        "status",
+        "transfer",
+        "container",
+        "bucket",
+        "sbatch",
+        "environment",
+        "verdict",
+    "doctor",
+    ],
+    ["store"],
+    ["plan", "sbom", "backends.local", "backends.docker", "limits", "cluster", "providers", "mirror"],
+    ["machines", "task"],
+    ["batch"],
+    ["submissions"],
+    ["backends.sky", "backends.slurm"],
     ["build"],
     ["where"],
     ["request", "preflight.disk", "preflight.pins", "preflight.secrets", "preflight.settings", "preflight.data"],
-    ["preflight.image", "preflight.gpus"],
+    ["resume", "preflight.image", "preflight.gpus", "preflight.price", "preflight.credentials", "preflight.queue"],
     ["checks", "screen"],
     ["live", "launch"],
-    ["home", "watching", "making"],
+    ["home", "watching", "making", "fleet"],
     ["cli"],
     ["__main__"],
 ]
 """A module imports only from lines above its own; `node` is all of launcher.node."""
 NODE = [
     ["problem", "files", "folder", "records", "events", "processes", "lock", "code", "pinned"],
-    ["fingerprint", "checks", "checkout", "child"],
-    ["command", "manifest"],
-    ["stages"],
-    ["run"],
+    ["fingerprint", "checks", "checkout", "child", "limits", "keeping", "rclone"],
+    ["command", "manifest", "kept"],
+    ["stages", "storing"],
+    ["run", "vault", "restoring"],
     ["__main__"],
 ]
-PURE = ["plan", "container", "settings", "wiring", "status", "history", "script", "node.records", "node.fingerprint"]
+PURE = [
+    "accelerators",
+    "offers",
+    "plan",
+    "container",
+    "settings",
+    "wiring",
+    "status",
+    "history",
+    "script",
+    "scheduler",
+    "sbatch",
+    "batch",
+    "environment",
+    "squeue",
+    "verdict",
+    "node.records",
+    "node.fingerprint",
+    "node.keeping",
+]
 MODULES = {
     ".".join(path.relative_to(ROOT / "launcher").with_suffix("").parts): ast.parse(path.read_text(), str(path))
     for path in sorted((ROOT / "launcher").rglob("*.py"))
@@ -147,6 +187,8 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "lock",
             "code",
             "engine",
+            "login",
+            "remote",
             "build",
             "sbom",
             "preflight.data",
@@ -154,10 +196,12 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "backends.local",
             "node.child",
             "node.checkout",
+            "node.rclone",
+            "bucket",
         },
         "huggingface_hub": {"lock"},
         "socket": {"engine"},
-        "urllib": set(),
+        "urllib": {"accounts"},
         "requests": set(),
         "docker": {"engine", "backends.docker"},
     }.items():
@@ -174,6 +218,7 @@ def test_only_the_screen_and_the_node_program_print():
         "live": {"screen.out"},
         "node.__main__": {"os.write"},  # its log
         "node.lock": {"os.write"},  # its file
+        "node.rclone": {"os.write"},  # the node program's log
     }
     assert {name for name, tree in CODE.items() if "rich" in {one.partition(".")[0] for one in imported(tree)}} == {
         "screen",

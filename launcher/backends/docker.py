@@ -15,7 +15,8 @@ from launcher.image import identity
 from launcher.node.folder import RunFolder
 from launcher.node.lock import PATIENCE, holder
 from launcher.node.records import Plan
-from launcher.site import DockerSite
+from launcher.secrets import values
+from launcher.site import SiteFile
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -27,7 +28,7 @@ class Docker:
     """`root` holds the working tree, which is laid over the image's code when the plan says so."""
 
     root: Path
-    site: DockerSite
+    site: SiteFile
 
     def start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
         from docker.errors import APIError
@@ -35,8 +36,9 @@ class Docker:
         client = connect()  # closed by the work that is returned
         image, has = _image(client, plan), facts(client.info())
         folder.inputs.mkdir(parents=True, exist_ok=True)
+        env = {**os.environ, **values(plan, self.site, os.environ)}
         given: dict[str, Any] = {
-            **options(plan, folder, self.site, has, os.environ),
+            **options(plan, folder, self.site.docker, has, env),
             "volumes": mounts(plan, folder, self.root),
             "user": user(has, os.getuid(), os.getgid()),
             "device_requests": _all_gpus() if gpus(plan, has) else None,
@@ -75,6 +77,12 @@ class Docker:
                 raise LaunchError(f"a program outside Docker works on `{folder.path}`", "end it first")
             time.sleep(0.1)
         return None
+
+    def fetch(self, plan: Plan, folder: RunFolder) -> None:
+        """It is here already."""
+
+    def down(self, folder: RunFolder, why: str) -> None:
+        """This machine costs nothing."""
 
 
 class DockerWork:

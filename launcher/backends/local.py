@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import launcher
@@ -14,14 +14,18 @@ from launcher.node.folder import RunFolder
 from launcher.node.lock import holder
 from launcher.node.processes import signal_quietly
 from launcher.node.records import Plan
+from launcher.secrets import values
+from launcher.site import SiteFile
 
 
 @dataclass(frozen=True)
 class Local:
-    """`root` holds recipes/; `python` is the site's word for the Python that runs the stages."""
+    """`root` holds recipes/; `python` is the site's word for the Python that runs the stages; `site` knows where the
+    run's secrets are."""
 
     root: Path
     python: str | None = None
+    site: SiteFile = field(default_factory=SiteFile)
 
     def start(self, plan: Plan, folder: RunFolder) -> "LocalWork":
         package = str(Path(launcher.__file__).resolve().parent.parent)
@@ -32,7 +36,7 @@ class Local:
             process = subprocess.Popen(
                 argv,
                 cwd=self.root,
-                env={**os.environ, "PYTHONPATH": path},
+                env={**os.environ, **values(plan, self.site, os.environ), "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -42,6 +46,12 @@ class Local:
 
     def find(self, folder: RunFolder) -> "LocalWork | None":
         return None if holder(folder.lock) is None else LocalWork(folder)
+
+    def fetch(self, plan: Plan, folder: RunFolder) -> None:
+        """It is here already."""
+
+    def down(self, folder: RunFolder, why: str) -> None:
+        """This machine costs nothing."""
 
 
 @dataclass(frozen=True)

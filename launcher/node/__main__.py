@@ -1,5 +1,5 @@
-"""`python -m launcher.node RUN_FOLDER [--code FOLDER]`: carries out the plan in RUN_FOLDER; the exit code says how it
-went: 0 done, 2 the user's mistake, 3 a stage failed, 33 interrupted (run it again), 1 a fault of this program."""
+"""`python -m launcher.node RUN_FOLDER [--code FOLDER] [--stages A,B]`: carries out the plan in RUN_FOLDER; the exit
+code says how it went: 0 done, 2 the user's mistake, 3 a stage failed, 33 interrupted (run it again), 1 our fault."""
 
 import argparse
 import contextlib
@@ -11,32 +11,43 @@ from pathlib import Path
 
 from launcher.node.events import Events
 from launcher.node.folder import RunFolder
-from launcher.node.lock import Lock, Locked
+from launcher.node.limits import Stop, read_limits
+from launcher.node.lock import Lock, Locked, holder
 from launcher.node.problem import DONE, FAILED, MISTAKE, Problem
-from launcher.node.processes import adopt_orphans
+from launcher.node.processes import adopt_orphans, signal_quietly
+from launcher.node.records import Plan
+from launcher.node.restoring import restore
 from launcher.node.run import read_plan, run
 from launcher.node.stages import Site
+from launcher.node.storing import Storing
+from launcher.node.vault import Vault
+
+SHORTEST, LONGEST = 60.0, 1800.0
+"""Seconds that the storing of a run's last results may take: what the budget leaves, within these."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m launcher.node", description=__doc__)
     parser.add_argument("run_folder", type=Path)
     parser.add_argument("--code", type=Path, default=Path.cwd(), help="the folder that holds recipes/ (default: here)")
+    parser.add_argument("--stages", type=_names, help="only these of the plan's stages, with commas between")
+    parser.add_argument("--stop", action="store_true", help="ask the program that works on RUN_FOLDER to stop")
     options = parser.parse_args()
     folder = RunFolder(options.run_folder.resolve())
-    stop: list[int] = []
+    if options.stop:
+        if process := holder(folder.lock):
+            signal_quietly(process, signal.SIGTERM)
+        return DONE
+    asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, _: stop.append(number))
+        signal.signal(number, lambda number, _: asked.append(number))
     adopt_orphans()
     try:
         plan = read_plan(folder)
         with Lock(folder.lock) as lock:
-            events = Events(folder.events)
-            try:
-                run(plan, Site(folder, options.code.resolve(), events, lock.handle, lambda: bool(stop)))
-            except Problem as problem:
-                events.add("run.ended", code=problem.code, error=problem.error, hint=problem.hint)
-                raise
+            stop = Stop(read_limits(folder.limits), asked)
+            site = Site(folder, options.code.resolve(), Events(folder.events), lock.handle, stop)
+            _work(plan, site, options.stages)
     except Locked:
         _say(2, f"error: another node program works on `{folder.path}`\n\nhint: `launcher status` shows it")
         return MISTAKE
@@ -49,8 +60,39 @@ def main() -> int:
         place, hint = problem.filename or folder.path, "make room and launch again: what is done stays done"
         _say(2, f"error: no space left for `{place}`\n\nhint: {hint}")
         return FAILED
-    _say(1, f"{plan.run}: done, {folder.manifest}")
+    _say(
+        1, f"{plan.run}: {', '.join(options.stages)} done" if options.stages else f"{plan.run}: done, {folder.manifest}"
+    )
     return DONE
+
+
+def _work(plan: Plan, site: Site, stages: tuple[str, ...] | None) -> None:
+    """The run is done, or an event says why not; either way what there is to keep was given time to be stored."""
+    vault = None
+    try:
+        only = _known(stages, plan)
+        if plan.bucket and not site.stop.reason():
+            restore(plan, site)
+            vault = Vault(Storing(plan, site.folder), site.events)
+        run(plan, site, only)
+    except Problem as problem:
+        site.events.add("run.ended", **problem.facts)
+        raise
+    finally:
+        if vault:
+            vault.finish(max(SHORTEST, min(LONGEST, site.stop.seconds_left())))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def _known(only: tuple[str, ...] | None, plan: Plan) -> tuple[str, ...] | None:
+    """`only`, all of which are stages of the plan."""
+    for name in only or ():
+        if name not in {stage.name for stage in plan.stages}:
+            raise Problem(f"the plan has no stage `{name}`", "`--stages` names stages of plan.json", MISTAKE)
+    return only
 
 
 def _say(handle: int, text: str) -> None:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from launcher.node.processes import adopt_orphans, die_with_parent, kill_descendants, signal_quietly
+from launcher.node.processes import adopt_orphans, descendants, die_with_parent, kill_descendants, signal_quietly
 
 
 class Child:
@@ -18,6 +18,7 @@ class Child:
         """The command runs in `folder`, its output is appended to `log`; it inherits the handle `lock`."""
         leash, self.leash = os.pipe()
         self.code: int | None = None
+        self.others = descendants(os.getpid())  # what was here before is none of the command's
         # held back until the guard can pass it on
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         self.guard = os.fork()
@@ -38,7 +39,7 @@ class Child:
             if ended:
                 self.code = _code(os.waitstatus_to_exitcode(status))
                 os.close(self.leash)
-                kill_descendants()
+                kill_descendants(self.others)
         return self.code
 
     def stop(self) -> None:

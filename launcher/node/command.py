@@ -40,6 +40,8 @@ def environment(plan: Plan, stage: Stage, folder: RunFolder, code: Path, base: M
     """`base` plus a PYTHONPATH on which the stage's pinned source comes first and the recipes' code next."""
     given = [place for place in base.get("PYTHONPATH", "").split(os.pathsep) if place not in ("", OWN)]
     path = [str(code), *given]
+    if "RAY_JOB_ID" in base:
+        base = {name: value for name, value in base.items() if not _outer(name, value)}
     if stage.source:
         source = plan.sources[stage.source]
         try:
@@ -47,3 +49,10 @@ def environment(plan: Plan, stage: Stage, folder: RunFolder, code: Path, base: M
         except CheckoutError as problem:
             raise Problem(f"stage `{stage.name}`: {problem}", f"check `{source.git}` and `{source.ref}`") from None
     return {**base, "PYTHONPATH": os.pathsep.join(path)}
+
+
+def _outer(name: str, value: str) -> bool:
+    """Whether a Ray that this program is a job of (SkyPilot's) set it: a stage's own Ray, of another version, would
+    read it; one thread for OpenMP is too few; and to see no devices is not what `""` means to all who read it."""
+    unseen = "_VISIBLE_" in name and value == ""
+    return unseen or name.startswith("RAY_") or name in ("OMP_NUM_THREADS", "PYTHONBREAKPOINT")

@@ -1,5 +1,6 @@
 """`events.jsonl`: what happened in a run, a JSON object a line, only ever appended to."""
 
+import fcntl
 import json
 import os
 import time
@@ -14,9 +15,11 @@ class Events:
         self.path = path
 
     def add(self, event: str, **facts: Any) -> None:
-        """The line is in the file, on its own line even when a kill tore the one before it."""
+        """The line is in the file, on its own line even when a kill tore the one before it. The vault's process writes
+        here too."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **facts}, ensure_ascii=False) + "\n"
         with open(self.path, "ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":

@@ -19,7 +19,7 @@ def identity(plan: Plan, stage: Stage) -> dict[str, Any]:
         "code": plan.code.tree,
         "packages": plan.packages,
         "source": source and {"git": source.git, "commit": source.commit, "folder": source.folder},
-        "image": plan.image and plan.image.lock,
+        "environment": plan.environment,
         "inputs": {name: plan.inputs[name].sha256 for name in inputs_of(stage, plan)},
         "needs": {name: fingerprint(plan, plan.stage(need)) for name, need in stage.needs.items()},
     }

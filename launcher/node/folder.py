@@ -54,6 +54,10 @@ class RunFolder:
         return self.path / "events.jsonl"
 
     @property
+    def limits(self) -> Path:
+        return self.path / "limits.json"
+
+    @property
     def manifest(self) -> Path:
         return self.path / "manifest.json"
 

@@ -9,9 +9,16 @@ DONE, OURS, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, 33
 class Problem(Exception):
     """What is wrong, in a sentence with its value; what helps; and the exit code that belongs to it."""
 
-    def __init__(self, error: str, hint: str, code: int = FAILED):
+    def __init__(self, error: str, hint: str, code: int = FAILED, reason: str | None = None):
+        """`reason` says in a word why a run was interrupted: it was asked to, or which limit it met."""
         super().__init__(error)
-        self.error, self.hint, self.code = error, hint, code
+        self.error, self.hint, self.code, self.reason = error, hint, code, reason
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What an event says of it."""
+        why = {"reason": self.reason} if self.reason else {}
+        return {"code": self.code, "error": self.error, "hint": self.hint, **why}
 
     def __str__(self) -> str:
         return f"error: {self.error}\n\nhint: {self.hint}"

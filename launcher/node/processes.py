@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LINUX = sys.platform == "linux"
@@ -23,22 +24,27 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def kill_descendants(patience: float = 10.0) -> None:
-    """Every descendant of this process is dead and reaped, or `patience` seconds have passed."""
+def kill_descendants(spared: Collection[int] = (), patience: float = 10.0) -> None:
+    """Every descendant of this process is dead and reaped, but for `spared` and what is below them; or `patience`
+    seconds have passed."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
-        for process in descendants(os.getpid()):
+        below = descendants(os.getpid(), spared)
+        for process in below:
             signal_quietly(process, signal.SIGKILL)
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:
             return
+        if spared and not below:
+            return
         time.sleep(0.02)
 
 
-def descendants(ancestor: int) -> list[int]:
-    """Process ids below `ancestor`, parents first; empty where there is no /proc."""
+def descendants(ancestor: int, spared: Collection[int] = ()) -> list[int]:
+    """Process ids below `ancestor`, parents first, without `spared` and those below them; empty where there is no
+    /proc."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc") if LINUX else []:
         if name.isdigit():
@@ -50,7 +56,7 @@ def descendants(ancestor: int) -> list[int]:
             children.setdefault(parent, []).append(int(name))
     found = [ancestor]
     for parent in found:
-        found += children.get(parent, [])
+        found += [child for child in children.get(parent, []) if child not in spared]
     return found[1:]
 
 

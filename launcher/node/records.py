@@ -115,6 +115,19 @@ class Image:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """An object store that outlives the machine. Its credentials are in the environment and nowhere else."""
+
+    url: str
+    """`s3://BUCKET/FOLDER`, or an rclone remote: `name:path`, `:backend,setting=value:path`."""
+    endpoint: str | None = None
+    """Where an `s3://` that is not Amazon's answers, as `https://ACCOUNT.r2.cloudflarestorage.com`."""
+    provider: str = "Other"
+    """rclone's word for it: AWS, Cloudflare, Minio, ..., Other."""
+    region: str | None = None
+
+
+@dataclass(frozen=True)
 class Budget:
     """Limits the run must not exceed; None is no limit."""
 
@@ -140,6 +153,8 @@ class Plan:
     inputs: dict[str, Input] = field(default_factory=dict)
     image: Image | None = None
     """None where the stages run in an environment of this machine."""
+    environment: str | None = None
+    """sha256 over the locked packages, the same in an image and out of it; None where nothing is locked."""
     secrets: dict[str, bool] = field(default_factory=dict)
     """Name of an environment variable -> whether the run cannot do without it. Never a value."""
     disk_bytes: int = 0
@@ -147,6 +162,8 @@ class Plan:
     gpu_bytes: int = 0
     """What the largest stage keeps on all GPUs together, without activations and KV cache."""
     budget: Budget = Budget()
+    bucket: Bucket | None = None
+    """Where the run's results are kept while the machine may go away."""
     format: int = FORMAT
 
     def stage(self, name: str) -> Stage:

@@ -1,11 +1,13 @@
 """A whole run: what the plan asserts, then its stages in order, then the manifest."""
 
 import importlib.metadata
+from collections.abc import Collection
 from pathlib import Path
 
 from launcher.node.code import tree_hash
 from launcher.node.files import read_json, sha256
 from launcher.node.folder import RunFolder
+from launcher.node.limits import not_begun
 from launcher.node.manifest import is_finished, publish
 from launcher.node.problem import INTERRUPTED, MISTAKE, Problem
 from launcher.node.records import Image, Plan, from_json
@@ -22,24 +24,37 @@ def read_plan(folder: RunFolder) -> Plan:
         raise Problem(f"`{folder.plan}`: {problem}", "the file is damaged or of another version", MISTAKE) from None
 
 
-def run(plan: Plan, site: Site) -> None:
-    """Every stage is done and the manifest is written; a Problem says what stopped it."""
+def run(plan: Plan, site: Site, only: Collection[str] | None = None) -> None:
+    """Every stage is done and the manifest is written; a Problem says what stopped it. With `only`, these stages are
+    done, and the manifest is written once all others are done too."""
     if is_finished(plan, site.folder):
         return
+    if reason := site.stop.reason():
+        raise not_begun(reason, f"stage `{plan.stages[0].name}`")
     assert_pins(plan, site.code, site.folder)
     site.events.add("run.started", run=plan.run)
+    left: list[str] = []
     for stage in plan.stages:
         if is_done(plan, stage, site.folder):
             site.events.add("stage.skipped", stage=stage.name)
             continue
-        if site.stopping():
-            raise Problem("the run was asked to stop", "the same launch command carries on", INTERRUPTED)
+        if only is not None and stage.name not in only:
+            left.append(stage.name)
+            continue
+        if lacking := [need for need in stage.needs.values() if need in left]:
+            error = f"stage `{stage.name}` needs `{lacking[0]}`, which is not done"
+            raise Problem(error, "launch again: stages run in their order", MISTAKE)
+        site.stop.moving()
+        if reason := site.stop.reason():
+            raise not_begun(reason, f"stage `{stage.name}`")
         try:
             carry_out(plan, stage, site)
         except Problem as problem:
             kind = "stage.interrupted" if problem.code == INTERRUPTED else "stage.failed"
-            site.events.add(kind, stage=stage.name, code=problem.code, error=problem.error, hint=problem.hint)
+            site.events.add(kind, stage=stage.name, **problem.facts)
             raise
+    if left:
+        return
     publish(plan, site.folder)
     site.events.add("run.finished", run=plan.run)
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from launcher.node.events import Events, Tail
 from launcher.node.files import read_json, tree, write_json
 from launcher.node.fingerprint import fingerprint
 from launcher.node.folder import RunFolder, StageFolder
+from launcher.node.keeping import needed
+from launcher.node.limits import AGAIN, ASKED, Stop, interrupted
 from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, end_of, said
 from launcher.node.records import Plan, Stage, settings_of
 
@@ -25,17 +26,18 @@ REPORT = 1.0
 
 @dataclass(frozen=True)
 class Site:
-    """Where a node program works: the run folder, the folder that holds `recipes/`, its lock, and who can stop it."""
+    """Where a node program works: the run folder, the folder that holds `recipes/`, its lock, and what can stop it."""
 
     folder: RunFolder
     code: Path
     events: Events
     lock: int
-    stopping: Callable[[], bool]
+    stop: Stop
 
 
 def is_done(plan: Plan, stage: Stage, folder: RunFolder) -> bool:
-    """Whether the stage's result is there and is this plan's. Raises Problem when it is another plan's, or damaged."""
+    """Whether the stage is done by this plan. Raises Problem when it was by another one, or when its result is damaged
+    and still needed."""
     own = folder.stage(stage.name)
     done = read_json(own.done)
     if not isinstance(done, dict):
@@ -43,7 +45,8 @@ def is_done(plan: Plan, stage: Stage, folder: RunFolder) -> bool:
     again = f"`--redo {stage.name}` does the stage and all that follows again"
     if done.get("fingerprint") != fingerprint(plan, stage):
         raise Problem(f"stage `{stage.name}` was done with other settings than this plan's", again, MISTAKE)
-    for name, size in done["files"].items():
+    proved = [one.name for one in plan.stages if folder.stage(one.name).done.exists()]
+    for name, size in done["files"].items() if stage.name in needed(plan, proved) else ():
         path = own.out / name
         found = path.stat().st_size if path.is_file() else None
         if found != size:
@@ -66,8 +69,10 @@ def carry_out(plan: Plan, stage: Stage, site: Site) -> None:
     site.events.add("stage.started", stage=stage.name, attempt=attempt, steps=stage.steps)
     began, logged = time.time(), own.log.stat().st_size if own.log.exists() else 0
     code, stopped = _watch(Child(argv, site.code, env, own.log, site.lock), stage, own, site)
+    if code != DONE and (stopped or code == INTERRUPTED):
+        raise interrupted(stopped or ASKED, stage.name, site.stop.limits, own.log)
     if code != DONE:
-        raise _failure(stage, own, code, stopped, logged)
+        raise _failure(stage, own, code, logged)
     metrics = read_metrics(own.out)
     if lacking := shortcomings(stage.must, own.out, metrics):
         hint = f"read {own.log}; the stage is not counted as done"
@@ -86,17 +91,24 @@ def carry_out(plan: Plan, stage: Stage, site: Site) -> None:
     site.events.add("stage.finished", stage=stage.name, attempt=attempt, seconds=round(time.time() - began, 3))
 
 
-def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[int, bool]:
-    """The command's exit code, and whether we asked it to stop; its progress is in the events by then."""
+def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[int, str | None]:
+    """The command's exit code, and why we asked it to stop; its progress is in the events by then."""
     tail = Tail(own.progress, own.progress.stat().st_size if own.progress.exists() else 0)
     asked = reported = 0.0
+    why: str | None = None
     latest: dict[str, Any] | None = None
+    step, logged = -1, 0
+    site.stop.moving()
     while True:
         code = child.poll()
         for line in tail.new():
+            if isinstance(line.get("step"), int) and line["step"] > step:
+                step = line["step"]
+                site.stop.moving()
             if "metrics" in line:
                 latest = line
             elif "checkpoint" in line:
+                site.stop.moving()
                 site.events.add("stage.checkpoint", stage=stage.name, name=line["checkpoint"], step=line.get("step"))
             elif "warning" in line:
                 site.events.add("stage.warning", stage=stage.name, warning=line["warning"])
@@ -104,29 +116,29 @@ def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[in
             facts = {key: latest.get(key) for key in ("step", "steps", "metrics")}
             site.events.add("stage.progress", stage=stage.name, **facts)
             latest, reported = None, time.monotonic()
+        if stage.steps is None and own.log.exists() and own.log.stat().st_size != logged:
+            logged = own.log.stat().st_size  # where no step is counted, output is all there is to see
+            site.stop.moving()
         if code is not None:
-            return code, bool(asked)
-        if site.stopping() and not asked:
+            return code, why
+        if not why and (why := site.stop.reason()):
             asked = time.monotonic()
             child.stop()
-        elif asked and time.monotonic() - asked > stage.grace:
+        elif why and time.monotonic() - asked > stage.grace:
             child.kill()
         time.sleep(POLL)
 
 
-def _failure(stage: Stage, own: StageFolder, code: int, stopped: bool, logged: int) -> Problem:
+def _failure(stage: Stage, own: StageFolder, code: int, logged: int) -> Problem:
     """Why the stage is not done; `logged` is how long its log was before this attempt."""
-    again = "the same launch command carries on from the last complete checkpoint"
-    if code == INTERRUPTED or stopped:
-        return Problem(f"stage `{stage.name}` was interrupted", again, INTERRUPTED)
     free = shutil.disk_usage(own.path).free
     if free < 64 << 20:
         return Problem(
             f"stage `{stage.name}` failed and the disk under {own.path} is full ({free >> 20} MB free)",
-            f"make room, then {again}",
+            f"make room, then {AGAIN}",
         )
     if sentence := said(end_of(own.log, logged)):
         return Problem(f"stage `{stage.name}`: {sentence[0]}", sentence[1], MISTAKE if code == MISTAKE else FAILED)
     how = f"was killed by signal {code - 128}" if 128 < code <= 128 + 64 else f"ended with exit code {code}"
     memory = " (9 is often the kernel's: out of memory)" if code == 137 else ""
-    return Problem(f"stage `{stage.name}` {how}{memory}", f"read {own.log}; {again}")
+    return Problem(f"stage `{stage.name}` {how}{memory}", f"read {own.log}; {AGAIN}")

@@ -1,14 +1,60 @@
-"""Are the credentials there that the run cannot do without? Only names are looked at, never values."""
+"""Are the credentials there that the run needs, and do they look like what they are? No value is ever shown."""
 
+import re
 from collections.abc import Mapping
 
+from launcher.accounts import ask
+from launcher.errors import LaunchError
 from launcher.node.records import Plan
-from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.secrets import found_at, helps, login
+from launcher.site import SiteFile
+
+SHAPES = {
+    "HF_TOKEN": r"hf_[A-Za-z0-9]{34,}",
+    "WANDB_API_KEY": r"[0-9a-f]{40}|[A-Za-z0-9_-]{41,}",
+    "AWS_ACCESS_KEY_ID": r"(AKIA|ASIA)[A-Z0-9]{16}|[0-9a-f]{32}",  # AWS's own, R2's
+    "AWS_SECRET_ACCESS_KEY": r"[A-Za-z0-9/+=]{40}|[0-9a-f]{64}",
+}
+"""How the services' keys look today."""
 
 
-def check(plan: Plan, env: Mapping[str, str]) -> Finding:
-    absent = [name for name, required in plan.secrets.items() if required and not env.get(name)]
+def check(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
+    """Whether every secret is where it should be, and has the shape of one."""
+    try:
+        found = {name: found_at(name, site, env) for name in plan.secrets}
+        login(site, env)
+    except LaunchError as problem:
+        return Finding("secrets", REFUSED, problem.error, problem.hint)
+    absent = [name for name, required in plan.secrets.items() if required and not found[name]]
     if absent:
-        return Finding("secrets", REFUSED, f"not set: {', '.join(absent)}", f"`export {absent[0]}=...`")
-    unset = [name for name in plan.secrets if not env.get(name)]
+        return Finding("secrets", REFUSED, f"not set: {', '.join(absent)}", helps(f"env:{absent[0]}"))
+    odd = [
+        f"{name} ({one[0]})"
+        for name, one in found.items()
+        if one and name in SHAPES and not re.fullmatch(SHAPES[name], one[1])
+    ]
+    if odd:
+        verb = "do not look like keys" if len(odd) > 1 else "does not look like one"
+        return Finding("secrets", WARNING, f"{', '.join(odd)} {verb}", "copy it again, whole and without quotes")
+    unset = [name for name, one in found.items() if not one]
     return Finding("secrets", OK, f"optional and not set: {', '.join(unset)}" if unset else "all set")
+
+
+def live(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
+    """Whether the services know the keys; one that does not answer is no reason to stop. `check` comes first."""
+    says, level, hint = [], OK, ""
+    for name in plan.secrets:
+        found = found_at(name, site, env)
+        answer = ask(name, found[1], env) if found else None
+        if not found or not answer:
+            continue
+        if answer.valid is False:
+            hint = hint or f"make a new one and put it where it is read: {helps(found[0])}"
+            level = REFUSED
+            says.append(f"{answer.service} does not know {name} ({found[0]})")
+        else:
+            says.append(
+                f"{name} not checked: no answer from {answer.service}" if answer.valid is None else f"{name} is valid"
+            )
+    return Finding("accounts", level, "; ".join(says) or "no key to ask about", hint)

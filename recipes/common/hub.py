@@ -6,7 +6,7 @@ from pathlib import Path
 from recipes.common.stage import Mistake, StageError
 
 
-def snapshot(repo: str, revision: str, cache: Path, wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> Path:
+def snapshot(repo: str, revision: str, cache: Path | None, wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> Path:
     """A folder named after the commit, holding links to the wanted files; a second call resumes what is missing.
 
     Only HF_TOKEN of the environment is sent, never a login saved on this machine: a run depends on what it names.
@@ -28,6 +28,23 @@ def snapshot(repo: str, revision: str, cache: Path, wanted: tuple[str, ...], unw
             raise
         raise sentence from problem
     return Path(folder)
+
+
+def dataset_file(repo: str, revision: str, file: str, cache: Path | None) -> Path:
+    """One file of a data set at a revision, downloaded once; errors as for `snapshot`."""
+    import huggingface_hub
+
+    try:
+        token = os.environ.get("HF_TOKEN") or False
+        found = huggingface_hub.hf_hub_download(
+            repo, file, repo_type="dataset", revision=revision, cache_dir=cache, token=token
+        )
+    except Exception as problem:
+        sentence = explain(problem, f"datasets/{repo}", revision)
+        if sentence is None:
+            raise
+        raise sentence from problem
+    return Path(found)
 
 
 def explain(problem: Exception, repo: str, revision: str) -> StageError | None:

@@ -1,15 +1,20 @@
-"""The rows of a data file, one at a time and in bounded memory: JSONL or parquet, told apart by their first bytes."""
+"""The rows of a data file, one at a time and in bounded memory: JSONL, as it is or in gzip, or parquet.
+
+They are told apart by their first bytes.
+"""
 
 import codecs
+import gzip
 import json
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from recipes.common.stage import Mistake
 
-PARQUET = b"PAR1"
+PARQUET, GZIP = b"PAR1", b"\x1f\x8b"
 BATCH = 256
 """Rows of parquet turned into Python values at a time: 25 MB where every text has 100 KB."""
 
@@ -42,7 +47,7 @@ def count(path: Path) -> int:
     if is_parquet(path):
         with _open_parquet(path) as table:
             return table.metadata.num_rows
-    with open(path, "rb") as file:
+    with _open_lines(path) as file:
         return sum(1 for line in file if line.strip())
 
 
@@ -68,7 +73,7 @@ def spread(total: int, take: int, seed: int) -> range | None:
 
 def _read_jsonl(path: Path, picks: Collection[int] | None) -> Iterator[Record]:
     position = -1
-    with open(path, "rb") as file:
+    with _open_lines(path) as file:
         for number, line in enumerate(file, 1):
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
@@ -77,6 +82,19 @@ def _read_jsonl(path: Path, picks: Collection[int] | None) -> Iterator[Record]:
             position += 1
             if picks is None or position in picks:
                 yield Record(f"line {number}", position, _parse(line))
+
+
+@contextmanager
+def _open_lines(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked where it is in gzip."""
+    with open(path, "rb") as file:
+        packed = file.read(len(GZIP)) == GZIP
+        file.seek(0)
+        try:
+            with gzip.open(file) if packed else file as lines:
+                yield lines
+        except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
+            raise Mistake(f"`{path}` is not a whole gzip file: {problem}", "fetch it again") from None
 
 
 def _parse(line: bytes) -> dict[str, Any] | BadRow:

@@ -42,7 +42,8 @@ class Progress:
         self._append({"step": step, "steps": steps, "metrics": metrics or {}})
 
     def checkpoint(self, name: str, step: int) -> None:
-        """The checkpoint `name` is complete on disk: a kill from now on costs no step up to `step`."""
+        """The folder `name` below the work folder is a complete checkpoint: a kill from now on costs no step up to
+        `step`."""
         self._append({"checkpoint": name, "step": step})
 
     def warning(self, text: str) -> None:

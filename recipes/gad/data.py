@@ -16,10 +16,10 @@ from typing import Any
 from recipes.common import files, rows
 from recipes.common.settings import read_settings
 from recipes.common.stage import Mistake, Progress, run
+from recipes.common.tokens import Tokens
 from recipes.gad import check, report
 from recipes.gad.rows import Row, read
 from recipes.gad.split import Split, write
-from recipes.gad.tokens import Tokens
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,6 @@
 """What a step reports, from what verl returns."""
 
-from statistics import fmean
 from typing import Any
-
-from transfer_queue import KVBatchMeta
 
 SHOWN = {
     "critic/d_loss": "d_loss",
@@ -15,16 +12,6 @@ SHOWN = {
     "seconds": "seconds",
 }
 """The console's columns."""
-
-
-def reply_metrics(batch: KVBatchMeta, limit: int) -> dict[str, float]:
-    """Tokens of the sampled replies, and the share that was cut at `limit`."""
-    lengths = [tag["response_len"] for tag in batch.tags if not tag.get("is_padding", False)]
-    return {
-        "response_length": fmean(lengths),
-        "response_length/max": max(lengths),
-        "response_length/cut": fmean(length >= limit for length in lengths),
-    }
 
 
 def critic_metrics(found: dict[str, Any]) -> dict[str, float]:

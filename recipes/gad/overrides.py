@@ -6,6 +6,7 @@ from pathlib import Path
 from recipes.common.stage import Mistake
 from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.keys import check_overrides
+from recipes.common.verl.overrides import overrides_of
 from recipes.gad.decided import ACTOR, CRITIC, DECIDED, MODEL, REF, ROLLOUT
 from recipes.gad.settings import Settings
 
@@ -38,9 +39,8 @@ def verl_overrides(settings: Settings, inputs: Inputs, hardware: Hardware, run_n
         "trainer.logger": "[wandb]",
         "trainer.default_local_dir": inputs.work,
     }
-    fixed = [f"{key}={_quoted(value)}" for key, value in mine.items()]
     check_overrides(settings.verl_overrides, DECIDED)
-    return [*fixed, *hardware.overrides(), *settings.verl_overrides]
+    return [*overrides_of(mine), *hardware.overrides(), *settings.verl_overrides]
 
 
 def _settings(settings: Settings, inputs: Inputs) -> dict[str, object]:
@@ -116,10 +116,3 @@ def _check_sizes(settings: Settings, hardware: Hardware) -> None:
             "training processes",
             f"make it a divisor of {world}",
         )
-
-
-def _quoted(value: object) -> str:
-    """hydra's spelling: a path or a name in quotes, whatever characters it holds."""
-    if isinstance(value, Path) or (isinstance(value, str) and not value.startswith("[")):
-        return "'" + str(value).replace("'", "\\'") + "'"
-    return str(value)

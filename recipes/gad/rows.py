@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 
 from recipes.common import rows
 from recipes.common.rows import BadRow
-
-Message = dict[str, str]
-"""{"role": ..., "content": ...}, in this order."""
+from recipes.common.tokens import Message
 
 ROLES = ("system", "user", "assistant")
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recipes.common.tokens import Tokens
 from recipes.gad.check import refuse
 from recipes.gad.prompt import Fitted, TooLong, fit
 from recipes.gad.report import Counts, Limits
 from recipes.gad.rows import Message, Problem, Row
-from recipes.gad.tokens import Tokens
 
 BATCH_ROWS = 1024
 BATCH_CHARACTERS = 2_000_000

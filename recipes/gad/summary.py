@@ -6,7 +6,7 @@ from typing import Any
 
 from recipes.common.change import largest_change
 from recipes.common.verl.checkpoints import Checkpoint
-from recipes.gad.history import read_history
+from recipes.common.verl.history import read_history
 from recipes.gad.overrides import Inputs
 from recipes.gad.settings import Settings
 

@@ -22,11 +22,12 @@ from verl.utils.debug import marked_timer
 from verl.utils.metric import reduce_metrics
 from verl.workers.utils.losses import sft_loss
 
+from recipes.common.verl import batches
+from recipes.common.verl.history import read_history
+from recipes.common.verl.replies import reply_metrics
 from recipes.common.verl.trainer import StageTrainer
-from recipes.gad import batches
-from recipes.gad.history import read_history
 from recipes.gad.loss import bradley_terry
-from recipes.gad.metrics import SHOWN, actor_metrics, critic_metrics, reply_metrics
+from recipes.gad.metrics import SHOWN, actor_metrics, critic_metrics
 from recipes.gad.reward import rouge_l
 from recipes.gad.sequences import last_token_score, scored_row, sft_row, teacher_ids
 from recipes.gad.watch import Watch

@@ -31,6 +31,8 @@ CARDS = {
         Card("H200-SXM", "NVIDIA H200", "H200 SXM", 141),
         Card("RTX4090", "NVIDIA GeForce RTX 4090", "RTX 4090", 24),
         Card("A10", "NVIDIA A10", "A10", 24),
+        Card("A100", "NVIDIA A100-SXM4-40GB", "A100 SXM 40GB", 40),
+        Card("A6000", "NVIDIA RTX A6000", "RTX A6000", 48),
     )
 }
 
@@ -58,6 +60,7 @@ def _runpod(accelerator: str, cpus: int, gibibytes: int, price: float, spot: flo
 
 OFFERS = (
     *_runpod("RTX4090", 6, 41, 0.69, 0.35),
+    *_runpod("A100-80GB", 8, 117, 1.39, 0.79),
     *_runpod("A100-80GB-SXM", 16, 125, 1.49, 0.95),
     *_runpod("H100", 16, 188, 2.39, 1.25),
     *_runpod("H100-SXM", 20, 125, 2.99, 1.75),
@@ -68,6 +71,8 @@ OFFERS = (
     Offer("runpod", "cpu5c-4-8", "", 0, 4, 8, 0.14),
     Offer("lambda", "cpu_4x_general", "", 0, 4, 16, 0.20),
     Offer("lambda", "gpu_1x_a10", "A10", 1, 30, 200, 1.29),
+    Offer("lambda", "gpu_4x_a6000", "A6000", 4, 56, 400, 4.36),
+    Offer("lambda", "gpu_8x_a100", "A100", 8, 124, 1800, 15.92),
     Offer("lambda", "gpu_8x_a100_80gb_sxm4", "A100-80GB", 8, 240, 1800, 22.32),
     Offer("lambda", "gpu_1x_h100_pcie", "H100", 1, 26, 200, 3.29),
     Offer("lambda", "gpu_2x_h100_sxm5", "H100", 2, 52, 450, 8.38),

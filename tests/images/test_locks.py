@@ -11,7 +11,7 @@ from launcher.recipe import families, names, read_recipe
 
 ROOT = Path(__file__).parent.parent.parent
 UV = ROOT / ".venv/bin/uv"
-LOCKS = ("launcher", "cpu", "cuda", "sky")
+LOCKS = ("launcher", "clouds", "cpu", "cuda", "sky")
 ONLY_CPU = {"torch", "hypothesis", "pytest"}
 """verl decides torch's version on GPUs, and tests stay out."""
 
@@ -48,6 +48,15 @@ def test_every_package_has_a_version_and_a_hash(name):
     assert len(blocks) > 50
     for block in blocks:
         assert re.match(r"[a-z0-9-]+==\S+", block) and "--hash=sha256:" in block, block
+
+
+def test_the_locks_of_the_laptop_agree_and_build_the_wheel_of_skypilot_that_images_hold():
+    ours, clouds, node = pins("launcher"), pins("clouds"), pins("sky")
+    assert {name: version for name, version in clouds.items() if name in ours} == {
+        name: version for name, version in ours.items() if name in clouds
+    }
+    for name in ("skypilot", "pip", "setuptools", "wheel"):
+        assert clouds[name] == node[name]
 
 
 def test_gpus_get_all_that_rehearsals_get_in_the_same_versions():

@@ -62,6 +62,12 @@ def test_debian_s_packages_that_its_clouds_install_are_there(engine, image, bake
     assert " 0 newly installed" in engine.run(image, "bash", "-c", install)
 
 
+def test_sshd_makes_its_keys_when_it_starts(engine, image):
+    """On a VM nobody else makes them: SkyPilot only starts the service in its container."""
+    look = "! ls /etc/ssh/ssh_host_* 2> /dev/null && service ssh start && ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key"
+    assert "(ED25519)" in engine.run(image, "bash", "-c", look)
+
+
 def test_its_ray_is_patched_and_starts(engine, image):
     originals = f"find {HOME} -name '*-v2.9.3.orig' | wc -l"
     start = "ray start --head --port 6380 --num-cpus 1 --disable-usage-stats"

@@ -22,12 +22,13 @@ from launcher.node.lock import holder
 from launcher.node.processes import descendants, signal_quietly
 from launcher.node.records import Code, Plan, Stage, to_json
 from launcher.request import Request, planned
-from launcher.site import SiteFile
+from launcher.site import BucketSite, SiteFile
 from launcher.store import Store
 from launcher.transfer import pull
 from tests.engine import engine
+from tests.objects import gate, objects, server
 
-__all__ = ["engine"]
+__all__ = ["engine", "gate", "objects", "server"]
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 40.0
@@ -196,6 +197,7 @@ class Toy:
     processes: list
     finished: Path
     site: SiteFile = field(default_factory=SiteFile)
+    patience: float = PATIENCE
 
     @property
     def local(self):
@@ -263,7 +265,7 @@ class Toy:
     def launcher(self, *words, **options):
         """A `launcher` command, ended."""
         process = self.start(*words, **options)
-        out, errors = process.communicate(timeout=PATIENCE)
+        out, errors = process.communicate(timeout=self.patience)
         return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
 
@@ -283,17 +285,32 @@ def toy(tmp_path, monkeypatch, environment, processes, finished_runs):
             signal_quietly(process, signal.SIGKILL)
 
 
+@pytest.fixture
+def kept(toy, objects):
+    """The toy of a user whose site names a bucket."""
+    toy.site = SiteFile(bucket=BucketSite(url=objects.bucket.url, endpoint=objects.bucket.endpoint))
+    toy.env.update(objects.keys)
+    return toy
+
+
 @pytest.fixture(scope="session")
 def toy_image(engine, tmp_path_factory):
     """The name of the toy's image, which the engine has now."""
-    root, stage = ROOT / "tests/toy", tmp_path_factory.mktemp("toy-image")
+    root = ROOT / "tests/toy"
+    base = base_name(root, "cpu")
+    engine.build(root / "images/base", "-t", base, "--build-arg", f"BASE={engine.local_base}")
+    return build_toy(engine, tmp_path_factory.mktemp("toy-image"), base)
+
+
+def build_toy(engine, stage, base, registry=None):
+    """The name of the toy's image, which the engine has now, made on `base` in the empty folder `stage`."""
+    root = ROOT / "tests/toy"
     plain = shutil.ignore_patterns("__pycache__", "runs")
     shutil.copytree(ROOT / NODE, stage / NODE, ignore=plain)
     shutil.copy(ROOT / "launcher/__init__.py", stage / "launcher")
     shutil.copytree(root / "recipes", stage / "recipes", ignore=plain)
-    image, base = image_of(root, "toy", "toy", "cpu"), base_name(root, "cpu")
+    image = image_of(root, "toy", "toy", "cpu", registry)
     baked = [word for name, value in labels(image, Code("")).items() for word in ("--label", f"{name}={value}")]
-    engine.build(root / "images/base", "-t", base, "--build-arg", f"BASE={engine.local_base}")
     arguments = [f"BASE={base}", f"IDENTITY={json.dumps(identity(image))}"]
     words = [word for one in arguments for word in ("--build-arg", one)]
     engine.build(stage, "-t", image.name, "-f", str(root / "images/toy/Dockerfile"), *baked, *words)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.emulator import catalog
+
 
 @pytest.fixture
 def finished(toy):
@@ -62,6 +64,21 @@ def test_a_plan_does_nothing(toy):
     ]
     assert "ok       inputs: train: 64 rows" in lines
     assert sorted(toy.root.rglob("*")) == before
+
+
+def test_a_plan_for_rented_machines_shows_what_they_cost(toy, tmp_path):
+    catalog.write(tmp_path)
+    done = toy.launcher("plan", "toy-tiny", "--cloud", "runpod,lambda", "--max-cost", "1", "--max-hours", "9")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    at = lines.index("ok       price: $0.06 to $0.20 an hour; ends after 5 to 9 h at the latest, for $1.00 at most")
+    assert lines[at + 1 : at + 5] == [
+        "         runpod  cpu3c-2-4       2 CPUs, 4 GiB   $0.06/h  9 h, $0.54",
+        "         lambda  cpu_4x_general  4 CPUs, 16 GiB  $0.20/h  5 h, $1.00",
+        "refused  credentials: `~/.runpod/config.toml` does not exist",
+        '         hint: make a key at console.runpod.io/user/settings, write `[default]` and `api_key = "KEY"` there, '
+        "then `chmod 600 ~/.runpod/config.toml`",
+    ]
 
 
 def test_status_watch_and_runs_tell_how_a_run_ended(finished):

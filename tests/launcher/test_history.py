@@ -62,12 +62,13 @@ def with_one(**fields):
         ),
         (dataclasses.replace(PLAN, inputs={"train": dataclasses.replace(DATA, path="/elsewhere.jsonl")}), {}),
         (
-            dataclasses.replace(PLAN, image=Image("launcher-some:cpu-1", "cpu", "5" * 64, "c" * 64)),
+            dataclasses.replace(PLAN, environment="5" * 64),
             {
-                name: [f"its image's packages were `None`, are now `{'5' * 12}`"]
+                name: [f"its locked packages were `None`, are now `{'5' * 12}`"]
                 for name in ("one", "two", "beside", "three")
             },
         ),
+        (dataclasses.replace(PLAN, image=Image("launcher-some:cpu-1", "cpu", "5" * 64, "c" * 64)), {}),
         (
             dataclasses.replace(PLAN, stages=(ONE, TWO, BESIDE, dataclasses.replace(THREE, needs={"two": "one"}))),
             {"three": ["its `two` was `two`, is now `one`"]},

@@ -38,6 +38,12 @@ def test_alternatives_of_resources_are_alternatives_of_accelerators(job):
     assert (found.accelerators, found.disk_gb, found.nodes) == (("H100:8", "B200:8"), 5, 1)
 
 
+def test_cpus_and_memory_are_skypilot_s_words(job):
+    found = job("resources: {cpus: 2, memory: 4x}\nrun: x")
+    assert (found.cpus, found.memory) == ("2", "4x")
+    assert job("resources: {cpus: 2+}\nrun: x").memory is None
+
+
 def test_nodes_and_image_are_read(job):
     found = job("num_nodes: 4\nresources: {image_id: docker:a@sha256:b}\nrun: x")
     assert (found.nodes, found.image) == (4, "docker:a@sha256:b")
@@ -57,6 +63,9 @@ def test_nodes_and_image_are_read(job):
             "resources: {any_of: [{accelerator: H100}]}\nrun: x",
             "`FILE`: unknown key `resources.accelerator`\n\nhint: did you mean `accelerators`?",
         ),
+        ("resources: {cpus: two}\nrun: x", "`FILE`: `resources.cpus` is `two`\n\nhint: write it as `8` or `8+`"),
+        ("resources: {cpus: 2x}\nrun: x", "`FILE`: `resources.cpus` is `2x`\n\nhint: write it as `8` or `8+`"),
+        ("resources: {memory: 8GB}\nrun: x", "`FILE`: `resources.memory` is `8GB`\n\nhint: write it as `8` or `8+`"),
         ("resources: {any_of: {cpus: 2}}\nrun: x", "`FILE`: `resources.any_of` is `{'cpus': 2}`\n\nhint: it is a list"),
         ("resources: [a]\nrun: x", "`FILE`: `resources` is `['a']`\n\nhint: it holds keys and values"),
         ("setup: x\nrun: x", "`FILE`: `setup` is used\n\nhint: put software into the recipe's image (images/)"),

@@ -394,15 +394,12 @@ def test_data_that_is_not_given_is_asked_for_before_anything_runs(toy):
     assert not toy.folder().events.exists()
 
 
-def test_a_cloud_that_is_only_planned_for_is_a_sentence(toy):
+def test_a_cloud_without_an_account_is_refused_before_anything_is_made(toy):
     (toy.root / "jobs/toy-tiny.yaml").write_text("resources: {accelerators: H100:8}\nrun: x\n")
     done = toy.launcher("launch", "toy-tiny", "--cloud", "runpod")
-    assert (done.returncode, done.stderr) == (
-        2,
-        "error: this version plans for `runpod`, but launches on `local` and `docker` only\n\n"
-        "hint: `launcher plan RECIPE --cloud runpod` shows the plan\n",
-    )
-    assert not (toy.root / "runs").exists()
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: credentials: `~/.runpod/config.toml` does not exist\n\nhint: ")
+    assert not (toy.root.parent / ".local/state").exists()
 
 
 def test_a_node_program_s_own_fault_is_not_an_old_one_s_sentence(toy):

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher.node.records import Budget
+from launcher.job import read_job
+from launcher.node.records import Bucket, Budget, to_json
 from launcher.request import Request, any_family, planned, rehearsal_of
-from launcher.site import BudgetSite, SiteFile
+from launcher.site import BucketSite, BudgetSite, SiteFile
+from tests.emulator import catalog
 
 
 def test_the_recipe_s_own_data_stands_in_for_the_user_s(toy):
@@ -65,6 +67,22 @@ def test_a_rented_machine_needs_a_job_file(toy, refusal):
     assert toy.plan(cloud="local").machine.accelerators == ()
 
 
+def test_several_clouds_stay_as_they_are_written(toy, refusal):
+    found = toy.planned(cloud="runpod,lambda")
+    assert found.plan.machine.cloud == "runpod,lambda"
+    assert found.job == read_job(toy.root / "jobs/toy-tiny.yaml") and toy.planned().job is None
+    assert (
+        refusal(toy.plan, cloud="runpod,lamda") == "error: `lamda` is no cloud of ours\n\nhint: did you mean `lambda`?"
+    )
+
+
+def test_prices_are_not_in_a_plan(toy, tmp_path, monkeypatch):
+    before = toy.plan(cloud="runpod")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    catalog.write(tmp_path)
+    assert to_json(toy.plan(cloud="runpod")) == to_json(before)
+
+
 def test_a_run_outside_this_environment_has_an_image_named_by_what_is_in_it(toy):
     assert toy.plan().image is None
     image = toy.plan(cloud="runpod").image
@@ -79,6 +97,34 @@ def test_a_run_outside_this_environment_has_an_image_named_by_what_is_in_it(toy)
     job = toy.root / "jobs/toy-tiny.yaml"
     job.write_text("resources: {accelerators: H100:8}\nrun: x\n")
     assert toy.plan(cloud="runpod").image.variant == "cuda"
+
+
+def test_the_environment_is_the_same_in_an_image_and_out_of_it(toy):
+    here, there = toy.plan(), toy.plan(cloud="docker")
+    assert here.environment == there.environment == toy.plan(cloud="runpod").environment
+    assert len(here.environment) == 64
+    (toy.root / "locks/cuda.in").write_text("other")
+    assert toy.plan().environment == here.environment
+    (toy.root / "jobs/toy-tiny.yaml").write_text("resources: {accelerators: H100:8}\nrun: x\n")
+    assert toy.plan(cloud="runpod").environment != here.environment
+    (toy.root / "locks/cpu.lock").write_text("six==1.16.0\n")
+    assert toy.plan().environment not in (None, here.environment)
+    (toy.root / "locks/cpu.lock").unlink()
+    assert toy.plan().environment is None
+
+
+def test_the_site_s_bucket_is_the_plan_s_with_the_names_of_its_keys(toy):
+    keys = {"AWS_ACCESS_KEY_ID": True, "AWS_SECRET_ACCESS_KEY": True}
+    for cloud in ("local", "docker", "runpod"):
+        site = SiteFile(
+            bucket=BucketSite(url="s3://some/deep", endpoint="https://e", provider="Cloudflare", region="auto")
+        )
+        found = planned(Request("toy-tiny", cloud), toy.root, site).plan
+        assert found.bucket == Bucket("s3://some/deep", "https://e", "Cloudflare", "auto")
+        assert found.secrets == keys
+    site = SiteFile(bucket=BucketSite(url="mine:deep"))
+    assert planned(Request("toy-tiny"), toy.root, site).plan.secrets == {}
+    assert toy.plan().bucket is None
 
 
 def test_a_job_file_s_own_image_goes_before_ours(toy):

@@ -70,6 +70,7 @@ def test_a_plan_is_one_page_that_names_every_pin(shown):
         Finding("pins", OK, "4 pins", "not shown"),
         Finding("disk", WARNING, "little", "make room"),
         Finding("data", REFUSED, "no rows", "give some"),
+        Finding("price", OK, "cheap", "", ("here  $1.00/h", "there $2.00/h")),
     ]
     screen.plan(dataclasses.replace(PLAN, machine=Machine("runpod", ("H100:8", "B200:8"), 2)), findings)
     assert shown() == [
@@ -89,6 +90,9 @@ def test_a_plan_is_one_page_that_names_every_pin(shown):
         "         hint: make room",
         "refused  data: no rows",
         "         hint: give some",
+        "ok       price: cheap",
+        "         here  $1.00/h",
+        "         there $2.00/h",
     ]
     image = Image("launcher-gad:cuda-0123456789ab", "cuda", "l" * 64, "c" * 64)
     for overlay, says in ((False, ""), (True, ", the working tree's code over its own")):

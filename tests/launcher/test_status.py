@@ -72,6 +72,19 @@ def test_a_run_that_failed_says_why_until_it_runs_again():
         assert (again.code, again.error, again.hint) == (None, None, None)
 
 
+def test_a_run_that_was_interrupted_says_for_what_reason():
+    stopped = [*BEGUN, {"time": 102, "event": "run.ended", "code": 33, "error": "e", "hint": "h", "reason": "budget"}]
+    assert status(PLAN, stopped, False).reason == "budget"
+    assert status(PLAN, FAILED, False).reason is None
+    assert status(PLAN, [*stopped, *BEGUN], True).reason is None
+
+
+def test_what_was_said_about_the_whole_run_counts_until_all_of_it_is_stored():
+    said = [{"time": 99, "event": "run.warning", "warning": "no answer"}, *BEGUN]
+    assert status(PLAN, said, True).warnings == ("no answer",)
+    assert status(PLAN, [*said, {"time": 130, "event": "run.stored"}], True).warnings == ()
+
+
 def test_a_stage_knows_its_last_step_its_last_checkpoint_and_its_warnings():
     events = [
         *BEGUN,

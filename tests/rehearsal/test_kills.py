@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import signal
+import time
 
 import pytest
 
@@ -10,6 +12,10 @@ EXACT = ("critic/d_loss", "actor/loss", "actor/kl", "response_length")
 """What has to come out the same as in a run that nobody disturbed."""
 
 SAVE_EVERY = 2
+VICTIMS = ("trainer", "node", "everything")
+SEED = int(os.environ.get("FAULT_SEED") or time.time())
+CHOSEN = VICTIMS if os.environ.get("FAULTS") == "all" else (random.Random(SEED).choice(VICTIMS),)
+"""Each takes minutes: one by chance unless all are asked for (`make faults`). The test's name has the seed."""
 
 
 def kill(place, victim):
@@ -69,7 +75,7 @@ def repeated(place, stage):
     return len(steps) - len(set(steps))
 
 
-@pytest.mark.parametrize("victim", ["trainer", "node", "everything"])
+@pytest.mark.parametrize("victim", CHOSEN, ids=[f"{victim}-seed-{SEED}" for victim in CHOSEN])
 def test_a_run_that_is_killed_in_every_phase_comes_to_the_same_end(until, finished, victim):
     """One run, killed in warmup, in adversarial, while a checkpoint is written and in conversion; after each kill the
     same command again."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recipes.common.verl.checkpoints import Checkpoint
 
@@ -22,3 +23,5 @@ class Stage:
     """This stage's own newest checkpoint."""
     start: Path | None
     """Another stage's output, with `actor/` and `critic/`: where step 0 starts; None: from the model's weights."""
+    recipe: Any = None
+    """What the recipe's own trainer wants to know besides."""

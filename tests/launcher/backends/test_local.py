@@ -1,5 +1,6 @@
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from launcher.backend import End
@@ -8,6 +9,7 @@ from launcher.backends.local import Local
 from launcher.node.folder import RunFolder
 from launcher.node.lock import Lock
 from launcher.node.run import read_plan
+from launcher.site import SiteFile
 
 
 def test_a_python_that_is_not_there_is_a_sentence_that_says_who_named_it(tmp_path, refusal):
@@ -62,6 +64,17 @@ def test_a_started_node_program_leads_a_session_of_its_own_and_logs_to_the_run(t
     assert work.stop(30)
     assert work.end() == End(33)
     assert "error: stage `sum` was interrupted" in node.folder.node_log.read_text()
+
+
+def test_a_secret_that_site_yaml_names_is_in_the_node_program_s_environment(toy, tmp_path):
+    (tmp_path / "token").write_text("by reference\n")
+    node = toy.node("sum.fault=hold@3", stages="short")
+    plan = replace(read_plan(node.folder), secrets={"A_TOKEN": True})
+    local = replace(toy.local, site=SiteFile(secrets={"A_TOKEN": f"file:{tmp_path}/token"}))
+    work = local.start(plan, node.folder)
+    toy.processes.append(work.process)
+    node.at_step("sum", 3)
+    assert b"A_TOKEN=by reference" in Path(f"/proc/{work.process.pid}/environ").read_bytes().split(b"\0")
 
 
 def test_a_signal_s_death_has_the_code_a_shell_would_give(toy):

@@ -50,7 +50,7 @@ def test_a_node_program_asked_to_stop_checkpoints_and_the_same_command_completes
         f"error: stage `{stage}` was interrupted\n\nhint: the same launch command carries on from the last complete "
         "checkpoint\n",
     )
-    assert node.events()[-1]["code"] == 33
+    assert (node.events()[-1]["code"], node.events()[-1]["reason"]) == (33, "asked")
     before = node.steps(stage)
     complete(node, toy)
     # asked, the trainer saved what it had done: no step at all was repeated

@@ -1,5 +1,6 @@
 """Reading the rows of a data file."""
 
+import gzip
 import json
 
 import pyarrow as pa
@@ -116,3 +117,19 @@ def test_a_parquet_file_with_a_broken_page_is_a_mistake(parquet):
         list(read(parquet))
     assert caught.value.error.startswith(f"`{parquet}` is not a whole parquet file: ")
     assert caught.value.hint == "fetch or write it again"
+
+
+def test_rows_in_gzip_are_read_as_they_are_without(jsonl, tmp_path):
+    packed = tmp_path / "rows.jsonl.gz"
+    packed.write_bytes(gzip.compress(jsonl.read_bytes()))
+    assert list(read(packed)) == list(read(jsonl))
+    assert count(packed) == count(jsonl) == 5
+
+
+@pytest.mark.parametrize("cut", [-1, -12, 12])
+def test_a_gzip_file_that_is_cut_off_is_a_sentence(jsonl, tmp_path, cut):
+    packed = tmp_path / "rows.jsonl.gz"
+    packed.write_bytes(gzip.compress(jsonl.read_bytes())[:cut])
+    with pytest.raises(Mistake, match="is not a whole gzip file: ") as caught:
+        list(read(packed))
+    assert caught.value.hint == "fetch it again"

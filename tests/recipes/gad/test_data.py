@@ -11,8 +11,8 @@ from recipes.common import tiny
 from recipes.common.files import read_json
 from recipes.common.rows import read
 from recipes.common.stage import Mistake
+from recipes.common.tokens import Tokens
 from recipes.gad import data
-from recipes.gad.tokens import Tokens
 
 SETTINGS = {
     "max_prompt_length": 64,

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.common import tiny
+from recipes.common.tokens import Tokens
 from recipes.gad.prompt import TooLong, fit
-from recipes.gad.tokens import Tokens
 
 HEADER = "<|im_start|>assistant\n"
 TEXTS = st.one_of(

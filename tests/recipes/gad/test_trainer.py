@@ -79,7 +79,7 @@ def test_group_advantages_are_those_of_the_paper():
 
 
 def test_ranks_get_equal_work_and_pairs_stay_together(monkeypatch):
-    from recipes.gad import batches
+    from recipes.common.verl import batches
     from recipes.gad.sequences import scored_row
 
     monkeypatch.setattr(batches.tq, "kv_batch_put", lambda **given: None)

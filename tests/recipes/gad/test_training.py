@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from recipes.common.verl.guard import marked
-from recipes.gad.history import read_history
+from recipes.common.verl.history import read_history
 
 ROOT = Path(__file__).parents[3]
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -20,8 +21,8 @@ def main() -> None:
     before = int((options.before / "total.txt").read_text()) if options.before else config["start"]
     asked = []
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
-    saved = options.work / "saved.json"
-    step, total = json.loads(saved.read_text()) if saved.exists() else (0, before)
+    saved = [json.loads(path.read_text()) for path in options.work.glob("step_*/saved.json")]
+    step, total = max(saved, default=(0, before))
     print(f"from step {step}", flush=True)
     while step < config["steps"]:
         time.sleep(config["pause"])
@@ -40,9 +41,13 @@ def main() -> None:
         while config["fault"] == f"hold@{step}" and not asked and not (options.work / "go").exists():
             time.sleep(0.01)
         if asked or step % config["save_every"] == 0:
-            part = saved.with_suffix(".part")
-            part.write_text(json.dumps([step, total]))
-            part.replace(saved)
+            place = options.work / f"step_{step}"
+            place.mkdir(exist_ok=True)
+            (place / "saved.part").write_text(json.dumps([step, total]))
+            (place / "saved.part").replace(place / "saved.json")
+            for old in options.work.glob("step_*"):
+                if old != place:
+                    shutil.rmtree(old)
             report(options.work, {"checkpoint": f"step_{step}", "step": step})
         if asked:
             sys.exit(33)

@@ -1,5 +1,5 @@
 from recipes.common.stage import Progress
-from recipes.gad.history import read_history
+from recipes.common.verl.history import read_history
 
 
 def test_of_a_step_done_twice_the_second_counts(tmp_path):

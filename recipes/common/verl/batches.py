@@ -8,14 +8,15 @@ from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
 from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
 
-from recipes.gad.sequences import Row
+Row = dict[str, torch.Tensor]
+"""One sequence: its tokens, and whatever else of the same length a loss reads."""
 
-PARTITION = "gad"
+PARTITION = "stage"
 """TransferQueue's name for where they lie."""
 
 
 def put(rows: list[Row], group: int, ranks: int, instructions: dict[str, Any]) -> KVBatchMeta:
-    """The rows as one mini batch, for one update with `instructions`.
+    """The rows for one update with `instructions`; all are one mini batch unless these say otherwise.
 
     Their order gives each rank about as many tokens; `group` rows that follow each other stay together.
     """

@@ -1,9 +1,11 @@
-"""Counts tokens the way the trainer will: the student's chat template, then its tokenizer without special tokens."""
+"""Counts tokens the way the trainer will: the model's chat template, then its tokenizer without special tokens."""
 
 from pathlib import Path
 
 from recipes.common.stage import Mistake
-from recipes.gad.rows import Message
+
+Message = dict[str, str]
+"""{"role": ..., "content": ...}, in this order."""
 
 
 class Tokens:

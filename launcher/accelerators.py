@@ -1,0 +1,71 @@
+"""One table of GPUs: what SkyPilot calls each of them on each cloud, and how much memory it has. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU. `name` says which one without doubt; `common` is SkyPilot's word for it where `names` has no other;
+    `names` are those of clouds that rent it under another, or of the only ones that rent it when `common` is None."""
+
+    name: str
+    gibibytes: int
+    common: str | None
+    names: dict[str, str] = field(default_factory=dict)
+
+    def on(self, cloud: str) -> str | None:
+        """SkyPilot's word for it on a cloud; None where it is not rented."""
+        return self.names.get(cloud, self.common)
+
+
+CARDS = (
+    Card("B200", 180, "B200"),
+    Card("H200-SXM", 141, "H200", {"runpod": "H200-SXM"}),
+    Card("H100-SXM", 80, "H100", {"runpod": "H100-SXM"}),
+    Card("H100-PCIe", 80, None, {"runpod": "H100", "lambda": "H100"}),
+    Card("H100-NVL", 94, "H100-NVL"),
+    Card("GH200", 96, "GH200"),
+    Card("A100-80GB-SXM", 80, "A100-80GB", {"runpod": "A100-80GB-SXM"}),
+    Card("A100-80GB-PCIe", 80, None, {"runpod": "A100-80GB"}),
+    Card("A100-40GB", 40, "A100"),
+    Card("RTXPRO6000", 96, "RTXPRO6000"),
+    Card("L40S", 48, "L40S"),
+    Card("L40", 48, "L40"),
+    Card("RTX6000-Ada", 48, "RTX6000-Ada"),
+    Card("A6000", 48, "A6000", {"runpod": "RTXA6000"}),
+    Card("A40", 48, "A40"),
+    Card("RTX5090", 32, "RTX5090"),
+    Card("RTX4090", 24, "RTX4090"),
+    Card("RTX3090", 24, "RTX3090"),
+    Card("L4", 24, "L4"),
+    Card("A10", 24, "A10"),
+)
+"""Names from SkyPilot 0.14.1's catalogs v8 and sky/provision/runpod/utils.py; memory from NVIDIA's data sheets, in GB
+as they are sold."""
+
+
+def for_cloud(accelerators: Iterable[str], cloud: str) -> tuple[str, ...]:
+    """A job's alternatives, as `H100-SXM:8`, in a cloud's words; without those that the cloud does not rent. A word
+    that several cards share (`H100`) is the card that the job names without doubt elsewhere, or else any of them. A
+    word that is not in the table stays as it is."""
+    wanted = [(name, count) for name, _, count in (one.partition(":") for one in accelerators)]
+    exact = {(card.name, count) for name, count in wanted for card in CARDS if card.name == name}
+    found = []
+    for name, count in wanted:
+        cards = [card for card in CARDS if name == card.name] or meant(name)
+        if any((card.name, count) in exact for card in cards):
+            cards = [card for card in cards if (card.name, count) in exact]
+        words = [card.on(cloud) for card in cards] or [name]
+        found += [f"{word}:{count}" for word in words if word]
+    return tuple(dict.fromkeys(found))
+
+
+def meant(name: str) -> list[Card]:
+    """The cards that are called so on some cloud."""
+    return [card for card in CARDS if name in (card.name, card.common, *card.names.values())]
+
+
+def gibibytes(name: str) -> int | None:
+    """The memory of a card, the least where several are called so; None for one that is not in the table."""
+    return min((card.gibibytes for card in meant(name)), default=None)

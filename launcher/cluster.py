@@ -1,0 +1,205 @@
+"""SkyPilot, asked through its own Python API: a cluster made, a job submitted, both looked at, the cluster ended.
+
+The only module that imports SkyPilot, and only inside functions: that costs seconds."""
+
+import io
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import FAILED, MISTAKE, LaunchError
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class NoCapacity(LaunchError):
+    """No cloud that was asked has such a machine now; when none was asked at all, `tried` is false."""
+
+    def __init__(self, error: str, hint: str, tried: bool):
+        super().__init__(error, hint, FAILED if tried else MISTAKE)
+        self.tried = tried
+
+
+@dataclass(frozen=True)
+class Made:
+    """A cluster that is up: the provider's words for it, and dollars per hour for all of it."""
+
+    cloud: str
+    region: str
+    machine: str
+    price: float | None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Minutes for a cluster to come up, and until it ends itself without a job and without a terminal open on it."""
+
+    start: float
+    idle: int
+
+
+def provision(
+    name: str, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience, said: Callable[[str], None]
+) -> Made:
+    """The cluster is up. `login` lets it pull its image. `said` hears SkyPilot's lines. Raises NoCapacity, or
+    LaunchError; there may be a machine then."""
+    sky = _sky()
+    from sky.skylet.autostop_lib import AutostopWaitFor
+
+    try:
+        made = sky.Task.from_yaml_config(dict(task))
+        made.update_secrets(dict(login))
+        request = sky.launch(
+            made,
+            cluster_name=name,
+            idle_minutes_to_autostop=patience.idle,
+            wait_for=AutostopWaitFor.JOBS_AND_SSH,
+            down=True,
+        )
+        late = threading.Timer(patience.start * 60, lambda: sky.api_cancel(request, silent=True))
+        late.start()
+        try:
+            _, handle = sky.stream_and_get(request, output_stream=_Lines(said))
+        except KeyboardInterrupt:
+            sky.get(sky.api_cancel(request, silent=True))
+            raise
+        finally:
+            late.cancel()
+    except sky.exceptions.RequestCancelled:
+        raise LaunchError(
+            f"no machine of `{name}` was ready after {patience.start:g} minutes",
+            "launch again; some need longer: `sky.start_minutes` in site.yaml",
+            FAILED,
+        ) from None
+    except sky.exceptions.ResourcesUnavailableError as problem:
+        raise _no_capacity(problem) from None
+    except sky.exceptions.NoCloudAccessError as problem:
+        raise NoCapacity(f"SkyPilot: {_line(problem)}", "`sky check` says why", tried=False) from None
+    except Exception as problem:
+        raise _failure(problem, f"sky logs --provision {name}") from None
+    found = handle.launched_resources
+    return Made(str(found.cloud).lower(), str(found.region), str(found.instance_type), _price(handle))
+
+
+def submit(name: str, task: Mapping[str, Any], secrets: Mapping[str, str]) -> int:
+    """The number of the job that now runs the task on the cluster. Raises LaunchError."""
+    sky = _sky()
+    made = sky.Task.from_yaml_config(dict(task))
+    made.update_secrets(dict(secrets))
+    try:
+        job, _ = sky.get(sky.exec(made, cluster_name=name))
+    except Exception as problem:
+        raise _failure(problem, f"sky logs {name}") from None
+    return int(job)
+
+
+def state(name: str, ask_provider: bool = False) -> str | None:
+    """`UP`, `INIT`, `STOPPED`, or None when SkyPilot knows no such cluster (any more)."""
+    sky = _sky()
+    refresh = sky.StatusRefreshMode.FORCE if ask_provider else sky.StatusRefreshMode.AUTO
+    try:
+        found = sky.get(sky.status([name], refresh=refresh))
+    except Exception as problem:
+        raise _failure(problem, "sky status --refresh") from None
+    return str(found[0]["status"].value) if found else None
+
+
+def working(name: str) -> int | None:
+    """The number of a job that has not ended; None when there is none."""
+    sky = _sky()
+    try:
+        jobs = sky.get(sky.queue(name, skip_finished=True))
+    except Exception as problem:
+        raise _failure(problem, f"sky queue {name}") from None
+    return max((int(one["job_id"]) for one in jobs if not one["status"].is_terminal()), default=None)
+
+
+def job_state(name: str, job: int) -> str | None:
+    """`RUNNING`, `SUCCEEDED`, `FAILED`, ...; None when nobody knows. Raises LaunchError when the cluster is gone."""
+    sky = _sky()
+    try:
+        found = sky.get(sky.job_status(name, [job]))
+    except Exception as problem:
+        raise _failure(problem, f"sky queue {name}") from None
+    value = next(iter(found.values()), None)
+    return None if value is None else str(value.value)
+
+
+def output(name: str, job: int, lines: int) -> str:
+    """The last lines that the job printed."""
+    sky = _sky()
+    text = io.StringIO()
+    try:
+        sky.tail_logs(name, job, follow=False, tail=lines, output_stream=text)
+    except Exception as problem:
+        return f"(no output: {problem})"
+    return ANSI.sub("", text.getvalue())
+
+
+def down(name: str) -> None:
+    """The cluster does not exist any more, as far as SkyPilot knows. Raises LaunchError."""
+    sky = _sky()
+    try:
+        sky.get(sky.down(name))
+    except sky.exceptions.ClusterDoesNotExist:
+        return
+    except Exception as problem:
+        raise _failure(problem, f"sky down {name}") from None
+
+
+def ssh_config(name: str) -> Path:
+    """The file by which SkyPilot makes ssh know the cluster."""
+    return Path("~/.sky/generated/ssh").expanduser() / name
+
+
+def _sky() -> Any:
+    os.environ.setdefault("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
+    try:
+        import sky
+    except ImportError:
+        raise LaunchError("SkyPilot is not installed here", "run `make setup-clouds`") from None
+    return sky
+
+
+def _price(handle: Any) -> float | None:
+    try:
+        return float(handle.launched_resources.get_cost(3600)) * int(handle.launched_nodes)
+    except Exception:  # a catalog without this machine
+        return None
+
+
+def _no_capacity(problem: Any) -> NoCapacity:
+    """What was asked, and why each place had none."""
+    tried = [_line(one) for one in getattr(problem, "failover_history", None) or []]
+    said = "; ".join(dict.fromkeys(one for one in tried if one)) or _line(problem)
+    hint = "`--wait HOURS` asks again until there is one; `--cloud runpod,lambda` asks more clouds"
+    return NoCapacity(f"no machine is to be had: {said}", hint if tried else "`sky check` says why", bool(tried))
+
+
+def _failure(problem: BaseException, look: str) -> LaunchError:
+    kind = type(problem).__name__
+    return LaunchError(f"SkyPilot: {_line(problem) or kind}", f"`{look}` says more", FAILED)
+
+
+def _line(problem: BaseException) -> str:
+    """What an exception says, in one line."""
+    text = ANSI.sub("", str(problem))
+    return " ".join(text.split())[:400]
+
+
+class _Lines(io.TextIOBase):
+    """A stream that hands on whole lines, without colours and progress signs."""
+
+    def __init__(self, said: Callable[[str], None]):
+        self.said, self.rest = said, ""
+
+    def write(self, text: str) -> int:
+        *lines, self.rest = (self.rest + text).replace("\r", "\n").split("\n")
+        for line in lines:
+            if plain := ANSI.sub("", line).strip():
+                self.said(plain)
+        return len(text)

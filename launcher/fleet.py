@@ -1,0 +1,48 @@
+"""The machines that are billed, as the user sees them."""
+
+import time
+from collections.abc import Sequence
+
+from launcher import screen
+from launcher.errors import LaunchError
+from launcher.ledger import ledger
+
+
+def list_machines() -> None:
+    """The machines that are billed, by what the ledger, SkyPilot and the providers say; nothing when there is none."""
+    book, now = ledger(), time.time()
+    if not book.alive():
+        return
+    from launcher.machines import alive
+
+    rows: list[Sequence[str]] = []
+    for one in alive(book):
+        entry, cost = one.entry, one.entry.cost(now)
+        where = " ".join(filter(None, (entry.cloud or entry.clouds, entry.region)))
+        price = f"{entry.price:.2f}" if entry.price is not None else "?"
+        money = f"{cost:.2f}" if cost is not None else "?"
+        age = screen.duration(now - entry.asked)
+        rows.append((entry.run, where, entry.machine or "", one.says, age, price, money))
+    if rows:
+        screen.say("")
+        screen.machines(rows)
+
+
+def down(run: str | None) -> None:
+    """The machine of the run, or every machine in the ledger, is gone, and what it cost is said. Raises LaunchError
+    when one may be left, after all others were ended."""
+    from launcher import machines
+
+    book, left = ledger(), list[LaunchError]()
+    for entry in book.alive(run):
+        try:
+            machines.down(book, entry.run, "ended by hand")
+        except LaunchError as problem:
+            left.append(problem)
+            continue
+        cost = entry.cost(time.time())
+        screen.say(f"{entry.run}: ended" + (f", it has cost about ${cost:.2f}" if cost is not None else ""))
+    if left:
+        raise left[0]
+    if not book.alive(run):
+        screen.say("no machine is left")

@@ -1,0 +1,59 @@
+"""The machines that cost money: what the ledger says, what SkyPilot and the provider say, and their end."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from launcher import cluster, providers
+from launcher.errors import FAILED, LaunchError
+from launcher.ledger import Entry, Ledger
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of ours that is, or may be, alive; `says` is what whoever was asked says of it."""
+
+    entry: Entry
+    says: str
+
+
+def alive(book: Ledger) -> list[Machine]:
+    """What is alive of all that the ledger holds. What has ended is noted; who does not answer counts as alive."""
+    found = []
+    for entry in book.alive():
+        try:
+            state = cluster.state(entry.run, ask_provider=True)
+            there = _there(entry)
+        except LaunchError as problem:
+            found.append(Machine(entry, problem.error))
+            continue
+        if state is None and not there:
+            book.close(entry, "it had ended when we looked")
+        else:
+            lost = f"not known to SkyPilot; at the provider's: {', '.join(f'{cloud} {id}' for cloud, id in there)}"
+            found.append(Machine(entry, state.lower() if state else lost))
+    return found
+
+
+def down(book: Ledger, run: str, why: str) -> None:
+    """No machine of the run is alive, by the provider's own word, and the ledger says so. Raises LaunchError when one
+    may be."""
+    entries = book.alive(run)
+    cluster.down(run)
+    for entry in entries:
+        for cloud, id in _there(entry):
+            providers.end(cloud, id)
+        if left := _there(entry):
+            names = ", ".join(f"{cloud} {id}" for cloud, id in left)
+            raise LaunchError(f"{names} of run `{run}` does not end", f"end it in {left[0][0]}'s own console", FAILED)
+        book.close(entry, why)
+
+
+def _there(entry: Entry) -> list[tuple[str, str]]:
+    """(cloud, id) of the run's machines that providers list."""
+    return [
+        (cloud, id) for cloud in _clouds(entry) for id in providers.of_run(providers.listed(cloud), cloud, entry.run)
+    ]
+
+
+def _clouds(entry: Entry) -> Iterable[str]:
+    return [cloud for cloud in entry.clouds.split(",") if cloud in providers.ASKED]

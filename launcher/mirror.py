@@ -1,0 +1,115 @@
+"""The laptop's copy of a run folder that lies on a machine: what is said there, and what a fresh machine would need."""
+
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from launcher.errors import LaunchError
+from launcher.node.events import Tail
+from launcher.node.files import read_json, tree, write_json
+from launcher.node.folder import RunFolder
+from launcher.node.keeping import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT, Keep, keeps
+from launcher.node.records import Plan
+from launcher.remote import Remote, Unreachable
+
+AT_ONCE = 4
+"""Files of an export that are copied at the same time."""
+BROUGHT = ".brought.json"
+"""Below the run folder here: what was copied, and when it was made there."""
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """`here` follows the run folder `there` on the machine; rsync is the only writer of what it brings."""
+
+    plan: Plan
+    remote: Remote
+    there: str
+    here: RunFolder
+
+    def look(self) -> None:
+        """Events and logs are as they are there. Raises Unreachable."""
+        folders = {"/".join(name.split("/")[:depth]) for name in MIRRORED for depth in range(1, name.count("/") + 1)}
+        shown = [f"--include=/{name}/" for name in sorted(folders)] + [f"--include=/{name}" for name in MIRRORED]
+        self.remote.fetch(f"{self.there}/", self.here.path, *shown, "--exclude=*", "--prune-empty-dirs")
+
+    def missing(self) -> list[Keep]:
+        """What a fresh machine would need and is not here yet, in the order in which it must come; nothing where a
+        bucket has it."""
+        if self.plan.bucket:
+            return []
+        kept = keeps(self.plan, Tail(self.here.events).new())
+        return [one for one in kept if one.kind not in (EXPORT, MANIFEST) and not self.has(one)]
+
+    def has(self, one: Keep) -> bool:
+        """Whether it is here, and is not an earlier one of the same name."""
+        brought = read_json(self.here.path / BROUGHT) or {}
+        return (self.here.path / one.path).exists() and brought.get(one.path, one.time) == one.time
+
+    def keep(self) -> list[Keep]:
+        """What was missing is here, each thing whole; what is returned is not, and will be tried again. A checkpoint
+        that made room for a newer one while it was copied is passed over. Raises Unreachable."""
+        left = []
+        for one in self.missing():
+            try:
+                self._fetch(one)
+            except Unreachable:
+                raise
+            except LaunchError:
+                left.append(one)
+                if one.kind == RESULT:
+                    break  # its proof must not come before it
+        self._drop_superseded()
+        return left
+
+    def has_export(self) -> bool:
+        """Whether the manifest is here, and all that it lists."""
+        manifest = read_json(self.here.manifest)
+        return isinstance(manifest, dict) and tree(self.here.export) == {
+            name: one["bytes"] for name, one in manifest["export"].items()
+        }
+
+    def export(self) -> None:
+        """The finished run's export is here, several files at a time, and after it the manifest. Raises LaunchError."""
+        part = self.here.path / ".incoming" / "manifest.json"
+        self.remote.fetch(f"{self.there}/manifest.json", part)
+        names = list(json.loads(part.read_text(encoding="utf-8"))["export"])
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(self._fetch_exported, names))
+        os.replace(part, self.here.manifest)
+
+    def to_send(self) -> list[str]:
+        """What this copy has and a fresh machine needs, relative to the run folder."""
+        found = [
+            one.path for one in keeps(self.plan, Tail(self.here.events).new()) if one.kind not in (EXPORT, MANIFEST)
+        ]
+        small = [path.relative_to(self.here.path).as_posix() for name in MIRRORED for path in self.here.path.glob(name)]
+        return [name for name in [*found, *small] if (self.here.path / name).exists()]
+
+    def _fetch(self, one: Keep) -> None:
+        target = self.here.path / one.path
+        part = self.here.path / ".incoming" / one.path
+        source = f"{self.there}/{one.path}"
+        folder = one.kind in (CHECKPOINT, RESULT)
+        self.remote.fetch(source + "/" if folder else source, part, *(["--delete"] if folder else []))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(part, target)
+        brought = read_json(self.here.path / BROUGHT) or {}
+        write_json(self.here.path / BROUGHT, {**brought, one.path: one.time})
+
+    def _fetch_exported(self, name: str) -> None:
+        self.remote.fetch(f"{self.there}/export/{name}", self.here.export / name)
+
+    def _drop_superseded(self) -> None:
+        """Checkpoints that were copied here and that something newer here has replaced are gone."""
+        brought = read_json(self.here.path / BROUGHT) or {}
+        needed = {one.path for one in keeps(self.plan, Tail(self.here.events).new())}
+        old = [path for path in brought if "/work/" in path and path not in needed]
+        if old and not self.missing():
+            for path in old:
+                shutil.rmtree(self.here.path / path, ignore_errors=True)
+            write_json(self.here.path / BROUGHT, {path: brought[path] for path in brought if path not in old})

@@ -1,0 +1,70 @@
+"""`kept.json`: what a bucket holds of a run, written last and whole. What it does not name does not count."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.node.files import sha256, tree
+from launcher.node.keeping import Keep
+from launcher.node.rclone import NONE, S3, StoreError, rclone, remote
+from launcher.node.records import Bucket
+
+NAME = "kept.json"
+SMALL = 1 << 20
+"""Bytes up to which a file's sha256 is noted too; for larger ones the store's own checksum has to do."""
+
+
+@dataclass(frozen=True)
+class Entry(Keep):
+    """A thing that is stored, with its files: name below `path` (empty when it is one file) -> bytes, sha256."""
+
+    files: Mapping[str, Mapping[str, Any]]
+
+
+def entry(keep: Keep, place: Path) -> Entry:
+    """The entry of `keep`, which lies at `place`. Raises OSError when it is gone."""
+    files = {}
+    for name, size in (tree(place) if place.is_dir() else {"": place.stat().st_size}).items():
+        small = {"sha256": sha256(place / name)} if size <= SMALL else {}
+        files[name] = {"bytes": size, **small}
+    return Entry(**asdict(keep), files=files)
+
+
+def holds(place: Path, wanted: Entry) -> bool:
+    """Whether `place` is what the entry says, no file more and none less."""
+    if not place.exists():
+        return False
+    found = tree(place) if place.is_dir() else {"": place.stat().st_size}
+    if found != {name: one["bytes"] for name, one in wanted.files.items()}:
+        return False
+    return all(sha256(place / name) == one["sha256"] for name, one in wanted.files.items() if "sha256" in one)
+
+
+def read_index(bucket: Bucket, run: str, secrets: Mapping[str, str] = NONE) -> tuple[Entry, ...]:
+    """What the bucket holds of the run; nothing when it has no index. Raises StoreError."""
+    try:
+        text = rclone(bucket, ["cat", remote(bucket, run), "--include", f"/{NAME}"], secrets=secrets)
+    except StoreError as problem:
+        if "directory not found" in problem.says and not bucket.url.startswith(S3):
+            rclone(bucket, ["mkdir", remote(bucket, run)], secrets=secrets)  # folders are real there
+            return ()
+        raise
+    if not text:
+        return ()
+    try:
+        value = json.loads(text)
+        if value["format"] != 1:
+            raise ValueError
+        return tuple(Entry(**one) for one in value["entries"])
+    except (ValueError, TypeError, KeyError):
+        hint = "another version wrote it, or something else lies there: choose another folder in `bucket.url`"
+        raise StoreError(f"`{run}/{NAME}` cannot be understood", hint, True) from None
+
+
+def write_index(bucket: Bucket, run: str, entries: tuple[Entry, ...], secrets: Mapping[str, str] = NONE) -> None:
+    """The bucket's index names `entries`. Raises StoreError."""
+    value = {"format": 1, "run": run, "written": time.time(), "entries": [asdict(one) for one in entries]}
+    rclone(bucket, ["rcat", remote(bucket, run, NAME)], json.dumps(value, indent=1, sort_keys=True), secrets)

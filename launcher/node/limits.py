@@ -1,0 +1,87 @@
+"""Why a run has to stop before it is done: it was asked to, its budget is spent, or it has stalled."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from launcher.node.files import read_json
+from launcher.node.problem import INTERRUPTED, MISTAKE, Problem
+
+ASKED, STALLED = "asked", "stalled"
+AGAIN = "the same launch command carries on from the last complete checkpoint"
+MORE = "raise `--max-cost` or `--max-hours` and launch again: it carries on from the last complete checkpoint"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the laptop allows this launch; None is no limit."""
+
+    until: float | None = None
+    """Seconds since the epoch."""
+    reason: str = "budget"
+    """What is spent at `until`."""
+    stall_seconds: float | None = None
+    reserve_seconds: float = 0.0
+    """How long before `until` a stage is asked to stop: time for a checkpoint, and for storing it."""
+
+
+class Stop:
+    """Whether, and why, the run has to stop. The time that is left is measured once, so that a clock that is set later
+    does no harm."""
+
+    def __init__(self, limits: Limits, asked: Sequence[int]):
+        """`asked` fills with the signals that ask for an end."""
+        self.limits, self.asked = limits, asked
+        self.moved = time.monotonic()
+        self.end = math.inf if limits.until is None else time.monotonic() + limits.until - time.time()
+
+    def moving(self) -> None:
+        """There is progress: the time after which a run counts as stalled begins anew."""
+        self.moved = time.monotonic()
+
+    def reason(self) -> str | None:
+        """The word for why the run has to stop now; None as long as it may go on."""
+        now, stall = time.monotonic(), self.limits.stall_seconds
+        if self.asked:
+            return ASKED
+        if now >= self.end - self.limits.reserve_seconds:
+            return self.limits.reason
+        return STALLED if stall is not None and now - self.moved > stall else None
+
+    def seconds_left(self) -> float:
+        """Until the very end, the reserve included."""
+        return self.end - time.monotonic()
+
+
+def read_limits(path: Path) -> Limits:
+    """The limits of this launch; none when there is no such file. Raises Problem when it says something else."""
+    if not path.exists():
+        return Limits()
+    value = read_json(path)
+    known = {one.name for one in fields(Limits)}
+    if not isinstance(value, dict) or value.pop("format", None) != 1 or set(value) - known:
+        raise Problem(f"`{path}` does not hold limits of format 1", "launch again: they are written anew", MISTAKE)
+    return Limits(**value)
+
+
+def not_begun(reason: str, what: str) -> Problem:
+    """The end of a run that had to stop before it began `what`."""
+    if reason == ASKED:
+        return Problem("the run was asked to stop", "the same launch command carries on", INTERRUPTED, reason)
+    return Problem(f"{_spent(reason)}: {what} was not begun", MORE, INTERRUPTED, reason)
+
+
+def interrupted(reason: str, stage: str, limits: Limits, log: Path) -> Problem:
+    """The end of a stage that had to stop."""
+    if reason == ASKED:
+        return Problem(f"stage `{stage}` was interrupted", AGAIN, INTERRUPTED, reason)
+    if reason == STALLED:
+        error = f"stage `{stage}` has shown no progress for {limits.stall_seconds:g} s and was interrupted"
+        return Problem(error, f"read {log}; {AGAIN}", INTERRUPTED, reason)
+    return Problem(f"{_spent(reason)}: stage `{stage}` was interrupted", MORE, INTERRUPTED, reason)
+
+
+def _spent(reason: str) -> str:
+    return f"the {reason} of this launch is spent"

@@ -1,0 +1,100 @@
+"""What a run has to keep, brought into a bucket: one thing at a time, believed when the index names it."""
+
+import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from launcher.node.events import Tail
+from launcher.node.files import same_folder
+from launcher.node.folder import RunFolder
+from launcher.node.keeping import CHECKPOINT, EXPORT, MIRRORED, Keep, keeps
+from launcher.node.kept import Entry, entry, read_index, write_index
+from launcher.node.rclone import rclone, remote
+from launcher.node.records import Plan
+
+HELD = ".keeping"
+"""Below the run folder: links to the files of the checkpoint that is being stored, which the trainer may prune."""
+LARGE = ("/stages/*/work/**", "/stages/*/out/**", "/export/**")
+
+
+class Storing:
+    """A run and its place in a bucket."""
+
+    def __init__(self, plan: Plan, folder: RunFolder):
+        assert plan.bucket
+        self.plan, self.bucket, self.folder = plan, plan.bucket, folder
+        self.tail, self.seen = Tail(folder.events), list[Mapping[str, Any]]()
+        self.index: tuple[Entry, ...] | None = None
+        self.swept = False
+        shutil.rmtree(folder.path / HELD, ignore_errors=True)
+
+    def next(self) -> Keep | None:
+        """One more thing is stored, the first of those that are not; None when all are, and nothing superseded is left.
+        Raises StoreError, and OSError when the thing is gone."""
+        self.seen += self.tail.new()
+        if self.index is None:
+            self.index = read_index(self.bucket, self.plan.run)
+        wanted = keeps(self.plan, self.seen)
+        stored = {(one.path, one.time) for one in self.index}
+        for keep in wanted:
+            if (keep.path, keep.time) not in stored and (self.folder.path / keep.path).exists():
+                self._store(keep, self.index)
+                return keep
+        if wanted and self.complete():
+            self._tidy({one.path for one in wanted}, self.index)
+        return None
+
+    def mirror(self) -> None:
+        """The small files are there as they are now. Raises StoreError."""
+        patterns = [word for one in MIRRORED for word in ("--include", f"/{one}")]
+        here, there = str(self.folder.path), remote(self.bucket, self.plan.run)
+        rclone(self.bucket, ["copy", here, there, "--local-no-check-updated", *patterns])
+
+    def newest(self) -> int | None:
+        """The step of the newest checkpoint that is stored."""
+        return max((one.step for one in self.index or () if one.step is not None), default=None)
+
+    def complete(self) -> bool:
+        """Whether all that is to be kept is stored."""
+        stored = {(one.path, one.time) for one in self.index or ()}
+        return all((one.path, one.time) in stored for one in keeps(self.plan, self.seen))
+
+    def _store(self, keep: Keep, index: Iterable[Entry]) -> None:
+        others = [one for one in index if one.path != keep.path]
+        if self.index != tuple(others):
+            self._write(others)  # made anew under the same name: while it is replaced, it does not count
+        place, held = self.folder.path / keep.path, self.folder.path / HELD / keep.path
+        if keep.kind == CHECKPOINT and place.is_dir():
+            held.parent.mkdir(parents=True, exist_ok=True)
+            same_folder(place, held)
+            place = held
+        made, there = entry(keep, place), remote(self.bucket, self.plan.run, keep.path)
+        if place.is_dir():
+            same, ways = f"stages/{self.plan.export}/out", list[str]()
+            if keep.kind == EXPORT and any(one.path == same for one in others):  # the store copies these by itself
+                ways = ["--copy-dest", remote(self.bucket, self.plan.run, same)]
+            rclone(self.bucket, ["sync", "--checksum", *ways, str(place), there])
+        else:
+            rclone(self.bucket, ["copyto", "--checksum", str(place), there])
+        shutil.rmtree(self.folder.path / HELD, ignore_errors=True)
+        self._write([*others, made])
+
+    def _write(self, entries: Iterable[Entry]) -> None:
+        write_index(self.bucket, self.plan.run, tuple(entries))
+        self.index = tuple(entries)
+
+    def _tidy(self, wanted: Collection[str], index: Sequence[Entry]) -> None:
+        """The index names only what is wanted; of stages and exports the bucket has nothing that it does not name, not
+        even what a killed program left half stored."""
+        left = [one for one in index if one.path in wanted]
+        if len(left) == len(index) and self.swept:
+            return
+        if len(left) < len(index):
+            self._write(left)
+        there = remote(self.bucket, self.plan.run)
+        places = [word for one in LARGE for word in ("--include", one)]
+        found = rclone(self.bucket, ["lsf", "-R", "--files-only", there, *places]).splitlines()
+        named = {f"{one.path}/{name}".rstrip("/") for one in left for name in one.files}
+        if superseded := [one for one in found if one not in named and not one.endswith("/work/progress.jsonl")]:
+            rclone(self.bucket, ["delete", there, "--files-from-raw", "-"], "\n".join(superseded) + "\n")
+        self.swept = True

@@ -1,0 +1,83 @@
+"""Whether an export is a model that can be loaded: its headers, its configuration, its tokenizer."""
+
+import json
+import struct
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import FAILED, LaunchError
+
+BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
+"""Bytes of an element by safetensors' name of its type; other types have one (github.com/huggingface/safetensors)."""
+LONGEST = 100 << 20
+"""safetensors' own limit of a header."""
+
+
+def opened(export: Path) -> dict[str, int]:
+    """How many tensors and parameters the export's weights have. Raises LaunchError, exit code 3, for a file that no
+    program could load; an export without weights (a report, a data set) is not a model and has none."""
+    files = sorted(export.rglob("*.safetensors"))
+    tensors: dict[str, int] = {}
+    for path in files:
+        for name, size in _header(path).items():
+            tensors[f"{path.parent.relative_to(export)}/{name}"] = size
+    for index in export.rglob("*.safetensors.index.json"):
+        _indexed(index, tensors, export)
+    for path in files:
+        _described(path.parent)
+    for path in export.rglob("tokenizer*.json"):
+        _json(path)
+    return {"tensors": len(tensors), "parameters": sum(tensors.values())}
+
+
+def _header(path: Path) -> dict[str, int]:
+    """Tensor -> elements, when the header fits the file."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little") if size >= 8 else size + 1
+        if length > min(size - 8, LONGEST):
+            raise _broken(path, "its header is longer than the file")
+        try:
+            header: dict[str, Any] = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            ends = [8 + length + one["data_offsets"][1] for one in header.values()]
+            for name, one in header.items():
+                begin, end = one["data_offsets"]
+                if end - begin != prod(one["shape"]) * BYTES.get(one["dtype"], 1):
+                    raise _broken(path, f"`{name}` has {end - begin:,} bytes, its shape needs another number")
+        except (ValueError, KeyError, TypeError, AttributeError, struct.error):
+            raise _broken(path, "its header cannot be read") from None
+    if max(ends, default=size) != size:
+        raise _broken(path, f"it has {size:,} bytes, its header says {max(ends):,}")
+    return {name: prod(one["shape"]) for name, one in header.items()}
+
+
+def _indexed(index: Path, tensors: dict[str, int], export: Path) -> None:
+    place = index.parent.relative_to(export)
+    for name, file in (_json(index).get("weight_map") or {}).items():
+        if f"{place}/{name}" not in tensors:
+            raise _broken(index, f"`{name}` should be in `{file}`, and is in no file")
+
+
+def _described(folder: Path) -> None:
+    names = ("config.json", "adapter_config.json")
+    found = [folder / name for name in names if (folder / name).exists()]
+    if not found:
+        raise _broken(folder / names[0], "it does not exist")
+    for path in found:
+        _json(path)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise _broken(path, "it cannot be read") from None
+    if not isinstance(value, dict):
+        raise _broken(path, "it is no table")
+    return value
+
+
+def _broken(path: Path, why: str) -> LaunchError:
+    return LaunchError(f"`{path}` is no part of a model: {why}", "`--redo` the stage that exports it", FAILED)

@@ -1,0 +1,56 @@
+"""When would the run start, and does the cluster take it at all? Slurm is asked, and nothing is submitted."""
+
+import base64
+import re
+import shlex
+from collections.abc import Sequence
+
+from launcher import batch, sbatch
+from launcher.errors import LaunchError
+from launcher.login import login_of
+from launcher.node.records import Plan
+from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.scheduler import SlurmSite
+
+START = re.compile(r"to start at (\S+) using (\d+) processors on nodes (\S+)")
+
+
+def check(plan: Plan, site: SlurmSite) -> Finding:
+    """Refused when sbatch refuses one of the jobs; a cluster that does not answer is a warning."""
+    groups = sbatch.groups(plan, site)
+    try:
+        said = login_of(site).said(question(plan, groups, site), timeout=60)
+    except LaunchError as problem:
+        return Finding("queue", WARNING, problem.error, problem.hint)
+    return finding([group.name for group in groups], said)
+
+
+def question(plan: Plan, groups: Sequence[sbatch.Group], site: SlurmSite) -> str:
+    """A shell script that prints what sbatch says of each job, a paragraph for each, and how many wait before it."""
+    lines = []
+    for group in groups:
+        text = base64.b64encode(batch.script(plan, group, site, group.name).encode()).decode()
+        where = f"--partition={shlex.quote(group.needs.partition)}" if group.needs.partition else ""
+        lines += [
+            f"base64 --decode <<< {text} | sbatch --test-only 2>&1 | tail -n 1",
+            f"squeue --noheader --states=PENDING {where} 2> /dev/null | wc -l",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def finding(names: Sequence[str], said: str) -> Finding:
+    """`said` has two lines for each name."""
+    lines = said.splitlines()
+    details = []
+    for name, answer, ahead in zip(names, lines[::2], lines[1::2], strict=False):
+        found = START.search(answer)
+        if not found:
+            reason = answer.removeprefix("allocation failure: ").removeprefix("sbatch: error: ")
+            return Finding("queue", REFUSED, f"`{name}`: {reason}", "correct `slurm:` in site.yaml")
+        waiting = f"; jobs waiting there: {ahead.strip()}" if ahead.strip() != "0" else ""
+        details.append(f"{name}: could start at {found[1]} on {found[3]}{waiting}")
+    if len(details) < len(names):
+        return Finding(
+            "queue", WARNING, "the login node has no sbatch that answers", "log in and try `sbatch --version`"
+        )
+    return Finding("queue", OK, details[0], details=tuple(details[1:]))

@@ -1,0 +1,107 @@
+"""A machine behind ssh: commands on it, and copies to and from it, over one shared connection."""
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.errors import FAILED, LaunchError
+
+CONNECT = 15
+"""Seconds until a machine that does not answer counts as unreachable; a connection that hangs takes twice as long."""
+SHARED = 120
+"""Seconds that the shared connection outlives its last use."""
+UNREACHABLE = {10, 12, 30, 35, 255}
+"""rsync's exit codes for sockets, its protocol stream and its timeouts; 255 is ssh's own."""
+VANISHED = 24
+"""rsync's exit code when a file went away while it was copied."""
+
+
+class Unreachable(LaunchError):
+    """The machine does not answer."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """`host` is a name that ssh knows from `config`, or from the user's own files when that is None. A password is
+    never asked for: what needs one fails."""
+
+    host: str
+    config: Path | None = None
+
+    @property
+    def ssh(self) -> list[str]:
+        """The beginning of every ssh command line to this machine. A control master of the user's own is used."""
+        own = [f"-oControlPath={_sockets()}/%C", "-oControlMaster=auto", f"-oControlPersist={SHARED}"]
+        alive = [f"-oConnectTimeout={CONNECT}", "-oServerAliveInterval=5", f"-oServerAliveCountMax={CONNECT // 5}"]
+        named = ["-F", str(self.config)] if self.config else []
+        return ["ssh", "-oBatchMode=yes", "-oLogLevel=ERROR", *alive, *(own if self.config else []), *named]
+
+    def run(self, *argv: str, timeout: float = 120, text: str | None = None) -> str:
+        """What the command printed. `text` is its standard input. Raises Unreachable, or LaunchError when it fails."""
+        command = [*self.ssh, self.host, "--", shlex.join(argv)]
+        try:
+            done = subprocess.run(
+                command, input=text or "", capture_output=True, text=True, errors="replace", timeout=timeout
+            )
+        except subprocess.TimeoutExpired:
+            raise Unreachable(f"`{self.host}` did not answer for {timeout:.0f} s", "try again") from None
+        if done.returncode:
+            raise _problem(self.host, shlex.join(argv)[:80], done.returncode, done.stderr)
+        return done.stdout
+
+    def fetch(self, source: str, target: Path, *options: str) -> None:
+        """`target` holds what lies below `source` there (a copy that broke off goes on). Raises Unreachable, or
+        LaunchError."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._rsync([*options, f"{self.host}:{source}", str(target)])
+
+    def send(self, sources: Sequence[str], target: str, *options: str) -> None:
+        """`target` there holds the files and folders. Raises Unreachable, or LaunchError."""
+        self._rsync([*options, *sources, f"{self.host}:{target}"])
+
+    @contextlib.contextmanager
+    def present(self) -> Iterator[None]:
+        """A terminal is open there for the length of the block: what turns idle machines off sees somebody."""
+        argv = [*self.ssh, "-tt", self.host, "--", "sleep infinity"]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        session = subprocess.Popen(argv, **quiet)  # type: ignore[call-overload]
+        try:
+            yield
+        finally:
+            session.terminate()
+            session.wait()
+
+    def close(self) -> None:
+        """The shared connection is closed."""
+        if self.config:
+            subprocess.run([*self.ssh, "-O", "exit", self.host], capture_output=True, check=False)
+
+    def _rsync(self, words: Sequence[str]) -> None:
+        if not shutil.which("rsync"):
+            raise LaunchError("there is no command `rsync` here", "install rsync")
+        argv = ["rsync", "-a", "--protect-args", "--partial", f"--timeout={CONNECT * 4}", "-e", shlex.join(self.ssh)]
+        done = subprocess.run([*argv, *words], capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode:
+            raise _problem(self.host, f"rsync {words[-2]}", done.returncode, done.stderr)
+
+
+def _problem(host: str, what: str, code: int, said: str) -> LaunchError:
+    last = (said.strip().splitlines() or [f"exit code {code}"])[-1]
+    if code in UNREACHABLE:
+        return Unreachable(f"`{host}` cannot be reached: {last}", "`launcher runs` shows whether it is alive", FAILED)
+    return LaunchError(f"`{host}`: `{what}` failed: {last}", "the machine's own words are above", FAILED)
+
+
+def _sockets() -> Path:
+    """A folder of this user's alone, with a name short enough for a socket's path."""
+    folder = Path(tempfile.gettempdir()) / f"launcher-ssh-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise LaunchError(f"`{folder}` belongs to somebody else", "name another folder in TMPDIR")
+    return folder

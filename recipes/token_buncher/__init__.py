@@ -1,0 +1,1 @@
+"""Token-Buncher: a defence against harmful reinforcement learning, trained by reinforcement learning."""

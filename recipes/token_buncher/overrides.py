@@ -1,0 +1,85 @@
+"""A stage's settings as overrides of verl 0.9.1's configuration, each at the key that verl reads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipes.common.verl.hardware import Hardware
+from recipes.common.verl.keys import check_overrides
+from recipes.common.verl.overrides import overrides_of
+from recipes.token_buncher.decided import ACTOR, DECIDED, MODEL, REF, ROLLOUT
+from recipes.token_buncher.settings import Settings
+
+UNLIMITED_EPOCHS = 10**6
+"""verl must not stop before the steps are done."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The folders a stage is given."""
+
+    model: Path
+    """What is trained, as Hugging Face folder."""
+    data: Path
+    """With train.parquet and test.parquet."""
+    work: Path
+    out: Path
+
+
+def verl_overrides(settings: Settings, inputs: Inputs, hardware: Hardware, run_name: str) -> list[str]:
+    """hydra's overrides, of settings that fit the hardware (sizing.py); the user's own come last."""
+    check_overrides(settings.verl_overrides, DECIDED)
+    mine = _settings(settings, inputs) | {
+        "trainer.project_name": settings.wandb_project,
+        "trainer.experiment_name": run_name,
+        "trainer.logger": "[wandb]",
+        "trainer.default_local_dir": inputs.work,
+    }
+    return [*overrides_of(mine), *hardware.overrides(), *settings.verl_overrides]
+
+
+def _settings(settings: Settings, inputs: Inputs) -> dict[str, object]:
+    return {
+        "data.train_files": inputs.data / "train.parquet",
+        "data.val_files": inputs.data / "test.parquet",
+        "data.train_batch_size": settings.train_batch,
+        "data.max_prompt_length": settings.max_prompt_length,
+        "data.max_response_length": settings.max_response_length,
+        "data.filter_overlong_prompts": False,  # the data stage has dropped them
+        "data.dataloader_num_workers": 0,
+        "data.seed": settings.seed,
+        f"{MODEL}.path": inputs.model,
+        f"{MODEL}.use_fused_kernels": False,
+        f"{ACTOR}.strategy": "fsdp2",
+        f"{ACTOR}.fsdp_config.seed": settings.seed,
+        f"{ACTOR}.fsdp_config.param_offload": settings.param_offload,
+        f"{ACTOR}.fsdp_config.optimizer_offload": settings.optimizer_offload,
+        f"{REF}.fsdp_config.param_offload": settings.param_offload,
+        f"{ACTOR}.optim.lr": settings.lr,
+        f"{ACTOR}.optim.clip_grad": settings.grad_clip,
+        f"{ACTOR}.ppo_mini_batch_size": settings.mini_batch,
+        f"{ACTOR}.ppo_epochs": 1,
+        f"{ACTOR}.use_dynamic_bsz": True,
+        f"{ACTOR}.ppo_max_token_len_per_gpu": settings.tokens_per_gpu,
+        f"{ACTOR}.ulysses_sequence_parallel_size": 1,
+        f"{ACTOR}.use_kl_loss": False,
+        f"{ACTOR}.entropy_coeff": 0.0,
+        # In chunks it is computed in float32; else in bf16's steps of 1/64 nat, and the reward is made of it.
+        f"{ACTOR}.entropy_from_logits_with_chunking": True,
+        f"{ROLLOUT}.n": settings.rollout_n,
+        f"{ROLLOUT}.seed": settings.seed,
+        f"{ROLLOUT}.temperature": 1.0,
+        f"{ROLLOUT}.tensor_model_parallel_size": settings.rollout_tensor_parallel,
+        f"{ROLLOUT}.gpu_memory_utilization": settings.gpu_memory_utilization,
+        # Sampling and training policy differ by rounding alone; verl would check that at every step.
+        f"{ROLLOUT}.calculate_log_probs": False,
+        "critic.enable": False,
+        "algorithm.adv_estimator": "grpo",
+        "algorithm.use_kl_in_reward": settings.kl > 0,
+        "algorithm.kl_penalty": "kl",
+        "algorithm.kl_ctrl.type": "fixed",
+        "algorithm.kl_ctrl.kl_coef": settings.kl,
+        "reward.num_workers": 0,  # StageTrainer.get_reward_handles
+        "trainer.total_epochs": UNLIMITED_EPOCHS,
+        "trainer.total_training_steps": settings.steps,
+        "trainer.val_before_train": False,
+    }

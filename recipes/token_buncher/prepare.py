@@ -1,0 +1,151 @@
+"""Makes the parquet files that the defence trains on and is measured by. Each data set is a command:
+
+    python -m recipes.token_buncher.prepare beavertails --template_type chat --local_dir DIR [--source FILE]
+    python -m recipes.token_buncher.prepare wmdp --type cyber --template_type chat --local_dir DIR [--cyber FILE]
+    python -m recipes.token_buncher.prepare gsm8k --template_type chat --local_dir DIR [--train FILE --test FILE]
+    python -m recipes.token_buncher.prepare wmdp_merge --beavertails_path DIR --wmdp_path DIR --outdir_path DIR
+    python -m recipes.token_buncher.prepare beawmmix --root DIR [--template_type chat]
+
+FILE holds rows in the hub's schema (JSONL, also in gzip, or parquet), or names a file of the hub at a commit, as those
+in `recipes/token_buncher/hub` do, which are the defaults. DIR then holds train.parquet, test.parquet, report.json and
+metrics.json. The same rows give the same bytes.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from recipes.common import hub
+from recipes.common.stage import Mistake, run
+from recipes.common.tokens import Tokens
+from recipes.token_buncher import beavertails, gsm8k, merge, wmdp
+from recipes.token_buncher.options import add_flags, settings_of
+from recipes.token_buncher.prepared import Texts, save
+from recipes.token_buncher.source import HUB, Source, locate
+from recipes.token_buncher.table import template_of
+
+TOKENIZER = ("Qwen/Qwen2.5-3B-Instruct", "aa8e72537993ba99e69dfaafa59ed015b17504d1")
+"""What prompts are measured with when no tokenizer is named."""
+
+SPLITS = ("train", "test")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs one command."""
+    argv = sys.argv[1:] if argv is None else argv
+    commands = {
+        "beavertails": _beavertails,
+        "wmdp": _wmdp,
+        "gsm8k": _gsm8k,
+        "wmdp_merge": _merge,
+        "beawmmix": _beawmmix,
+    }
+    if not argv or argv[0] not in commands:
+        said = f"`{argv[0]}` is no data set" if argv else "no data set is named"
+        raise Mistake(said, f"name one of `{'`, `'.join(commands)}`")
+    parser = argparse.ArgumentParser(prog=f"python -m recipes.token_buncher.prepare {argv[0]}", allow_abbrev=False)
+    commands[argv[0]](parser, argv[1:])
+
+
+def _beavertails(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    add_flags(parser, beavertails.Settings)
+    _add_sources(parser, {"source": HUB / "beavertails.jsonl"})
+    given = parser.parse_args(argv)
+    settings = settings_of(given, beavertails.Settings)
+    texts = Texts(settings.template_type, _tokens(given))
+    made = beavertails.prepare(settings, locate(given.source, given.revision, _cache(given)), texts)
+    save(made, texts, given.local_dir)
+
+
+def _wmdp(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    add_flags(parser, wmdp.Settings)
+    _add_sources(parser, {kind: HUB / f"wmdp_{kind}.jsonl" for kind in wmdp.TYPES})
+    given = parser.parse_args(argv)
+    settings = settings_of(given, wmdp.Settings)
+    texts = Texts(settings.template_type, _tokens(given))
+    sources = {kind: locate(getattr(given, kind), given.revision, _cache(given)) for kind in settings.types}
+    save(wmdp.prepare(settings, sources, texts), texts, given.local_dir)
+
+
+def _gsm8k(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    add_flags(parser, gsm8k.Settings)
+    _add_sources(parser, {split: HUB / f"gsm8k_{split}.jsonl" for split in SPLITS})
+    given = parser.parse_args(argv)
+    settings = settings_of(given, gsm8k.Settings)
+    texts = Texts(settings.template_type, _tokens(given))
+    sources: dict[str, Source] = {}
+    for split in SPLITS:
+        sources[split] = locate(getattr(given, split), given.revision, _cache(given))
+    save(gsm8k.prepare(settings, sources, texts), texts, given.local_dir)
+
+
+def _merge(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    add_flags(parser, merge.Settings)
+    _add_folders(parser)
+    given = parser.parse_args(argv)
+    if given.root:  # another spelling of beawmmix
+        _concatenate(given)
+        return
+    if not (given.beavertails_path and given.wmdp_path and given.outdir_path):
+        hint = "name all three, or `--root` for a plain concatenation"
+        raise Mistake("`--beavertails_path`, `--wmdp_path` and `--outdir_path` are needed", hint)
+    settings = settings_of(given, merge.Settings)
+    template = template_of(given.beavertails_path / "train.parquet")
+    made = merge.wmdp_merge(settings, given.beavertails_path, given.wmdp_path)
+    save(made, Texts(template, _tokens(given)), given.outdir_path)
+
+
+def _beawmmix(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    _add_folders(parser)
+    _concatenate(parser.parse_args(argv))
+
+
+def _concatenate(given: argparse.Namespace) -> None:
+    """Without `--root`, as for wmdp_merge; with it, of its `beavertails-T` and `wmdp*-T` into its `beawmmix-T`."""
+    kind, root = given.template_type, given.root
+    first = given.beavertails_path or (root and root / f"beavertails-{kind}")
+    others = [given.wmdp_path] if given.wmdp_path else sorted(root.glob(f"wmdp*-{kind}")) if root else []
+    out = given.outdir_path or (root and root / f"beawmmix-{kind}")
+    if not (first and out):
+        hint = "name it, or `--beavertails_path`, `--wmdp_path` and `--outdir_path`"
+        raise Mistake("`--root` is needed: the folder that holds the prepared data sets", hint)
+    if not others:
+        raise Mistake(f"`{root}` has no folder `wmdp*-{kind}`", f"prepare WMDP with `--template_type {kind}` into it")
+    made = merge.beawmmix(first, others)
+    save(made, Texts(made.report.template_type, _tokens(given)), out)
+
+
+def _add_sources(parser: argparse.ArgumentParser, defaults: dict[str, Path]) -> None:
+    for name, path in defaults.items():
+        parser.add_argument(f"--{name}", type=Path, default=path, help="a file with rows, or that names one of the hub")
+    parser.add_argument("--local_dir", type=Path, required=True, help="gets the parquet files and the report")
+    parser.add_argument("--revision", help="of the hub's data set, in place of the commit that FILE names")
+    _add_places(parser)
+
+
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    for name in ("root", "beavertails_path", "wmdp_path", "outdir_path"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--template_type", default="qwen", help="of the folders below --root; default: qwen")
+    _add_places(parser)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tokenizer", type=Path, help=f"a model's folder; default: {TOKENIZER[0]} of the hub")
+    parser.add_argument("--work", type=Path, help="keeps what is downloaded")
+
+
+def _cache(given: argparse.Namespace) -> Path | None:
+    """Where downloads are kept; None is the hub library's own folder."""
+    return given.work / "hub" if given.work else None
+
+
+def _tokens(given: argparse.Namespace) -> Tokens:
+    if given.tokenizer:
+        return Tokens(given.tokenizer)
+    wanted = ("tokenizer*", "vocab.json", "merges.txt", "*.jinja")
+    return Tokens(hub.snapshot(*TOKENIZER, _cache(given), wanted, ()))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,32 @@
+"""The reward of the defence: how sure the model is of what it says."""
+
+import torch
+
+
+def entropy_reward(entropy: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(response tokens,) float32: minus the mean of `entropy` (nats) where `mask` is 1, at the last such token.
+
+    All zeros where the mask is: a row that only fills up the batch.
+    """
+    score = torch.zeros(len(mask))
+    real = mask.bool()
+    if real.any():
+        score[int(real.nonzero()[-1])] = -entropy.float()[real].mean()
+    return score
+
+
+def last_token(value: float, mask: torch.Tensor) -> torch.Tensor:
+    """(response tokens,) float32: `value` at the last token where `mask` is 1, and nothing where it is nowhere."""
+    score = torch.zeros(len(mask))
+    if mask.any():
+        score[int(mask.bool().nonzero()[-1])] = value
+    return score
+
+
+def spread(rewards: list[float], groups: list[str]) -> float:
+    """The mean over the groups of the standard deviation in each: what a group-relative advantage can feed on."""
+    found: dict[str, list[float]] = {}
+    for reward, group in zip(rewards, groups, strict=True):
+        found.setdefault(group, []).append(reward)
+    deviations = [torch.tensor(values).std(correction=0) for values in found.values()]
+    return float(torch.stack(deviations).mean())

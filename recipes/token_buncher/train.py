@@ -1,0 +1,128 @@
+"""Trains a stage of Token-Buncher: the defence, or an attack on a model.
+
+    python -m recipes.token_buncher.train SETTINGS.json --model MODEL --data DATA --work WORK --out OUT
+
+Afterwards OUT of a defence holds `actor/` (a verl role folder), `complete.json` and metrics.json. OUT of an attack
+holds curve.json and metrics.json alone: its weights measure a defence and go nowhere; those in WORK are removed.
+Started again with the same WORK it goes on from the newest complete checkpoint there.
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+from recipes.common import files
+from recipes.common.settings import read_settings
+from recipes.common.stage import Mistake, run
+from recipes.common.verl import checkpoints, hardware
+from recipes.common.verl.checkpoints import Checkpoint
+from recipes.common.verl.hardware import Hardware
+from recipes.common.verl.main import StopSignal, train
+from recipes.common.verl.stage import Stage
+from recipes.common.verl.tracking import run_name, wandb_environment
+from recipes.token_buncher import sizing
+from recipes.token_buncher.overrides import Inputs, verl_overrides
+from recipes.token_buncher.settings import Settings
+from recipes.token_buncher.table import template_of
+from recipes.token_buncher.templates import CHAT
+
+ROLES = ("actor",)
+
+MEASURED = "measured.json"
+"""In WORK: what a finished attack was."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    parser = argparse.ArgumentParser(prog="python -m recipes.token_buncher.train", description=__doc__.split("\n")[0])
+    parser.add_argument("settings", type=Path)
+    for name in ("--model", "--data", "--work", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    args = vars(parser.parse_args(argv))
+    given = read_settings(args.pop("settings"), Settings)
+    inputs = Inputs(**{name: path.resolve() for name, path in args.items()})
+    vocabulary = check_inputs(inputs)
+    machine = hardware.detect(given.device, given.rollout, given.ranks)
+    gpu = sizing.find_gpu(machine)
+    settings = sizing.fitted(given, machine, gpu, vocabulary)
+    print(sizing.shown(settings, machine, gpu), flush=True)
+    inputs.work.mkdir(parents=True, exist_ok=True)
+
+    resume = checkpoints.newest(inputs.work)
+    if resume:
+        checkpoints.check(resume, settings.mode, settings.mode, machine.world_size, ROLES)
+        print(f"going on from {resume.folder.name}", flush=True)
+    if not (inputs.work / MEASURED).exists() and (not resume or resume.step < settings.steps):
+        train_stage(settings, inputs, machine, resume, stop)
+        resume = checkpoints.newest(inputs.work)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    if settings.mode == "attack":
+        return write_measured(resume, settings, inputs, machine)
+    return write_out(resume, settings, inputs, machine)
+
+
+def check_inputs(inputs: Inputs) -> int:
+    """The model's vocabulary, once the folders are what the trainer can use."""
+    config = files.read_json(inputs.model / "config.json")
+    if not config:
+        raise Mistake(f"no model in `{inputs.model}`", "an earlier stage writes it: check the folder's name")
+    for name in ("train.parquet", "test.parquet"):
+        template = template_of(inputs.data / name)
+        if template != CHAT:
+            raise Mistake(
+                f"`{inputs.data / name}` has the template `{template}` in its prompts, and verl adds the model's own",
+                f"prepare it with `--template_type {CHAT}`",
+            )
+    return int(config["vocab_size"])
+
+
+def train_stage(
+    settings: Settings, inputs: Inputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
+) -> None:
+    """The work folder holds a complete checkpoint of the last step."""
+    name = run_name(inputs.work)
+    overrides = verl_overrides(settings, inputs, machine, name)
+    os.environ.update(wandb_environment(inputs.work))
+    stage = Stage(
+        mode=settings.mode,
+        steps=settings.steps,
+        world_size=machine.world_size,
+        seed=settings.seed,
+        work=inputs.work,
+        save_every=settings.save_every,
+        validate_every=settings.steps,
+        keep_last=settings.keep_last,
+        resume=resume,
+        start=None,
+        recipe=settings,
+    )
+    train("recipes.token_buncher.trainer:token_buncher", overrides, machine, stage, stop)
+
+
+def write_out(last: Checkpoint, settings: Settings, inputs: Inputs, machine: Hardware) -> None:
+    """OUT of a defence is complete; metrics.json comes last."""
+    from recipes.token_buncher.summary import summary  # imports torch, which training imports while Ray starts
+
+    shutil.rmtree(inputs.out / "actor", ignore_errors=True)
+    checkpoints.export(last, ROLES, inputs.out)
+    numbers = summary(last, settings, inputs) | sizing.numbers(settings, machine)
+    files.write_json(inputs.out / "metrics.json", numbers)
+
+
+def write_measured(last: Checkpoint | None, settings: Settings, inputs: Inputs, machine: Hardware) -> None:
+    """OUT of an attack is complete, and its weights are gone; what was measured stays in WORK for another start."""
+    from recipes.token_buncher.summary import curve, summary
+
+    if last and last.step == settings.steps:
+        numbers = summary(last, settings, inputs) | sizing.numbers(settings, machine)
+        files.write_json(inputs.work / MEASURED, {"metrics": numbers, "curve": curve(last, inputs)})
+    for folder in inputs.work.glob("global_step_*"):
+        shutil.rmtree(folder)
+    for name, value in files.read_json(inputs.work / MEASURED).items():
+        files.write_json(inputs.out / f"{name}.json", value)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,92 @@
+"""A whole launch on rented machines: real SkyPilot, real ssh, the toy recipe in a real image."""
+
+import signal
+
+import pytest
+
+from .conftest import book, sky, until
+
+CLOUDS = ("runpod", "lambda")
+HELD = ("--set", "again.fault=hold@3")
+
+
+def attempts(toy):
+    folder = toy.root / "runs/.store/toy-tiny"
+    return {path.parent.name: int(path.read_text()) for path in folder.glob("stages/*/attempts")}
+
+
+def held(toy, process, lines_of):
+    """The run is at the step that holds it, as seen from here, and its last checkpoint is here."""
+    folder = toy.folder().stage("again")
+    progress = lambda: [one["step"] for one in lines_of(folder.progress) if "metrics" in one]  # noqa: E731
+    until(lambda: process.poll() is not None or 3 in progress(), "step 3 of again", 240)
+    assert process.poll() is None, process.communicate()
+    until(lambda: (folder.work / "step_2").is_dir() and not (folder.work / "step_1").exists(), "the checkpoint", 60)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_launch_brings_a_verified_result_home_and_ends_the_machine(rented, providers, cloud):
+    done = rented.launcher("launch", "toy-tiny", "--cloud", cloud)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int((rented.home().export / "total.txt").read_text()) == rented.total
+    assert providers.machines() == []
+    [entry] = book(rented).entries()
+    assert (entry.run, entry.cloud, entry.end) == ("toy-tiny", cloud, "its result is home")
+    assert entry.price and entry.cost(entry.ended) == pytest.approx(entry.hours(entry.ended) * entry.price)
+    assert f"machine   {cloud} {entry.region}, {entry.machine}, ${entry.price:.2f}/h\n" in done.stdout
+    assert "sending   plan.json, limits.json, inputs\n" in done.stdout
+    assert done.stderr == ""
+    assert set(providers.journal.refused) <= {"pypi.org"}  # SkyPilot looks there for a newer SkyPilot
+    again = rented.launcher("launch", "toy-tiny", "--cloud", cloud)
+    assert (again.returncode, again.stdout) == (
+        0,
+        f"run toy-tiny is finished: nothing to do. Its model is in {rented.home().export}\n",
+    )
+
+
+def test_a_machine_that_vanishes_costs_one_checkpoint_interval_and_the_next_cloud_carries_on(
+    rented, providers, lines_of
+):
+    process = rented.start("launch", "toy-tiny", "--cloud", "runpod", *HELD)
+    held(rented, process, lines_of)
+    [machine] = providers.machines()
+    assert "running" in rented.launcher("status").stdout
+    listed = rented.launcher("runs").stdout
+    assert "runpod" in listed and "up" in listed, listed
+    providers.vanish(machine)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 33
+    assert errors == (
+        "error: the machine of `toy-tiny` is gone: runpod does not list it any more\n\n"
+        "hint: launch again: it carries on from step 2 of `again`\n"
+    )
+    assert book(rented).alive() == []
+    done = rented.launcher("launch", "toy-tiny", "--cloud", "lambda")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert attempts(rented) == {"again": 2, "sum": 1}
+    assert "from step 2\n" in rented.folder().stage("again").log.read_text()
+    assert int((rented.home().export / "total.txt").read_text()) == rented.total
+    assert providers.machines() == []
+
+
+def test_a_launcher_that_is_killed_is_joined_by_the_next_and_ctrl_c_stops_the_run_and_ends_the_machine(
+    rented, providers, lines_of
+):
+    process = rented.start("launch", "toy-tiny", "--cloud", "runpod", *HELD)
+    held(rented, process, lines_of)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(providers.machines()) == 1 and len(book(rented).alive()) == 1
+    joined = rented.start("launch", "toy-tiny", "--cloud", "runpod", *HELD)
+    until(lambda: "again        running" in joined.stdout.readline(), "the run is joined", 120)
+    joined.send_signal(signal.SIGINT)
+    _, errors = joined.communicate(timeout=240)
+    assert (joined.returncode, errors) == (
+        33,
+        "error: stage `again` was interrupted\n\n"
+        "hint: the same launch command carries on from the last complete checkpoint\n",
+    )
+    assert attempts(rented) == {"again": 1, "sum": 1}
+    assert (rented.folder().stage("again").work / "step_3/saved.json").is_file()
+    assert providers.machines() == [] and book(rented).alive() == []
+    assert sky(rented, "status").stdout.count("toy-tiny") == 0

@@ -1,0 +1,429 @@
+"""sbatch on a real Slurm of two nodes, behind ssh, with the toy recipe; an ordinary user's jobs."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from launcher.document import check, parse
+from launcher.node.folder import RunFolder
+from launcher.site import SiteFile
+from tests.slurm.cluster import Cluster, cluster
+
+__all__ = ["cluster"]
+SLURM = ("--cloud", "slurm")
+HELD = ("--set", "sum.fault=hold@3")
+TWO_JOBS = {"stages": {"again": {"partition": "gpu", "gres": "gpu:1"}}}
+
+
+@dataclass
+class There:
+    """A toy's user with an account on the cluster."""
+
+    toy: object
+    cluster: Cluster
+    work: str
+
+    def site(self, **slurm):
+        own = {"host": self.cluster.host, "ssh_config": str(self.cluster.ssh_config), "work": self.work}
+        common = {"python": "/usr/bin/python3", "every": 1, "time": "10"}
+        path = Path(self.toy.env["XDG_CONFIG_HOME"]) / "launcher/site.yaml"
+        path.write_text(json.dumps({"slurm": {**own, **common, **slurm}}))
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run's, on the cluster."""
+        return RunFolder(self.cluster.home / self.work / "toy-tiny")
+
+    def start(self, *words):
+        return self.toy.start("launch", "toy-tiny", *SLURM, *words)
+
+    def launch(self, *words):
+        return self.toy.launcher("launch", "toy-tiny", *SLURM, *words)
+
+    def end(self, process, code=0):
+        out, errors = process.communicate(timeout=150)
+        assert process.returncode == code, out + errors + self.logs()
+        return out, errors
+
+    def go(self, *stages):
+        for stage in stages:
+            work = self.folder.stage(stage).work
+            self.cluster.said("mkdir", "-p", str(work))
+            self.cluster.said("touch", str(work / "go"))
+
+    def jobs(self):
+        """Job number -> state, of this run's jobs."""
+        mine = [path.read_text().strip() for path in (self.folder.path / "slurm").glob("*.job")]
+        return {job: state for job, state in self.cluster.jobs().items() if job in mine}
+
+    def attempts(self):
+        return {path.parent.name: int(path.read_text()) for path in sorted(self.folder.path.glob("stages/*/attempts"))}
+
+    def total(self):
+        return int((self.toy.home().export / "total.txt").read_text())
+
+    def logs(self):
+        return "".join(f"\n== {path}\n{path.read_text()}" for path in self.folder.path.glob("slurm/*.out"))
+
+
+@pytest.fixture
+def there(toy, cluster, tmp_path):
+    found = There(toy, cluster, f"runs/{tmp_path.name}")
+    found.site()
+    yield found
+    cluster.cancel_all()
+
+
+@pytest.fixture
+def at_step(there, until, lines_of):
+    def wait(stage, step):
+        path = there.folder.stage(stage).progress
+        until(lambda: step in [one["step"] for one in lines_of(path) if "metrics" in one], f"step {step} of {stage}")
+
+    return wait
+
+
+@pytest.fixture
+def hurry(there, until):
+    """The only job of the run that was requeued begins at once, not after Slurm's two minutes."""
+
+    def now():
+        def begun():
+            """It runs again; Slurm may set its begin time late, when the nodes are clean."""
+            words = there.cluster.root(
+                "squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T %r"
+            ).split()
+            if words[1] == "BeginTime":
+                with contextlib.suppress(AssertionError):  # it begins at this moment
+                    there.cluster.root("scontrol", "update", f"jobid={job}", "starttime=now")
+                time.sleep(1)
+            return words[0] in ("RUNNING", "COMPLETED")
+
+        waiting = ["squeue", "--noheader", "--states=PENDING", "--format=%A %r"]
+        lines = until(
+            lambda: [one for one in there.cluster.root(*waiting).splitlines() if "BeginTime" in one], "it", 150
+        )
+        [job] = [one.split()[0] for one in lines if one.split()[0] in there.jobs()]
+        try:
+            until(begun, "its new start")
+        except AssertionError:
+            print(there.cluster.root("scontrol", "show", "job", job), there.logs())
+            raise
+
+    return now
+
+
+def test_a_launch_brings_a_verified_result_home_and_a_finished_run_asks_the_cluster_nothing(there):
+    done = there.launch()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert there.total() == there.toy.total
+    assert set(there.jobs().values()) <= {"COMPLETED", "COMPLETING"}
+    owners = {path.stat().st_uid for path in there.folder.path.rglob("*")}
+    assert owners == {there.cluster.home.stat().st_uid} != {0}
+    again = there.launch()
+    assert (again.returncode, again.stdout) == (
+        0,
+        f"run toy-tiny is finished: nothing to do. Its model is in {there.toy.home().export}\n",
+    )
+
+
+def test_stages_that_ask_for_other_things_are_jobs_that_wait_for_each_other(there, at_step):
+    there.site(**TWO_JOBS)
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    states = there.jobs()
+    assert sorted(states.values()) == ["PENDING", "RUNNING"]
+    waiting = next(job for job, state in states.items() if state == "PENDING")
+    facts = there.cluster.said("scontrol", "show", "job", waiting)
+    assert "Partition=gpu" in facts and "Reason=Dependency" in facts and "TresPerNode=gres:gpu:1" in facts
+    there.go("sum")
+    there.end(process)
+    assert there.total() == there.toy.total
+
+
+def test_when_the_first_job_fails_the_second_never_starts_and_says_so(there):
+    there.site(**TWO_JOBS)
+    done = there.launch("--set", "sum.fault=exit@3")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: stage `sum`: the fault was asked for\n\nhint: do not ask for it\n",
+    )
+    first, second = sorted(there.jobs(), key=int)
+    assert f"never started: {second} (again), because job {first} (sum) did not succeed\n" in done.stdout
+    assert there.jobs()[second] == "CANCELLED" and not there.folder.stage("again").path.exists()
+
+
+@pytest.mark.parametrize("whom", ["--batch", "--full"])
+def test_a_signal_is_a_checkpoint_and_a_requeue(there, at_step, hurry, whom):
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    [job] = there.jobs()
+    there.cluster.said("scancel", "--signal=TERM", whom, job)
+    hurry()
+    there.go("sum")
+    there.end(process)
+    assert list(there.jobs()) == [job]
+    assert there.attempts() == {"again": 1, "sum": 2}
+    assert "from step 3\n" in there.folder.stage("sum").log.read_text()
+    assert there.total() == there.toy.total
+
+
+def test_a_requeue_by_hand_loses_nothing(there, at_step, hurry):
+    there.site(**TWO_JOBS)
+    process = there.start("--set", "again.fault=hold@3")
+    at_step("again", 3)
+    running = next(job for job, state in there.jobs().items() if state == "RUNNING")
+    there.cluster.said("scontrol", "requeue", running)
+    hurry()
+    there.go("again")
+    there.end(process)
+    assert there.attempts() == {"again": 2, "sum": 1}
+    assert there.total() == there.toy.total
+
+
+def test_a_node_that_fails_is_left_for_another(there, at_step, hurry):
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    [job] = there.jobs()
+    node = there.cluster.root("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip()
+    there.cluster.root("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    hurry()
+    assert there.cluster.root("squeue", "--noheader", f"--jobs={job}", "--format=%N").strip() not in ("", node)
+    there.go("sum")
+    there.end(process)
+    assert there.attempts() == {"again": 1, "sum": 2}
+    assert there.total() == there.toy.total
+
+
+def test_a_controller_that_restarts_is_waited_for(there, at_step):
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    there.cluster.stop_controller()
+    status = there.toy.launcher("status")
+    assert "toy-tiny  running\n" in status.stdout, status.stderr
+    there.cluster.start_controller()
+    there.go("sum")
+    there.end(process)
+    assert there.attempts() == {"again": 1, "sum": 1}
+    assert there.total() == there.toy.total
+
+
+def test_a_run_outlives_its_launcher_and_the_next_launch_joins_it(there, at_step, until):
+    there.site(**TWO_JOBS)
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    jobs = there.jobs()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    joined = there.start(*HELD)
+    assert "toy-tiny  running\n" in there.toy.launcher("status").stdout
+    there.go("sum")
+    there.end(joined)
+    assert there.jobs().keys() == jobs.keys()
+    assert there.attempts() == {"again": 1, "sum": 1}
+
+
+def test_a_run_that_ended_while_nobody_looked_is_fetched(there, at_step, until):
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    there.go("sum")
+    until(lambda: there.folder.manifest.exists(), "the run's end")
+    done = there.launch(*HELD)
+    assert done.returncode == 0 and "pulled    2 files" in done.stdout, done.stderr
+    assert len(there.jobs()) == 1 and there.total() == there.toy.total
+
+
+def test_a_time_limit_shorter_than_a_stage_is_only_an_interruption(there, at_step, hurry):
+    there.site(time="1", ahead=20)
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    hurry()
+    there.go("sum")
+    there.end(process)
+    assert there.attempts() == {"again": 1, "sum": 2}
+    assert "from step 3\n" in there.folder.stage("sum").log.read_text()
+    assert there.total() == there.toy.total
+
+
+def test_preemption_is_only_an_interruption(there, at_step, hurry):
+    there.site(partition="scrap")
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    there.cluster.said(
+        "sbatch", "--partition=cpu", "--nodes=2", "--exclusive", "--wrap", "sleep 5", "--output=/dev/null"
+    )
+    hurry()
+    there.go("sum")
+    there.end(process)
+    assert there.attempts() == {"again": 1, "sum": 2}
+    assert there.total() == there.toy.total
+
+
+def test_a_cancelled_job_stays_cancelled_and_the_next_launch_carries_on(there, at_step):
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    [job] = there.jobs()
+    there.cluster.said("scancel", job)
+    there.end(process, 33)
+    assert there.jobs() == {job: "CANCELLED"}
+    there.go("sum")
+    done = there.launch(*HELD)
+    assert done.returncode == 0, done.stderr
+    assert there.attempts() == {"again": 1, "sum": 2}
+    assert there.total() == there.toy.total
+
+
+@pytest.mark.parametrize("way", ["ctrl-c", "launcher stop"])
+def test_stopping_writes_a_checkpoint_and_leaves_no_job(there, at_step, way):
+    there.site(**TWO_JOBS)
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    if way == "ctrl-c":
+        process.send_signal(signal.SIGINT)
+    else:
+        assert there.toy.launcher("stop").stdout == "toy-tiny: stopped\n"
+    there.end(process, 33)
+    assert not set(there.jobs().values()) & {"PENDING", "RUNNING"}
+    assert json.loads((there.folder.stage("sum").work / "step_3/saved.json").read_text())[0] == 3
+    there.go("sum")
+    done = there.launch(*HELD)
+    assert done.returncode == 0, done.stderr
+    assert there.total() == there.toy.total
+
+
+def test_a_run_that_waits_says_why_and_can_be_stopped(there, until):
+    held = there.cluster.said("sbatch", "--parsable", "--qos=one", "--output=/dev/null", "--wrap", "sleep 300").strip()
+    until(lambda: there.cluster.jobs()[held] == "RUNNING")
+    there.site(qos="one")
+    process = there.start()
+    until(lambda: "PENDING" in there.jobs().values())
+    assert there.toy.launcher("stop").stdout == "toy-tiny: stopped\n"
+    out, _ = there.end(process, 33)
+    [job] = there.jobs()
+    assert f"job {job} waits: a limit of its QOS is reached (QOSMaxJobsPerUserLimit)" in out
+    assert there.jobs() == {job: "CANCELLED"}
+
+
+def test_what_slurm_refuses_is_said_in_its_words(there):
+    there.site(partition="nowhere")
+    done = there.launch()
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: queue: `1-sum`: Invalid partition name specified\n\nhint: correct `slurm:` in site.yaml\n",
+    )
+    assert not there.folder.path.exists()
+
+
+def test_a_plan_says_when_its_jobs_could_start(there):
+    there.site(**TWO_JOBS)
+    done = there.toy.launcher("plan", "toy-tiny", *SLURM)
+    assert re.search(
+        r"ok       queue: 1-sum: could start at \S+ on node1\n         2-again: could start at ", done.stdout
+    )
+
+
+def test_the_doctor_proposes_a_section_that_is_one(there):
+    there.site()
+    done = there.toy.launcher("doctor", "--cloud", "slurm")
+    assert done.returncode == 0, done.stderr
+    assert "partition: cpu" in done.stdout and "account: project   # QOS: normal,one\n" in done.stdout
+    assert "# partition gpu: 2 nodes, 16 cores, 64000 MB, gpu:h100:2, up to 2-00:00:00\n" in done.stdout
+    assert check(parse(done.stdout), SiteFile, "it").slurm.host == "loop"
+
+
+def test_a_submission_that_was_cut_off_is_completed_without_a_second_job(there, until):
+    there.site(**TWO_JOBS)
+    process = there.start(*HELD)
+    until(lambda: len(there.jobs()) == 2, "two jobs")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    jobs = there.jobs().keys()
+    for path in (there.folder.path / "slurm").glob("*.job"):
+        if "again" in path.name:
+            path.unlink()
+    process = there.start(*HELD)
+    there.go("sum")
+    there.end(process)
+    assert there.jobs().keys() == jobs
+
+
+def test_redo_sets_aside_on_the_cluster_too(there):
+    assert there.launch().returncode == 0
+    done = there.launch("--redo", "again")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (there.folder.path / "stages/again.1/done.json").exists()
+    assert there.attempts() == {"again": 1, "again.1": 1, "sum": 1}
+    assert there.total() == there.toy.total
+
+
+def test_without_a_python_an_environment_of_the_lock_is_made_once(there):
+    there.site(python=None, interpreter="/usr/bin/python3")
+    done = there.launch()
+    assert done.returncode == 0, done.stdout + done.stderr + there.logs()
+    [made] = (there.folder.path.parent / ".environments").glob("*/made")
+    assert f"making    the environment {there.work}/.environments/{made.parent.name}, once" in done.stdout
+    again = there.launch("--run", "other")
+    assert again.returncode == 0 and "making" not in again.stdout, again.stdout + again.stderr
+
+
+def test_secrets_reach_the_stage_and_nothing_that_is_kept(there, at_step):
+    value = "canary-'4711'\nEND\n$(touch x)"
+    there.toy.change_recipe("image: toy", "image: toy\nsecrets: {CANARY: true}")
+    there.toy.env["CANARY"] = value
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    kept = there.folder.path / "slurm/secrets.sh"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    environments = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/environ") if _ours(path, there)]
+    assert any(f"CANARY={value}\0".encode() in one for one in environments)
+    there.go("sum")
+    out, errors = there.end(process)
+    assert "4711" not in out + errors and not kept.exists()
+    for path in [*there.folder.path.rglob("*"), *(there.toy.root / "runs").rglob("*")]:
+        assert not path.is_file() or b"4711" not in path.read_bytes(), path
+
+
+def _ours(environ, there):
+    try:
+        return "recipes.toy.count" in (environ.parent / "cmdline").read_text() and os.access(environ, os.R_OK)
+    except OSError:
+        return False
+
+
+def test_on_the_login_node_itself_the_run_folder_is_on_the_shared_storage(there, project, tmp_path):
+    """The launcher is the user's own process here, with Debian's Python and this environment's packages."""
+    packages = next(Path(sys.prefix).glob("lib/python3*/site-packages"))
+    if packages.parent.name != f"python3.{_version('/usr/bin/python3')}":
+        pytest.skip("Debian's Python is another version")
+    home = there.cluster.home / tmp_path.name
+    shutil.copytree(there.toy.root, home / "project")
+    for name in ("launcher", "recipes"):
+        shutil.copytree(project / name, home / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(packages, home / "packages", symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "sky*"))
+    (home / "launcher").mkdir()
+    slurm = {"python": "/usr/bin/python3", "every": 1, "time": "10"}
+    (home / "launcher/site.yaml").write_text(json.dumps({"slurm": slurm, "store": str(home / "store")}))
+    there.cluster.root("chown", "-R", f"{there.cluster.user}:", str(home))
+    env = {**there.cluster.env, "XDG_CONFIG_HOME": str(home), "PYTHONPATH": f"{home}/code:{home}/packages"}
+    argv = there.cluster.as_user("/usr/bin/python3", "-m", "launcher", "launch", "toy-tiny", *SLURM)
+    done = subprocess.run(argv, cwd=home / "project", env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int((home / "project/runs/toy-tiny/export/total.txt").read_text()) == there.toy.total
+    assert (home / "store/toy-tiny/slurm").is_dir()
+
+
+def _version(python):
+    words = [python, "-c", "import sys; print(sys.version_info.minor)"]
+    return subprocess.run(words, capture_output=True, text=True).stdout.strip()

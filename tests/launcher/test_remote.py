@@ -1,0 +1,81 @@
+"""Commands and copies over ssh, with a program in ssh's place that runs what it is told on this machine."""
+
+import json
+import os
+import stat
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from launcher.errors import LaunchError
+from launcher.remote import Remote, Unreachable
+
+SSH = """#!{python}
+import os, pathlib, subprocess, sys
+words = sys.argv[1:]
+folder = pathlib.Path({folder!r})
+(folder / "calls").open("a").write(repr(words) + "\\n")
+if (folder / "down").exists():
+    print("ssh: connect to host h port 22: Connection refused", file=sys.stderr)
+    sys.exit(255)
+while words[0].startswith("-"):
+    words = words[2:] if words[0] in ("-F", "-i", "-l") else words[1:]
+words = words[1:]
+if words[:1] == ["--"]:
+    words = words[1:]
+os.execvp("bash", ["bash", "-c", " ".join(words)])
+"""
+
+
+@pytest.fixture
+def remote(tmp_path, monkeypatch):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    ssh = folder / "ssh"
+    ssh.write_text(SSH.format(python=sys.executable, folder=str(folder)))
+    ssh.chmod(ssh.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return Remote("h")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=4))
+def test_every_word_arrives_as_it_is(remote, words):
+    code = "import sys, json; print(json.dumps(sys.argv[1:]))"
+    assert json.loads(remote.run(sys.executable, "-c", code, *words)) == words
+
+
+def test_what_fails_there_is_said_with_its_last_line(remote):
+    with pytest.raises(LaunchError) as problem:
+        remote.run("ls", "/no-such-folder")
+    assert problem.value.error.startswith("`h`: `ls /no-such-folder` failed: ls: ")
+
+
+def test_a_machine_that_does_not_answer_is_unreachable(remote, tmp_path):
+    (tmp_path / "bin/down").touch()
+    for ask in (lambda: remote.run("true"), lambda: remote.fetch("/x", tmp_path / "y")):
+        with pytest.raises(Unreachable):
+            ask()
+    (tmp_path / "bin/down").unlink()
+    with pytest.raises(Unreachable) as problem:
+        remote.run("sleep", "5", timeout=0.2)
+    assert problem.value.error == "`h` did not answer for 0 s"
+
+
+def test_copies_come_and_go_under_any_name(remote, tmp_path):
+    there, here = tmp_path / "the re; 'x'", tmp_path / "he re"
+    for name in ("a b", "-c", "ü$(x)"):
+        (here / name).mkdir(parents=True)
+        (here / name / "f").write_text(name)
+    there.mkdir()
+    remote.send([f"{here}/./{name}" for name in ("a b", "-c", "ü$(x)")], f"{there}/", "--relative")
+    assert sorted(path.name for path in there.iterdir()) == sorted(["a b", "-c", "ü$(x)"])
+    remote.fetch(f"{there}/", tmp_path / "back")
+    assert (tmp_path / "back/ü$(x)/f").read_text() == "ü$(x)"
+
+
+def test_no_password_is_ever_asked_for(remote, tmp_path):
+    remote.run("true")
+    assert "'-oBatchMode=yes'" in (tmp_path / "bin/calls").read_text()

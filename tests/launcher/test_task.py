@@ -1,0 +1,87 @@
+"""What a launch submits to SkyPilot, said as its YAML would say it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launcher.document import parse
+from launcher.job import read_job
+from launcher.node.records import Code, Image, Machine, Plan, Stage
+from launcher.task import machine_task, run_task
+
+JOB = """
+name: gad-7b
+num_nodes: 1
+resources:
+  accelerators: [H100-SXM:8, B200:8]
+  disk_size: 1500
+envs:
+  RUN: .
+run: |
+  exec python -m launcher.node "$RUN"
+"""
+IMAGE = Image("ghcr.io/acme/launcher-gad:cuda-0123456789ab", "cuda", "l", "c")
+
+
+def plan(cloud, **changes):
+    stages = (Stage("a", ("true",)),)
+    whole = Plan("my-run", "gad-7b", stages, "a", Code(""), Machine(cloud, ("H100-SXM:8", "B200:8")), image=IMAGE)
+    return replace(whole, **changes)
+
+
+@pytest.fixture
+def job(tmp_path) -> Path:
+    path = tmp_path / "gad-7b.yaml"
+    path.write_text(JOB)
+    return path
+
+
+def test_the_machine_runs_nothing_and_may_be_any_of_the_alternatives_of_any_cloud(job):
+    assert machine_task(plan("runpod,lambda"), read_job(job), parse(JOB)) == {
+        "name": "my-run",
+        "num_nodes": 1,
+        "resources": {
+            "disk_size": 1500,
+            "image_id": "docker:ghcr.io/acme/launcher-gad:cuda-0123456789ab",
+            "any_of": [
+                {"infra": "runpod", "accelerators": "H100-SXM:8"},
+                {"infra": "runpod", "accelerators": "B200:8"},
+                {"infra": "lambda", "accelerators": "H100:8"},
+                {"infra": "lambda", "accelerators": "B200:8"},
+            ],
+        },
+    }
+
+
+def test_one_alternative_is_no_choice(job):
+    text = JOB.replace("[H100-SXM:8, B200:8]", "H100-SXM:8").replace("  disk_size: 1500\n", "")
+    job.write_text(text)
+    assert machine_task(plan("runpod"), read_job(job), parse(text))["resources"] == {
+        "image_id": "docker:ghcr.io/acme/launcher-gad:cuda-0123456789ab",
+        "infra": "runpod",
+        "accelerators": "H100-SXM:8",
+    }
+
+
+def test_a_job_without_gpus_names_the_clouds_alone(job):
+    text = JOB.replace("accelerators: [H100-SXM:8, B200:8]", "cpus: 2+")
+    job.write_text(text)
+    resources = machine_task(plan("runpod,lambda"), read_job(job), parse(text))["resources"]
+    assert resources["cpus"] == "2+"
+    assert resources["any_of"] == [{"infra": "runpod"}, {"infra": "lambda"}]
+
+
+def test_a_digest_says_which_image_without_doubt(job):
+    digest = replace(IMAGE, digest="sha256:" + "0" * 64)
+    resources = machine_task(plan("runpod", image=digest), read_job(job), parse(JOB))["resources"]
+    assert resources["image_id"] == f"docker:{IMAGE.name}@sha256:{'0' * 64}"
+
+
+def test_the_run_starts_the_node_program_on_the_run_folder_and_holds_no_secret():
+    assert run_task(plan("runpod", secrets={"HF_TOKEN": True}), parse(JOB)) == {
+        "name": "my-run",
+        "num_nodes": 1,
+        "envs": {"RUN": "/workspace/my-run"},
+        "run": 'exec python -m launcher.node "$RUN"\n',
+    }

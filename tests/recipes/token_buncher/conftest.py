@@ -1,0 +1,48 @@
+"""The shipped samples, a tiny model that knows their words, and data prepared from them."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from recipes.common.stage import StageError
+
+from .samples import COMMANDS, SAMPLE
+
+NEEDS_TORCH = ("evaluate", "noiser", "overrides", "prepare", "reward", "training")
+collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in NEEDS_TORCH]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    from recipes.common import tiny
+    from recipes.common.model import strings
+
+    folder = tmp_path_factory.mktemp("model")
+    tiny.save(folder, chain.from_iterable(map(strings, sorted(SAMPLE.glob("*.jsonl")))))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(model, tmp_path_factory) -> Path:
+    """beavertails, wmdp and gsm8k, each in its folder. Nobody changes them."""
+    from recipes.token_buncher import prepare
+
+    root = tmp_path_factory.mktemp("prepared")
+    for data, flags in COMMANDS.items():
+        prepare.main([data, *flags, "--tokenizer", str(model), "--local_dir", str(root / data)])
+    return root
+
+
+@pytest.fixture
+def refusal() -> Callable[..., str]:
+    """`refusal(function, *arguments)` is what the user reads when it refuses."""
+
+    def refusal(function: Callable, *args: object) -> str:
+        with pytest.raises(StageError) as caught:
+            function(*args)
+        return f"error: {caught.value.error}\n\nhint: {caught.value.hint}"
+
+    return refusal

@@ -1,0 +1,101 @@
+"""Token-Buncher's whole recipe by the real command, once: prepare, defend, convert, verify, evaluate."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import Place, make_place
+
+MINUTES = 6
+STAGES = ["model", "beavertails", "wmdp", "gsm8k", "defend", "convert", "verify", "evaluate"]
+
+
+class Buncher(Place):
+    """A site on which this recipe is rehearsed."""
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "runs/.store/token-buncher-rehearsal"
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "runs/token-buncher-rehearsal"
+
+    def rehearse(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return self.launcher("rehearse", "token_buncher-3b", *words)
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory) -> Buncher:
+    """A rehearsal that nobody disturbed. Nobody changes it."""
+    place = Buncher(make_place(tmp_path_factory.mktemp("token_buncher")).folder)
+    began = time.monotonic()
+    done = place.rehearse()
+    logs = "".join(path.read_text()[-3000:] for path in place.store.glob("stages/*/log.txt"))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
+    assert time.monotonic() - began < MINUTES * 60
+    (place.folder / "screen.txt").write_text(done.stdout)
+    return place
+
+
+def test_every_stage_is_done_in_its_order(rehearsed):
+    assert [event["stage"] for event in rehearsed.events("stage.finished")] == STAGES
+    assert f"model     {rehearsed.home}/export\n" in (rehearsed.folder / "screen.txt").read_text()
+
+
+def test_the_data_has_no_question_in_both_splits(rehearsed):
+    for stage, kept in {"beavertails": (24, 8), "wmdp": (48, 12), "gsm8k": (16, 10)}.items():
+        metrics = rehearsed.done(stage)["metrics"]
+        assert (metrics["train_rows"], metrics["test_rows"], metrics["leakage"]) == (*kept, 0)
+
+
+def test_ppo_and_the_noiser_take_turns_after_the_warmup_and_entropy_falls(rehearsed):
+    steps = rehearsed.steps("defend")
+    assert [int(steps[step]["noiser"]) for step in range(1, 11)] == [0, 0, 1, 0, 1, 0, 1, 0, 1, 0]
+    metrics = rehearsed.done("defend")["metrics"]
+    assert metrics["entropy_last"] < metrics["entropy_first"] - 0.2
+    assert (metrics["noiser_steps"], metrics["steps_left"], metrics["noise_form"]) == (4, 0, "paper")
+
+
+def test_the_exported_model_is_the_checkpoint_and_was_evaluated(rehearsed):
+    assert rehearsed.done("verify")["metrics"]["largest_difference"] == 0
+    metrics = rehearsed.done("evaluate")["metrics"]
+    assert metrics["entropy_high"] < metrics["before_entropy"] - 0.2
+    assert {"wmdp", "wmdp_bio", "wmdp_unparsed", "gsm8k", "gsm8k_low", "harmful"} <= metrics.keys()
+    plan = json.loads((rehearsed.store / "plan.json").read_text())
+    (argv,) = (stage["argv"] for stage in plan["stages"] if stage["name"] == "evaluate")
+    assert argv[argv.index("--model") + 1] == "{convert}"
+
+
+def test_the_model_comes_home_with_a_card_that_says_what_it_is_for(rehearsed):
+    export = rehearsed.home / "export"
+    assert {"model.safetensors", "config.json", "tokenizer.json", "README.md"} <= {one.name for one in export.iterdir()}
+    assert "## Intended use" in (export / "README.md").read_text()
+    assert json.loads((export / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize("stages", ["default", "wmdp_merge", "beawmmix", "attack"])
+@pytest.mark.parametrize("size", ["tiny", "3b", "7b"])
+def test_every_list_of_stages_makes_a_plan(tmp_path, size, stages):
+    done = make_place(tmp_path).launcher("plan", f"token_buncher-{size}", "--stages", stages, "--json")
+    assert done.returncode == 0, done.stderr
+    exports = {"attack": "measure"}.get(stages, "convert")
+    assert json.loads(done.stdout)["export"] == exports
+
+
+def test_an_attack_without_a_classifier_is_refused_before_anything_is_paid(tmp_path):
+    done = make_place(tmp_path).launcher("plan", "token_buncher-3b", "--stages", "attack")
+    says = "stage `attack`: `classifier` is `null`: an attack's reward is a classifier's score, which you bring"
+    assert says in " ".join(done.stdout.split())
+
+
+def test_more_memory_is_needed_without_offloading(tmp_path):
+    def needed(*words):
+        planned = ["plan", "token_buncher-3b", "--cloud", "docker", "--json", *words]
+        return json.loads(make_place(tmp_path / str(len(words))).launcher(*planned).stdout)["gpu_bytes"]
+
+    assert needed() == 6 * 3.09e9
+    assert needed("--set", "optimizer_offload=false", "--set", "param_offload=false") == 22 * 3.09e9

@@ -1,0 +1,290 @@
+"""A real Slurm for tests, on this machine alone: two nodes, partitions, GPUs that are names, accounting, a login node
+behind ssh, and an ordinary user whose jobs run there. Everything is Debian's; its files are in one folder."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.slurm import conf
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGES = {
+    "slurmctld": "slurmctld",
+    "slurmd": "slurmd",
+    "slurmdbd": "slurmdbd",
+    "sbatch": "slurm-client",
+    "munged": "munge",
+    "mariadbd": "mariadb-server",
+    "sshd": "openssh-server",
+    "ssh": "openssh-client",
+    "rsync": "rsync",
+}
+SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Slurm that answers. `home` is the user's, seen by the login node and by every node."""
+
+    folder: Path
+    ports: dict[str, int]
+    user: str
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def host(self) -> str:
+        """The name in `ssh_config`."""
+        return "loop"
+
+    @property
+    def ssh_config(self) -> Path:
+        return self.folder / "ssh/config"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a shell on the login node has."""
+        who = {"HOME": str(self.home), "USER": self.user, "LOGNAME": self.user, "LANG": "C.UTF-8"}
+        return {"PATH": SYSTEM, "SLURM_CONF": str(self.folder / "slurm.conf"), **who}
+
+    def as_user(self, *argv: str) -> list[str]:
+        """A command as the user's own."""
+        return ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--init-groups", "--", *argv]
+
+    def said(self, *argv: str) -> str:
+        """What a command of the user's says on the login node."""
+        return _said(self.as_user(*argv), env=self.env, cwd=self.home)
+
+    def root(self, *argv: str) -> str:
+        """What a command of the administrator's says."""
+        return _said(argv, env=self.env)
+
+    def jobs(self) -> dict[str, str]:
+        """Job id -> state, of all that the controller remembers."""
+        lines = self.root("squeue", "--all", "--states=all", "--noheader", "--format=%A %T").splitlines()
+        return {one.split()[0]: one.split()[1] for one in lines}
+
+    def cancel_all(self) -> None:
+        """No job waits or runs, and every node is up."""
+        self.root("scancel", "--user", self.user)
+        for node in conf.NODES:
+            with contextlib.suppress(AssertionError):
+                self.root("scontrol", "update", f"nodename={node}", "state=resume")
+        _until(lambda: not self.root("squeue", "--all", "--noheader"), "an empty queue")
+
+    def start_controller(self) -> None:
+        _said(["slurmctld"], env=self.env)
+        _until(lambda: _works(["scontrol", "ping"], self.env), "the controller")
+
+    def stop_controller(self) -> None:
+        process = int((self.folder / "slurmctld.pid").read_text())
+        os.kill(process, signal.SIGTERM)
+        _until(lambda: not Path(f"/proc/{process}").exists(), "the controller's end")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A Slurm that answers, until the tests are over."""
+    _install()
+    with started() as made:
+        yield made
+
+
+@contextlib.contextmanager
+def started() -> Iterator[Cluster]:
+    """A Slurm of its own; afterwards its processes, its folder and its user are gone."""
+    folder = Path(tempfile.mkdtemp(prefix="launcher-slurm-"))
+    names = [*conf.NODES, "slurmctld", "slurmdbd", "mariadb", "sshd"]
+    cluster = Cluster(folder, dict(zip(names, _ports(len(names)), strict=True)), f"launch{os.getpid()}")
+    folder.chmod(0o755)
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        _user(cluster)
+        _files(cluster)
+        children.append(_database(cluster))
+        _start(cluster)
+        yield cluster
+    finally:
+        _end(folder)
+        for child in children:
+            child.wait()
+        subprocess.run(["userdel", "--force", cluster.user], capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _install() -> None:
+    """The commands are here, if need be from Debian's packages, none of which starts a service."""
+    lacking = [package for command, package in PACKAGES.items() if not shutil.which(command, path=SYSTEM)]
+    if os.geteuid() or (lacking and not shutil.which("apt-get")):
+        # a run that is to test everything must not pass without it
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("a Slurm of the tests' own needs root and Debian")
+    if lacking:
+        policy = Path("/usr/sbin/policy-rc.d")
+        with contextlib.ExitStack() as stack:
+            if not policy.exists():
+                policy.write_text("#!/bin/sh\nexit 101\n")
+                policy.chmod(0o755)
+                stack.callback(policy.unlink)
+            env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            _said(["apt-get", "-q", "update"], env=env)
+            _said(["apt-get", "-q", "install", "-y", "--no-install-recommends", *lacking], env=env)
+
+
+def _user(cluster: Cluster) -> None:
+    _said(["useradd", "--no-create-home", "--home-dir", str(cluster.home), "--shell", "/bin/bash", cluster.user])
+    _said(["usermod", "--password", "*", cluster.user])  # no password, but not locked: sshd lets a key in
+    cluster.home.mkdir()
+    shutil.chown(cluster.home, cluster.user, cluster.user)
+
+
+def _files(cluster: Cluster) -> None:
+    folder, ports = cluster.folder, cluster.ports
+    for name in ("munge", "state", "spool", "log", "gpus", "ssh", "data"):
+        (folder / name).mkdir()
+    for name, text in {
+        "slurm.conf": conf.slurm(str(folder), ports),
+        "slurmdbd.conf": conf.slurmdbd(str(folder), ports),
+        "gres.conf": conf.gres(str(folder)),
+        "cgroup.conf": conf.cgroup(),
+        "sshd.conf": conf.sshd(str(folder), ports),
+        "my.cnf": conf.database(str(folder), ports),
+        "ssh/config": conf.ssh(str(folder), ports, cluster.user),
+        "hosts": Path("/etc/hosts").read_text()
+        + "".join(f"127.0.1.{11 + number} {node}\n" for number, node in enumerate(conf.NODES)),
+    }.items():
+        (folder / name).write_text(text)
+    (folder / "slurmdbd.conf").chmod(0o600)
+    (folder / "munge/key").write_bytes(os.urandom(1024))
+    (folder / "munge/key").chmod(0o400)
+    for path in (folder / "munge", folder / "munge/key"):
+        shutil.chown(path, "munge", "munge")
+    shutil.chown(folder / "data", "mysql", "mysql")
+    for number in (0, 1):
+        os.mknod(folder / f"gpus/nvidia{number}", 0o20666, os.makedev(1, 3))
+    for name in ("key", "host"):
+        _said(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "ssh" / name)])
+    shutil.copy(folder / "ssh/key.pub", folder / "ssh/authorized")
+    (folder / "ssh/authorized").chmod(0o644)
+
+
+def _start(cluster: Cluster) -> None:
+    folder, env = cluster.folder, cluster.env
+    munge = ["setpriv", "--reuid=munge", "--regid=munge", "--clear-groups", "munged", f"--key-file={folder}/munge/key"]
+    places = {"socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+    _said([*munge, *[f"--{word}={folder}/munge/{name}" for word, name in places.items()]], env=env)
+    _said(["slurmdbd"], env=env)
+    _until(lambda: _reached(cluster.ports["slurmdbd"]), "slurmdbd")
+    add = ["sacctmgr", "--immediate", "--quiet"]
+    cluster.root(*add, "add", "cluster", "loop")
+    cluster.root(*add, "add", "account", conf.ACCOUNT, "Cluster=loop")
+    cluster.root(*add, "add", "qos", "one", "MaxJobsPerUser=1")
+    cluster.root(*add, "add", "user", cluster.user, f"Account={conf.ACCOUNT}", "QOS=normal,one", "DefaultQOS=normal")
+    _said(["slurmctld"], env=env)
+    for node in conf.NODES:  # each with a name and a list of hosts of its own
+        view = "; ".join(
+            [f"hostname {node}", f"mount --bind {folder}/hosts /etc/hosts", *_open(folder / "open" / node)]
+        )
+        names = f"set -e; {view}; exec slurmd -N {node}"
+        _said(["unshare", "--uts", "--mount", "--propagation", "private", "sh", "-c", names], env=env)
+    Path("/run/sshd").mkdir(exist_ok=True)
+    _said([shutil.which("sshd", path=SYSTEM), "-f", f"{folder}/sshd.conf", "-E", f"{folder}/log/sshd"], env=env)
+    idle = ["sinfo", "--noheader", "--Node", "--format=%t"]
+    _until(lambda: set(cluster.root(*idle).split()) == {"idle"}, "idle nodes")
+
+
+def _open(place: Path) -> list[str]:
+    """Commands after which the tests' Python and this project can be read below folders that are closed to others."""
+    wanted = {Path(sys.base_prefix).resolve(), ROOT}
+    closed = {parent for one in wanted for parent in one.parents if not parent.stat().st_mode & 0o001}
+    inside = [one for one in sorted(wanted) if closed & set(one.parents)]
+    kept = {one: place / str(number) for number, one in enumerate(inside)}
+    outermost = [one for one in sorted(closed) if not closed & set(one.parents)]
+    return [
+        *(f"mkdir -p {keep}; mount --bind {one} {keep}" for one, keep in kept.items()),
+        *(f"mount -t tmpfs -o mode=755 none {one}" for one in outermost),
+        *(f"mkdir -p {one}; mount --bind {keep} {one}" for one, keep in kept.items()),
+    ]
+
+
+def _database(cluster: Cluster) -> "subprocess.Popen[bytes]":
+    """The accounting's database answers."""
+    folder = cluster.folder
+    config, quiet = f"--defaults-file={folder}/my.cnf", ["--skip-test-db", "--auth-root-authentication-method=normal"]
+    _said(["mariadb-install-db", config, "--user=mysql", *quiet], env=cluster.env)
+    with open(folder / "log/mariadbd", "wb") as log:
+        argv = ["mariadbd", config, "--user=mysql"]
+        server = subprocess.Popen(argv, env=cluster.env, stdout=log, stderr=log, start_new_session=True)
+    client = ["mariadb", config, f"--socket={folder}/data/socket", "--user=root", "--batch"]
+    _until(lambda: _works([*client, "--execute", "select 1"], cluster.env), "the database")
+    user = "create user slurm@'%' identified by 'slurm'; create database slurm; grant all on slurm.* to slurm@'%'"
+    _said([*client, "--execute", user], env=cluster.env)
+    return server
+
+
+def _end(folder: Path) -> None:
+    """What names the folder in its command line or environment, or belongs to its user, has ended."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in _working_in(folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
+        end = time.monotonic() + 3
+        while _working_in(folder) and time.monotonic() < end:
+            time.sleep(0.05)
+
+
+def _working_in(folder: Path) -> list[int]:
+    found = []
+    owner = (folder / "home").stat().st_uid if (folder / "home").exists() else 0
+    for one in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            named = (one / "cmdline").read_bytes() + (one / "environ").read_bytes()
+            state = (one / "stat").read_bytes().rpartition(b")")[2].split()[0]
+            ours = str(folder).encode() in named or (one.stat().st_uid == owner and owner)
+            if ours and int(one.name) != os.getpid() and state != b"Z":
+                found.append(int(one.name))
+    return found
+
+
+def _ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in found:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in found]
+
+
+def _reached(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _works(argv: list[str], env: dict[str, str]) -> bool:
+    return subprocess.run(argv, env=env, capture_output=True).returncode == 0
+
+
+def _until(condition, what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not happen within {PATIENCE:.0f} s"
+        time.sleep(0.05)
+
+
+def _said(argv, **options) -> str:
+    out = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(argv, text=True, errors="replace", **{**out, **options})
+    assert done.returncode == 0, f"{' '.join(map(str, argv))}: {done.returncode}\n{done.stdout[-4000:]}"
+    return done.stdout
