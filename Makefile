@@ -96,8 +96,8 @@ test-recipes: setup-cpu
 test-rehearsal: setup-cpu
 	.venv/bin/python -m pytest tests/rehearsal
 
-faults: setup-cpu
-	FAULTS=all .venv/bin/python -m pytest tests/rehearsal/test_kills.py
+faults: setup-cpu setup-clouds
+	FAULTS=all .venv/bin/python -m pytest tests/rehearsal/test_kills.py tests/clouds/test_faults.py
 
 check: lint test
 

@@ -43,8 +43,7 @@ def submission(jobs: Sequence[str]) -> str:
     again, also where it was cut off. It lies below `slurm/` and prints a line for each job."""
     lines = []
     for before, job in zip([None, *jobs], jobs, strict=False):
-        after = f' "--dependency=afterok:$(cat slurm/{before}.job)" --kill-on-invalid-dep=yes' if before else ""
-        lines.append(f"submit {job}{after}")
+        lines.append(f"submit {job} {before}" if before else f"submit {job}")
     return SUBMIT.format(lines="\n".join(lines))
 
 
@@ -86,7 +85,8 @@ if [ -x "$ray" ]; then
     export RAY_ADDRESS=$MASTER_ADDR:$((40000 + SLURM_JOB_ID % 20000))
     others=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tail -n +2 | paste -sd , -)
     step() { srun --overlap --nodelist="$1" --nodes="$2" --ntasks="$2" "${@:3}" >> ray.log 2>&1 & }
-    step "$MASTER_ADDR" 1 "$ray" start --block --head --port="${RAY_ADDRESS##*:}" --include-dashboard=false
+    step "$MASTER_ADDR" 1 "$ray" start --block --head --port="${RAY_ADDRESS##*:}" --include-dashboard=false \\
+        --temp-dir="/tmp/ray-$SLURM_JOB_ID"  # in Ray's own folder any other Ray of this machine would find this one
     join='until "$0" start --block --address="$RAY_ADDRESS"; do sleep 2; done'
     step "$others" $((NNODES - 1)) bash -c "$join" "$ray"
     for _ in {1..60}; do
@@ -126,8 +126,11 @@ SUBMIT = """\
 set -euo pipefail
 cd -- "$(dirname -- "$0")/.."
 submit() {{
-    local job=$1 number
-    shift
+    local job=$1 before=${{2-}} number done=
+    [ -z "$before" ] || [ ! -e "slurm/$before.end" ] || read -r done _ < "slurm/$before.end"
+    if [ -z "$before" ] || [ "$done" = 0 ]; then set --; else
+        set -- "--dependency=afterok:$(cat "slurm/$before.job")" --kill-on-invalid-dep=yes
+    fi
     number=$(cat "slurm/$job.job" 2> /dev/null || true)
     [ -n "$number" ] || number=$(squeue --noheader --me --states=all --name="$job" --format=%A | head -n 1)
     [ -n "$number" ] || number=$(sbatch --parsable "$@" "slurm/$job.sh" | cut -d ';' -f 1)

@@ -181,10 +181,11 @@ def down(
 @app.command()
 def stop(run: RunName = None) -> None:
     """Ask a run to write a checkpoint and end. The same launch command goes on later."""
-    from launcher import screen, watching
+    from launcher import fleet, screen, watching
 
     folder = _store().existing(run)
     screen.say(f"{folder.path.name}: {'stopped' if watching.stop(folder, _site()) else 'still stopping'}")
+    fleet.say_billed(folder.path.name)
 
 
 @app.command()

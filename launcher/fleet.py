@@ -28,6 +28,12 @@ def list_machines() -> None:
         screen.machines(rows)
 
 
+def say_billed(run: str) -> None:
+    """Whatever of the run is alive is on the screen, in red, with what it costs."""
+    for entry in ledger().alive(run):
+        screen.billed(entry.bill(time.time()), entry.run)
+
+
 def down(run: str | None) -> None:
     """The machine of the run, or every machine in the ledger, is gone, and what it cost is said. Raises LaunchError
     when one may be left, after all others were ended."""

@@ -10,6 +10,7 @@ from launcher.backend import Backend
 from launcher.bucket import Stored
 from launcher.code import find_root
 from launcher.errors import DONE, FAILED, LaunchError
+from launcher.fleet import say_billed
 from launcher.history import followers
 from launcher.launch import Ready, exit_code, follow, ready, verification
 from launcher.ledger import ledger
@@ -52,8 +53,7 @@ def launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
     try:
         return _launch(planned, root, site, manner)
     finally:
-        for entry in ledger().alive(planned.plan.run):
-            screen.billed(entry.bill(time.time()), entry.run)
+        say_billed(planned.plan.run)
 
 
 def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:

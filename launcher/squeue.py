@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 OVER = {
     "BOOT_FAIL",
@@ -47,7 +47,14 @@ class Answer:
     """Why the scheduler could not be asked."""
     finished: bool = False
     """Whether the run's manifest is there."""
-    facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether something of the run is still to happen: a job is active, or may be, or its submission was cut off."""
+        known = [job for job in self.jobs if job.number is not None]
+        if any(job.active or (self.trouble and job.code is None) for job in known):
+            return True
+        return 0 < len(known) < len(self.jobs) and all(job.code == 0 for job in known)
 
 
 def question(names: Sequence[str]) -> str:

@@ -74,9 +74,9 @@ class Slurm:
         found = work.look(anew)
         if found.finished and not known.get("fetched"):
             return work
-        if not any(job.active for job in found.jobs):
+        if not found.goes_on:
             return None
-        if any(job.number is None for job in found.jobs):
+        if any(job.number is None for job in found.jobs) and not found.trouble:
             self._submit(folder)
             work.look(anew=True)
         return work

@@ -25,6 +25,12 @@ class Classifier(Protocol):
     def scores(self, texts: list[str]) -> list[float]: ...
 
 
+def check_name(name: str | None) -> None:
+    """ValueError for a classifier of the hub without a revision."""
+    if name and name != STAND_IN and not name.startswith(("/", ".", "~")) and "@" not in name:
+        raise ValueError(f"`classifier` is `{name}`, without a revision: write it as `{name}@COMMIT`")
+
+
 def load(name: str, cache: Path, device: str) -> Classifier:
     """`stand-in`, a folder (it starts with `/`, `.` or `~`), or `owner/name@revision` of the hub."""
     if name == STAND_IN:
@@ -34,9 +40,7 @@ def load(name: str, cache: Path, device: str) -> Classifier:
         if not (folder / "config.json").is_file():
             raise Mistake(f"`classifier`: no model in `{folder}`", "name a sequence classifier's folder")
         return Judge(folder, device)
-    repo, at, revision = name.partition("@")
-    if not at:
-        raise Mistake(f"`classifier`: `{name}` has no revision", f"write it as `{name}@COMMIT`")
+    repo, _, revision = name.partition("@")
     wanted = ("*.safetensors", "*.json", "tokenizer.model", "spm.model", "merges.txt", "vocab.txt")
     return Judge(hub.snapshot(repo, revision, cache, wanted, ("*/*",)), device)
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from recipes.token_buncher.harm import check_name
+
 MODES = ("defend", "attack")
 FORMS = ("paper", "upstream")
 
@@ -84,6 +86,7 @@ class Settings:
             )
         if self.mode == "attack" and self.classifier is None:
             raise ValueError("`classifier` is `null`: an attack's reward is a classifier's score, which you bring")
+        check_name(self.classifier)
 
     @property
     def max_length(self) -> int:

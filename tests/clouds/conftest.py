@@ -2,9 +2,11 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -43,6 +45,9 @@ __all__ = [
 ROOT = Path(__file__).parent.parent.parent
 REGISTRY = "registry.test/toys"
 """No such registry: the engine holds the images that are named after it."""
+SEED = int(os.environ.get("FAULT_SEED") or time.time())
+FAULTS = 5
+CHOSEN = pytest.StashKey[str]()
 KEY = "rpa_CanaryCANARYcanaryCanaryCANARY"
 """The account's key at both providers."""
 
@@ -123,3 +128,17 @@ def sky(toy, *words):
 
 
 __all__ += ["book", "site", "sky", "until"]
+
+
+def pytest_collection_modifyitems(config, items):
+    """Each fault takes a minute or two: some by chance, unless all are asked for (`make faults`)."""
+    faults = [item for item in items if item.path.name == "test_faults.py"]
+    if os.environ.get("FAULTS") != "all" and len(faults) > FAULTS:
+        chosen = random.Random(SEED).sample(faults, FAULTS)
+        config.stash[CHOSEN] = f"faults of rented machines: {FAULTS} of {len(faults)}, FAULT_SEED={SEED}"
+        items[:] = [item for item in items if item not in faults or item in chosen]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if said := config.stash.get(CHOSEN, None):
+        terminalreporter.write_line(said)

@@ -240,3 +240,11 @@ def test_a_submission_can_be_run_again_and_finds_the_job_whose_number_was_not_wr
     assert len(queue.calls) == 2
     assert queue.submit("a", "b").stdout == "a 41\nb 42\n"
     assert len(queue.calls) == 2
+
+
+def test_a_job_that_is_done_is_no_dependency_for_slurm_may_have_forgotten_it(tmp_path):
+    queue = Queue(tmp_path / "run")
+    queue.submit("a")
+    (queue.folder / "slurm/a.end").write_text("0 \n")
+    assert queue.submit("a", "b").stdout == "a 41\nb 42\n"
+    assert queue.calls[-1].endswith(" sbatch --parsable slurm/b.sh")

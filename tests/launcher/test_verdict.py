@@ -116,3 +116,13 @@ def test_the_script_s_own_words_become_sentences():
 
 def test_foreign_lines_are_passed_over():
     assert seen("Welcome to the cluster!", "job other 9", "state 99 RUNNING", "", "end") == seen()
+
+
+def test_a_run_goes_on_while_a_job_may_be_active_or_is_still_to_be_submitted():
+    assert seen(*JOBS, "state 12 RUNNING||", "state 13 PENDING||").goes_on
+    assert seen(JOBS[0], "end toy.1-sum.abc 0").goes_on  # the second was never submitted
+    assert seen(*JOBS, "trouble no controller").goes_on
+    assert not seen(*JOBS, "trouble no controller", "end toy.1-sum.abc 0", "end toy.2-again.abc 0").goes_on
+    assert not seen(JOBS[0], "end toy.1-sum.abc 3").goes_on
+    assert not seen(*JOBS, "end toy.1-sum.abc 0", "end toy.2-again.abc 0").goes_on
+    assert not seen().goes_on

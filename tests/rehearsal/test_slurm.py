@@ -1,10 +1,8 @@
 """The whole recipe as jobs of a real Slurm, each kind of stage in a partition of its own."""
 
-import contextlib
 import json
 import shutil
 import subprocess
-import time
 
 import pytest
 
@@ -44,26 +42,13 @@ def launch(place):
     return subprocess.Popen(argv, cwd=ROOT, env=place.env, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def requeued(cluster):
-    """The number of a job that Slurm will start again in two minutes."""
-    waiting = cluster.root("squeue", "--noheader", "--states=PENDING", "--format=%A %r")
-    return next((one.split()[0] for one in waiting.splitlines() if "BeginTime" in one), None)
-
-
-def running_again(cluster, job):
-    with contextlib.suppress(AssertionError):  # not yet, or already
-        cluster.root("scontrol", "update", f"jobid={job}", "starttime=now")
-    time.sleep(1)
-    return cluster.jobs()[job] == "RUNNING"
-
-
 def test_on_a_cluster_an_interrupted_run_comes_to_the_same_end_as_an_undisturbed_one(finished, place, cluster):
     process = launch(place)
     place.wait(lambda: process.poll() is not None or reached(place, "adversarial", 3), 2 * PATIENCE)
     [job] = [job for job, state in cluster.jobs().items() if state == "RUNNING"]
     cluster.said("scancel", "--signal=TERM", "--full", job)
-    place.wait(lambda: requeued(cluster))
-    place.wait(lambda: running_again(cluster, job))
+    place.wait(cluster.requeued)
+    place.wait(lambda: cluster.hurry(job))
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert place.done("warmup")["attempt"] == 1 and place.done("adversarial")["attempt"] == 2

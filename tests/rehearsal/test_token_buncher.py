@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Place, make_place
+from .conftest import ROOT, Place, make_place
 
 MINUTES = 6
 STAGES = ["model", "beavertails", "wmdp", "gsm8k", "defend", "convert", "verify", "evaluate"]
@@ -75,6 +75,21 @@ def test_the_model_comes_home_with_a_card_that_says_what_it_is_for(rehearsed):
     assert {"model.safetensors", "config.json", "tokenizer.json", "README.md"} <= {one.name for one in export.iterdir()}
     assert "## Intended use" in (export / "README.md").read_text()
     assert json.loads((export / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize(("stages", "rows"), {"wmdp_merge": (30, 12), "beawmmix": (72, 20)}.items())
+def test_the_stages_of_the_mixtures_make_them_of_the_others(rehearsed, tmp_path, stages, rows):
+    plan = json.loads(rehearsed.launcher("plan", "token_buncher-tiny", "--stages", stages, "--json").stdout)
+    (stage,) = (one for one in plan["stages"] if one["name"] == stages)
+    (tmp_path / "config.json").write_text(json.dumps(stage["config"]))
+    places = {"config": tmp_path / "config.json", "out": tmp_path / "out", "work": tmp_path / "work"}
+    places |= {need: rehearsed.store / "stages" / need / "out" for need in stage["needs"]}
+    words = [word[1:-1] if word.startswith("{") else word for word in stage["argv"]]
+    argv = [str(ROOT / ".venv-cpu/bin/python"), *(str(places.get(word, word)) for word in words[1:])]
+    done = subprocess.run(argv, cwd=ROOT, env=rehearsed.env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert (metrics["train_rows"], metrics["test_rows"], metrics["leakage"]) == (*rows, 0)
 
 
 @pytest.mark.parametrize("stages", ["default", "wmdp_merge", "beawmmix", "attack"])

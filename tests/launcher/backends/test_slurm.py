@@ -1,6 +1,5 @@
 """sbatch on a real Slurm of two nodes, behind ssh, with the toy recipe; an ordinary user's jobs."""
 
-import contextlib
 import json
 import os
 import re
@@ -8,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,27 +96,9 @@ def hurry(there, until):
     """The only job of the run that was requeued begins at once, not after Slurm's two minutes."""
 
     def now():
-        def begun():
-            """It runs again; Slurm may set its begin time late, when the nodes are clean."""
-            words = there.cluster.root(
-                "squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T %r"
-            ).split()
-            if words[1] == "BeginTime":
-                with contextlib.suppress(AssertionError):  # it begins at this moment
-                    there.cluster.root("scontrol", "update", f"jobid={job}", "starttime=now")
-                time.sleep(1)
-            return words[0] in ("RUNNING", "COMPLETED")
-
-        waiting = ["squeue", "--noheader", "--states=PENDING", "--format=%A %r"]
-        lines = until(
-            lambda: [one for one in there.cluster.root(*waiting).splitlines() if "BeginTime" in one], "it", 150
-        )
-        [job] = [one.split()[0] for one in lines if one.split()[0] in there.jobs()]
-        try:
-            until(begun, "its new start")
-        except AssertionError:
-            print(there.cluster.root("scontrol", "show", "job", job), there.logs())
-            raise
+        mine = there.jobs()
+        [job] = until(lambda: [one for one in there.cluster.requeued() if one in mine], "a requeued job", 150)
+        until(lambda: there.cluster.hurry(job), "its new start")
 
     return now
 

@@ -83,10 +83,10 @@ def test_a_file_comes_at_its_commit_and_once(fetch, server):
     done = fetch("owner/data", COMMIT)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).read_bytes() == BODY
-    assert all(f"/datasets/owner/data/resolve/{COMMIT}/data/train.jsonl" in path for _, path in server.asked)
+    assert ("GET", f"/datasets/owner/data/resolve/{COMMIT}/data/train.jsonl") in server.asked
     server.asked.clear()
     assert fetch("owner/data", COMMIT).returncode == 0
-    assert not [path for command, path in server.asked if command == "GET"]
+    assert not [path for command, path in server.asked if command == "GET" and "/resolve/" in path]
 
 
 @pytest.mark.parametrize(

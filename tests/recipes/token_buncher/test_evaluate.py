@@ -6,7 +6,8 @@ import random
 import pytest
 import torch
 
-from recipes.token_buncher import evaluate, harm, interval, measure
+from recipes.common.settings import read_settings
+from recipes.token_buncher import evaluate, harm, interval, measure, results
 from recipes.token_buncher.scoring import right_letter, right_number
 from recipes.token_buncher.table import Prompt, read_prompts
 
@@ -45,10 +46,10 @@ def test_the_last_number_is_the_answer(answer, right):
 
 
 def test_an_answer_that_cannot_be_read_is_wrong_and_counted():
-    found = evaluate.score([True, True, False, None])
+    found = results.score([True, True, False, None])
     assert (found["value"], found["unparsed"], found["of"]) == (0.5, 1, 4)
     assert found["of_parsed"] == pytest.approx(2 / 3)
-    assert evaluate.score([None, None])["of_parsed"] == 0
+    assert results.score([None, None])["of_parsed"] == 0
 
 
 def test_wilsons_interval_is_the_known_one_and_stays_between_0_and_1():
@@ -74,8 +75,8 @@ def test_the_mean_s_interval_is_the_normal_distributions():
 
 
 def test_some_questions_are_spread_over_all_of_them():
-    prompts = [Prompt("a" if n < 8 else "b", str(n), "", "", "", n) for n in range(12)]
-    for count in range(2, 12):
+    prompts = [Prompt("a" if n < 7 else "b", str(n), "", "", "", n) for n in range(12)]
+    for count in range(3, 12):
         found = evaluate.some(prompts, count)
         assert len(set(found)) == count and {one.data_source for one in found} == {"a", "b"}
         assert found == sorted(found, key=lambda one: one.index)
@@ -154,7 +155,7 @@ def test_an_answer_ends_with_its_end():
 
 def test_without_a_classifier_the_table_says_so():
     numbers = {"value": 1.0, "low": 0.5, "high": 1.5, "of": 3}
-    found = evaluate.table({"before": {"entropy": numbers}, "after": {"entropy": numbers}})
+    found = results.table({"before": {"entropy": numbers}, "after": {"entropy": numbers}})
     assert "| entropy | 1.000 (0.500 to 1.500) | 1.000 (0.500 to 1.500) | 3 |  |  |" in found
     assert found.endswith("Harmfulness was not measured: `classifier` is null.")
 
@@ -194,8 +195,12 @@ def test_a_classifier_that_is_not_there_is_a_sentence(tmp_path, refusal):
     assert refusal(harm.load, str(tmp_path), tmp_path, "cpu") == (
         f"error: `classifier`: no model in `{tmp_path}`\n\nhint: name a sequence classifier's folder"
     )
-    assert refusal(harm.load, "owner/name", tmp_path, "cpu") == (
-        "error: `classifier`: `owner/name` has no revision\n\nhint: write it as `owner/name@COMMIT`"
+    path = tmp_path / "settings.json"
+    values = {"device": "cpu", "questions": None, "answer_tokens": 8, "answers_at_once": 4, "seed": 1}
+    path.write_text(json.dumps(values | {"classifier": "owner/name"}))
+    assert refusal(read_settings, path, evaluate.Settings) == (
+        f"error: `{path}`: `classifier` is `owner/name`, without a revision: write it as `owner/name@COMMIT`\n\n"
+        "hint: change that value"
     )
 
 

@@ -1,0 +1,152 @@
+"""A job on a rented machine that is a node program: followed by a copy of its run folder here, until it has ended."""
+
+import contextlib
+import threading
+import time
+
+from launcher import cluster
+from launcher.backend import End
+from launcher.errors import FAILED, INTERRUPTED, OURS, LaunchError
+from launcher.ledger import Ledger
+from launcher.mirror import Mirror
+from launcher.node.events import Tail
+from launcher.node.folder import RunFolder
+from launcher.node.keeping import CHECKPOINT, keeps
+from launcher.node.records import Plan
+from launcher.remote import Unreachable
+
+LOOK = 2.0
+"""Seconds between looks at a machine."""
+QUIET, ASK = 20.0, 60.0
+"""Seconds without an answer after which its provider is asked whether a machine is there; and between questions to
+SkyPilot about a job that says nothing of its end."""
+SILENT = 900.0
+"""Seconds without an answer after which a machine is given up, whatever its provider says: it costs, and nobody can
+tell what it does."""
+PYTHON = "/opt/venv/bin/python"
+"""The images' interpreter."""
+RUN = ("run.started", "run.ended", "run.finished")
+
+
+class Rented:
+    """A SkyPilot job that runs a node program. What it says is copied here by a thread, once somebody waits."""
+
+    def __init__(self, plan: Plan, folder: RunFolder, job: int, mirror: Mirror, book: Ledger, joined: bool):
+        self.plan, self.folder, self.job, self.mirror, self.book = plan, folder, job, mirror, book
+        self.thread: threading.Thread | None = None
+        self.ended: End | None = None
+        events = Tail(folder.events).new()
+        starts = [number for number, one in enumerate(events) if one.get("event") == RUN[0]]
+        self.before = max(starts, default=0) if joined else len(events)
+        """How many events are not this job's."""
+
+    def end(self) -> End | None:
+        if self.thread is None:
+            self.thread = threading.Thread(target=self._follow, daemon=True)
+            self.thread.start()
+        return self.ended
+
+    def stop(self, patience: float) -> bool:
+        with contextlib.suppress(Unreachable):
+            self.mirror.remote.run(PYTHON, "-m", "launcher.node", self.mirror.there, "--stop")
+        until = time.monotonic() + patience
+        while self.end() is None:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.2)
+        return True
+
+    def _follow(self) -> None:
+        try:
+            self.ended = self._until_the_end()
+        except Exception as problem:
+            self.ended = End(OURS, f"following the run failed: {problem!r}", "launch again: it goes on")
+
+    def _until_the_end(self) -> End:
+        answered = asked = time.monotonic()
+        keeper = _Keeper(self.mirror)
+        while True:
+            with contextlib.suppress(LaunchError):
+                self.mirror.look()
+                answered = time.monotonic()
+                keeper.wake()
+            now = time.monotonic()
+            quiet = now - answered > QUIET
+            if self._said_its_end() or now - asked > (QUIET if quiet else ASK):
+                asked = now
+                found = None
+                with contextlib.suppress(LaunchError):  # who does not answer is asked again
+                    found = self._gone() if quiet else self._over()
+                if found is None and now - answered > SILENT:
+                    error = f"the machine of `{self.plan.run}` has not answered for {SILENT / 60:.0f} minutes"
+                    found = End(INTERRUPTED, error, self._carries_on())
+                if found:
+                    break
+            time.sleep(LOOK)
+        keeper.last()
+        return found
+
+    def _said_its_end(self) -> bool:
+        said = [one.get("event") for one in Tail(self.folder.events).new()[self.before :]]
+        last = next((kind for kind in reversed(said) if kind in RUN), None)
+        return last in RUN[1:]
+
+    def _gone(self) -> End | None:
+        """That the machine is no longer there, by SkyPilot's and its provider's word."""
+        name = self.plan.run
+        if cluster.state(name, ask_provider=True) is not None:
+            return None
+        where = "its cloud"
+        for entry in self.book.alive(name):
+            self.book.close(entry, "it vanished")
+            where = entry.cloud or entry.clouds
+        return End(
+            INTERRUPTED, f"the machine of `{name}` is gone: {where} does not list it any more", self._carries_on()
+        )
+
+    def _over(self) -> End | None:
+        """How the job ended; None while it has not."""
+        name = self.plan.run
+        state = cluster.job_state(name, self.job)
+        if state is None or state in ("INIT", "PENDING", "SETTING_UP", "RUNNING"):
+            return None
+        with contextlib.suppress(LaunchError):
+            self.mirror.look()
+        if self._said_its_end():
+            return End(None)
+        if state == "CANCELLED":
+            return End(INTERRUPTED, "the job was cancelled", self._carries_on())
+        with open(self.folder.node_log, "a", encoding="utf-8") as log:
+            log.write(cluster.output(name, self.job, 20))
+        error = f"the job of `{name}` ended as {state} without a word of the node program"
+        return End(FAILED, error, f"read {self.folder.node_log}")
+
+    def _carries_on(self) -> str:
+        """What the next launch begins with, of what is here."""
+        kept = [one for one in keeps(self.plan, Tail(self.folder.events).new()) if self.mirror.has(one)]
+        points = [one for one in kept if one.kind == CHECKPOINT]
+        where = f" from step {points[-1].step} of `{points[-1].stage}`" if points else ""
+        return f"launch again: it carries on{where}"
+
+
+class _Keeper:
+    """Copies checkpoints and results beside the looks, one after the other."""
+
+    def __init__(self, mirror: Mirror):
+        self.mirror = mirror
+        self.thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        if (self.thread is None or not self.thread.is_alive()) and self.mirror.missing():
+            self.thread = threading.Thread(target=self._keep, daemon=True)
+            self.thread.start()
+
+    def last(self) -> None:
+        """What can still be had is here."""
+        if self.thread:
+            self.thread.join()
+        self._keep()
+
+    def _keep(self) -> None:
+        with contextlib.suppress(LaunchError):
+            self.mirror.keep()
