@@ -4,24 +4,14 @@ The only module that imports SkyPilot, and only inside functions: that costs sec
 
 import io
 import os
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.errors import FAILED, MISTAKE, LaunchError
-
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-class NoCapacity(LaunchError):
-    """No cloud that was asked has such a machine now; when none was asked at all, `tried` is false."""
-
-    def __init__(self, error: str, hint: str, tried: bool):
-        super().__init__(error, hint, FAILED if tried else MISTAKE)
-        self.tried = tried
+from launcher.capacity import ANSI, Lines, NoCapacity, Tried, in_a_line, no_capacity
+from launcher.errors import FAILED, LaunchError
 
 
 @dataclass(frozen=True)
@@ -50,6 +40,7 @@ def provision(
     sky = _sky()
     from sky.skylet.autostop_lib import AutostopWaitFor
 
+    tried = Tried()
     try:
         made = sky.Task.from_yaml_config(dict(task))
         made.update_secrets(dict(login))
@@ -63,7 +54,7 @@ def provision(
         late = threading.Timer(patience.start * 60, lambda: sky.api_cancel(request, silent=True))
         late.start()
         try:
-            _, handle = sky.stream_and_get(request, output_stream=_Lines(said))
+            _, handle = sky.stream_and_get(request, output_stream=Lines(lambda line: said(tried.heard(line))))
         except KeyboardInterrupt:
             sky.get(sky.api_cancel(request, silent=True))
             raise
@@ -76,9 +67,9 @@ def provision(
             FAILED,
         ) from None
     except sky.exceptions.ResourcesUnavailableError as problem:
-        raise _no_capacity(problem) from None
+        raise no_capacity(problem, tried.reasons) from None
     except sky.exceptions.NoCloudAccessError as problem:
-        raise NoCapacity(f"SkyPilot: {_line(problem)}", "`sky check` says why", tried=False) from None
+        raise NoCapacity(f"SkyPilot: {in_a_line(problem)}", "`sky check` says why", tried=False) from None
     except Exception as problem:
         raise _failure(problem, f"sky logs --provision {name}") from None
     found = handle.launched_resources
@@ -172,34 +163,6 @@ def _price(handle: Any) -> float | None:
         return None
 
 
-def _no_capacity(problem: Any) -> NoCapacity:
-    """What was asked, and why each place had none."""
-    tried = [_line(one) for one in getattr(problem, "failover_history", None) or []]
-    said = "; ".join(dict.fromkeys(one for one in tried if one)) or _line(problem)
-    hint = "`--wait HOURS` asks again until there is one; `--cloud runpod,lambda` asks more clouds"
-    return NoCapacity(f"no machine is to be had: {said}", hint if tried else "`sky check` says why", bool(tried))
-
-
 def _failure(problem: BaseException, look: str) -> LaunchError:
     kind = type(problem).__name__
-    return LaunchError(f"SkyPilot: {_line(problem) or kind}", f"`{look}` says more", FAILED)
-
-
-def _line(problem: BaseException) -> str:
-    """What an exception says, in one line."""
-    text = ANSI.sub("", str(problem))
-    return " ".join(text.split())[:400]
-
-
-class _Lines(io.TextIOBase):
-    """A stream that hands on whole lines, without colours and progress signs."""
-
-    def __init__(self, said: Callable[[str], None]):
-        self.said, self.rest = said, ""
-
-    def write(self, text: str) -> int:
-        *lines, self.rest = (self.rest + text).replace("\r", "\n").split("\n")
-        for line in lines:
-            if plain := ANSI.sub("", line).strip():
-                self.said(plain)
-        return len(text)
+    return LaunchError(f"SkyPilot: {in_a_line(problem) or kind}", f"`{look}` says more", FAILED)

@@ -40,7 +40,8 @@ def down(run: str | None) -> None:
     from launcher import machines
 
     book, left = ledger(), list[LaunchError]()
-    for entry in book.alive(run):
+    entries = book.alive(run)
+    for entry in entries:
         try:
             machines.down(book, entry.run, "ended by hand")
         except LaunchError as problem:
@@ -50,5 +51,5 @@ def down(run: str | None) -> None:
         screen.say(f"{entry.run}: ended" + (f", it has cost about ${cost:.2f}" if cost is not None else ""))
     if left:
         raise left[0]
-    if not book.alive(run):
-        screen.say("no machine is left")
+    if not entries:
+        screen.say("no machine is alive")

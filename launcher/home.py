@@ -52,6 +52,9 @@ def launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
     that is still billed is said."""
     try:
         return _launch(planned, root, site, manner)
+    except LaunchError as problem:  # said before what it may cost
+        screen.error(str(problem))
+        return problem.code
     finally:
         say_billed(planned.plan.run)
 

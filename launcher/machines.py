@@ -22,16 +22,23 @@ def alive(book: Ledger) -> list[Machine]:
     for entry in book.alive():
         try:
             state = cluster.state(entry.run, ask_provider=True)
-            there = _there(entry)
+            if state is None and gone(book, entry, "it had ended when we looked"):
+                continue
+            lost = ", ".join(f"{cloud} {id}" for cloud, id in _there(entry)) if state is None else ""
         except LaunchError as problem:
             found.append(Machine(entry, problem.error))
             continue
-        if state is None and not there:
-            book.close(entry, "it had ended when we looked")
-        else:
-            lost = f"not known to SkyPilot; at the provider's: {', '.join(f'{cloud} {id}' for cloud, id in there)}"
-            found.append(Machine(entry, state.lower() if state else lost))
+        found.append(Machine(entry, state.lower() if state else f"not known to SkyPilot; at the provider's: {lost}"))
     return found
+
+
+def gone(book: Ledger, entry: Entry, why: str) -> bool:
+    """Whether the providers list no machine of this entry, of which SkyPilot knows nothing: then the ledger says so.
+    Raises LaunchError when one of them does not answer."""
+    if _there(entry):
+        return False
+    book.close(entry, why)
+    return True
 
 
 def down(book: Ledger, run: str, why: str) -> None:

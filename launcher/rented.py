@@ -8,6 +8,7 @@ from launcher import cluster
 from launcher.backend import End
 from launcher.errors import FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.ledger import Ledger
+from launcher.machines import gone
 from launcher.mirror import Mirror
 from launcher.node.events import Tail
 from launcher.node.folder import RunFolder
@@ -98,7 +99,8 @@ class Rented:
             return None
         where = "its cloud"
         for entry in self.book.alive(name):
-            self.book.close(entry, "it vanished")
+            if not gone(self.book, entry, "it vanished"):
+                return None
             where = entry.cloud or entry.clouds
         return End(
             INTERRUPTED, f"the machine of `{name}` is gone: {where} does not list it any more", self._carries_on()

@@ -50,7 +50,7 @@ class Answer:
 
     @property
     def goes_on(self) -> bool:
-        """Whether something of the run is still to happen: a job is active, or may be, or its submission was cut off."""
+        """Whether something is still to happen: a job is active, or may be, or the submission was cut off."""
         known = [job for job in self.jobs if job.number is not None]
         if any(job.active or (self.trouble and job.code is None) for job in known):
             return True

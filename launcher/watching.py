@@ -43,6 +43,8 @@ def show_status(folder: RunFolder, site: SiteFile, as_json: bool) -> None:
         screen.say(json.dumps(_plain(now), indent=2, ensure_ascii=False))
         return
     screen.status(now, time.time())
+    if plan_of(folder).machine.cloud == "slurm" and (why := getattr(work_of(folder, site), "note", str)()):
+        screen.say(why)
 
 
 def watch(folder: RunFolder, site: SiteFile) -> int:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from launcher import cluster
 from launcher.bucket import Stored
-from launcher.cluster import NoCapacity, Patience
+from launcher.capacity import NoCapacity
+from launcher.cluster import Patience
 from launcher.document import load
 from launcher.errors import LaunchError
 from launcher.interruption import interruptible, undisturbed
 from launcher.job import read_job
 from launcher.ledger import Entry, Ledger, ledger
 from launcher.limits import limits, seconds_left
-from launcher.machines import down
+from launcher.machines import down, gone
 from launcher.mirror import Mirror
 from launcher.node.files import write_json
 from launcher.node.folder import RunFolder
@@ -69,7 +70,8 @@ class Sky:
         if plan is None or entry is None:
             return None
         if (state := cluster.state(plan.run)) is None:
-            book.close(entry, "it had ended when we looked")
+            with contextlib.suppress(LaunchError):
+                gone(book, entry, "it had ended when we looked")
         if state != "UP":
             return None
         try:

@@ -94,10 +94,11 @@ class Slurm:
             write_json(folder.path / "slurm.json", {**known, "fetched": True})
 
     def down(self, folder: RunFolder, why: str) -> None:
-        """No job of the run is left in the queue."""
+        """No job of the run is left in the queue, and no secret in its folder there."""
         work = self.find(folder)
-        if work:
-            self.login.said('scancel "$@"', *[job.number for job in work.look().jobs if job.active and job.number])
+        if work or plan_of(folder).secrets:
+            active = [job.number for job in work.look().jobs if job.active and job.number] if work else []
+            self.login.said(submissions.DOWN, self.there(folder), *active)
 
     def mirror(self, plan: Plan, folder: RunFolder) -> Mirror | None:
         """What copies the run folder here; None where it is here."""

@@ -38,7 +38,8 @@ def test_where_nobody_has_capacity_each_place_s_reason_is_said(rented, providers
     done = launched(rented)
     assert done.returncode == 3
     first, _, hint = done.stderr.partition("\n\n")
-    assert first.startswith("error: no machine is to be had: ") and SOLD_OUT in first
+    reason = SOLD_OUT.rstrip(".")
+    assert first == f"error: no machine is to be had: RunPod RO: {reason}; RunPod SE: {reason}; RunPod US: {reason}"
     assert hint == "hint: `--wait HOURS` asks again until there is one; `--cloud runpod,lambda` asks more clouds\n"
     nothing_is_left(rented, providers)
 

@@ -90,7 +90,9 @@ def test_a_checkpoint_that_made_room_while_it_was_copied_is_passed_over(mirror, 
     mirror.look()
     shutil.rmtree(there.folder.stage("first").work / "step_4")
     assert [one.step for one in mirror.keep()] == [4]
-    assert files(mirror) == {"events.jsonl", "stages/first/work/step_2/weights"}, "the older one is still the newest here"
+    assert files(mirror) == {"events.jsonl", "stages/first/work/step_2/weights"}, (
+        "the older one is still the newest here"
+    )
 
 
 def test_a_proof_does_not_come_before_its_result(mirror, there):

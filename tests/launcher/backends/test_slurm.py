@@ -289,6 +289,7 @@ def test_a_run_that_waits_says_why_and_can_be_stopped(there, until):
     there.site(qos="one")
     process = there.start()
     until(lambda: "PENDING" in there.jobs().values())
+    until(lambda: "waits: a limit of its QOS is reached" in there.toy.launcher("status").stdout, "the reason")
     assert there.toy.launcher("stop").stdout == "toy-tiny: stopped\n"
     out, _ = there.end(process, 33)
     [job] = there.jobs()
