@@ -90,9 +90,10 @@ class Cluster:
         return facts["JobState"] in ("RUNNING", "COMPLETED")
 
     def requeued(self) -> list[str]:
-        """The jobs that wait for their two minutes to pass."""
-        waiting = self.root("squeue", "--noheader", "--states=PENDING", "--format=%A %r").splitlines()
-        return [one.split()[0] for one in waiting if one.endswith("BeginTime")]
+        """The jobs that wait to be started again."""
+        lines = self.root("scontrol", "show", "job", "--oneliner").splitlines()
+        again = [one for one in lines if "JobState=PENDING " in one and " Restarts=0 " not in one]
+        return [one.partition(" ")[0].removeprefix("JobId=") for one in again]
 
     def cancel_all(self) -> None:
         """No job waits or runs, and every node is up."""

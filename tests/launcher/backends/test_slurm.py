@@ -97,7 +97,7 @@ def hurry(there, until):
 
     def now():
         mine = there.jobs()
-        [job] = until(lambda: [one for one in there.cluster.requeued() if one in mine], "a requeued job", 150)
+        [job] = until(lambda: [one for one in there.cluster.requeued() if one in mine], "a requeued job", 100)
         until(lambda: there.cluster.hurry(job), "its new start")
 
     return now
