@@ -26,7 +26,7 @@ IMAGE := $(if $(VARIANT),--variant $(VARIANT)) $(if $(BASE),--base $(BASE)) $(if
   test-rehearsal check lock bench clean
 
 launch: setup $(if $(filter local,$(CLOUD)),setup-cpu) $(if $(filter docker,$(CLOUD)),image) \
-  $(if $(filter local docker,$(CLOUD)),,setup-clouds)
+  $(if $(filter local docker slurm,$(CLOUD)),,setup-clouds)
 ifeq ($(RECIPE),)
 	.venv/bin/launcher rehearse $(if $(filter docker,$(CLOUD)),--docker) $(GIVEN)
 else
