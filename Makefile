@@ -48,7 +48,7 @@ setup: $(LIGHT)
 
 setup-clouds: setup $(CLOUDS)
 
-setup-cpu: $(LIGHT) $(CPU)
+setup-cpu: setup $(CPU)
 
 $(LIGHT): locks/launcher.lock
 	rm -rf .venv

@@ -46,7 +46,8 @@ ROOT = Path(__file__).parent.parent.parent
 REGISTRY = "registry.test/toys"
 """No such registry: the engine holds the images that are named after it."""
 SEED = int(os.environ.get("FAULT_SEED") or time.time())
-FAULTS = 5
+FAULTS = 3
+"""How many of the faults a run tries."""
 CHOSEN = pytest.StashKey[str]()
 KEY = "rpa_CanaryCANARYcanaryCanaryCANARY"
 """The account's key at both providers."""
