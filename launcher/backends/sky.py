@@ -46,7 +46,8 @@ class Sky:
     def start(self, plan: Plan, folder: RunFolder) -> Rented:
         book = ledger()
         self._left(plan, book, None)
-        entry = _own(book, plan, folder) or book.begin(plan.run, plan.machine.cloud, folder.path, time.time())
+        before = _own(book, plan, folder)
+        entry = before or book.begin(plan.run, plan.machine.cloud, folder.path, time.time())
         try:
             with interruptible():
                 entry = self._make(plan, folder, entry, book)
@@ -57,7 +58,9 @@ class Sky:
                 job = cluster.submit(plan.run, run_task(plan, document), values(plan, self.site, os.environ))
         except BaseException as problem:
             with undisturbed(), contextlib.suppress(LaunchError):  # the ledger shows what could not be ended
-                if isinstance(problem, NoCapacity) and not problem.tried:
+                if before:
+                    pass  # it may hold what is nowhere else; the user is told that it costs
+                elif isinstance(problem, NoCapacity) and not problem.tried:
                     book.close(entry, "nothing was asked for")
                 else:
                     down(book, plan.run, f"{type(problem).__name__} at the launch")
@@ -101,7 +104,8 @@ class Sky:
                 f"the export of run `{plan.run}` is not here, and its machine is gone",
                 "launch again: what is done is not done again",
             )
-        mirror.export()
+        with mirror.remote.present():
+            mirror.export()
 
     def down(self, folder: RunFolder, why: str) -> None:
         book = ledger()
