@@ -97,7 +97,8 @@ test-rehearsal: setup-cpu
 	.venv/bin/python -m pytest tests/rehearsal
 
 faults: setup-cpu setup-clouds
-	FAULTS=all .venv/bin/python -m pytest tests/rehearsal/test_kills.py tests/clouds/test_faults.py
+	FAULTS=all .venv/bin/python -m pytest tests/rehearsal/test_kills.py tests/rehearsal/test_slurm.py \
+	  tests/clouds/test_faults.py
 
 check: lint test
 

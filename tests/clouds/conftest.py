@@ -2,11 +2,9 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -14,6 +12,7 @@ import pytest
 
 from launcher.image import base_name
 from launcher.ledger import ledger
+from tests.chance import SEED, some
 from tests.emulator.client import client
 from tests.emulator.pods import DockerPods
 from tests.emulator.server import Emulator
@@ -45,7 +44,6 @@ __all__ = [
 ROOT = Path(__file__).parent.parent.parent
 REGISTRY = "registry.test/toys"
 """No such registry: the engine holds the images that are named after it."""
-SEED = int(os.environ.get("FAULT_SEED") or time.time())
 FAULTS = 3
 """How many of the faults a run tries."""
 CHOSEN = pytest.StashKey[str]()
@@ -134,9 +132,9 @@ __all__ += ["book", "site", "sky", "until"]
 def pytest_collection_modifyitems(config, items):
     """Each fault takes a minute or two: some by chance, unless all are asked for (`make faults`)."""
     faults = [item for item in items if item.path.name == "test_faults.py"]
-    if os.environ.get("FAULTS") != "all" and len(faults) > FAULTS:
-        chosen = random.Random(SEED).sample(faults, FAULTS)
-        config.stash[CHOSEN] = f"faults of rented machines: {FAULTS} of {len(faults)}, FAULT_SEED={SEED}"
+    chosen = some(faults, FAULTS)
+    if faults:
+        config.stash[CHOSEN] = f"faults of rented machines: {len(chosen)} of {len(faults)}, FAULT_SEED={SEED}"
         items[:] = [item for item in items if item not in faults or item in chosen]
 
 

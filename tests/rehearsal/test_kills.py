@@ -2,20 +2,18 @@
 
 import json
 import os
-import random
 import signal
-import time
 
 import pytest
+
+from tests.chance import SEED, some
 
 EXACT = ("critic/d_loss", "actor/loss", "actor/kl", "response_length")
 """What has to come out the same as in a run that nobody disturbed."""
 
 SAVE_EVERY = 2
-VICTIMS = ("trainer", "node", "everything")
-SEED = int(os.environ.get("FAULT_SEED") or time.time())
-CHOSEN = VICTIMS if os.environ.get("FAULTS") == "all" else (random.Random(SEED).choice(VICTIMS),)
-"""Each takes minutes: one by chance unless all are asked for (`make faults`). The test's name has the seed."""
+KILLED = some(("trainer", "node", "everything", "on a cluster"), 1)
+"""What is killed in the middle of a whole run; the last is tests/rehearsal/test_slurm.py's."""
 
 
 def kill(place, victim):
@@ -75,7 +73,10 @@ def repeated(place, stage):
     return len(steps) - len(set(steps))
 
 
-@pytest.mark.parametrize("victim", CHOSEN, ids=[f"{victim}-seed-{SEED}" for victim in CHOSEN])
+VICTIMS = [one for one in KILLED if one != "on a cluster"]
+
+
+@pytest.mark.parametrize("victim", VICTIMS, ids=[f"{victim}-seed-{SEED}" for victim in VICTIMS])
 def test_a_run_that_is_killed_in_every_phase_comes_to_the_same_end(until, finished, victim):
     """One run, killed in warmup, in adversarial, while a checkpoint is written and in conversion; after each kill the
     same command again."""

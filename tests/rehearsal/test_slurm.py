@@ -9,7 +9,7 @@ import pytest
 from tests.slurm.cluster import cluster
 
 from .conftest import LAUNCHER, PATIENCE, ROOT, RUN, make_place
-from .test_kills import EXACT, reached
+from .test_kills import EXACT, KILLED, reached
 
 __all__ = ["cluster"]
 
@@ -42,6 +42,7 @@ def launch(place):
     return subprocess.Popen(argv, cwd=ROOT, env=place.env, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
+@pytest.mark.skipif("on a cluster" not in KILLED, reason="by chance: tests/chance.py")
 def test_on_a_cluster_an_interrupted_run_comes_to_the_same_end_as_an_undisturbed_one(finished, place, cluster):
     process = launch(place)
     place.wait(lambda: process.poll() is not None or reached(place, "adversarial", 3), 2 * PATIENCE)
