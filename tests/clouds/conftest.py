@@ -44,7 +44,7 @@ __all__ = [
 ROOT = Path(__file__).parent.parent.parent
 REGISTRY = "registry.test/toys"
 """No such registry: the engine holds the images that are named after it."""
-FAULTS = 3
+FAULTS = 2
 """How many of the faults a run tries."""
 CHOSEN = pytest.StashKey[str]()
 KEY = "rpa_CanaryCANARYcanaryCanaryCANARY"

@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from tests.chance import some
+
 from .conftest import book, sky, until
 
 CLOUDS = ("runpod", "lambda")
@@ -25,7 +27,7 @@ def held(toy, process, lines_of):
     until(lambda: list(folder.work.glob("step_*")), "a checkpoint", 60)
 
 
-@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("cloud", some(CLOUDS, 1))
 def test_a_launch_brings_a_verified_result_home_and_ends_the_machine(rented, providers, cloud):
     done = rented.launcher("launch", "toy-tiny", "--cloud", cloud)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -31,7 +31,7 @@ from tests.objects import gate, objects, server
 __all__ = ["engine", "gate", "objects", "server"]
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 40.0
+PATIENCE = 90.0
 """Seconds to wait for something that takes a tenth of one on an idle machine."""
 UNDISTURBED = 3
 """The toy's total after both stages, in sums of all its numbers: once in `sum`, twice more in `again`."""

@@ -48,7 +48,7 @@ def disturbed(place, moment, victim):
     kill(place, victim)
     process.communicate()
     assert process.returncode not in (0, 1, 2)
-    place.wait(lambda: not place.tree(), 15)
+    place.wait(lambda: not place.tree(), 60)
 
 
 def goes_on_to_the_same_end(place, finished, attempts):

@@ -91,7 +91,7 @@ def test_a_killed_container_is_an_interruption_and_the_same_command_carries_on(t
     at_step("again", 3)
     [container] = containers(there, client)
     container.kill()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=90)
     assert process.returncode == 33
     assert errors == "error: the node program was killed\n\nhint: launch again: it carries on\n"
     assert containers(there, client) == []
@@ -115,7 +115,7 @@ def test_a_run_outlives_its_launcher_and_the_next_launch_joins_it(there, client,
     other = there.start("launch", "toy-tiny", *DOCKER, *HELD)
     there.go("sum")
     for one in (joined, other):
-        _, errors = one.communicate(timeout=30)
+        _, errors = one.communicate(timeout=90)
         assert one.returncode == 0, errors
     assert attempts(there) == {"again": 1, "sum": 1}
     assert containers(there, client) == []

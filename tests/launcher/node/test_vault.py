@@ -25,7 +25,7 @@ def held(toy, stage, step, until, objects):
 def lost(toy, node, process):
     """The machine is gone, with all that was on it; another one has what the laptop sends."""
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     plan = node.folder.plan.read_text()
     shutil.rmtree(node.folder.path)
     fresh = toy.node()
@@ -92,7 +92,7 @@ def test_a_fresh_machine_carries_on_from_the_stored_checkpoint_and_redoes_nothin
 def test_a_stopped_run_stores_its_last_checkpoint_before_it_ends(kept, objects, until):
     node, process = held(kept, "sum", 5, until, objects)
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     assert process.returncode == 33
     assert objects.index(RUN) == ["stages/sum/work/step_5"]
     assert [one["event"] for one in node.events()][-3:] == ["run.ended", "stage.stored", "run.stored"]
@@ -130,7 +130,7 @@ def test_an_upload_that_was_killed_is_never_taken_for_a_checkpoint(by_hand, obje
     until(lambda: (node.folder.path / ".keeping").exists(), "its storing")
     below = until(lambda: rclones(process), "rclone")
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     until(lambda: not any(alive(one) for one in below), "the end of rclone")
     assert objects.index("hand") == []
     shutil.rmtree(node.folder.stage("one").path)
@@ -147,7 +147,7 @@ def test_a_restore_that_was_broken_off_is_begun_again_and_nothing_torn_is_used(b
     process = node.start()
     until(lambda: objects.index("hand") == ["stages/one/work/step_1"], "the storing")
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     whole = (node.folder.stage("one").work / "step_1/weights").read_bytes()
     shutil.rmtree(node.folder.stage("one").path)
     node.folder.events.unlink()
@@ -156,7 +156,7 @@ def test_a_restore_that_was_broken_off_is_begun_again_and_nothing_torn_is_used(b
     parts = node.folder.path / ".restoring"
     until(lambda: parts.exists() and list(parts.rglob("weights*")), "a part of the checkpoint")
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     assert process.returncode == code
     assert not (node.folder.stage("one").work / "step_1").exists()
     del node.env["RCLONE_BWLIMIT"]
@@ -200,7 +200,7 @@ def test_a_store_that_never_answers_again_fails_no_run_and_is_told(kept, objects
 def test_a_folder_that_has_something_goes_on_without_a_store_that_cannot_be_read(kept, objects, gate, until):
     node, process = held(kept, "sum", 3, until, objects)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     gate.shut()
     node.go("sum")
     done = node.run()
@@ -275,7 +275,7 @@ def test_no_credential_is_in_a_file_of_the_run_or_in_an_argument(kept, objects, 
     node, process = held(kept, "sum", 3, until, objects)
     secret = objects.keys["AWS_SECRET_ACCESS_KEY"]
     process.terminate()
-    said = "".join(process.communicate(timeout=30))
+    said = "".join(process.communicate(timeout=90))
     assert secret not in said
     for path in node.folder.path.rglob("*"):
         assert not path.is_file() or secret.encode() not in path.read_bytes(), path

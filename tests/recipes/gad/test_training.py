@@ -152,7 +152,7 @@ def processes_of(stage: Stage) -> dict[int, str]:
 
 
 def wait_until_gone(stage: Stage) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while processes_of(stage) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert processes_of(stage) == {}
@@ -194,7 +194,7 @@ def test_stopped_and_killed_it_ends_with_the_unbroken_runs_numbers(warmup, input
     process = stage.start()
     stage.wait_for("step 1/4", process)
     os.killpg(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=60) == 33, stage.last_lines()
+    assert process.wait(timeout=120) == 33, stage.last_lines()
     done = max(stage.numbers())
     assert (stage.work / f"global_step_{done}" / "complete.json").is_file()
 
@@ -248,7 +248,7 @@ def test_a_dead_training_process_fails_the_stage(inputs, tmp_path):
     stage.wait_for("step 1/50", process)
     (worker,) = (number for number, command in processes_of(stage).items() if command.startswith("ray::WorkerDict"))
     os.kill(worker, signal.SIGKILL)
-    assert process.wait(timeout=60) == 3, stage.last_lines()
+    assert process.wait(timeout=120) == 3, stage.last_lines()
     assert "\nerror: training failed: The actor" in stage.log.read_text()
     wait_until_gone(stage)
 

@@ -67,7 +67,7 @@ class Stage:
             time.sleep(0.05)
 
     def wait_until_gone(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while marked(f"{MARK}={self.work}") and time.monotonic() < deadline:
             time.sleep(0.2)
 
