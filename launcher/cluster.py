@@ -76,13 +76,11 @@ def provision(
     return Made(str(found.cloud).lower(), str(found.region), str(found.instance_type), _price(handle))
 
 
-def submit(name: str, task: Mapping[str, Any], secrets: Mapping[str, str]) -> int:
+def submit(name: str, task: Mapping[str, Any]) -> int:
     """The number of the job that now runs the task on the cluster. Raises LaunchError."""
     sky = _sky()
-    made = sky.Task.from_yaml_config(dict(task))
-    made.update_secrets(dict(secrets))
     try:
-        job, _ = sky.get(sky.exec(made, cluster_name=name))
+        job, _ = sky.get(sky.exec(sky.Task.from_yaml_config(dict(task)), cluster_name=name))
     except Exception as problem:
         raise _failure(problem, f"sky logs {name}") from None
     return int(job)

@@ -18,7 +18,7 @@ def machine_task(plan: Plan, job: Job, document: Mapping[str, Any]) -> dict[str,
 
 
 def run_task(plan: Plan, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The task that starts the node program on that machine; secrets are added to it where it is submitted."""
+    """The task that starts the node program on that machine. Secrets do not go this way: launcher.node.taken."""
     envs = {**(document.get("envs") or {}), "RUN": place_of(plan.run)}
     return {"name": plan.run, "num_nodes": plan.machine.nodes, "envs": envs, "run": document["run"]}
 

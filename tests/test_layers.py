@@ -62,7 +62,7 @@ LAYERS = [
 """A module imports only from lines above its own; `node` is all of launcher.node."""
 NODE = [
     ["problem", "files", "folder", "records", "events", "processes", "lock", "code", "pinned"],
-    ["fingerprint", "checks", "checkout", "child", "limits", "keeping", "rclone"],
+    ["fingerprint", "checks", "checkout", "child", "limits", "keeping", "rclone", "taken"],
     ["command", "manifest", "kept"],
     ["stages", "storing"],
     ["run", "vault", "restoring"],

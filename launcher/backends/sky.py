@@ -1,6 +1,7 @@
 """Rented machines through SkyPilot: made, given the run folder, followed by a copy here, and ended."""
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from launcher.ledger import Entry, Ledger, ledger
 from launcher.limits import limits, seconds_left
 from launcher.machines import down, gone
 from launcher.mirror import Mirror
+from launcher.node import taken
 from launcher.node.files import write_json
 from launcher.node.folder import RunFolder
 from launcher.node.records import Plan
@@ -55,7 +57,9 @@ class Sky:
                 self._send(plan, folder, entry, book, remote)
                 self.show("starting  the node program")
                 document = load(self._job(plan))
-                job = cluster.submit(plan.run, run_task(plan, document), values(plan, self.site, os.environ))
+                if given := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
+                    remote.run("sh", "-c", f"umask 077; cat > {taken.place(plan.run)}", text=json.dumps(given))
+                job = cluster.submit(plan.run, run_task(plan, document))
         except BaseException as problem:
             with undisturbed(), contextlib.suppress(LaunchError):  # the ledger shows what could not be ended
                 if before:

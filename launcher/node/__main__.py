@@ -20,6 +20,7 @@ from launcher.node.restoring import restore
 from launcher.node.run import read_plan, run
 from launcher.node.stages import Site
 from launcher.node.storing import Storing
+from launcher.node.taken import take
 from launcher.node.vault import Vault
 
 SHORTEST, LONGEST = 60.0, 1800.0
@@ -44,6 +45,7 @@ def main() -> int:
     adopt_orphans()
     try:
         plan = read_plan(folder)
+        take(plan.run)
         with Lock(folder.lock) as lock:
             stop = Stop(read_limits(folder.limits), asked)
             site = Site(folder, options.code.resolve(), Events(folder.events), lock.handle, stop)
