@@ -98,6 +98,7 @@ test-rehearsal: setup-cpu
 
 faults: setup-cpu setup-clouds
 	FAULTS=all .venv/bin/python -m pytest tests/rehearsal/test_kills.py tests/rehearsal/test_slurm.py \
+	  tests/launcher/backends/test_slurm.py \
 	  tests/clouds
 
 check: lint test

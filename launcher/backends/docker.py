@@ -64,7 +64,9 @@ class Docker:
             if holder(folder.lock) is not None:
                 raise
             return None  # what an engine that is gone had started is gone too
-        for container in client.containers.list(all=True, filters={"label": f"{FOLDER}={folder.path}"}):
+        for container in client.containers.list(
+            all=True, filters={"label": f"{FOLDER}={folder.path}"}, ignore_removed=True
+        ):
             work = DockerWork(container, folder)
             if container.status == "created":  # whoever made it did not come to start it
                 container.remove(force=True)

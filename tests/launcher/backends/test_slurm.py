@@ -237,6 +237,7 @@ def test_a_time_limit_shorter_than_a_stage_is_only_an_interruption(there, at_ste
     assert there.total() == there.toy.total
 
 
+@pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="backfill decides when, minutes at times: `make faults`")
 def test_preemption_is_only_an_interruption(there, at_step, hurry):
     there.site(partition="scrap")
     process = there.start(*HELD)
