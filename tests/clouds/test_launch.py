@@ -50,7 +50,7 @@ def test_a_launch_brings_a_verified_result_home_and_ends_the_machine(rented, pro
 def test_a_machine_that_vanishes_costs_one_checkpoint_interval_and_the_next_cloud_carries_on(
     rented, providers, lines_of
 ):
-    process = rented.start("launch", "toy-tiny", "--cloud", "runpod", "--set", "again.pause=1.5")
+    process = rented.start("launch", "toy-tiny", "--cloud", "runpod", "--set", "again.pause=4")
     held(rented, process, lines_of)
     [machine] = providers.machines()
     assert "running" in rented.launcher("status").stdout
