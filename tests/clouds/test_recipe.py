@@ -123,7 +123,9 @@ def test_the_job_runs_with_plain_skypilot(project, providers, cloud, until=until
     image = image_of(root, load(root / "recipes/gad/recipe.yaml")["image"], "gad", "cpu").name
     words = ["-y", "-d", "-c", "plain", "--infra", cloud, "--image-id", f"docker:{image}", "--workdir", "by-hand"]
     do(sky, "launch", *words, "jobs/gad-tiny.yaml")
-    ssh = ["ssh", "-F", f"{env['HOME']}/.sky/generated/ssh/plain", "plain"]
+    made = Path(env["HOME"]) / ".sky/generated"
+    # SkyPilot writes `~`, which is not HOME to ssh
+    ssh = ["ssh", "-F", str(made / "ssh/plain"), "-i", str(made / "ssh-keys/plain.key"), "plain"]
 
     def finished():
         look = subprocess.run([*ssh, "cat sky_workdir/events.jsonl"], env=env, capture_output=True, text=True)
