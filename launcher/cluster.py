@@ -2,6 +2,7 @@
 
 The only module that imports SkyPilot, and only inside functions: that costs seconds."""
 
+import contextlib
 import io
 import os
 import threading
@@ -79,10 +80,7 @@ def provision(
 def submit(name: str, task: Mapping[str, Any]) -> int:
     """The number of the job that now runs the task on the cluster. Raises LaunchError."""
     sky = _sky()
-    try:
-        job, _ = sky.get(sky.exec(sky.Task.from_yaml_config(dict(task)), cluster_name=name))
-    except Exception as problem:
-        raise _failure(problem, f"sky logs {name}") from None
+    job, _ = _answer(lambda: sky.exec(sky.Task.from_yaml_config(dict(task)), cluster_name=name), f"sky logs {name}")
     return int(job)
 
 
@@ -90,30 +88,21 @@ def state(name: str, ask_provider: bool = False) -> str | None:
     """`UP`, `INIT`, `STOPPED`, or None when SkyPilot knows no such cluster (any more)."""
     sky = _sky()
     refresh = sky.StatusRefreshMode.FORCE if ask_provider else sky.StatusRefreshMode.AUTO
-    try:
-        found = sky.get(sky.status([name], refresh=refresh))
-    except Exception as problem:
-        raise _failure(problem, "sky status --refresh") from None
+    found = _answer(lambda: sky.status([name], refresh=refresh), "sky status --refresh")
     return str(found[0]["status"].value) if found else None
 
 
 def working(name: str) -> int | None:
     """The number of a job that has not ended; None when there is none."""
     sky = _sky()
-    try:
-        jobs = sky.get(sky.queue(name, skip_finished=True))
-    except Exception as problem:
-        raise _failure(problem, f"sky queue {name}") from None
+    jobs = _answer(lambda: sky.queue(name, skip_finished=True), f"sky queue {name}")
     return max((int(one["job_id"]) for one in jobs if not one["status"].is_terminal()), default=None)
 
 
 def job_state(name: str, job: int) -> str | None:
     """`RUNNING`, `SUCCEEDED`, `FAILED`, ...; None when nobody knows. Raises LaunchError when the cluster is gone."""
     sky = _sky()
-    try:
-        found = sky.get(sky.job_status(name, [job]))
-    except Exception as problem:
-        raise _failure(problem, f"sky queue {name}") from None
+    found = _answer(lambda: sky.job_status(name, [job]), f"sky queue {name}")
     value = next(iter(found.values()), None)
     return None if value is None else str(value.value)
 
@@ -132,12 +121,8 @@ def output(name: str, job: int, lines: int) -> str:
 def down(name: str) -> None:
     """The cluster does not exist any more, as far as SkyPilot knows. Raises LaunchError."""
     sky = _sky()
-    try:
-        sky.get(sky.down(name))
-    except sky.exceptions.ClusterDoesNotExist:
-        return
-    except Exception as problem:
-        raise _failure(problem, f"sky down {name}") from None
+    with contextlib.suppress(sky.exceptions.ClusterDoesNotExist):
+        _answer(lambda: sky.down(name), f"sky down {name}", sky.exceptions.ClusterDoesNotExist)
 
 
 def ssh_config(name: str) -> Path:
@@ -152,6 +137,16 @@ def _sky() -> Any:
     except ImportError:
         raise LaunchError("SkyPilot is not installed here", "run `make setup-clouds`") from None
     return sky
+
+
+def _answer(ask: Callable[[], Any], look: str, expected: type[BaseException] | tuple[()] = ()) -> Any:
+    """What SkyPilot's server answers to the request that `ask` makes. Raises LaunchError, but `expected` as it is."""
+    try:
+        return _sky().get(ask())
+    except expected:
+        raise
+    except Exception as problem:
+        raise _failure(problem, look) from None
 
 
 def _price(handle: Any) -> float | None:

@@ -21,6 +21,16 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """A Ctrl-C that falls in here is one that falls right after it: nothing is started and then forgotten."""
+    asked: list[int] = []
+    with _handler(lambda number, _: asked.append(number)):
+        yield
+    if asked:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
 def _handler(handler: object) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield

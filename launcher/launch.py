@@ -1,14 +1,13 @@
 """One launch: a run folder made or found again, the node program started or joined, the result brought home."""
 
-import contextlib
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from launcher.backend import KILLED, Backend, End
 from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.history import changes, followers, set_aside
+from launcher.interruption import held_back
 from launcher.node.events import Tail
 from launcher.node.files import read_json
 from launcher.node.folder import RunFolder
@@ -76,7 +75,7 @@ def follow(ready: Ready, backend: Backend, show: Callable[[RunStatus], None]) ->
     tail, events = Tail(ready.folder.events), []
     started = time.time()
     try:
-        with _held_back():
+        with held_back():
             work = backend.find(ready.folder) or backend.start(ready.plan, ready.folder)
         while True:
             end = work.end()
@@ -120,19 +119,6 @@ def _unexplained(end: End, now: RunStatus, folder: RunFolder, logged: int) -> Ru
     if end.error:
         error, hint = end.error, end.hint
     return RunStatus(now.run, "failed", now.stages, code, error, hint)
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """A Ctrl-C that falls in here is one that falls right after it: nothing is started and then forgotten."""
-    asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if asked:
-        raise KeyboardInterrupt
 
 
 def _said_since(events: list[dict[str, object]], moment: float) -> bool:

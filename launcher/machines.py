@@ -21,14 +21,14 @@ def alive(book: Ledger) -> list[Machine]:
     found = []
     for entry in book.alive():
         try:
-            state = cluster.state(entry.run, ask_provider=True)
-            if state is None and gone(book, entry, "it had ended when we looked"):
-                continue
-            lost = ", ".join(f"{cloud} {id}" for cloud, id in _there(entry)) if state is None else ""
+            if state := cluster.state(entry.run, ask_provider=True):
+                found.append(Machine(entry, state.lower()))
+            elif left := _there(entry):
+                found.append(Machine(entry, f"not known to SkyPilot; at the provider's: {_named(left)}"))
+            else:
+                book.close(entry, "it had ended when we looked")
         except LaunchError as problem:
             found.append(Machine(entry, problem.error))
-            continue
-        found.append(Machine(entry, state.lower() if state else f"not known to SkyPilot; at the provider's: {lost}"))
     return found
 
 
@@ -50,8 +50,8 @@ def down(book: Ledger, run: str, why: str) -> None:
         for cloud, id in _there(entry):
             providers.end(cloud, id)
         if left := _there(entry):
-            names = ", ".join(f"{cloud} {id}" for cloud, id in left)
-            raise LaunchError(f"{names} of run `{run}` does not end", f"end it in {left[0][0]}'s own console", FAILED)
+            error, hint = f"{_named(left)} of run `{run}` does not end", f"end it in {left[0][0]}'s own console"
+            raise LaunchError(error, hint, FAILED)
         book.close(entry, why)
 
 
@@ -60,6 +60,10 @@ def _there(entry: Entry) -> list[tuple[str, str]]:
     return [
         (cloud, id) for cloud in _clouds(entry) for id in providers.of_run(providers.listed(cloud), cloud, entry.run)
     ]
+
+
+def _named(there: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{cloud} {id}" for cloud, id in there)
 
 
 def _clouds(entry: Entry) -> Iterable[str]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from launcher.errors import LaunchError
 from launcher.node.events import Tail
-from launcher.node.files import read_json, tree, write_json
+from launcher.node.files import read_json, write_json
 from launcher.node.folder import RunFolder
 from launcher.node.keeping import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT, Keep, keeps
+from launcher.node.manifest import has_all
 from launcher.node.records import Plan
 from launcher.remote import Remote, Unreachable
 
@@ -40,12 +41,16 @@ class Mirror:
         bucket has it."""
         if self.plan.bucket:
             return []
+        return [one for one in self.needed() if not self.has(one)]
+
+    def needed(self) -> list[Keep]:
+        """What a fresh machine would need of the run as it is said to be, here or not."""
         kept = keeps(self.plan, Tail(self.here.events).new())
-        return [one for one in kept if one.kind not in (EXPORT, MANIFEST) and not self.has(one)]
+        return [one for one in kept if one.kind not in (EXPORT, MANIFEST)]
 
     def has(self, one: Keep) -> bool:
         """Whether it is here, and is not an earlier one of the same name."""
-        brought = read_json(self.here.path / BROUGHT) or {}
+        brought = self._brought()
         return (self.here.path / one.path).exists() and brought.get(one.path, one.time) == one.time
 
     def keep(self) -> list[Keep]:
@@ -67,9 +72,7 @@ class Mirror:
     def has_export(self) -> bool:
         """Whether the manifest is here, and all that it lists."""
         manifest = read_json(self.here.manifest)
-        return isinstance(manifest, dict) and tree(self.here.export) == {
-            name: one["bytes"] for name, one in manifest["export"].items()
-        }
+        return isinstance(manifest, dict) and has_all(manifest, self.here)
 
     def export(self) -> None:
         """The finished run's export is here, several files at a time, and after it the manifest. Raises LaunchError."""
@@ -82,9 +85,7 @@ class Mirror:
 
     def to_send(self) -> list[str]:
         """What this copy has and a fresh machine needs, relative to the run folder."""
-        found = [
-            one.path for one in keeps(self.plan, Tail(self.here.events).new()) if one.kind not in (EXPORT, MANIFEST)
-        ]
+        found = [one.path for one in self.needed()]
         small = [path.relative_to(self.here.path).as_posix() for name in MIRRORED for path in self.here.path.glob(name)]
         return [name for name in [*found, *small] if (self.here.path / name).exists()]
 
@@ -98,16 +99,18 @@ class Mirror:
         if target.is_dir():
             shutil.rmtree(target)
         os.replace(part, target)
-        brought = read_json(self.here.path / BROUGHT) or {}
-        write_json(self.here.path / BROUGHT, {**brought, one.path: one.time})
+        write_json(self.here.path / BROUGHT, {**self._brought(), one.path: one.time})
+
+    def _brought(self) -> dict[str, float]:
+        return read_json(self.here.path / BROUGHT) or {}
 
     def _fetch_exported(self, name: str) -> None:
         self.remote.fetch(f"{self.there}/export/{name}", self.here.export / name)
 
     def _drop_superseded(self) -> None:
         """Checkpoints that were copied here and that something newer here has replaced are gone."""
-        brought = read_json(self.here.path / BROUGHT) or {}
-        needed = {one.path for one in keeps(self.plan, Tail(self.here.events).new())}
+        brought = self._brought()
+        needed = {one.path for one in self.needed()}
         old = [path for path in brought if "/work/" in path and path not in needed]
         if old and not self.missing():
             for path in old:

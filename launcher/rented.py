@@ -11,9 +11,7 @@ from launcher.ledger import Ledger
 from launcher.machines import gone
 from launcher.mirror import Mirror
 from launcher.node.events import Tail
-from launcher.node.folder import RunFolder
-from launcher.node.keeping import CHECKPOINT, keeps
-from launcher.node.records import Plan
+from launcher.node.keeping import CHECKPOINT
 from launcher.remote import Unreachable
 
 LOOK = 2.0
@@ -32,11 +30,12 @@ RUN = ("run.started", "run.ended", "run.finished")
 class Rented:
     """A SkyPilot job that runs a node program. What it says is copied here by a thread, once somebody waits."""
 
-    def __init__(self, plan: Plan, folder: RunFolder, job: int, mirror: Mirror, book: Ledger, joined: bool):
-        self.plan, self.folder, self.job, self.mirror, self.book = plan, folder, job, mirror, book
+    def __init__(self, job: int, mirror: Mirror, book: Ledger, joined: bool):
+        self.job, self.mirror, self.book = job, mirror, book
+        self.plan, self.folder = mirror.plan, mirror.here
         self.thread: threading.Thread | None = None
         self.ended: End | None = None
-        events = Tail(folder.events).new()
+        events = Tail(self.folder.events).new()
         starts = [number for number, one in enumerate(events) if one.get("event") == RUN[0]]
         self.before = max(starts, default=0) if joined else len(events)
         """How many events are not this job's."""
@@ -126,8 +125,7 @@ class Rented:
 
     def _carries_on(self) -> str:
         """What the next launch begins with, of what is here."""
-        kept = [one for one in keeps(self.plan, Tail(self.folder.events).new()) if self.mirror.has(one)]
-        points = [one for one in kept if one.kind == CHECKPOINT]
+        points = [one for one in self.mirror.needed() if one.kind == CHECKPOINT and self.mirror.has(one)]
         where = f" from step {points[-1].step} of `{points[-1].stage}`" if points else ""
         return f"launch again: it carries on{where}"
 

@@ -67,16 +67,10 @@ class Engine:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """An engine; DOCKER and DOCKER_HOST lead everything that the session starts to it."""
-    with contextlib.ExitStack() as stack:
-        host = os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}"
-        if not answers(host):
-            install("docker.io", "dockerd")
-            if not answers(host):
-                host = stack.enter_context(own_engine())
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setenv("DOCKER_HOST", host)
-        patch.setenv("DOCKER", client())
-        yield Engine(os.environ["DOCKER"], host)
+    with running() as engine, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", engine.host)
+        patch.setenv("DOCKER", engine.docker)
+        yield engine
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +88,18 @@ def cpu_image(engine: Engine):
         return build(wanted, code_of(ROOT, found.family, True), said.append).name
 
     return made
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Engine]:
+    """The engine that answers; one of our own where none does."""
+    with contextlib.ExitStack() as stack:
+        host = os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}"
+        if not answers(host):
+            install("docker.io", "dockerd")
+            if not answers(host):
+                host = stack.enter_context(own_engine())
+        yield Engine(client(), host)
 
 
 def answers(host: str) -> bool:
@@ -171,13 +177,8 @@ def working_in(folder: Path) -> list[int]:
 
 def main() -> None:
     """`python -m tests.engine COMMAND...`: the command, with an engine that answers for as long as it lasts."""
-    with contextlib.ExitStack() as stack:
-        host = os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}"
-        if not answers(host):
-            install("docker.io", "dockerd")
-            if not answers(host):
-                host = stack.enter_context(own_engine())
-        done = subprocess.run(sys.argv[1:], env={**os.environ, "DOCKER_HOST": host, "DOCKER": client()})
+    with running() as engine:
+        done = subprocess.run(sys.argv[1:], env={**os.environ, "DOCKER_HOST": engine.host, "DOCKER": engine.docker})
     sys.exit(done.returncode)
 
 

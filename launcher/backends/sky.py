@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from launcher import cluster
 from launcher.bucket import Stored
@@ -52,13 +53,15 @@ class Sky:
         entry = before or book.begin(plan.run, plan.machine.cloud, folder.path, time.time())
         try:
             with interruptible():
-                entry = self._make(plan, folder, entry, book)
-                remote = remote_of(plan.run)
-                self._send(plan, folder, entry, book, remote)
+                path = self.root / "jobs" / f"{plan.recipe}.yaml"
+                document = load(path)
+                entry = self._make(plan, machine_task(plan, read_job(path), document), folder, entry, book)
+                mirror = mirror_of(plan, folder)
+                self._send(mirror, self._left(plan, book, entry.price))
                 self.show("starting  the node program")
-                document = load(self._job(plan))
                 if given := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
-                    remote.run("sh", "-c", f"umask 077; cat > {taken.place(plan.run)}", text=json.dumps(given))
+                    leave = f"umask 077; cat > {taken.place(plan.run)}"
+                    mirror.remote.run("sh", "-c", leave, text=json.dumps(given))
                 job = cluster.submit(plan.run, run_task(plan, document))
         except BaseException as problem:
             with undisturbed(), contextlib.suppress(LaunchError):  # the ledger shows what could not be ended
@@ -69,7 +72,7 @@ class Sky:
                 else:
                     down(book, plan.run, f"{type(problem).__name__} at the launch")
             raise
-        return Rented(plan, folder, job, Mirror(plan, remote, place_of(plan.run), folder), book, joined=False)
+        return Rented(job, mirror, book, joined=False)
 
     def find(self, folder: RunFolder) -> Rented | None:
         book, plan = ledger(), read_existing(folder)
@@ -87,15 +90,13 @@ class Sky:
             return None
         if job is None:
             return None
-        work = Rented(
-            plan, folder, job, Mirror(plan, remote_of(plan.run), place_of(plan.run), folder), book, joined=True
-        )
+        work = Rented(job, mirror_of(plan, folder), book, joined=True)
         with contextlib.suppress(LaunchError):
             work.mirror.look()
         return work
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
-        mirror = Mirror(plan, remote_of(plan.run), place_of(plan.run), folder)
+        mirror = mirror_of(plan, folder)
         if mirror.has_export():
             return
         if not ledger().alive(plan.run):
@@ -117,12 +118,8 @@ class Sky:
             if book.alive(folder.path.name):
                 down(book, folder.path.name, why)
 
-    def _job(self, plan: Plan) -> Path:
-        return self.root / "jobs" / f"{plan.recipe}.yaml"
-
-    def _make(self, plan: Plan, folder: RunFolder, entry: Entry, book: Ledger) -> Entry:
+    def _make(self, plan: Plan, task: dict[str, Any], folder: RunFolder, entry: Entry, book: Ledger) -> Entry:
         """The machine is up, and the ledger knows which it is and what it costs."""
-        task = machine_task(plan, read_job(self._job(plan)), load(self._job(plan)))
         until, given = time.monotonic() + self.wait * 3600, login(self.site, os.environ)
         patience = Patience(self.site.sky.start_minutes, self.site.sky.idle_minutes)
         with open(folder.path / "launch.log", "a", encoding="utf-8") as log:
@@ -159,10 +156,9 @@ class Sky:
         now = time.time()
         return seconds_left(plan, book.hours(plan.run, now), book.spent(plan.run, now), price)
 
-    def _send(self, plan: Plan, folder: RunFolder, entry: Entry, book: Ledger, remote: Remote) -> None:
-        """The machine has the plan, its limits, its inputs, and what earlier machines had done."""
-        there, mirror = place_of(plan.run), Mirror(plan, remote, place_of(plan.run), folder)
-        left = self._left(plan, book, entry.price)
+    def _send(self, mirror: Mirror, left: float | None) -> None:
+        """The machine has the plan, its limits of `left` seconds, its inputs, and what earlier machines had done."""
+        plan, folder, remote, there = mirror.plan, mirror.here, mirror.remote, mirror.there
         write_json(folder.limits, limits(plan, left, self.site.sky.stall_minutes, time.time()))
         remote.run("mkdir", "-p", there)
         always = ["plan.json", "limits.json", *(["inputs"] if plan.inputs else [])]
@@ -178,9 +174,9 @@ class Sky:
                     remote.send([f"{self.root}/./{name}"], "/opt/launcher/", "--relative", "--delete")
 
 
-def remote_of(run: str) -> Remote:
-    """The head of the run's cluster, as SkyPilot's ssh configuration has it."""
-    return Remote(run, cluster.ssh_config(run))
+def mirror_of(plan: Plan, folder: RunFolder) -> Mirror:
+    """What `folder` has of the run folder on the head of the run's cluster, which ssh knows from SkyPilot."""
+    return Mirror(plan, Remote(plan.run, cluster.ssh_config(plan.run)), place_of(plan.run), folder)
 
 
 def _own(book: Ledger, plan: Plan, folder: RunFolder) -> Entry | None:

@@ -55,7 +55,12 @@ def is_finished(plan: Plan, folder: RunFolder) -> bool:
         manifest["stages"].get(stage.name, {}).get("fingerprint") == fingerprint(plan, stage) for stage in plan.stages
     )
     same = same and manifest.get("exported") == plan.export
-    return same and tree(folder.export) == {name: one["bytes"] for name, one in manifest["export"].items()}
+    return same and has_all(manifest, folder)
+
+
+def has_all(manifest: dict[str, Any], folder: RunFolder) -> bool:
+    """Whether `export` holds the files of this manifest and no others, each in its size."""
+    return tree(folder.export) == {name: one["bytes"] for name, one in manifest["export"].items()}
 
 
 def _summary(plan: Plan, name: str, folder: RunFolder) -> dict[str, Any]:

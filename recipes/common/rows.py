@@ -63,6 +63,25 @@ def is_parquet(path: Path) -> bool:
     return parquet
 
 
+def filled(column: str, value: Any) -> str:
+    """The value of a row's column, if it is a text with something in it. Raises BadRow."""
+    if not isinstance(value, str):
+        raise BadRow(column, f"`{shown(value)}` is not text")
+    if not value.strip():
+        raise BadRow(column, f"`{shown(value)}` is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as problem:
+        raise BadRow(column, f"character {problem.start + 1} is half a surrogate pair, which is no text") from None
+    return value
+
+
+def shown(value: Any) -> str:
+    """A value in an error: its JSON, cut off where it is long."""
+    text = json.dumps(value, ensure_ascii=True, default=str)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
 def spread(total: int, take: int, seed: int) -> range | None:
     """`take` positions evenly spaced over `total` rows, others for another seed; None where that is all of them."""
     if total <= take:

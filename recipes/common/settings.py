@@ -33,6 +33,13 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
         raise Mistake(f"`{path}`: {problem}", "change that value") from None
 
 
+def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
+    """For a `__post_init__`: raises ValueError when the value is none of the choices."""
+    value = getattr(settings, name)
+    if value not in choices:
+        raise ValueError(f"`{name}` is `{value}`, not one of `{'`, `'.join(choices)}`")
+
+
 def _check_keys(path: Path, values: dict[str, object], kind: type) -> None:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in values:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.common import rows
-from recipes.common.rows import BadRow
+from recipes.common.rows import BadRow, filled
 from recipes.common.tokens import Message
 
 ROLES = ("system", "user", "assistant")
@@ -50,7 +50,7 @@ def read(path: Path, picks: Collection[int] | None = None) -> Iterator[Row | Pro
 
 def _from_content(value: dict[str, Any]) -> tuple[list[Message], str]:
     prompt = _messages("content", _column("content", "messages", value))
-    teacher = _text("teacher_response", _column("teacher_response", "messages", value))
+    teacher = filled("teacher_response", _column("teacher_response", "messages", value))
     if prompt[-1]["role"] != "user":
         raise BadRow("content", f"ends with `{prompt[-1]['role']}`, not `user`")
     return prompt, teacher
@@ -90,20 +90,8 @@ def _messages(column: str, value: Any) -> list[Message]:
             raise BadRow(f"{name}.role", "`system` may only come first")
         if messages and messages[-1]["role"] == role:
             raise BadRow(f"{name}.role", f"`{role}` follows `{role}`")
-        messages.append({"role": role, "content": _text(f"{name}.content", message["content"])})
+        messages.append({"role": role, "content": filled(f"{name}.content", message["content"])})
     return messages
-
-
-def _text(column: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise BadRow(column, f"`{_shown(value)}` is not text")
-    if not value.strip():
-        raise BadRow(column, f"`{_shown(value)}` is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError as problem:
-        raise BadRow(column, f"character {problem.start + 1} is half a surrogate pair, which is no text") from None
-    return value
 
 
 def _shown(value: Any) -> str:

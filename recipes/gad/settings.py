@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from recipes.common.settings import check_choice
+
 ROLES = {"warmup": ("actor", "critic"), "adversarial": ("actor", "critic"), "seqkd": ("actor",)}
 """The modes, and the networks each trains. The critic is the discriminator."""
 
@@ -56,9 +58,9 @@ class Settings:
     verl_overrides: list
 
     def __post_init__(self) -> None:
-        self._check_choice("mode", tuple(ROLES))
-        self._check_choice("device", ("cuda", "cpu"))
-        self._check_choice("rollout", ("vllm", "hf"))
+        check_choice(self, "mode", tuple(ROLES))
+        check_choice(self, "device", ("cuda", "cpu"))
+        check_choice(self, "rollout", ("vllm", "hf"))
         at_least_one = (
             "steps train_batch val_batch max_prompt_length max_response_length rollout_n rollout_tensor_parallel "
             "tokens_per_gpu save_every validate_every keep_last"
@@ -90,8 +92,3 @@ class Settings:
     def roles(self) -> tuple[str, ...]:
         """The networks this stage trains."""
         return ROLES[self.mode]
-
-    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
-        value = getattr(self, name)
-        if value not in choices:
-            raise ValueError(f"`{name}` is `{value}`, not one of `{'`, `'.join(choices)}`")

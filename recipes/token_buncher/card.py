@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from recipes.common.card import head, rows
+
 SHOWN = (
     "step",
     "noiser_steps",
@@ -20,11 +22,9 @@ FORMS = {"paper": "epsilon {}", "upstream": "epsilon {}, applied twice to the no
 def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], dtype: str) -> str:
     """`base`, `training`: metrics.json of the model and of the training stage; `data`: report.json."""
     repo = base["repo"]
-    known = f"base_model: {repo}\n" if "/" in repo and base.get("revision") else ""
-    numbers = "\n".join(f"| {name} | {_shown(training[name])} |" for name in SHOWN if name in training)
     noise = FORMS[training["noise_form"]].format(training["noise"])
     return (
-        f"---\nlibrary_name: transformers\npipeline_tag: text-generation\n{known}tags: [safety, defence, verl]\n---\n\n"
+        f"{head(base, 'safety, defence, verl')}"
         f"# {repo.rpartition('/')[2]}, hardened against harmful reinforcement learning\n\n"
         f"Made from `{repo}` ({base.get('revision') or 'made on the spot'}) by Token-Buncher (arXiv:2508.20697): "
         "GRPO with minus the entropy of its own answers to harmful questions as the reward, and token noiser steps "
@@ -39,11 +39,7 @@ def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], d
         "trained on are covered less. Measure before you rely on it: `--stages attack` of this recipe does.\n\n"
         "## Training\n\n"
         f"{data['kept']['train']:,} questions, from {', '.join(data['source'])}; their answers were not used.\n\n"
-        f"| at the end of training | |\n|---|---|\n{numbers}\n\n"
+        f"| at the end of training | |\n|---|---|\n{rows(SHOWN, training)}\n\n"
         "Entropies are in nats, means over the first and the last fifth of the steps.\n"
         "Every pin this model was made from is in the run's `manifest.json`.\n"
     )
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -3,38 +3,14 @@
 python -m recipes.token_buncher.export SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
 """
 
-import argparse
-from pathlib import Path
-
-import torch
-
-from recipes.common.convert import DTYPES, convert
-from recipes.common.files import read_json, write_json, write_text
-from recipes.common.stage import Mistake, run
-from recipes.common.tensor_progress import tensor_progress
+from recipes.common.export import export
+from recipes.common.stage import run
 from recipes.token_buncher.card import card
-
-FILE_BYTES = 5 * 10**9
 
 
 def main() -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.token_buncher.export", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--training", "--data", "--model", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args()
-    dtype = read_json(args.settings)["export_dtype"]
-    if dtype not in DTYPES:
-        raise Mistake(f"`export_dtype` is `{dtype}`", f"it is one of {', '.join(f'`{name}`' for name in DTYPES)}")
-    training, data = read_json(args.training / "metrics.json"), read_json(args.data / "report.json")
-    torch.set_num_threads(1)
-    with tensor_progress(args.work) as on_tensor:
-        made = convert(args.training / "actor", args.out, DTYPES[dtype], FILE_BYTES, on_tensor)
-    write_text(args.out / "README.md", card(read_json(args.model / "metrics.json"), training, data, made.dtype))
-    numbers = {"tensors": made.tensors, "parameters": made.parameters, "bytes": made.bytes, "dtype": made.dtype}
-    write_json(args.out / "metrics.json", numbers | {"architecture": made.architecture})
-    print(made)
+    export("python -m recipes.token_buncher.export", __doc__.split("\n")[0], card)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Rows that cannot be used, told in one sentence that names the file, the row and the column."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from recipes.common import rows
-from recipes.common.rows import BadRow
+from recipes.common.rows import BadRow, filled, shown
 from recipes.common.stage import Mistake
 
 LISTED = 5
@@ -40,14 +39,14 @@ def read_all(path: Path, columns: tuple[str, ...], make: Callable[[dict[str, Any
 
 def text(row: dict[str, Any], column: str) -> str:
     """The column's text, which is not empty."""
-    return _text(column, _value(row, column))
+    return filled(column, _value(row, column))
 
 
 def flag(row: dict[str, Any], column: str) -> bool:
     """The column's true or false."""
     value = _value(row, column)
     if not isinstance(value, bool):
-        raise BadRow(column, f"`{_shown(value)}` is not true or false")
+        raise BadRow(column, f"`{shown(value)}` is not true or false")
     return value
 
 
@@ -55,7 +54,7 @@ def choice(row: dict[str, Any], column: str, count: int) -> int:
     """The column's whole number, from 0 to `count` - 1."""
     value = _value(row, column)
     if type(value) is not int:
-        raise BadRow(column, f"`{_shown(value)}` is not a whole number")
+        raise BadRow(column, f"`{shown(value)}` is not a whole number")
     if not 0 <= value < count:
         raise BadRow(column, f"`{value}` is not from 0 to {count - 1}")
     return value
@@ -65,30 +64,13 @@ def texts(row: dict[str, Any], column: str, count: int) -> list[str]:
     """The column's list of `count` texts, none of them empty."""
     value = _value(row, column)
     if not isinstance(value, list):
-        raise BadRow(column, f"`{_shown(value)}` is not a list")
+        raise BadRow(column, f"`{shown(value)}` is not a list")
     if len(value) != count:
         raise BadRow(column, f"has {len(value)} entries, not {count}")
-    return [_text(f"{column}[{place}]", one) for place, one in enumerate(value)]
+    return [filled(f"{column}[{place}]", one) for place, one in enumerate(value)]
 
 
 def _value(row: dict[str, Any], column: str) -> Any:
     if column not in row:
         raise BadRow("", f"no column `{column}`")
     return row[column]
-
-
-def _text(column: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise BadRow(column, f"`{_shown(value)}` is not text")
-    if not value.strip():
-        raise BadRow(column, f"`{_shown(value)}` is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError as problem:
-        raise BadRow(column, f"character {problem.start + 1} is half a surrogate pair, which is no text") from None
-    return value
-
-
-def _shown(value: Any) -> str:
-    shown = json.dumps(value, ensure_ascii=True, default=str)
-    return shown if len(shown) <= 40 else shown[:37] + "..."

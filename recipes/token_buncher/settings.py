@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from recipes.common.settings import check_choice
 from recipes.token_buncher.harm import check_name
 
 MODES = ("defend", "attack")
@@ -58,10 +59,10 @@ class Settings:
     """What scores the answers of an attack (harm.py); a defence has no use for it."""
 
     def __post_init__(self) -> None:
-        self._check_choice("mode", MODES)
-        self._check_choice("noise_form", FORMS)
-        self._check_choice("device", ("cuda", "cpu"))
-        self._check_choice("rollout", ("vllm", "hf"))
+        check_choice(self, "mode", MODES)
+        check_choice(self, "noise_form", FORMS)
+        check_choice(self, "device", ("cuda", "cpu"))
+        check_choice(self, "rollout", ("vllm", "hf"))
         counts = "steps train_batch mini_batch max_prompt_length max_response_length save_every keep_last"
         derived = "rollout_tensor_parallel tokens_per_gpu ranks"
         for name in [*counts.split(), *(name for name in derived.split() if getattr(self, name) is not None)]:
@@ -97,8 +98,3 @@ class Settings:
     def warmup(self) -> int:
         """Steps before the first noiser step can come."""
         return self.steps // 8 if self.warmup_steps is None else self.warmup_steps
-
-    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
-        value = getattr(self, name)
-        if value not in choices:
-            raise ValueError(f"`{name}` is `{value}`, not one of `{'`, `'.join(choices)}`")
