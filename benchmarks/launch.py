@@ -7,6 +7,7 @@ screen; SkyPilot's until its job has printed its first line.
 """
 
 import argparse
+import json
 import shutil
 import statistics
 import subprocess
@@ -52,7 +53,7 @@ def plain(recipe: str, cloud: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.yaml"
         document = load(ROOT / "jobs" / f"{recipe}.yaml")
-        job.write_text(str({**document, "run": "echo it-runs; sleep 600"}))
+        job.write_text(json.dumps({**document, "run": "echo it-runs; sleep 600"}))
         words = ["-y", "-c", "bench-plain", "--infra", cloud, "--image-id", f"docker:{image.name}", "--workdir", folder]
         try:
             return until([SKY, "launch", *words, str(job)], "it-runs")

@@ -1,6 +1,7 @@
 """A real recipe on rented machines: `make launch`, and the same job with nothing but SkyPilot."""
 
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -94,8 +95,8 @@ def test_make_launch_brings_a_trained_and_converted_model_home(
     manifest = json.loads((root / "runs" / recipe.replace("_", "-") / "manifest.json").read_text())
     assert manifest["stages"]["verify"]["metrics"]["largest_difference"] == 0
     assert "every sha256 as in the manifest" in done.stdout and "opened    27 tensors" in done.stdout
-    for stage in trains:
-        assert f"{stage:<12} running 3" in done.stdout
+    for stage in trains:  # which of its steps are seen depends on when we look
+        assert re.search(rf"^{stage} +running \d+/\d+ ", done.stdout, re.M), done.stdout
     assert providers.machines() == []
     [entry] = ledger(env).entries()
     assert (entry.cloud, entry.end) == (cloud, "its result is home")
