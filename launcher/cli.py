@@ -33,6 +33,10 @@ Redo = Annotated[str | None, typer.Option(help="do this stage and what follows a
 Cost = Annotated[float | None, typer.Option(help="dollars the run may cost")]
 Dirty = Annotated[bool, typer.Option("--dirty", help="lay code that is not committed over the image's")]
 Hours = Annotated[float | None, typer.Option(help="hours the run may take")]
+Gpus = Annotated[
+    str | None, typer.Option(help="NAME:COUNT instead of the job file's GPUs, as H100-SXM:8; several with commas")
+]
+Force = Annotated[list[str] | None, typer.Option(help="a check whose refusal you take upon yourself, as memory")]
 
 
 def _version(asked: bool) -> None:
@@ -58,6 +62,8 @@ def plan(
     change: Change = None,
     max_cost: Cost = None,
     max_hours: Hours = None,
+    gpus: Gpus = None,
+    force: Force = None,
     dirty: Dirty = False,
     json: Annotated[bool, typer.Option("--json", help="the plan as the node gets it")] = False,
     shell: Annotated[bool, typer.Option("--shell", help="as a script to run by hand")] = False,
@@ -67,7 +73,9 @@ def plan(
     from launcher import checks, screen
     from launcher.request import Request
 
-    request = Request(recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty)
+    request = Request(
+        recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
+    )
     planned, root = _planned(request)
     if write:
         from launcher.node.folder import RunFolder
@@ -96,17 +104,22 @@ def launch(
     redo: Redo = None,
     max_cost: Cost = None,
     max_hours: Hours = None,
+    gpus: Gpus = None,
+    force: Force = None,
     dirty: Dirty = False,
     resume: Annotated[str | None, typer.Option(help="a run to go on with as it is, here or elsewhere")] = None,
     wait: Annotated[float, typer.Option(help="hours to ask again where no machine is to be had")] = 0.0,
     keep: Annotated[bool, typer.Option("--keep", help="leave the machine up, and billed, when the run ends")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="rent without asking; in a pipe nothing is asked")] = False,
 ) -> None:
     """Carry out a recipe, or go on with it, on any cloud. The verified result comes home to runs/<run>/export."""
     from launcher.home import Manner
     from launcher.request import Request
 
-    request = Request(recipe or "", cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty)
-    _launch(request, Manner(redo, wait, keep), resume)
+    request = Request(
+        recipe or "", cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
+    )
+    _launch(request, Manner(redo, wait, keep, ask=not yes and sys.stdin.isatty()), resume)
 
 
 @app.command()
@@ -206,23 +219,41 @@ def verify(run: RunName = None) -> None:
 
 
 @app.command()
+def report(
+    run: RunName = None,
+    out: Annotated[Path | None, typer.Option(help="where to write it (default: runs/<run>/report.html)")] = None,
+) -> None:
+    """Write a run as one HTML page: its course, its numbers, what it was made from, what it cost."""
+    from launcher import reporting, screen
+
+    store = _store()
+    screen.say(f"wrote {reporting.write_report(store.existing(run), store, out)}")
+
+
+@app.command()
+def compare(
+    one: Annotated[str, typer.Argument(help="a run's name", show_default=False)],
+    other: Annotated[str, typer.Argument(help="another run's", show_default=False)],
+) -> None:
+    """Put two runs side by side: what differs in them, and what came of it."""
+    from launcher import reporting
+
+    reporting.compare_runs(one, other, _store())
+
+
+@app.command()
 def doctor(
-    cloud: Annotated[str, typer.Option(help="slurm")] = "slurm",
+    run: Annotated[str | None, typer.Argument(help="a run that failed; the newest when left out")] = None,
+    cloud: Annotated[str | None, typer.Option(help="slurm: look at a cluster instead")] = None,
     host: Annotated[str | None, typer.Option(help="the login node, as ssh knows it (default: site.yaml's)")] = None,
 ) -> None:
-    """Look at a Slurm cluster and propose what site.yaml could say about it."""
-    from launcher import screen
-    from launcher.doctor import ASK, proposal, read
-    from launcher.errors import LaunchError
-    from launcher.login import login_of
-    from launcher.scheduler import SlurmSite
+    """Say why a run failed and what to do next; look at this installation; or propose what site.yaml could say about a
+    Slurm cluster (--cloud slurm)."""
+    if cloud is None and host is None:
+        from launcher.examining import examine
 
-    if cloud != "slurm":
-        raise LaunchError(f"there is no doctor for `{cloud}`", "`--cloud slurm` is the one there is")
-    site = _site().slurm or SlurmSite()
-    if host and host != site.host:
-        site = SlurmSite(host=host, work=".")
-    screen.say_raw(proposal(read(login_of(site).said(ASK)), site.host))
+        raise typer.Exit(examine(run, _store()))
+    _slurm_doctor(cloud or "slurm", host)
 
 
 @app.command()
@@ -293,6 +324,21 @@ def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
         raise LaunchError("`--resume` goes on with a run as it is", "leave out the recipe, --run, --data and --set")
     folder, root = _store().existing(run), find_root()
     return resumed(plan_of(folder), folder, request, root, _site()), root
+
+
+def _slurm_doctor(cloud: str, host: str | None) -> None:
+    from launcher import screen
+    from launcher.doctor import ASK, proposal, read
+    from launcher.errors import LaunchError
+    from launcher.login import login_of
+    from launcher.scheduler import SlurmSite
+
+    if cloud != "slurm":
+        raise LaunchError(f"there is no doctor for `{cloud}`", "`--cloud slurm` is the one there is")
+    site = _site().slurm or SlurmSite()
+    if host and host != site.host:
+        site = SlurmSite(host=host, work=".")
+    screen.say_raw(proposal(read(login_of(site).said(ASK)), site.host))
 
 
 def _site() -> "SiteFile":

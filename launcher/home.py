@@ -25,7 +25,7 @@ from launcher.preflight.disk import shown as size
 from launcher.preflight.finding import REFUSED, Finding
 from launcher.request import Planned
 from launcher.secrets import values
-from launcher.site import SiteFile
+from launcher.site import HERE, SiteFile
 from launcher.status import RunStatus, status
 from launcher.store import Store, place_of, plan_of
 from launcher.transfer import faults, pull, read_manifest
@@ -45,6 +45,8 @@ class Manner:
     """Hours to ask again where there is no capacity."""
     keep: bool = False
     """Whether a rented machine stays when the run has ended."""
+    ask: bool = False
+    """Whether the user is asked before a machine is rented."""
 
 
 def launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
@@ -80,7 +82,9 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
         screen.plan(run.plan, findings)
         screen.say("")
         _accepted(findings)
-        with Live() as live:
+        if manner.ask and plan.machine.cloud not in HERE and not backend.find(machine) and not screen.agreed("launch?"):
+            raise LaunchError("not launched", "`--yes` launches without a question")
+        with Live(run.plan, run.folder) as live:
             end = follow(run, backend, live.show)
         screen.warnings(end)
         if code := exit_code(end):

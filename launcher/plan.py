@@ -61,9 +61,8 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
         inputs={name: one for name, one in sorted(world.inputs.items()) if _named(name, stages)},
         image=world.image,
         environment=world.environment,
-        secrets=recipe.file.secrets | keys(world.bucket),
+        secrets=recipe.file.secrets | recipe.change.secrets | keys(world.bucket),
         disk_bytes=_disk(recipe, order, settings, models) // world.machine.nodes,
-        gpu_bytes=max(_memory(recipe, stage, models) for stage in stages),
         budget=world.budget,
         bucket=world.bucket,
     )
@@ -167,15 +166,6 @@ def _disk(recipe: Recipe, order: StageList, settings: Mapping[str, Any], models:
             total += weights * (disk.checkpoint * kept + disk.out)
             writing = max(writing, weights * disk.checkpoint)
     return int(total + writing)
-
-
-def _memory(recipe: Recipe, stage: Stage, models: Mapping[str, HubPin]) -> int:
-    """Bytes on all GPUs together that the stage cannot do without."""
-    memory = recipe.file.stages[stage.name].memory
-    if memory is None:
-        return 0
-    moved = sum(size for switch, size in memory.without.items() if stage.config[switch])
-    return int(models[memory.model].parameters * (memory.bytes - moved))
 
 
 def _named(name: str, stages: Sequence[Stage]) -> bool:

@@ -28,13 +28,27 @@ class GitPin(Strict):
     folder: str = "."
 
 
+class Shape(Strict):
+    """A decoder's widths, as its config.json has them: what memory is computed from before the model is here.
+    `attention` and `keys` are the widths of all queries and of the keys of one token."""
+
+    layers: int
+    hidden: int
+    intermediate: int
+    vocabulary: int
+    attention: int
+    keys: int
+    tied: bool = False
+
+
 class HubPin(Strict):
     """A model of the hub, or a folder; `revision` is a branch, tag or commit."""
 
     repo: str
     revision: str = "main"
     parameters: float = Field(default=0, ge=0)
-    """Number of weights; disk is computed from it."""
+    """Number of weights; disk and memory are computed from it."""
+    shape: Shape | None = None
 
 
 class InputSpec(Strict):
@@ -76,15 +90,6 @@ class DiskSpec(Strict):
     out: float = 0
 
 
-class MemorySpec(Strict):
-    """Bytes a weight that lie on all the GPUs together at the worst moment, without activations and KV cache; `without`
-    says how many of them a setting takes away when it is true."""
-
-    model: str
-    bytes: float = Field(gt=0)
-    without: dict[str, float] = {}
-
-
 class StageSpec(Strict):
     """One command of the recipe."""
 
@@ -102,7 +107,6 @@ class StageSpec(Strict):
     """A command that looks at the settings (`{config}`) before anything is paid, with nothing installed but PyYAML."""
     must: MustSpec = MustSpec()
     disk: DiskSpec | None = None
-    memory: MemorySpec | None = None
     grace: int = Field(default=60, ge=1)
 
 
@@ -126,6 +130,11 @@ class RecipeFile(Strict):
     settings: dict[str, Any] = {}
     check: list[str] | None = None
     """A command that looks at the inputs before anything is paid; placeholders `{input.NAME}`."""
+    texts: list[str] | None = None
+    """A command that renders a sample of the inputs with the model's chat template; placeholders `{input.NAME}`,
+    `{config.STAGE}`."""
+    memory: list[str] | None = None
+    """A command that says what the stages keep on a GPU (recipes/common/fit.py); placeholder `{request}`."""
     stages: dict[Name, StageSpec]
     lists: dict[str, StageList]
 
@@ -141,6 +150,7 @@ class SizeFile(Strict):
     about: str
     models: dict[str, HubPin] = {}
     inputs: dict[str, InputSpec] = {}
+    secrets: dict[str, bool] = {}
     settings: dict[str, Any] = {}
     stages: dict[str, StageChange] = {}
 

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from dataclasses import dataclass
 
 from launcher import cluster
 from launcher.backend import End
@@ -14,8 +15,8 @@ from launcher.node.events import Tail
 from launcher.node.keeping import CHECKPOINT
 from launcher.remote import Unreachable
 
-LOOK = 2.0
-"""Seconds between looks at a machine."""
+LOOK, FIRST = 2.0, 0.5
+"""Seconds between looks at a machine; and before the job has said anything."""
 QUIET, ASK = 20.0, 60.0
 """Seconds without an answer after which its provider is asked whether a machine is there; and between questions to
 SkyPilot about a job that says nothing of its end."""
@@ -27,11 +28,23 @@ PYTHON = "/opt/venv/bin/python"
 RUN = ("run.started", "run.ended", "run.finished")
 
 
+@dataclass(frozen=True)
+class Ways:
+    """How a machine is dealt with: the command, run where its files are reached, that asks its node program to stop;
+    seconds between looks, and before the job has said anything; what its sudden end is called."""
+
+    stop: tuple[str, ...]
+    look: float = LOOK
+    first: float = FIRST
+    gone: str = "the machine of `{run}` is gone: {cloud} does not list it any more"
+
+
 class Rented:
     """A SkyPilot job that runs a node program. What it says is copied here by a thread, once somebody waits."""
 
-    def __init__(self, job: int, mirror: Mirror, book: Ledger, joined: bool):
+    def __init__(self, job: int, mirror: Mirror, book: Ledger, joined: bool, ways: Ways | None = None):
         self.job, self.mirror, self.book = job, mirror, book
+        self.ways = ways or Ways((PYTHON, "-m", "launcher.node", mirror.there, "--stop"))
         self.plan, self.folder = mirror.plan, mirror.here
         self.thread: threading.Thread | None = None
         self.ended: End | None = None
@@ -48,7 +61,7 @@ class Rented:
 
     def stop(self, patience: float) -> bool:
         with contextlib.suppress(Unreachable):
-            self.mirror.remote.run(PYTHON, "-m", "launcher.node", self.mirror.there, "--stop")
+            self.mirror.remote.run(*self.ways.stop)
         until = time.monotonic() + patience
         while self.end() is None:
             if time.monotonic() > until:
@@ -74,22 +87,33 @@ class Rented:
             quiet = now - answered > QUIET
             if self._said_its_end() or now - asked > (QUIET if quiet else ASK):
                 asked = now
-                found = None
-                with contextlib.suppress(LaunchError):  # who does not answer is asked again
-                    found = self._gone() if quiet else self._over()
+                found = self._ended(quiet)
                 if found is None and now - answered > SILENT:
                     error = f"the machine of `{self.plan.run}` has not answered for {SILENT / 60:.0f} minutes"
                     found = End(INTERRUPTED, error, self._carries_on())
                 if found:
                     break
-            time.sleep(LOOK)
+            time.sleep(self.ways.look if self._said() else self.ways.first)
         with self.mirror.remote.present():  # a machine without a job ends itself after a while
             keeper.last()
         return found
 
+    def _ended(self, quiet: bool) -> End | None:
+        """How the job ended, by SkyPilot's word; None while it has not, or where nobody answers: they are asked again.
+        A `quiet` machine may be gone, and so may one whose job nobody can tell of."""
+        if not quiet:
+            with contextlib.suppress(LaunchError):
+                return self._over()
+        with contextlib.suppress(LaunchError):
+            return self._gone()
+        return None
+
+    def _said(self) -> list[object]:
+        """The kinds of the job's events, as far as they are here."""
+        return [one.get("event") for one in Tail(self.folder.events).new()[self.before :]]
+
     def _said_its_end(self) -> bool:
-        said = [one.get("event") for one in Tail(self.folder.events).new()[self.before :]]
-        last = next((kind for kind in reversed(said) if kind in RUN), None)
+        last = next((kind for kind in reversed(self._said()) if kind in RUN), None)
         return last in RUN[1:]
 
     def _gone(self) -> End | None:
@@ -102,9 +126,7 @@ class Rented:
             if not gone(self.book, entry, "it vanished"):
                 return None
             where = entry.cloud or entry.clouds
-        return End(
-            INTERRUPTED, f"the machine of `{name}` is gone: {where} does not list it any more", self._carries_on()
-        )
+        return End(INTERRUPTED, self.ways.gone.format(run=name, cloud=where), self._carries_on())
 
     def _over(self) -> End | None:
         """How the job ended; None while it has not."""

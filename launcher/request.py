@@ -1,5 +1,6 @@
 """From the words of a command line to a plan: the files are read here, so that planning itself can be pure."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,10 @@ class Request:
     max_hours: float | None = None
     dirty: bool = False
     """Whether code that is not committed may be laid over the image's."""
+    gpus: str | None = None
+    """`NAME:COUNT`, or several with commas: instead of the job file's accelerators."""
+    force: Sequence[str] = ()
+    """Checks whose refusal the user takes upon himself."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,9 @@ def planned(request: Request, root: Path, site: SiteFile) -> Planned:
         stages=request.stages,
         changes=[parse_change(text) for text in request.changes],
     )
-    job = None if request.cloud == "local" else read_job(root / "jobs" / f"{recipe.name}.yaml")
-    imaged = job is not None and not _by_sbatch(request.cloud, site)
+    job = None if request.cloud == "local" else _job(request, root / "jobs" / f"{recipe.name}.yaml")
+    software = site.slurm.software if request.cloud == "slurm" and site.slurm else None
+    imaged = job is not None and software != "environment"
     code = code_of(root, recipe.family, imaged)
     image, environment = None, environment_of(root, variant_of(job) if job else "cpu")
     if job and imaged:
@@ -66,7 +72,9 @@ def planned(request: Request, root: Path, site: SiteFile) -> Planned:
         pins=read_pins(recipe.folder / "pins.lock.json"),
         code=code,
         inputs=inputs,
-        machine=Machine(request.cloud, job.accelerators, job.nodes, job.disk_gb) if job else Machine(request.cloud),
+        machine=Machine(request.cloud, job.accelerators, job.nodes, job.disk_gb, software)
+        if job
+        else Machine(request.cloud),
         image=image,
         environment=environment,
         bucket=Bucket(**site.bucket.model_dump()) if site.bucket else None,
@@ -75,7 +83,7 @@ def planned(request: Request, root: Path, site: SiteFile) -> Planned:
             site.budget.max_hours if request.max_hours is None else request.max_hours,
         ),
     )
-    return Planned(plan(recipe, choice, world), recipe, inputs, job)
+    return Planned(replace(plan(recipe, choice, world), forced=tuple(sorted(set(request.force)))), recipe, inputs, job)
 
 
 def rehearsal_of(request: Request, root: Path) -> Request:
@@ -94,9 +102,14 @@ def any_family(root: Path) -> str:
     return f"{'gad' if 'gad' in found else found[0]}-{REHEARSAL}"
 
 
-def _by_sbatch(cloud: str, site: SiteFile) -> bool:
-    """Whether the run's software is an environment on a cluster, not an image."""
-    return cloud == "slurm" and site.slurm is not None and site.slurm.via == "sbatch"
+def _job(request: Request, path: Path) -> Job:
+    job = read_job(path)
+    if request.gpus is None:
+        return job
+    words = tuple(word if ":" in word else f"{word}:1" for word in request.gpus.split(","))
+    if wrong := next((word for word in words if not re.fullmatch(r"[\w.-]+:[1-9]\d*", word)), None):
+        raise LaunchError(f"`--gpus {request.gpus}`: `{wrong}` is no NAME:COUNT", "as `--gpus H100-SXM:8,H200-SXM:4`")
+    return replace(job, accelerators=words)
 
 
 def _inputs(recipe: Recipe, data: Sequence[str], root: Path) -> dict[str, Input]:

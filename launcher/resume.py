@@ -22,6 +22,7 @@ def resumed(old: Plan, folder: RunFolder, request: Request, root: Path, site: Si
         code=place.code,
         budget=place.budget,
         bucket=place.bucket,
+        forced=place.forced,
     )
     inputs = {name: replace(one, path=str(folder.inputs / one.file)) for name, one in old.inputs.items()}
     return Planned(plan, new.recipe, inputs, new.job)

@@ -3,19 +3,19 @@
 import time
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.prompt import Confirm
 from rich.text import Text
 
+from launcher.duration import duration as duration
 from launcher.node.records import Plan
 from launcher.preflight.disk import shown as size
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.status import RunStatus, StageStatus
+from launcher.status import RunStatus
+from launcher.table import columns
 
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
-TELLING = ("loss", "reward", "acc", "kl", "rouge")
-"""Parts of metrics' names, the most telling first."""
 STYLE = {
     "done": "green",
     "finished": "green",
@@ -32,7 +32,7 @@ def plan(plan: Plan, findings: Sequence[Finding]) -> None:
     count = f"{machine.nodes} x " if machine.nodes > 1 else ""
     where = machine.cloud if machine.cloud == "local" else f"{machine.cloud}: {count}{_any(machine.accelerators)}"
     out.print(Text.assemble(("run ", "bold"), plan.run, ("   recipe ", "bold"), plan.recipe, ("   on ", "bold"), where))
-    table = _table("stage", "steps", "needs", "settings that matter")
+    table = columns("stage", "steps", "needs", "settings that matter")
     for stage in plan.stages:
         keys = [name for name in ("mode", "actor_lr", "train_batch", "repo") if name in stage.config]
         table.add_row(
@@ -60,6 +60,11 @@ def plan(plan: Plan, findings: Sequence[Finding]) -> None:
     if plan.secrets:
         out.print(f"{'secrets':<9} " + " ".join(plan.secrets))
     out.print()
+    found(findings)
+
+
+def found(findings: Sequence[Finding]) -> None:
+    """A line for each thing that was looked at, with what helps where it is not well."""
     for finding in findings:
         style = {OK: "green", REFUSED: "bold red"}.get(finding.level, "yellow")
         out.print(Text.assemble((f"{finding.level:<8}", style), f" {finding.check}: {finding.says}"))
@@ -73,35 +78,6 @@ def _any(accelerators: Sequence[str]) -> str:
     return " or ".join(accelerators) or "CPU"
 
 
-def run(status: RunStatus, now: float) -> Table:
-    """A run's stages with their state, steps, times and what is at risk."""
-    table = _table("stage", "state", "step", "time", "left", "last safe", "numbers")
-    for stage in status.stages:
-        step = f"{stage.step:,}/{stage.steps:,}" if stage.steps else ""
-        table.add_row(
-            stage.name,
-            Text(stage.state, STYLE.get(stage.state, "")),
-            step,
-            duration(stage.seconds(now)),
-            duration(stage.remaining(now)),
-            f"step {stage.safe_step}" if stage.safe_step is not None else "",
-            numbers(stage),
-        )
-    return table
-
-
-def heading(status: RunStatus) -> Text:
-    return Text.assemble(("run ", "bold"), status.run, "  ", (status.state, STYLE.get(status.state, "")))
-
-
-def numbers(stage: StageStatus) -> str:
-    """The few metrics of the last step that fit a line: losses and the like before anything else."""
-    wanted = [name for name, value in stage.metrics.items() if isinstance(value, int | float)]
-    wanted = [name for name in wanted if not name.startswith(("time", "seconds", "perf", "timing"))]
-    wanted.sort(key=lambda name: next((rank for rank, word in enumerate(TELLING) if word in name), len(TELLING)))
-    return " ".join(f"{name.rpartition('/')[2]} {stage.metrics[name]:.4g}" for name in wanted[:4])
-
-
 def warnings(status: RunStatus) -> None:
     for stage in status.stages:
         for text in dict.fromkeys(stage.warnings):
@@ -109,7 +85,7 @@ def warnings(status: RunStatus) -> None:
 
 
 def runs(rows: Iterable[Sequence[str]]) -> None:
-    table = _table("run", "recipe", "state", "stage", "step", "age")
+    table = columns("run", "recipe", "state", "stage", "step", "age")
     for row in rows:
         table.add_row(*row)
     out.print(table)
@@ -128,7 +104,7 @@ def billed(text: str, run: str) -> None:
 
 
 def machines(rows: Iterable[Sequence[str]]) -> None:
-    table = _table("machine of", "where", "type", "state", "age", "$/h", "$ so far")
+    table = columns("machine of", "where", "type", "state", "age", "$/h", "$ so far")
     for row in rows:
         table.add_row(*row)
     out.print(table)
@@ -138,39 +114,18 @@ def say(text: str) -> None:
     out.print(text)
 
 
-def status(status: RunStatus, now: float) -> None:
-    """A whole run: its state, its stages, its warnings, and the error it ended with."""
-    out.print(heading(status))
-    out.print(run(status, now))
-    warnings(status)
-    if status.error:
-        error(f"error: {status.error}\n\nhint: {status.hint}")
+def agreed(question: str) -> bool:
+    """Whether the user says yes; return alone is no."""
+    return Confirm.ask(question, console=out, default=False)
 
 
-def duration(seconds: float | None) -> str:
-    """`45s`, `12m 05s`, `3h 20m`."""
-    if seconds is None:
-        return ""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    return f"{whole // 60}m {whole % 60:02}s" if whole < 3600 else f"{whole // 3600}h {whole % 3600 // 60:02}m"
+def draw(shown: RenderableType) -> None:
+    """Tables and the like, on the width there is."""
+    out.print(shown, soft_wrap=False)
 
 
 def ago(moment: float) -> str:
     return f"{duration(time.time() - moment)} ago"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(
-            column,
-            justify="right" if column in ("steps", "step", "time", "left") else "left",
-            overflow="fold",
-            no_wrap=column in ("stage", "state", "step", "time", "left", "run"),
-        )
-    return table
 
 
 def say_raw(text: str) -> None:

@@ -66,13 +66,7 @@ def all_read(recipe: Recipe, settings: Mapping[str, Any]) -> None:
                     f"`{where}`: stage `{name}` uses the unknown setting `{use}`", did_you_mean(use, settings)
                 )
             read.add(use)
-        for switch in spec.memory.without if spec.memory else ():
-            if switch not in (*spec.uses, *spec.settings):
-                raise LaunchError(
-                    f"`{where}`: stage `{name}` does not read `{switch}`, which its `memory` depends on",
-                    did_you_mean(switch, (*spec.uses, *spec.settings)),
-                )
-        used = [spec.model, spec.disk and spec.disk.model, spec.memory and spec.memory.model]
+        used = [spec.model, spec.disk and spec.disk.model]
         for model in [one for one in used if one]:
             if model not in models:
                 raise LaunchError(

@@ -94,6 +94,8 @@ class Machine:
     """Any one of these, as `H100:8`."""
     nodes: int = 1
     disk_gb: int | None = None
+    software: str | None = None
+    """What the stages run in on a Slurm cluster: environment, pyxis or apptainer."""
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,11 @@ class Plan:
     """Name of an environment variable -> whether the run cannot do without it. Never a value."""
     disk_bytes: int = 0
     """Peak size of checkpoints, models and exports, per node."""
-    gpu_bytes: int = 0
-    """What the largest stage keeps on all GPUs together, without activations and KV cache."""
     budget: Budget = Budget()
     bucket: Bucket | None = None
     """Where the run's results are kept while the machine may go away."""
+    forced: tuple[str, ...] = ()
+    """The checks that the user overruled (`--force`)."""
     format: int = FORMAT
 
     def stage(self, name: str) -> Stage:

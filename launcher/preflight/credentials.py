@@ -5,9 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.scheduler import SlurmSite
 
 PLACES = {"runpod": Path(".runpod/config.toml"), "lambda": Path(".lambda_cloud/lambda_keys")}
 """Below the home folder (sky/clouds/runpod.py, sky/provision/lambda_cloud/lambda_utils.py)."""
+CLUSTERS = Path(".slurm/config")
+"""In ssh's own words (sky/provision/slurm/utils.py)."""
 LINES = {"runpod": '`[default]` and `api_key = "KEY"`', "lambda": "`api_key = KEY`, with its spaces"}
 """What they have to hold."""
 SOURCES = {"runpod": "console.runpod.io/user/settings", "lambda": "cloud.lambda.ai/api-keys"}
@@ -26,6 +29,19 @@ def check(clouds: Iterable[str], home: Path) -> Finding:
                 return Finding("credentials", REFUSED, f"`{place}` {wrong}", hint)
             found.append(f"~/{PLACES[cloud]}")
     return Finding("credentials", OK, " ".join(found) or "none are looked at")
+
+
+def cluster(site: SlurmSite, home: Path) -> Finding:
+    """Refused when SkyPilot's own file of Slurm clusters does not have the login node that site.yaml names."""
+    try:
+        text = (home / CLUSTERS).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    hosts = [name for line in re.findall(r"^[ \t]*Host[ \t=]+(.+)$", text, re.M | re.I) for name in line.split()]
+    if site.host in hosts:
+        return Finding("credentials", OK, f"~/{CLUSTERS}")
+    lines = f"`Host {site.host}`, and below it `HostName`, `User` and `IdentityFile`, as in ~/.ssh/config"
+    return Finding("credentials", REFUSED, f"`~/{CLUSTERS}` has no `Host {site.host}`", f"write there: {lines}")
 
 
 def _fault(cloud: str, path: Path) -> str | None:

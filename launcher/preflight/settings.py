@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from launcher.node.problem import said
 from launcher.node.records import Plan, settings_of
+from launcher.preflight.asked import answer
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.recipe import Recipe
 
@@ -25,10 +25,11 @@ def check(plan: Plan, recipe: Recipe, root: Path) -> Finding:
             processes.append(
                 subprocess.Popen(argv, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             )
-        ends = [(process.communicate(), process.returncode) for process in processes]
-    for stage, ((_, errors), code) in zip(checked, ends, strict=True):
-        if code:
-            error, hint = said(errors) or ((errors.strip() or "no message").splitlines()[-1], "correct the setting")
-            where = str(Path(folder) / f"{stage.name}.json")
-            return Finding("settings", REFUSED, f"stage `{stage.name}`: {error.replace(f'`{where}`: ', '')}", hint)
+        said = [(process.communicate(), process.returncode) for process in processes]
+    for stage, ((out, errors), code) in zip(checked, said, strict=True):
+        found = answer(code, out, errors)
+        if found.code:
+            says = found.error.replace(f"`{Path(folder) / f'{stage.name}.json'}`: ", "")
+            hint = found.hint or "correct the setting"
+            return Finding("settings", REFUSED, f"stage `{stage.name}`: {says}", hint)
     return Finding("settings", OK, f"of {len(checked)} stages" if checked else "the recipe has no check of its own")

@@ -1,9 +1,27 @@
 """One repository of the Hugging Face hub at one revision, downloaded; what can go wrong there, in sentences."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.common.stage import Mistake, StageError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from: a repository, a folder (its name starts with `/`, `.` or `~`), or `tiny`, which is made
+    on the spot."""
+
+    repo: str
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.on_hub and not self.revision:
+            raise ValueError(f"`{self.repo}` has no `revision`: name a commit, or `main`")
+
+    @property
+    def on_hub(self) -> bool:
+        return self.repo != "tiny" and not self.repo.startswith(("/", ".", "~"))
 
 
 def snapshot(repo: str, revision: str, cache: Path | None, wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> Path:

@@ -12,12 +12,12 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from recipes.common import files, hub, rows, tiny, weights
+from recipes.common.hub import Source
 from recipes.common.settings import read_settings
 from recipes.common.stage import Mistake, run
 
@@ -29,22 +29,6 @@ UNWANTED = ("*/*", "consolidated*.safetensors")
 
 TEXT_ROWS = 1000
 """Rows read of each text file: plenty for a vocabulary of 512."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a model comes from."""
-
-    repo: str
-    revision: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.on_hub and not self.revision:
-            raise ValueError(f"`{self.repo}` has no `revision`: name a commit, or `main`")
-
-    @property
-    def on_hub(self) -> bool:
-        return self.repo != "tiny" and not self.repo.startswith(("/", ".", "~"))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -99,11 +83,11 @@ def _strings_in(value: Any) -> Iterator[str]:
             yield from _strings_in(part)
 
 
-def link(folder: Path, out: Path) -> None:
-    """`out` holds the model files of `folder`: the same bytes on disk where it can, a copy on another file system."""
+def link(folder: Path, out: Path, wanted: tuple[str, ...] = WANTED) -> None:
+    """`out` holds the wanted files of `folder`: the same bytes on disk where it can, a copy on another file system."""
     # The hub's library makes no folder for a repository without wanted files: `glob` then finds none.
     for path in sorted(folder.glob("*")):
-        if not any(fnmatch(path.name, pattern) for pattern in WANTED) or fnmatch(path.name, UNWANTED[1]):
+        if not any(fnmatch(path.name, pattern) for pattern in wanted) or fnmatch(path.name, UNWANTED[1]):
             continue
         part = out / f".{path.name}.part"
         part.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from recipes.token_buncher import interval
+from recipes.common import interval
 from recipes.token_buncher.scoring import right_letter, right_number
 from recipes.token_buncher.table import Prompt
 

@@ -40,7 +40,7 @@ def fitted(settings: Settings, hardware: Hardware, gpu: Gpu | None, vocabulary: 
     unit = world // math.gcd(world, settings.rollout_n)
     mini = math.ceil(settings.mini_batch / unit) * unit
     train = math.ceil(settings.train_batch / mini) * mini
-    tokens = settings.tokens_per_gpu or _tokens(settings, gpu, vocabulary)
+    tokens = settings.tokens_per_gpu or tokens_for(settings.max_length, gpu, vocabulary)
     return replace(
         settings,
         rollout_tensor_parallel=parallel,
@@ -49,6 +49,11 @@ def fitted(settings: Settings, hardware: Hardware, gpu: Gpu | None, vocabulary: 
         tokens_per_gpu=tokens,
         ranks=hardware.ranks,
     )
+
+
+def tokens_for(longest: int, gpu: Gpu | None, vocabulary: int) -> int:
+    """Tokens in one forward and backward: what the logits' share of the GPU holds, and one sequence at least."""
+    return max(longest, int(gpu.memory * LOGIT_SHARE / (LOGIT_BYTES * vocabulary)) if gpu else 0)
 
 
 def shown(settings: Settings, hardware: Hardware, gpu: Gpu | None) -> str:
@@ -73,8 +78,3 @@ def find_gpu(hardware: Hardware) -> Gpu | None:
 
     found = torch.cuda.get_device_properties(0)
     return Gpu(found.name, found.total_memory)
-
-
-def _tokens(settings: Settings, gpu: Gpu | None, vocabulary: int) -> int:
-    room = int(gpu.memory * LOGIT_SHARE / (LOGIT_BYTES * vocabulary)) if gpu else 0
-    return max(settings.max_length, room)

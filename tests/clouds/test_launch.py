@@ -1,5 +1,6 @@
 """A whole launch on rented machines: real SkyPilot, real ssh, the toy recipe in a real image."""
 
+import os
 import re
 import signal
 
@@ -45,6 +46,18 @@ def test_a_launch_brings_a_verified_result_home_and_ends_the_machine(rented, pro
         0,
         f"run toy-tiny is finished: nothing to do. Its model is in {rented.home().export}\n",
     )
+
+
+def test_at_a_terminal_nothing_is_rented_before_the_user_agrees(rented, providers):
+    before, (keyboard, terminal) = len(providers.journal.calls), os.openpty()
+    process = rented.start("launch", "toy-tiny", "--cloud", "runpod", stdin=terminal)
+    os.write(keyboard, b"n\n")
+    out, errors = process.communicate(timeout=120)
+    assert out.endswith("launch? [y/n] (n): "), out + errors
+    assert (process.returncode, errors) == (2, "error: not launched\n\nhint: `--yes` launches without a question\n")
+    assert book(rented).entries() == [] and providers.machines() == []
+    asked = [call.operation for call in providers.journal.calls[before:]]
+    assert not [one for one in asked if "eploy" in one or "launch" in one]
 
 
 def test_a_machine_that_vanishes_costs_one_checkpoint_interval_and_the_next_cloud_carries_on(

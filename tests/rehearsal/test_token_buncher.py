@@ -105,12 +105,3 @@ def test_an_attack_without_a_classifier_is_refused_before_anything_is_paid(tmp_p
     done = make_place(tmp_path).launcher("plan", "token_buncher-3b", "--stages", "attack")
     says = "stage `attack`: `classifier` is `null`: an attack's reward is a classifier's score, which you bring"
     assert says in " ".join(done.stdout.split())
-
-
-def test_more_memory_is_needed_without_offloading(tmp_path):
-    def needed(*words):
-        planned = ["plan", "token_buncher-3b", "--cloud", "docker", "--json", *words]
-        return json.loads(make_place(tmp_path / str(len(words))).launcher(*planned).stdout)["gpu_bytes"]
-
-    assert needed() == 6 * 3.09e9
-    assert needed("--set", "optimizer_offload=false", "--set", "param_offload=false") == 22 * 3.09e9

@@ -60,7 +60,7 @@ plans = st.builds(
     image=st.none() | st.builds(Image, text, text, text, text, st.none() | text, st.booleans()),
     secrets=table(st.booleans()),
     disk_bytes=st.integers(0),
-    gpu_bytes=st.integers(0),
+    forced=st.lists(text, max_size=2).map(tuple),
     budget=st.builds(Budget, st.none() | number, st.none() | number),
 )
 

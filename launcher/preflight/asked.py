@@ -1,0 +1,51 @@
+"""A recipe's own command, run here before anything is paid, and what it answered."""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.node.command import PLACEHOLDER
+from launcher.node.problem import said
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended: its exit code, its output, and of one that failed the sentence and what helps."""
+
+    code: int
+    out: str
+    error: str = ""
+    hint: str = ""
+
+    @property
+    def last(self) -> str:
+        """Its last line, which is its evidence."""
+        return (self.out.strip().splitlines() or ["checked"])[-1]
+
+
+def wanted(command: Sequence[str]) -> set[str]:
+    """The names of its placeholders, as `input.train`."""
+    return {name for word in command for name in PLACEHOLDER.findall(word)}
+
+
+def ask(
+    command: Sequence[str],
+    places: Mapping[str, object],
+    root: Path,
+    python: Path | str = sys.executable,
+    env: Mapping[str, str] | None = None,
+) -> Answer:
+    """Runs it in `root` with `python` for its first word, and each placeholder replaced."""
+    words = [PLACEHOLDER.sub(lambda found: str(places[found[1]]), word) for word in command]
+    done = subprocess.run([str(python), *words[1:]], cwd=root, env=env, capture_output=True, text=True, check=False)
+    return answer(done.returncode, done.stdout, done.stderr)
+
+
+def answer(code: int, out: str, errors: str) -> Answer:
+    """What a command that has ended said: its own sentence, or the last line of whatever went wrong."""
+    if code == 0:
+        return Answer(code, out)
+    error, hint = said(errors) or ((errors.strip() or "no message").splitlines()[-1], "")
+    return Answer(code, out, error, hint)

@@ -1,0 +1,141 @@
+"""Does every stage fit on the GPUs that the run may get? The recipe's own arithmetic, run here; it needs no GPU."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.accelerators import gibibytes
+from launcher.engine import Card
+from launcher.node.records import Plan, settings_of
+from launcher.preflight.asked import ask
+from launcher.preflight.disk import shown
+from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.recipe import Recipe
+
+CONTEXT = 2**30
+"""Of each GPU: the driver's context, kernels and NCCL's buffers; as recipes/common/fit.py has it."""
+TIGHT = 0.92
+"""The share of a GPU above which an estimate is too rough to promise anything."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """GPUs that a run may get: `gpus` a node, `bytes` each."""
+
+    name: str
+    gpus: int
+    nodes: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The worst moment of a run on one kind of GPU: a stage, the role at work, and bytes by part."""
+
+    kind: Kind
+    stage: str
+    role: str
+    parts: Mapping[str, float]
+    relief: Mapping[str, Any] | None
+
+    @property
+    def bytes(self) -> float:
+        return sum(self.parts.values()) + CONTEXT
+
+    @property
+    def share(self) -> float:
+        return self.bytes / self.kind.bytes
+
+    @property
+    def text(self) -> str:
+        told = ", ".join(f"{name} {shown(int(size))}" for name, size in sorted(self.parts.items(), key=lambda p: -p[1]))
+        return f"{self.stage} ({self.role}) {shown(int(self.bytes))} of {shown(self.kind.bytes)}: {told}"
+
+
+def check(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Finding:
+    """Refused where the run may get a GPU that a stage does not fit on, with the bytes and what would help."""
+    if not kinds:
+        return Finding("memory", OK, "the recipe needs no GPU")
+    if recipe.file.memory is None:
+        return Finding("memory", WARNING, "not known: the recipe has no `memory` command", "watch the first steps")
+    models = {**recipe.file.models, **recipe.change.models}
+    if blind := sorted(name for name, model in models.items() if model.shape is None):
+        says = f"not known: `{'`, `'.join(blind)}` has no `shape` in recipes/{recipe.family}/sizes/{recipe.size}.yaml"
+        return Finding("memory", WARNING, says, "write the widths of its config.json there")
+    found = _asked(plan, recipe, kinds, root)
+    if isinstance(found, Finding):
+        return found
+    if not found:
+        return Finding("memory", OK, "no stage of this list keeps anything on a GPU")
+    worst = [max((one for one in found if one.kind == kind), key=lambda one: one.share) for kind in kinds]
+    details = _table(worst)
+    full = max(worst, key=lambda one: one.share)
+    if full.share > 1:
+        fit = [one.kind.name for one in worst if one.share <= 1]
+        return Finding("memory", REFUSED, _short(full), _helps(full, fit), details)
+    if full.share > TIGHT:
+        return Finding("memory", WARNING, f"tight: {_short(full)}", "a lower batch or length makes room", details)
+    return Finding("memory", OK, _short(full), details=details)
+
+
+def kinds_of(accelerators: Sequence[str], nodes: int) -> list[Kind]:
+    """The GPUs of a job file, as `H100-SXM:8`, whose memory is known."""
+    found = []
+    for one in accelerators:
+        name, _, count = one.partition(":")
+        if (room := gibibytes(name)) is not None:
+            found.append(Kind(one, int(count or 1), nodes, room * 2**30))
+    return found
+
+
+def kind_of(cards: Sequence[Card]) -> Kind:
+    """The GPUs of this machine; what fits on the smallest fits on all."""
+    return Kind(f"{len(cards)} x {cards[0].name}", len(cards), 1, min(card.memory for card in cards))
+
+
+def _asked(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> list[Moment] | Finding:
+    models = {**recipe.file.models, **recipe.change.models}
+    request = {
+        "stages": [{"name": stage.name, "settings": settings_of(stage)} for stage in plan.stages],
+        "models": {
+            name: {"parameters": one.parameters, "shape": one.shape.model_dump() if one.shape else None}
+            for name, one in models.items()
+        },
+        "machines": [vars(kind) for kind in kinds],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "request.json"
+        place.write_text(json.dumps(request), encoding="utf-8")
+        said = ask(recipe.file.memory or [], {"request": place}, root)
+    if said.code:
+        return Finding("memory", REFUSED, f"the recipe's `memory` command fails: {said.error}", "correct the setting")
+    by_name = {kind.name: kind for kind in kinds}
+    return [
+        Moment(by_name[one["machine"]], one["stage"], role, parts, one["relief"])
+        for one in json.loads(said.out)
+        for role, parts in one["phases"].items()
+    ]
+
+
+def _short(one: Moment) -> str:
+    return f"{shown(int(one.bytes))} of {shown(one.kind.bytes)} on {one.kind.name}, in {one.stage} ({one.role})"
+
+
+def _table(worst: Sequence[Moment]) -> tuple[str, ...]:
+    """A line for all the GPUs of which the same can be said."""
+    lines: dict[str, list[str]] = {}
+    for one in worst:
+        lines.setdefault(one.text, []).append(one.kind.name)
+    return tuple(f"{' '.join(names)}: {text}" for text, names in lines.items())
+
+
+def _helps(one: Moment, fit: Sequence[str]) -> str:
+    if one.relief:
+        words = " ".join(f"--set {one.stage}.{name}={json.dumps(value)}" for name, value in one.relief.items())
+        return f"`{words}` makes it fit"
+    if fit:
+        return f"`--gpus {','.join(fit)}`: there it fits"
+    return "more or larger GPUs (`--gpus NAME:COUNT`), or a smaller size"

@@ -1,0 +1,34 @@
+"""What do the rows become with the model's own tokenizer and chat template? The recipe's own look at a sample of them,
+which fetches the tokenizer as the job will: at its commit, with the job's token."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from launcher.errors import FAILED
+from launcher.node.records import Input, Plan, settings_of
+from launcher.preflight.asked import ask, wanted
+from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.recipe import Recipe
+
+
+def check(plan: Plan, recipe: Recipe, inputs: Mapping[str, Input], secrets: Mapping[str, str], root: Path) -> Finding:
+    """Runs the recipe's `texts` command (`{config.STAGE}`, `{input.NAME}`) in `root` with the secrets in its
+    environment; its last line is the evidence. A network that does not answer is no reason to stop."""
+    if not (command := recipe.file.texts):
+        return Finding("texts", OK, "the recipe has no look at them")
+    with tempfile.TemporaryDirectory() as folder:
+        places = {f"input.{name}": Path(one.path).resolve() for name, one in inputs.items()}
+        for stage in plan.stages:
+            place = places[f"config.{stage.name}"] = Path(folder) / f"{stage.name}.json"
+            place.write_text(json.dumps(settings_of(stage)), encoding="utf-8")
+        if absent := sorted(wanted(command) - set(places)):
+            return Finding("texts", WARNING, f"not looked at: no {absent[0]}", "give every input")
+        found = ask(command, places, root, env={**os.environ, **secrets})
+    if found.code == 0:
+        return Finding("texts", OK, found.last)
+    if found.code == FAILED:
+        return Finding("texts", WARNING, f"not looked at: {found.error}", found.hint)
+    return Finding("texts", REFUSED, found.error, found.hint or "correct the data")

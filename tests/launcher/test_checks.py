@@ -1,0 +1,61 @@
+"""What a user may overrule, and other GPUs than the job file's."""
+
+import json
+
+import pytest
+
+LOOK = """
+import json, sys
+if json.load(open(sys.argv[1]))["batch"] == 4:
+    sys.stderr.write("error: `batch` is `4`\\n\\nhint: take 8\\n")
+    sys.exit(2)
+"""
+JOB = "name: toy\nresources: {accelerators: {H100-SXM: 8}}\nrun: |\n  exec true\n"
+
+
+@pytest.fixture
+def checked(toy):
+    (toy.root / "recipes/toy/look.py").write_text(LOOK)
+    toy.change_recipe("  sum:\n", '  sum:\n    check: [python, -m, recipes.toy.look, "{config}"]\n')
+    return toy
+
+
+def test_a_refusal_that_is_forced_is_a_warning_and_the_plan_tells_of_it(checked):
+    refused = checked.launcher("launch", "toy-tiny", "--set", "batch=4")
+    assert (refused.returncode, refused.stderr) == (2, "error: settings: stage `sum`: `batch` is `4`\n\nhint: take 8\n")
+    done = checked.launcher("launch", "toy-tiny", "--set", "batch=4", "--force", "settings")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning  settings: overruled by `--force`: stage `sum`: `batch` is `4`\n" in done.stdout
+    assert json.loads(checked.folder().plan.read_text())["forced"] == ["settings"]
+
+
+def test_a_check_that_passes_is_not_called_overruled(checked):
+    done = checked.launcher("plan", "toy-tiny", "--force", "settings")
+    assert "ok       settings: of 1 stages\n" in done.stdout
+
+
+def test_only_a_check_that_there_is_can_be_forced(checked):
+    done = checked.launcher("launch", "toy-tiny", "--force", "seting")
+    says = "error: `--force seting`: no check of this launch is called so\n\nhint: did you mean `settings`?\n"
+    assert (done.returncode, done.stderr) == (2, says)
+    assert not checked.folder().events.exists()
+
+
+def machine(toy, *words):
+    done = toy.launcher("plan", "toy-tiny", "--cloud", "docker", "--json", *words)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["machine"]
+
+
+def test_other_gpus_take_the_place_of_the_job_file_s(toy):
+    (toy.root / "jobs/toy-tiny.yaml").write_text(JOB)
+    assert machine(toy)["accelerators"] == ["H100-SXM:8"]
+    assert machine(toy, "--gpus", "A6000,H200-SXM:4")["accelerators"] == ["A6000:1", "H200-SXM:4"]
+
+
+@pytest.mark.parametrize("word", ["H100:x", "H100:0", "", "H 100:1", "H100:1;ls"])
+def test_gpus_that_are_no_name_and_count_are_refused(toy, word):
+    done = toy.launcher("plan", "toy-tiny", "--cloud", "docker", "--gpus", word)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: `--gpus {word}`: `")
+    assert done.stderr.endswith("` is no NAME:COUNT\n\nhint: as `--gpus H100-SXM:8,H200-SXM:4`\n")
