@@ -11,6 +11,8 @@ class Card:
 
     name: str
     gibibytes: int
+    capability: float
+    """NVIDIA's compute capability: which compiled kernels it runs."""
     common: str | None
     names: dict[str, str] = field(default_factory=dict)
 
@@ -20,29 +22,30 @@ class Card:
 
 
 CARDS = (
-    Card("B200", 180, "B200"),
-    Card("H200-SXM", 141, "H200", {"runpod": "H200-SXM"}),
-    Card("H100-SXM", 80, "H100", {"runpod": "H100-SXM"}),
-    Card("H100-PCIe", 80, None, {"runpod": "H100", "lambda": "H100"}),
-    Card("H100-NVL", 94, "H100-NVL"),
-    Card("GH200", 96, "GH200"),
-    Card("A100-80GB-SXM", 80, "A100-80GB", {"runpod": "A100-80GB-SXM"}),
-    Card("A100-80GB-PCIe", 80, None, {"runpod": "A100-80GB"}),
-    Card("A100-40GB", 40, "A100"),
-    Card("RTXPRO6000", 96, "RTXPRO6000"),
-    Card("L40S", 48, "L40S"),
-    Card("L40", 48, "L40"),
-    Card("RTX6000-Ada", 48, "RTX6000-Ada"),
-    Card("A6000", 48, "A6000", {"runpod": "RTXA6000"}),
-    Card("A40", 48, "A40"),
-    Card("RTX5090", 32, "RTX5090"),
-    Card("RTX4090", 24, "RTX4090"),
-    Card("RTX3090", 24, "RTX3090"),
-    Card("L4", 24, "L4"),
-    Card("A10", 24, "A10"),
+    Card("B200", 180, 10.0, "B200"),
+    Card("H200-SXM", 141, 9.0, "H200", {"runpod": "H200-SXM"}),
+    Card("H100-SXM", 80, 9.0, "H100", {"runpod": "H100-SXM"}),
+    Card("H100-PCIe", 80, 9.0, None, {"runpod": "H100", "lambda": "H100"}),
+    Card("H100-NVL", 94, 9.0, "H100-NVL"),
+    Card("GH200", 96, 9.0, "GH200"),
+    Card("A100-80GB-SXM", 80, 8.0, "A100-80GB", {"runpod": "A100-80GB-SXM"}),
+    Card("A100-80GB-PCIe", 80, 8.0, None, {"runpod": "A100-80GB"}),
+    Card("A100-40GB", 40, 8.0, "A100"),
+    Card("RTXPRO6000", 96, 12.0, "RTXPRO6000"),
+    Card("L40S", 48, 8.9, "L40S"),
+    Card("L40", 48, 8.9, "L40"),
+    Card("RTX6000-Ada", 48, 8.9, "RTX6000-Ada"),
+    Card("A6000", 48, 8.6, "A6000", {"runpod": "RTXA6000"}),
+    Card("A40", 48, 8.6, "A40"),
+    Card("RTX5090", 32, 12.0, "RTX5090"),
+    Card("RTX4090", 24, 8.9, "RTX4090"),
+    Card("RTX3090", 24, 8.6, "RTX3090"),
+    Card("L4", 24, 8.9, "L4"),
+    Card("A10", 24, 8.6, "A10"),
+    Card("T4", 16, 7.5, "T4"),
 )
 """Names from SkyPilot 0.14.1's catalogs v8 and sky/provision/runpod/utils.py; memory from NVIDIA's data sheets, in GB
-as they are sold."""
+as they are sold; capabilities from developer.nvidia.com/cuda-gpus."""
 
 
 def for_cloud(accelerators: Iterable[str], cloud: str) -> tuple[str, ...]:
@@ -69,3 +72,8 @@ def meant(name: str) -> list[Card]:
 def gibibytes(name: str) -> int | None:
     """The memory of a card, the least where several are called so; None for one that is not in the table."""
     return min((card.gibibytes for card in meant(name)), default=None)
+
+
+def capability(name: str) -> float | None:
+    """The compute capability of a card, the lowest where several are called so; None for one not in the table."""
+    return min((card.capability for card in meant(name)), default=None)

@@ -1,36 +1,47 @@
 """All of preflight, put together: what `plan` shows and `launch` demands."""
 
+import contextlib
 import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from launcher.backends.local import find_python
 from launcher.catalog import folder, read_catalogs
-from launcher.engine import cards
+from launcher.document import load
+from launcher.engine import Card, cards
 from launcher.errors import LaunchError, did_you_mean
 from launcher.job import Job
+from launcher.node.events import Tail
 from launcher.node.records import Plan
+from launcher.offers import offers
 from launcher.preflight import (
     credentials,
     data,
     disk,
     gpus,
+    hours,
     image,
+    kernels,
     memory,
+    offered,
     pins,
     price,
     queue,
     secrets,
     settings,
     texts,
+    world,
 )
 from launcher.preflight.finding import REFUSED, WARNING, Finding
 from launcher.request import Planned
 from launcher.secrets import values
 from launcher.site import HERE, SiteFile, clouds_of
+from launcher.status import status
+from launcher.store import Store, read_existing
 
 
 def quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
@@ -39,18 +50,24 @@ def quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
 
 
 def _quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
-    plan = planned.plan
-    here = plan.machine.cloud in HERE
-    return [
+    plan, cloud = planned.plan, planned.plan.machine.cloud
+    here = cloud in HERE
+    there = cards() if cloud == "docker" else []
+    found = [
         pins.check(plan, paid=not here),
         data.given({**planned.recipe.file.inputs, **planned.recipe.change.inputs}, planned.inputs),
         settings.check(plan, planned.recipe, root),
         disk.check(plan, _free(site.local_store) if here else None),
         secrets.check(plan, site, os.environ),
-        *([image.check(plan), gpus.check(plan, cards())] if plan.machine.cloud == "docker" else []),
-        *([] if plan.machine.cloud == "local" else [_memory(planned, root)]),
-        *([] if here or planned.job is None else _elsewhere(plan, planned.job, site)),
+        world.check(plan, Store(site).machine(plan.run)),
     ]
+    if cloud == "docker":
+        found += [image.check(plan), gpus.check(plan, there)]
+    if cloud != "local":
+        found += [kernels.check(plan, there), memory.check(plan, planned.recipe, _kinds(plan, there), root)]
+    if not here and planned.job:
+        found += _elsewhere(plan, planned.job, site)
+    return found
 
 
 def thorough(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
@@ -84,21 +101,41 @@ def _remote(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
     return [secrets.live(planned.plan, site, os.environ), looked]
 
 
-def _memory(planned: Planned, root: Path) -> Finding:
-    machine = planned.plan.machine
-    kinds = memory.kinds_of(machine.accelerators, machine.nodes)
-    if machine.cloud == "docker":
-        kinds = [memory.kind_of(here)] if kinds and (here := cards()) else []
-    return memory.check(planned.plan, planned.recipe, kinds, root)
+def _kinds(plan: Plan, there: Sequence[Card]) -> list[memory.Kind]:
+    """The GPUs that the run may get: those of this machine for a run on it."""
+    if plan.machine.cloud == "docker":
+        return [memory.kind_of(there)] if there and plan.machine.accelerators else []
+    return memory.kinds_of(plan.machine.accelerators, plan.machine.nodes)
 
 
 def _elsewhere(plan: Plan, job: Job, site: SiteFile) -> list[Finding]:
     if plan.machine.cloud == "slurm" and site.slurm:
-        known = [credentials.cluster(site.slurm, Path.home())] if site.slurm.via == "sky" else []
-        return [*known, queue.check(plan, site.slurm)]
+        return [
+            *([credentials.cluster(site.slurm, Path.home())] if site.slurm.via == "sky" else []),
+            *([image.in_registry(plan, site.registry)] if plan.image else []),
+            queue.check(plan, site.slurm),
+            hours.check(plan, _past(plan, site), None),
+        ]
     clouds = clouds_of(plan.machine.cloud)
     catalogs = read_catalogs(clouds, folder(os.environ), time.time())
-    return [price.check(plan, job, catalogs), credentials.check(clouds, Path.home())]
+    prices = [one.price_per_hour for one in offers(job, clouds, catalogs)]
+    return [
+        price.check(plan, job, catalogs),
+        credentials.check(clouds, Path.home()),
+        offered.check(load(job.path), job.path.name, clouds),
+        hours.check(plan, _past(plan, site), (prices[0], prices[-1]) if prices else None),
+    ]
+
+
+def _past(plan: Plan, site: SiteFile) -> list[hours.Past]:
+    """Earlier runs of the recipe, as far as they can be read; a damaged one teaches nothing."""
+    store, found = Store(site), []
+    for name in store.runs():
+        with contextlib.suppress(LaunchError):
+            other = read_existing(store.machine(name))
+            if other and other.recipe == plan.recipe:
+                found.append((other, status(other, Tail(store.machine(name).events).new(), False)))
+    return found
 
 
 def _free(place: Path) -> int:

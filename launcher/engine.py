@@ -3,6 +3,7 @@ docker backend, and only when it is needed."""
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 from dataclasses import dataclass
@@ -30,10 +31,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Card:
-    """One GPU of this machine; `memory` in bytes."""
+    """One GPU of this machine; `memory` in bytes; `capability`: which compiled kernels it runs; `driver`: a version."""
 
     name: str
     memory: int
+    capability: float = 0.0
+    driver: str = ""
 
 
 def connect() -> "DockerClient":
@@ -96,14 +99,14 @@ def digest_of(name: str) -> str | None:
 
 def cards() -> list[Card]:
     """The GPUs of this machine as its driver names them; none where there is no driver."""
-    argv = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    argv = ["nvidia-smi", "--query-gpu=name,memory.total,compute_cap,driver_version", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return []
     found = []
     for line in done.stdout.splitlines() if done.returncode == 0 else []:
-        name, _, size = line.rpartition(",")
-        if size.strip().isdigit():
-            found.append(Card(name.strip(), int(size) << 20))  # it counts in MiB
+        name, *rest = (part.strip() for part in line.rsplit(",", 3))
+        if len(rest) == 3 and rest[0].isdigit() and re.fullmatch(r"\d+\.\d+", rest[1]):
+            found.append(Card(name, int(rest[0]) << 20, float(rest[1]), rest[2]))  # it counts in MiB
     return found

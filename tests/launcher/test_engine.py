@@ -34,14 +34,15 @@ def test_an_engine_that_does_not_answer_is_a_sentence(monkeypatch, tmp_path, ref
 @pytest.mark.parametrize(
     ("said", "code", "wanted"),
     [
-        ("NVIDIA H200, 143771", 0, [Card("NVIDIA H200", 143771 << 20)]),
+        ("NVIDIA H200, 143771, 9.0, 580.65.06", 0, [Card("NVIDIA H200", 143771 << 20, 9.0, "580.65.06")]),
         (
-            "NVIDIA H100 80GB HBM3, 81559\nNVIDIA H100 80GB HBM3, 81559",
+            "NVIDIA H100 80GB HBM3, 81559, 9.0, 570.1\nNVIDIA H100 80GB HBM3, 81559, 9.0, 570.1",
             0,
-            [Card("NVIDIA H100 80GB HBM3", 81559 << 20)] * 2,
+            [Card("NVIDIA H100 80GB HBM3", 81559 << 20, 9.0, "570.1")] * 2,
         ),
         ("No devices were found", 6, []),
-        ("Odd Card, [N/A]", 0, []),
+        ("Odd Card, [N/A], 8.0, 580.1", 0, []),
+        ("Older Card, 81559", 0, []),
     ],
 )
 def test_cards_are_what_the_driver_lists(tmp_path, monkeypatch, said, code, wanted):

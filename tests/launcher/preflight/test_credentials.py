@@ -1,7 +1,8 @@
 import pytest
 
-from launcher.preflight.credentials import check
+from launcher.preflight.credentials import check, cluster
 from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.scheduler import SlurmSite
 
 RUNPOD = '[default]\napi_key = "abc"\n'
 
@@ -66,3 +67,16 @@ def test_lambda_s_file_is_a_line_with_blanks_around_its_sign(home, text, fault):
         "make a key at cloud.lambda.ai/api-keys, write `api_key = KEY`, with its spaces there, then "
         "`chmod 600 ~/.lambda_cloud/lambda_keys`",
     )
+
+
+def test_skypilot_s_own_file_has_to_know_the_login_node(tmp_path):
+    site = SlurmSite(via="sky", host="uc3", work="runs")
+    assert cluster(site, tmp_path) == Finding(
+        "credentials",
+        REFUSED,
+        "`~/.slurm/config` has no `Host uc3`",
+        "write there: `Host uc3`, and below it `HostName`, `User` and `IdentityFile`, as in ~/.ssh/config",
+    )
+    (tmp_path / ".slurm").mkdir()
+    (tmp_path / ".slurm/config").write_text("Host uc2 uc3\n  HostName uc3.scc.kit.edu\n")
+    assert cluster(site, tmp_path) == Finding("credentials", OK, "~/.slurm/config")

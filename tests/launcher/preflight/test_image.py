@@ -1,8 +1,8 @@
 import dataclasses
 
-from launcher.node.records import Code, Image, Plan
+from launcher.node.records import Code, Image, Machine, Plan
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.preflight.image import check
+from launcher.preflight.image import check, in_registry
 
 IMAGE = Image("launcher-some:cpu-1", "cpu", "l" * 64, "c" * 64)
 PLAN = Plan("run", "some-7b", (), "one", Code("0"), image=IMAGE)
@@ -20,3 +20,27 @@ def test_an_image_that_is_not_here_is_refused_with_the_command_that_makes_it():
 def test_an_image_that_is_here_is_named_with_its_id():
     here = dataclasses.replace(PLAN, image=dataclasses.replace(IMAGE, digest=f"sha256:{'d' * 64}"))
     assert check(here) == Finding("image", OK, "launcher-some:cpu-1, dddddddddddd")
+
+
+ON_CLUSTER = dataclasses.replace(PLAN, machine=Machine("slurm", software="pyxis"))
+
+
+def test_a_cluster_fetches_images_from_a_registry_or_not_at_all():
+    assert in_registry(ON_CLUSTER, None) == Finding(
+        "image",
+        REFUSED,
+        "`slurm.software: pyxis` wants an image from a registry, and site.yaml names none",
+        "`registry: ghcr.io/acme` in site.yaml, then `make image RECIPE=some-7b PUSH=ghcr.io/acme`",
+    )
+    named = dataclasses.replace(ON_CLUSTER, image=dataclasses.replace(IMAGE, name="ghcr.io/acme/launcher-some:cpu-1"))
+    assert in_registry(named, "ghcr.io/acme") == Finding("image", OK, "ghcr.io/acme/launcher-some:cpu-1, by pyxis")
+
+
+def test_code_is_not_laid_over_an_image_on_a_cluster():
+    laid = dataclasses.replace(ON_CLUSTER, image=dataclasses.replace(IMAGE, overlay=True))
+    assert in_registry(laid, "ghcr.io/acme") == Finding(
+        "image",
+        REFUSED,
+        "`slurm.software: pyxis`: code cannot be laid over an image on a cluster",
+        "commit and push the image again, or use `slurm.software: environment`",
+    )

@@ -1,0 +1,32 @@
+"""Can the GPUs that the run may get run what is compiled into the image, and is the driver new enough for it?"""
+
+from collections.abc import Sequence
+
+from launcher.accelerators import capability
+from launcher.engine import Card
+from launcher.node.records import Plan
+from launcher.preflight.finding import OK, REFUSED, Finding
+
+DRIVER = 580
+"""The first branch that knows CUDA 13, which torch's wheels in locks/cuda.lock are built with."""
+MAJORS = (8, 9, 10)
+"""flash-attn is compiled for 8.0, 9.0 and 10.0 (images/base); a kernel runs on every later minor of its major."""
+
+
+def check(plan: Plan, cards: Sequence[Card]) -> Finding:
+    """`cards`: those of this machine, for a run on it; of rented ones the table knows."""
+    kinds = {one: capability(one.partition(":")[0]) for one in plan.machine.accelerators}
+    if cards:
+        kinds = {card.name: card.capability for card in cards}
+    if not kinds:
+        return Finding("kernels", OK, "the recipe needs no GPU")
+    known = {name: value for name, value in kinds.items() if value is not None}
+    for name, value in known.items():
+        if int(value) not in MAJORS:
+            says = f"{name} has compute capability {value}; the image's kernels are for 8.x, 9.x and 10.x"
+            return Finding("kernels", REFUSED, says, "take another GPU: `--gpus`")
+    if old := next((card for card in cards if card.driver and int(card.driver.partition(".")[0]) < DRIVER), None):
+        says = f"the driver here is {old.driver}; CUDA 13 in the image wants {DRIVER} or newer"
+        return Finding("kernels", REFUSED, says, "update the NVIDIA driver, or run elsewhere")
+    told = ", ".join(f"{name} {value}" for name, value in known.items())
+    return Finding("kernels", OK, f"compute capability: {told}" if told else "of GPUs that are not in the table")

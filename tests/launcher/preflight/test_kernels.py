@@ -1,0 +1,45 @@
+import pytest
+
+from launcher.accelerators import capability
+from launcher.engine import Card
+from launcher.node.records import Code, Machine, Plan
+from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.preflight.kernels import check
+
+H200 = Card("NVIDIA H200", 141_000_000_000, 9.0, "580.65.06")
+
+
+def plan(*accelerators):
+    return Plan("run", "some-7b", (), "one", Code("0"), Machine("lambda", accelerators))
+
+
+def test_without_gpus_there_is_nothing_to_run():
+    assert check(plan(), []) == Finding("kernels", OK, "the recipe needs no GPU")
+
+
+def test_cards_of_the_table_are_told_with_their_capability():
+    assert check(plan("H100-SXM:8", "A6000:4"), []) == Finding(
+        "kernels", OK, "compute capability: H100-SXM:8 9.0, A6000:4 8.6"
+    )
+    assert check(plan("X1:8"), []) == Finding("kernels", OK, "of GPUs that are not in the table")
+
+
+@pytest.mark.parametrize(("name", "value"), [("T4:1", 7.5), ("RTX5090:1", 12.0)])
+def test_a_card_that_no_kernel_is_compiled_for_is_refused(name, value):
+    says = f"{name} has compute capability {value}; the image's kernels are for 8.x, 9.x and 10.x"
+    assert check(plan("H100-SXM:1", name), []) == Finding("kernels", REFUSED, says, "take another GPU: `--gpus`")
+
+
+def test_a_name_that_two_cards_share_has_the_lower_capability():
+    assert (capability("A100"), capability("H100"), capability("none")) == (8.0, 9.0, None)
+
+
+def test_this_machine_s_driver_has_to_know_the_image_s_cuda():
+    assert check(plan("H100-SXM:1"), [H200]).level == OK
+    old = Card("NVIDIA H200", 1, 9.0, "570.133.20")
+    assert check(plan("H100-SXM:1"), [H200, old]) == Finding(
+        "kernels",
+        REFUSED,
+        "the driver here is 570.133.20; CUDA 13 in the image wants 580 or newer",
+        "update the NVIDIA driver, or run elsewhere",
+    )
