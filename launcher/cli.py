@@ -90,7 +90,7 @@ def plan(
 
         typer.echo(script(planned.plan) if shell else to_json(planned.plan), nl=False)
         return
-    screen.plan(planned.plan, checks.quick(planned, root, _site()))
+    screen.plan(planned.plan, checks.quick(planned, root, _site()), checks.expected(planned, root, _site()))
 
 
 @app.command()
@@ -119,7 +119,7 @@ def launch(
     request = Request(
         recipe or "", cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
     )
-    _launch(request, Manner(redo, wait, keep, ask=not yes and sys.stdin.isatty()), resume)
+    _launch(request, Manner(redo, wait, keep, not yes and sys.stdin.isatty(), sys.argv[1:]), resume)
 
 
 @app.command()
@@ -141,7 +141,7 @@ def rehearse(
     root = find_root()
     cloud = "docker" if docker else "local"
     request = Request(recipe or any_family(root), cloud, run, stages, data or (), change or (), dirty=dirty)
-    _launch(rehearsal_of(request, root), Manner(redo))
+    _launch(rehearsal_of(request, root), Manner(redo, words=sys.argv[1:]))
 
 
 @app.command()
@@ -246,14 +246,15 @@ def doctor(
     run: Annotated[str | None, typer.Argument(help="a run that failed; the newest when left out")] = None,
     cloud: Annotated[str | None, typer.Option(help="slurm: look at a cluster instead")] = None,
     host: Annotated[str | None, typer.Option(help="the login node, as ssh knows it (default: site.yaml's)")] = None,
+    extend: Annotated[int | None, typer.Option(help="make or extend site.yaml's workspace, for so many days")] = None,
 ) -> None:
     """Say why a run failed and what to do next; look at this installation; or propose what site.yaml could say about a
     Slurm cluster (--cloud slurm)."""
-    if cloud is None and host is None:
+    if cloud is None and host is None and extend is None:
         from launcher.examining import examine
 
         raise typer.Exit(examine(run, _store()))
-    _slurm_doctor(cloud or "slurm", host)
+    _slurm_doctor(cloud or "slurm", host, extend)
 
 
 @app.command()
@@ -326,8 +327,8 @@ def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
     return resumed(plan_of(folder), folder, request, root, _site()), root
 
 
-def _slurm_doctor(cloud: str, host: str | None) -> None:
-    from launcher import screen
+def _slurm_doctor(cloud: str, host: str | None, extend: int | None) -> None:
+    from launcher import screen, workspace
     from launcher.doctor import ASK, proposal, read
     from launcher.errors import LaunchError
     from launcher.login import login_of
@@ -338,6 +339,12 @@ def _slurm_doctor(cloud: str, host: str | None) -> None:
     site = _site().slurm or SlurmSite()
     if host and host != site.host:
         site = SlurmSite(host=host, work=".")
+    if extend:
+        if not (site.work or "").startswith("ws:"):
+            raise LaunchError("`slurm.work` in site.yaml is no workspace", "name one: `work: ws:launcher/runs`")
+        name = workspace.name_of(site.work or "")
+        screen.say_raw(login_of(site).said(workspace.EXTEND, name, str(extend)))
+        return
     screen.say_raw(proposal(read(login_of(site).said(ASK)), site.host))
 
 

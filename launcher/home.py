@@ -1,7 +1,9 @@
 """A launch as the user sees it: the plan, the checks, the progress, the pull, the end."""
 
+import contextlib
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,12 +25,14 @@ from launcher.node.records import Plan
 from launcher.opened import opened
 from launcher.preflight.disk import shown as size
 from launcher.preflight.finding import REFUSED, Finding
+from launcher.reporting import write_report
 from launcher.request import Planned
 from launcher.secrets import values
 from launcher.site import HERE, SiteFile
 from launcher.status import RunStatus, status
 from launcher.store import Store, place_of, plan_of
 from launcher.transfer import faults, pull, read_manifest
+from launcher.typed import note
 from launcher.where import backend_of
 
 HASH_AT_ONCE = 1 << 30
@@ -47,6 +51,8 @@ class Manner:
     """Whether a rented machine stays when the run has ended."""
     ask: bool = False
     """Whether the user is asked before a machine is rented."""
+    words: Sequence[str] = ()
+    """The command line, without its first word."""
 
 
 def launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
@@ -69,6 +75,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
         raise LaunchError(f"the machine of run `{plan.run}` is alive", f"`launcher down {plan.run}` first")
     findings = _accepted(_look(planned, root, site)) if redo else []
     run = ready(plan, machine, redo, backend)
+    note(run.folder, manner.words, time.time())
     for name in run.set_aside:
         screen.say(f"set aside {name}")
     if redo and plan.bucket:  # or else the bucket would bring it back
@@ -86,8 +93,10 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
             raise LaunchError("not launched", "`--yes` launches without a question")
         with Live(run.plan, run.folder) as live:
             end = follow(run, backend, live.show)
-        screen.warnings(end)
+        if screen.piped():  # else the live page has them
+            screen.warnings(end)
         if code := exit_code(end):
+            _reported(run, store, end)
             _not_done(end, machine)
             if not manner.keep and backend.find(machine) is None:
                 backend.down(machine, end.state)
@@ -95,6 +104,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
         _times(end, run.plan)
     bring(run.plan, machine, back, backend)
     _result(run, back)
+    _reported(run, store, None)
     if not manner.keep:
         backend.down(machine, "its result is home")
     return DONE
@@ -165,9 +175,15 @@ def _already(run: Ready, back: RunFolder) -> int:
 def _not_done(end: RunStatus, machine: RunFolder) -> None:
     if end.error:
         # a rented machine speaks of its own files; what it said of them is here too
-        screen.error(f"error: {end.error}\n\nhint: {end.hint}".replace(place_of(end.run), str(machine.path)))
+        screen.error(f"error: {end.error}\n\nhint: {end.helps}".replace(place_of(end.run), str(machine.path)))
     else:
         screen.error("error: the run was interrupted\n\nhint: the same launch command carries on")
+
+
+def _reported(run: Ready, store: Store, end: RunStatus | None) -> None:
+    """The run's page is written, if there is room for it."""
+    with contextlib.suppress(OSError):
+        screen.say(f"report    {write_report(run.folder, store, now=end)}")
 
 
 def _times(end: RunStatus, plan: Plan) -> None:

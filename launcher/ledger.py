@@ -46,6 +46,9 @@ class Entry:
     def bill(self, now: float) -> str:
         """That it costs money, and how much until now."""
         cost, where = self.cost(now), self.cloud or self.clouds
+        if where == "slurm":
+            sure = "is held" if self.up else "may wait or be held"
+            return f"an allocation of run `{self.run}` on slurm {sure}: {self.hours(now):.1f} hours until now"
         money = f"${cost:.2f} until now, ${self.price:.2f} an hour" if cost is not None else "at an unknown price"
         sure = "is" if self.up else "may be there, and is then"
         return f"a machine of run `{self.run}` on {where} {sure} billed: {money}"
@@ -81,6 +84,10 @@ class Ledger:
             except (ValueError, TypeError):
                 continue
         return sorted(found, key=lambda entry: entry.asked)
+
+    def files(self, run: str) -> list[Path]:
+        """Where the entries of a run are, oldest first."""
+        return sorted(self._path(entry) for entry in self.entries() if entry.run == run)
 
     def alive(self, run: str | None = None) -> list[Entry]:
         """What may still cost money: of a run, or of all."""

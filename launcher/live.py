@@ -2,23 +2,33 @@
 
 import time
 
-from rich.console import Group
 from rich.live import Live as Redrawn
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from launcher import screen
+from launcher.ledger import ledger
+from launcher.node.folder import RunFolder
+from launcher.node.records import Plan
+from launcher.outlook import quiet
+from launcher.outside import Outside, outside
+from launcher.run_page import line, page
 from launcher.status import RunStatus
+
+LOOK = 1.0
+"""Seconds between looks at what a run costs."""
 
 
 class Live:
     """A run on the screen while it lasts: redrawn on a terminal, a line for each change when piped."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: Plan, folder: RunFolder):
+        self.plan, self.folder = plan, folder
         self.redrawn = (
             Redrawn(console=screen.out, auto_refresh=False, transient=False) if screen.out.is_terminal else None
         )
         self.said: dict[str, tuple[str, int]] = {}
+        self.hushed = 0.0
+        self.known, self.looked = Outside(plan.machine.cloud), 0.0
 
     def __enter__(self) -> "Live":
         if self.redrawn:
@@ -30,15 +40,28 @@ class Live:
             self.redrawn.stop()
 
     def show(self, status: RunStatus) -> None:
+        """The run as it stands now."""
+        now = time.time()
+        if abs(now - self.looked) > LOOK:
+            self.known, self.looked = outside(self.plan, self.folder, ledger(), now), now
         if self.redrawn:
-            self.redrawn.update(Group(screen.heading(status), screen.run(status, time.time())), refresh=True)
-            return
+            self.redrawn.update(page(status, self.known, now), refresh=True)
+        else:
+            self._say(status, now)
+
+    def _say(self, status: RunStatus, now: float) -> None:
+        """A line for each stage that changed; one for a stage that stands still, and again after twice as long."""
         for stage in status.stages:
-            now = (stage.state, stage.step)
-            if stage.state != "waiting" and self.said.get(stage.name) != now:
-                self.said[stage.name] = now
-                step = f" {stage.step}/{stage.steps}" if stage.steps and stage.step else ""
-                screen.out.print(Text(f"{stage.name:<12} {stage.state}{step}  {screen.numbers(stage)}".rstrip()))
+            at = (stage.state, stage.step)
+            if stage.state != "waiting" and self.said.get(stage.name) != at:
+                self.said[stage.name] = at
+                screen.say(line(stage))
+        seconds = (status.current.quiet(now) if status.current else None) or 0.0
+        if status.current and seconds > 2 * self.hushed:
+            self.hushed = seconds
+            screen.say(f"{status.current.name:<12} {quiet(status.current, self.known, now)}")
+        elif not seconds:
+            self.hushed = 0.0
 
 
 class Bar:

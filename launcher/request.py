@@ -87,10 +87,11 @@ def planned(request: Request, root: Path, site: SiteFile) -> Planned:
 
 
 def rehearsal_of(request: Request, root: Path) -> Request:
-    """The same family's smallest size, on this machine's CPU. Raises LaunchError when the recipe does not exist."""
-    recipe = read_recipe(request.recipe, root)
-    name = f"{recipe.family}-{REHEARSAL}"
-    run = request.run or f"{recipe.family}-rehearsal".replace("_", "-")
+    """The same family's smallest size, on this machine's CPU; a family alone is enough. Raises LaunchError when there
+    is none."""
+    family = request.recipe if request.recipe in families(root) else read_recipe(request.recipe, root).family
+    name = f"{family}-{REHEARSAL}"
+    run = request.run or f"{family}-rehearsal".replace("_", "-")
     return replace(request, recipe=name, run=run)
 
 

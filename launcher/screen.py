@@ -26,8 +26,8 @@ STYLE = {
 }
 
 
-def plan(plan: Plan, findings: Sequence[Finding]) -> None:
-    """One page: what runs where, pinned to what, and what the checks found."""
+def plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] = ()) -> None:
+    """One page: what runs where, pinned to what, what the checks found, and what the recipe expects of the run."""
     machine = plan.machine
     count = f"{machine.nodes} x " if machine.nodes > 1 else ""
     where = machine.cloud if machine.cloud == "local" else f"{machine.cloud}: {count}{_any(machine.accelerators)}"
@@ -61,6 +61,10 @@ def plan(plan: Plan, findings: Sequence[Finding]) -> None:
         out.print(f"{'secrets':<9} " + " ".join(plan.secrets))
     out.print()
     found(findings)
+    if forecast:
+        out.print()
+    for line in forecast:
+        out.print(line)
 
 
 def found(findings: Sequence[Finding]) -> None:
@@ -112,6 +116,11 @@ def machines(rows: Iterable[Sequence[str]]) -> None:
 
 def say(text: str) -> None:
     out.print(text)
+
+
+def piped() -> bool:
+    """Whether nobody looks at a page that changes."""
+    return not out.is_terminal
 
 
 def agreed(question: str) -> bool:

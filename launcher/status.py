@@ -1,43 +1,11 @@
 """Plan + events -> where a run stands. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from launcher.node.records import Plan
-
-
-@dataclass(frozen=True)
-class StageStatus:
-    """One stage: `waiting`, `running`, `done`, `failed` or `interrupted`; times in seconds since the epoch."""
-
-    name: str
-    state: str = "waiting"
-    attempt: int = 0
-    step: int = 0
-    steps: int | None = None
-    started: float | None = None
-    ended: float | None = None
-    safe_step: int | None = None
-    """The last step that a complete checkpoint holds."""
-    marks: tuple[tuple[float, int], ...] = ()
-    """(time, step) of this attempt's first and last progress."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-    def seconds(self, now: float) -> float | None:
-        """How long the last attempt has taken, or took."""
-        return None if self.started is None else (self.ended or now) - self.started
-
-    def remaining(self, now: float) -> float | None:
-        """Seconds until the last step at this attempt's pace; None before two steps were seen."""
-        if self.state != "running" or not self.steps or len(self.marks) < 2:
-            return None
-        (first, low), (last, high) = self.marks[0], self.marks[-1]
-        if high <= low:
-            return None
-        pace = (last - first) / (high - low)
-        return max(0.0, (self.steps - high) * pace - (now - last))
+from launcher.stage_status import StageStatus, after
 
 
 @dataclass(frozen=True)
@@ -55,6 +23,14 @@ class RunStatus:
     """Why it was interrupted: `asked`, `budget`, `stalled`."""
     warnings: tuple[str, ...] = ()
     """About the whole run, since all of it was stored the last time."""
+    gpus: Mapping[str, Any] | None = None
+    """What the machine's driver said last: `name`, `total` MiB of one; a number for each of `used` MiB, `busy` %."""
+
+    @property
+    def helps(self) -> str:
+        """The hint; where that is only what to read, who reads it."""
+        hint = self.hint or ""
+        return f"`launcher doctor {self.run}` names the cause; or {hint}" if hint.startswith("read ") else hint
 
     @property
     def current(self) -> StageStatus | None:
@@ -67,17 +43,22 @@ def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> Ru
     state = "planned"
     end: Mapping[str, Any] = {}
     warnings: list[str] = []
+    gpus: Mapping[str, Any] | None = None
+    histories: dict[str, dict[int, Mapping[str, float]]] = {name: {} for name in stages}
     for event in events:
         kind, name = event.get("event"), event.get("stage")
         if name in stages:
-            stages[name] = _after(stages[name], event)
+            stages[name] = after(stages[name], event)
+            _remember(histories[name], event)
         if kind == "run.started":
-            state, end = "running", {}
+            state, end, gpus = "running", {}, None
             stages = {name: replace(one, state="waiting") for name, one in stages.items()}
         elif kind == "run.warning":
             warnings.append(event["warning"])
         elif kind == "run.stored":
             warnings = []
+        elif kind == "run.gpus":
+            gpus = event
         elif kind == "run.finished":
             state = "finished"
         elif kind == "run.ended":
@@ -90,29 +71,12 @@ def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> Ru
     elif running and state != "finished":
         state, end = "running", {}
     said = {name: end.get(name) for name in ("code", "error", "hint", "reason")}
-    return RunStatus(plan.run, state, tuple(stages.values()), **said, warnings=tuple(warnings))
+    known = tuple(replace(one, history=histories[name]) for name, one in stages.items())
+    return RunStatus(plan.run, state, known, **said, warnings=tuple(warnings), gpus=gpus)
 
 
-def _after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:
-    kind, time = event.get("event"), float(event.get("time") or 0)
-    if kind == "stage.started":
-        attempt = event.get("attempt", 0)
-        before = StageStatus(stage.name, steps=stage.steps) if attempt == 1 else stage  # done again from the start
-        return replace(before, state="running", attempt=attempt, started=time, ended=None, marks=())
-    if kind == "stage.progress":
-        step = event.get("step") or 0
-        return replace(
-            stage,
-            step=step,
-            steps=event.get("steps") or stage.steps,
-            metrics=event.get("metrics") or {},
-            marks=(*stage.marks[:1], (time, step)),
-        )
-    if kind == "stage.checkpoint":
-        return replace(stage, safe_step=event.get("step"))
-    if kind == "stage.warning":
-        return replace(stage, warnings=(*stage.warnings, event["warning"]))
-    if kind == "stage.skipped":
-        return replace(stage, state="done", step=stage.steps or stage.step)
-    ends = {"stage.finished": "done", "stage.failed": "failed", "stage.interrupted": "interrupted"}
-    return replace(stage, state=ends[kind], ended=time) if kind in ends else stage
+def _remember(history: dict[int, Mapping[str, float]], event: Mapping[str, Any]) -> None:
+    if event.get("event") == "stage.started" and event.get("attempt") == 1:
+        history.clear()
+    elif event.get("event") == "stage.progress":
+        history[event.get("step") or 0] = event.get("metrics") or {}

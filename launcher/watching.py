@@ -11,9 +11,12 @@ from launcher.backend import Work
 from launcher.code import find_root
 from launcher.errors import LaunchError, did_you_mean
 from launcher.launch import exit_code
+from launcher.ledger import ledger
 from launcher.live import Live
 from launcher.node.events import Tail
 from launcher.node.folder import RunFolder
+from launcher.outside import outside
+from launcher.run_page import page
 from launcher.site import SiteFile
 from launcher.status import RunStatus, status
 from launcher.store import Store, plan_of
@@ -42,22 +45,26 @@ def show_status(folder: RunFolder, site: SiteFile, as_json: bool) -> None:
     if as_json:
         screen.say(json.dumps(_plain(now), indent=2, ensure_ascii=False))
         return
-    screen.status(now, time.time())
+    _show(now, folder)
     if plan_of(folder).machine.cloud == "slurm" and (why := getattr(work_of(folder, site), "note", str)()):
         screen.say(why)
 
 
 def watch(folder: RunFolder, site: SiteFile) -> int:
     """Shows the run until it ends; its exit code."""
-    work = work_of(folder, site)
-    with Live() as live:
+    plan, work, tail = plan_of(folder), work_of(folder, site), Tail(folder.events)
+    events: list[dict[str, Any]] = []
+    with Live(plan, folder) as live:
         while True:
             running = work is not None and work.end() is None  # asked first: what it said until then is read below
-            now = status(plan_of(folder), Tail(folder.events).new(), running)
+            events += tail.new()
+            now = status(plan, events, running)
             live.show(now)
             if now.state not in ("running", "planned"):
-                return exit_code(now)
+                break
             time.sleep(1)
+    _say_error(now)
+    return exit_code(now)
 
 
 def print_log(folder: RunFolder, site: SiteFile, stage: str | None, follow: bool) -> None:
@@ -103,8 +110,22 @@ def list_runs(store: Store) -> None:
     screen.runs(rows)
 
 
+def _show(now: RunStatus, folder: RunFolder) -> None:
+    moment = time.time()
+    screen.draw(page(now, outside(plan_of(folder), folder, ledger(), moment), moment))
+    _say_error(now)
+
+
+def _say_error(now: RunStatus) -> None:
+    if now.error:
+        screen.error(f"error: {now.error}\n\nhint: {now.helps}")
+
+
 def _plain(now: RunStatus) -> dict[str, Any]:
+    """What a machine may rely on: the numbers of each stage's last step, and not those of all its steps."""
     value = asdict(now)
-    for stage in value["stages"]:
-        del stage["marks"]
+    for stage, own in zip(value["stages"], now.stages, strict=True):
+        for name in ("marks", "history", "checkpoints", "moved"):
+            del stage[name]
+        stage |= {"safe_step": own.safe_step, "metrics": dict(own.metrics)}
     return value

@@ -9,7 +9,7 @@ from pathlib import Path
 from launcher.node.files import read_json
 from launcher.node.problem import INTERRUPTED, MISTAKE, Problem
 
-ASKED, STALLED = "asked", "stalled"
+ASKED, STALLED, BUDGET = "asked", "stalled", "budget"
 AGAIN = "the same launch command carries on from the last complete checkpoint"
 MORE = "raise `--max-cost` or `--max-hours` and launch again: it carries on from the last complete checkpoint"
 
@@ -20,7 +20,7 @@ class Limits:
 
     until: float | None = None
     """Seconds since the epoch."""
-    reason: str = "budget"
+    reason: str = BUDGET
     """What is spent at `until`."""
     stall_seconds: float | None = None
     reserve_seconds: float = 0.0
@@ -70,7 +70,8 @@ def not_begun(reason: str, what: str) -> Problem:
     """The end of a run that had to stop before it began `what`."""
     if reason == ASKED:
         return Problem("the run was asked to stop", "the same launch command carries on", INTERRUPTED, reason)
-    return Problem(f"{_spent(reason)}: {what} was not begun", MORE, INTERRUPTED, reason)
+    hint = MORE if reason == BUDGET else AGAIN
+    return Problem(f"{_spent(reason)}: {what} was not begun", hint, INTERRUPTED, reason)
 
 
 def interrupted(reason: str, stage: str, limits: Limits, log: Path) -> Problem:
@@ -80,7 +81,8 @@ def interrupted(reason: str, stage: str, limits: Limits, log: Path) -> Problem:
     if reason == STALLED:
         error = f"stage `{stage}` has shown no progress for {limits.stall_seconds:g} s and was interrupted"
         return Problem(error, f"read {log}; {AGAIN}", INTERRUPTED, reason)
-    return Problem(f"{_spent(reason)}: stage `{stage}` was interrupted", MORE, INTERRUPTED, reason)
+    hint = MORE if reason == BUDGET else AGAIN
+    return Problem(f"{_spent(reason)}: stage `{stage}` was interrupted", hint, INTERRUPTED, reason)
 
 
 def _spent(reason: str) -> str:

@@ -42,6 +42,8 @@ def lineage(plan: Plan) -> dict[str, Any]:
         },
         "inputs": {name: {"sha256": one.sha256, "rows": one.rows} for name, one in plan.inputs.items()},
         "image": plan.image and asdict(plan.image),
+        "environment": plan.environment,
+        "software": plan.machine.software,
         "settings": digest([stage.config for stage in plan.stages]),
     }
 

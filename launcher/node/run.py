@@ -32,7 +32,8 @@ def run(plan: Plan, site: Site, only: Collection[str] | None = None) -> None:
     if reason := site.stop.reason():
         raise not_begun(reason, f"stage `{plan.stages[0].name}`")
     assert_pins(plan, site.code, site.folder)
-    site.events.add("run.started", run=plan.run)
+    logged = site.folder.node_log.stat().st_size if site.folder.node_log.exists() else 0
+    site.events.add("run.started", run=plan.run, logged=logged)
     left: list[str] = []
     for stage in plan.stages:
         if is_done(plan, stage, site.folder):

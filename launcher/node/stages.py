@@ -14,6 +14,7 @@ from launcher.node.events import Events, Tail
 from launcher.node.files import read_json, tree, write_json
 from launcher.node.fingerprint import fingerprint
 from launcher.node.folder import RunFolder, StageFolder
+from launcher.node.gpus import Gpus
 from launcher.node.keeping import needed
 from launcher.node.limits import AGAIN, ASKED, Stop, interrupted
 from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, end_of, said
@@ -66,8 +67,8 @@ def carry_out(plan: Plan, stage: Stage, site: Site) -> None:
     write_json(own.config, settings_of(stage))
     argv = arguments(plan, stage, site.folder)
     env = environment(plan, stage, site.folder, site.code, os.environ)
-    site.events.add("stage.started", stage=stage.name, attempt=attempt, steps=stage.steps)
     began, logged = time.time(), own.log.stat().st_size if own.log.exists() else 0
+    site.events.add("stage.started", stage=stage.name, attempt=attempt, steps=stage.steps, logged=logged)
     code, stopped = _watch(Child(argv, site.code, env, own.log, site.lock), stage, own, site)
     if code != DONE and (stopped or code == INTERRUPTED):
         raise interrupted(stopped or ASKED, stage.name, site.stop.limits, own.log)
@@ -98,6 +99,7 @@ def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[in
     why: str | None = None
     latest: dict[str, Any] | None = None
     step, logged = -1, 0
+    gpus = Gpus()
     site.stop.moving()
     while True:
         code = child.poll()
@@ -119,7 +121,10 @@ def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[in
         if stage.steps is None and own.log.exists() and own.log.stat().st_size != logged:
             logged = own.log.stat().st_size  # where no step is counted, output is all there is to see
             site.stop.moving()
+        if said := gpus.new():
+            site.events.add("run.gpus", stage=stage.name, **said)
         if code is not None:
+            gpus.close()
             return code, why
         if not why and (why := site.stop.reason()):
             asked = time.monotonic()

@@ -156,9 +156,10 @@ def test_a_stage_s_failure_is_the_command_s_and_the_same_command_carries_on(toy)
     assert (done.returncode, done.stderr) == (
         3,
         "error: stage `again` was killed by signal 9 (9 is often the kernel's: out of memory)\n\n"
-        f"hint: read {log}; the same launch command carries on from the last complete checkpoint\n",
+        f"hint: `launcher doctor toy-tiny` names the cause; or read {log}; "
+        "the same launch command carries on from the last complete checkpoint\n",
     )
-    assert not toy.home().path.exists()
+    assert [path.name for path in toy.home().path.iterdir()] == ["report.html"]
     once_more = toy.launcher("launch", "toy-tiny", "--set", "again.fault=exit@8")
     assert (once_more.returncode, once_more.stderr) == (
         2,
@@ -276,7 +277,7 @@ def test_a_node_program_that_is_killed_is_told_and_the_same_command_carries_on(t
         33,
         "error: the node program was killed\n\nhint: launch again: it carries on\n",
     )
-    assert toy.launcher("status").stdout.startswith("run toy-tiny  lost\n")
+    assert toy.launcher("status").stdout.startswith("run toy-tiny  lost on local, ")
     toy.go("sum")
     assert toy.launcher("launch", "toy-tiny", *HELD).returncode == 0
     assert total(toy.home()) == toy.total
@@ -411,7 +412,8 @@ def test_a_node_program_s_own_fault_is_not_an_old_one_s_sentence(toy):
     done = toy.launcher(*words)
     assert (done.returncode, done.stderr) == (
         1,
-        f"error: the node program ended with code 1\n\nhint: read {toy.folder().node_log}\n",
+        "error: the node program ended with code 1\n\n"
+        f"hint: `launcher doctor toy-tiny` names the cause; or read {toy.folder().node_log}\n",
     )
 
 

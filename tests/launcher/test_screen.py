@@ -7,7 +7,6 @@ from rich.console import Console
 from launcher import screen
 from launcher.node.records import Code, Image, Input, Machine, Model, Plan, Source, Stage
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.status import status
 
 PLAN = Plan(
     "gad-7b",
@@ -31,31 +30,6 @@ PLAN = Plan(
     secrets={"HF_TOKEN": False},
     disk_bytes=1_100_000_000_000,
 )
-EVENTS = [
-    {"time": 0, "event": "run.started"},
-    {"time": 0, "event": "stage.started", "stage": "model", "attempt": 1},
-    {"time": 61, "event": "stage.finished", "stage": "model"},
-    {"time": 61, "event": "stage.started", "stage": "adversarial", "attempt": 1},
-    {"time": 100, "event": "stage.progress", "stage": "adversarial", "step": 1000, "metrics": {"time/step": 5, "a": 1}},
-    {
-        "time": 5100,
-        "event": "stage.progress",
-        "stage": "adversarial",
-        "step": 2000,
-        "metrics": {
-            "actor/loss": 1.23456,
-            "critic/d_acc": 0.5,
-            "mode": "warm",
-            "perf/mfu": 0.4,
-            "kl": 0,
-            "e": 2,
-            "f": 3,
-        },
-    },
-    {"time": 5100, "event": "stage.checkpoint", "stage": "adversarial", "step": 1950},
-    {"time": 5100, "event": "stage.warning", "stage": "adversarial", "warning": "d_acc is [0.97]"},
-    {"time": 5101, "event": "stage.warning", "stage": "adversarial", "warning": "d_acc is [0.97]"},
-]
 
 
 @pytest.fixture
@@ -103,32 +77,12 @@ def test_a_plan_is_one_page_that_names_every_pin(shown):
         assert f"image     launcher-gad:cuda-0123456789ab{says}" in lines
 
 
-def test_a_run_says_where_each_stage_stands_and_what_is_safe(shown):
-    screen.status(status(PLAN, EVENTS, True), 5100)
-    assert shown() == [
-        "run gad-7b  running",
-        "stage        state           step    time    left  last safe  numbers",
-        "model        done                  1m 01s",
-        "adversarial  running  2,000/4,408  1h 23m  3h 20m  step 1950  loss 1.235 d_acc",
-        "                                                              0.5 kl 0 e 2",
-        "warning adversarial: d_acc is [0.97]",
-    ]
-
-
 def test_what_is_piped_has_no_colours_and_its_tables_fit_80_columns(toy):
     for command in (["launch", "toy-tiny", "--stages", "short"], ["status"], ["plan", "toy-tini"]):
         done = toy.launcher(*command)
         assert "\x1b" not in done.stdout + done.stderr
         for line in done.stdout.splitlines():
             assert len(line) <= 80 or str(toy.root) in line, line
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, ""), (0, "0s"), (59.9, "59s"), (60, "1m 00s"), (725, "12m 05s"), (3599, "59m 59s"), (12000, "3h 20m")],
-)
-def test_a_duration_is_short(seconds, text):
-    assert screen.duration(seconds) == text
 
 
 def test_an_age_is_told_from_now():

@@ -140,6 +140,36 @@ def test_a_stage_done_again_from_the_start_claims_nothing_of_its_first_time():
     assert (resumed.step, resumed.safe_step, resumed.attempt) == (9, 8, 2)
 
 
+@pytest.mark.parametrize(
+    ("hint", "helps"),
+    [
+        ("do it", "do it"),
+        ("read log.txt; again", "`launcher doctor run` names the cause; or read log.txt; again"),
+        (None, ""),
+    ],
+)
+def test_where_the_hint_is_to_read_something_the_doctor_reads_it(hint, helps):
+    ended = [*BEGUN, {"time": 102, "event": "run.ended", "code": 3, "error": "e", "hint": hint}]
+    assert status(PLAN, ended, False).helps == helps
+
+
+def test_every_step_is_remembered_as_it_was_reported_last():
+    events = [*BEGUN, progress(110, 4, a=1.0), progress(111, 5, a=2.0)]
+    again = [*events, {"time": 200, "event": "stage.started", "stage": "one", "attempt": 2}, progress(210, 5, a=3.0)]
+    assert status(PLAN, again, True).stages[0].history == {4: {"a": 1.0}, 5: {"a": 3.0}}
+    assert status(PLAN, [*events, *BEGUN], True).stages[0].history == {}
+
+
+def test_a_checkpoint_that_was_stored_is_known_by_its_step():
+    def point(step):
+        return {"time": step, "event": "stage.checkpoint", "stage": "one", "name": f"at_{step}", "step": step}
+
+    stored = {"time": 9, "event": "stage.stored", "stage": "one", "kind": "checkpoint", "step": 2}
+    one = status(PLAN, [*BEGUN, point(2), point(4), stored, {**stored, "kind": "result", "step": 4}], True).stages[0]
+    assert (one.stored, one.safe_step) == (("at_2", 2, 2.0), 4)
+    assert status(PLAN, [*BEGUN, stored], True).stages[0].stored is None
+
+
 def test_a_later_stage_waits_while_an_earlier_one_is_done_again():
     assert states([*FINISHED, *BEGUN]) == ("running", ["running", "waiting"])
 

@@ -63,7 +63,7 @@ def test_what_changes_a_stage_s_result_changes_its_fingerprint_and_those_of_its_
         whole(secrets={"A": True}),
         whole(disk_bytes=5),
         whole(code=Code("tree", ("recipes/some",), "c" * 40, True)),
-        whole(gpu_bytes=5),
+        whole(forced=("memory",)),
         whole(image=Image("launcher-some:cpu-1", "cpu", "l" * 64, "c" * 64)),
         whole(bucket=Bucket("s3://some/folder")),
         whole(sources={"trainer": Source("/there", "v2", "a" * 40, "trainer")}),

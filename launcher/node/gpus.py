@@ -1,0 +1,81 @@
+"""The GPUs of this machine, looked at now and then while a stage runs, by the driver's own `nvidia-smi`."""
+
+import contextlib
+import subprocess
+import time
+from typing import Any
+
+from launcher.node.processes import die_with_parent
+
+EVERY, PATIENCE = 30.0, 20.0
+"""Seconds between looks, and for one of them."""
+ASK = ["nvidia-smi", "--query-gpu=name,memory.total,memory.used,utilization.gpu", "--format=csv,noheader,nounits"]
+
+
+class Gpus:
+    """Asks without waiting: a driver that hangs holds nothing up. Where there is no driver, nothing is asked."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+        self.absent = False
+        self.asked = -EVERY
+
+    def new(self) -> dict[str, Any] | None:
+        """What the driver says, once it has said it; None most of the time."""
+        now = time.monotonic()
+        if self.process is None:
+            if not self.absent and now - self.asked >= EVERY:
+                self._ask(now)
+            return None
+        if self.process.poll() is None:
+            if now - self.asked > PATIENCE:
+                self.absent = True  # a driver that hangs is not asked again
+                self.close()
+            return None
+        text, _ = self.process.communicate()
+        self.process = None
+        return read(text)
+
+    def close(self) -> None:
+        """Nothing is asked any more. Who cannot even be killed is waited for a second."""
+        if self.process and self.process.stdout:
+            self.process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
+            self.process.stdout.close()
+        self.process = None
+
+    def _ask(self, now: float) -> None:
+        self.asked = now
+        nothing = subprocess.DEVNULL
+        try:
+            self.process = subprocess.Popen(
+                ASK,
+                stdin=nothing,
+                stdout=subprocess.PIPE,
+                stderr=nothing,
+                text=True,
+                errors="replace",
+                preexec_fn=die_with_parent,
+            )
+        except OSError:
+            self.absent = True
+
+
+def read(text: str) -> dict[str, Any] | None:
+    """`name` and `total` MiB of the first; `used` MiB and `busy` % of each, in the driver's order. None when it said
+    nothing of the kind; a number that it does not know (`[N/A]`) is 0."""
+    rows = [[word.strip() for word in line.rsplit(",", 3)] for line in text.splitlines()]
+    rows = [row for row in rows if len(row) == 4 and row[1].isdigit()]
+    if not rows:
+        return None
+    return {
+        "name": rows[0][0],
+        "total": int(rows[0][1]),
+        "used": [_number(row[2]) for row in rows],
+        "busy": [_number(row[3]) for row in rows],
+    }
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,97 @@
+"""All that a run folder and the ledger say of a run, read once."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launcher.diagnosis.diagnose import Diagnosis
+from launcher.ledger import Entry, Ledger
+from launcher.node.events import Tail
+from launcher.node.files import read_json, sha256
+from launcher.node.folder import RunFolder
+from launcher.node.records import Plan
+from launcher.report.timeline import Attempt, attempts
+from launcher.status import RunStatus
+from launcher.typed import Command, commands
+
+LARGEST = 2 << 20
+"""Bytes of an evaluation that is shown."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a report is made of. `history`: stage -> step -> metrics; `done`: stage -> its proof; `evaluations`: file
+    below the run folder -> its value."""
+
+    plan: Plan
+    status: RunStatus
+    written: float
+    plan_sha256: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    history: Mapping[str, Mapping[int, Mapping[str, Any]]] = field(default_factory=dict)
+    gpus: tuple[Mapping[str, Any], ...] = ()
+    done: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    evaluations: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Mapping[str, Any] | None = None
+    machines: tuple[Entry, ...] = ()
+    commands: tuple[Command, ...] = ()
+    diagnosis: Diagnosis | None = None
+
+    @property
+    def began(self) -> float | None:
+        return min((one.started for one in self.attempts), default=None)
+
+    @property
+    def ended(self) -> float | None:
+        """None while it runs."""
+        ends = [one.ended for one in self.attempts]
+        return None if None in ends else max((one for one in ends if one is not None), default=None)
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars, as far as prices are known; None where nothing was rented."""
+        found = [cost for one in self.machines if (cost := one.cost(self.written)) is not None]
+        return sum(found) if found else None
+
+
+def facts(
+    plan: Plan, folder: RunFolder, status: RunStatus, book: Ledger, now: float, diagnosis: Diagnosis | None = None
+) -> Facts:
+    """As they are now."""
+    events = Tail(folder.events).new()
+    done = {stage.name: read_json(folder.stage(stage.name).done) for stage in plan.stages}
+    manifest = read_json(folder.manifest)
+    return Facts(
+        plan=plan,
+        status=status,
+        written=now,
+        plan_sha256=sha256(folder.plan) if folder.plan.exists() else "",
+        attempts=tuple(attempts(events, status.state == "running")),
+        history={stage.name: _history(folder.stage(stage.name).progress, stage.history) for stage in status.stages},
+        gpus=tuple(one for one in events if one.get("event") == "run.gpus" and one.get("used")),
+        done={name: one for name, one in done.items() if isinstance(one, dict)},
+        evaluations=dict(_evaluations(plan, folder)),
+        manifest=manifest if isinstance(manifest, dict) else None,
+        machines=tuple(one for one in book.entries() if (one.run, one.folder) == (plan.run, str(folder.path))),
+        commands=tuple(commands(folder)),
+        diagnosis=diagnosis,
+    )
+
+
+def _history(path: Path, said: Mapping[int, Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    """Every step that the stage reported, where its own file is here: events tell of one step a second at most."""
+    found = dict(said)
+    for line in Tail(path).new() if said else []:
+        if isinstance(line.get("step"), int) and isinstance(line.get("metrics"), dict):
+            found[line["step"]] = line["metrics"]
+    return dict(sorted(found.items()))
+
+
+def _evaluations(plan: Plan, folder: RunFolder) -> Iterator[tuple[str, Any]]:
+    """What the stages found out about models."""
+    places = [folder.stage(stage.name).out for stage in plan.stages]
+    for place in [*places, folder.export]:
+        for path in sorted(place.glob("*evaluation*.json")):
+            if path.stat().st_size <= LARGEST and (value := read_json(path)):
+                yield path.relative_to(folder.path).as_posix(), value

@@ -1,0 +1,116 @@
+"""A run's facts as one HTML page. Pure."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+
+from launcher.duration import duration
+from launcher.moment import moment
+from launcher.preflight.disk import shown as size
+from launcher.report import origin, progress
+from launcher.report.evaluations import shown, tables
+from launcher.report.facts import Facts
+from launcher.report.html import Html, fold, join, pairs, table, tag
+from launcher.report.missing import missing
+
+
+def page(facts: Facts, style: str, script: str, version: str) -> str:
+    """The whole document; it asks for nothing from anywhere."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"{facts.plan.run}: {facts.status.state}"),
+        tag("style", Html(style)),
+    )
+    parts = [
+        _head(facts),
+        _trouble(facts),
+        _section("Result", _result(facts)),
+        _section("Course", progress.timeline(facts)),
+        *(_section(f"Curves of {name}", part) for name, part in progress.curves(facts)),
+        _section("GPUs", progress.gpus(facts)),
+        _section("Evaluation", _evaluation(facts)),
+        _section("Checkpoints", progress.checkpoints(facts)),
+        _section("Made from", origin.lineage(facts)),
+        _section("Settings", origin.settings(facts)),
+        _section("Cost", origin.receipt(facts)),
+        _section("Do it again", origin.again(facts)),
+        _section("Not here", tag("ul", *(tag("li", one) for one in missing(facts)))),
+        tag("footer", f"written {moment(facts.written)} by launcher {version}"),
+    ]
+    body = tag("body", tag("main", *parts), tag("script", Html(script)))
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _section(title: str, inside: str) -> Html:
+    """Left out when there is nothing in it."""
+    return tag("section", tag("h2", title), inside) if inside else Html("")
+
+
+def _head(facts: Facts) -> Html:
+    plan, began, ended = facts.plan, facts.began, facts.ended
+    took = duration((ended or facts.written) - began) if began is not None else ""
+    where = plan.machine.cloud + (f", {' or '.join(plan.machine.accelerators)}" if plan.machine.accelerators else "")
+    cost = f"${facts.cost:.2f}" if facts.cost is not None else ""
+    badge = tag("span", facts.status.state, class_=f"badge {facts.status.state}")
+    return tag(
+        "header",
+        tag("h1", plan.run, " ", badge),
+        pairs(
+            ("recipe", plan.recipe),
+            ("on", where),
+            ("began", moment(began) if began is not None else ""),
+            ("took", took),
+            ("cost", cost),
+        ),
+    )
+
+
+def _trouble(facts: Facts) -> Html:
+    """Why it ended as it did, and what the stages warned of."""
+    found, status = facts.diagnosis, facts.status
+    parts: list[Html] = []
+    if status.error:
+        parts.append(tag("p", tag("strong", "error: "), status.error))
+    if found and found.cause != status.error:
+        parts.append(tag("p", tag("strong", "cause: "), found.cause))
+    if found and found.evidence:
+        parts.append(tag("pre", f"{found.evidence.place}\n{found.evidence.text}"))
+    if found:
+        parts += [tag("p", tag("strong", "helps: "), found.help), tag("pre", found.command)]
+    elif status.hint:
+        parts.append(tag("p", tag("strong", "hint: "), status.hint))
+    said = [f"{stage.name}: {one}" for stage in status.stages for one in dict.fromkeys(stage.warnings)]
+    warned = [tag("p", one) for one in (*said, *status.warnings)]
+    return join(_box("error", parts), _box("warning", warned))
+
+
+def _box(kind: str, parts: list[Html]) -> Html:
+    return tag("div", *parts, class_=f"box {kind}") if parts else Html("")
+
+
+def _result(facts: Facts) -> Html:
+    """The exported files, and each stage's last numbers."""
+    manifest: Mapping[str, Mapping[str, object]] = (facts.manifest or {}).get("export", {})
+    rows = [(name, size(int(str(one["bytes"]))), str(one["sha256"])) for name, one in manifest.items()]
+    whole = sum(int(str(one["bytes"])) for one in manifest.values())
+    about = tag("p", f"{len(rows)} files, {size(whole)}, exported by {facts.plan.export}") if rows else Html("")
+    trained = [stage.name for stage in facts.plan.stages if stage.steps and stage.name in facts.done]
+    numbers = [
+        fold(
+            name,
+            pairs(*((key, shown(value)) for key, value in (one.get("metrics") or {}).items())),
+            name in trained[-1:],
+        )
+        for name, one in facts.done.items()
+    ]
+    return join(about, fold("files", table(("file", "size", "sha256"), rows, False)), *numbers)
+
+
+def _evaluation(facts: Facts) -> Html:
+    return join(*(part for name, value in facts.evaluations.items() for part in [tag("h3", name), *tables(value)]))

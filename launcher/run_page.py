@@ -1,0 +1,88 @@
+"""A run on one page of 80 columns: its stages, its curves, what it costs and what is at risk."""
+
+import math
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from launcher.duration import duration
+from launcher.outlook import at_risk, cost, curve, gpus, quiet, speed, telling
+from launcher.outside import Outside
+from launcher.screen import STYLE
+from launcher.spark import spark
+from launcher.stage_status import StageStatus
+from launcher.status import RunStatus
+from launcher.table import columns, labelled
+
+CURVES, WIDTH = 4, 32
+
+
+def page(status: RunStatus, outside: Outside, now: float) -> RenderableType:
+    """The whole run as it stands at `now`."""
+    return Group(_heading(status, outside, now), _stages(status, now), *_numbers(status), *_lines(status, outside, now))
+
+
+def line(stage: StageStatus) -> str:
+    """A stage in a line, for a pipe: its state, its step and the numbers that matter."""
+    step = f" {stage.step}/{stage.steps}" if stage.steps and stage.step else ""
+    numbers = " ".join(f"{_short(name)} {stage.metrics[name]:.4g}" for name in telling(stage.metrics)[:CURVES])
+    return f"{stage.name:<12} {stage.state}{step}  {numbers}".rstrip()
+
+
+def _heading(status: RunStatus, outside: Outside, now: float) -> Text:
+    began = [stage.started for stage in status.stages if stage.started is not None]
+    ended = [stage.ended for stage in status.stages if stage.ended is not None]
+    end = now if status.state == "running" else max(ended, default=now)
+    for_so_long = f", {duration(max(0.0, end - min(began)))}" if began else ""
+    state = (status.state, STYLE.get(status.state, ""))
+    return Text.assemble(("run ", "bold"), status.run, "  ", state, f" on {outside.place}{for_so_long}")
+
+
+def _stages(status: RunStatus, now: float) -> Table:
+    table = columns("stage", "state", "step", "time", "left")
+    for stage in status.stages:
+        step = f"{stage.step:,}/{stage.steps:,}" if stage.steps else ""
+        state = Text(stage.state, STYLE.get(stage.state, ""))
+        table.add_row(stage.name, state, step, duration(stage.seconds(now)), duration(stage.remaining(now)))
+    return table
+
+
+def _numbers(status: RunStatus) -> list[RenderableType]:
+    """The curves of the stage that is under way, or of the last that had any."""
+    shown = [stage for stage in status.stages if any(telling(one) for one in stage.history.values())]
+    if status.current in shown:
+        shown = [status.current] if status.current else []
+    if not shown:
+        return []
+    table = Table.grid(padding=(0, 2))
+    stage = shown[-1]
+    names = telling({name: value for one in stage.history.values() for name, value in one.items()})
+    for at, name in enumerate(names[:CURVES]):
+        values = curve(stage, name)
+        last = next((one for one in reversed(values) if math.isfinite(one)), math.nan)
+        table.add_row(stage.name if at == 0 else "", _short(name), spark(values, WIDTH), f"{last:.4g}")
+    return [Text(), table]
+
+
+def _lines(status: RunStatus, outside: Outside, now: float) -> list[RenderableType]:
+    """A line for each thing there is to say, folded within 80 columns."""
+    said = [
+        ("speed", "", speed(status.current) if status.current and status.current.state == "running" else ""),
+        ("gpus", "", gpus(status)),
+        ("cost", "", cost(outside)),
+        ("at risk", "", at_risk(status, outside, now)),
+        ("quiet", "yellow", quiet(status.current, outside, now)),
+        *(("warning", "yellow", text) for text in status.warnings),
+        *(
+            ("warning", "yellow", f"{stage.name}: {text}")
+            for stage in status.stages
+            for text in dict.fromkeys(stage.warnings)
+        ),
+    ]
+    table = labelled(*((Text(label, style), text) for label, style, text in said))
+    return [Text(), table] if table.row_count else []
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]

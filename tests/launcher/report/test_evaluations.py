@@ -1,0 +1,68 @@
+import re
+
+import pytest
+
+from launcher.report.evaluations import shown, tables
+
+
+def rows(found):
+    """The cells of a table, or the names and values of pairs."""
+    return [
+        re.findall(r"<(?:th|td|dt|dd)>(.*?)</(?:th|td|dt|dd)>", row)
+        for row in re.findall(r"<(?:tr|div)>(.*?)</(?:tr|div)>", found)
+    ]
+
+
+def test_columns_with_the_same_rows_stand_side_by_side_and_the_base_first():
+    value = {
+        "after": {"gsm8k": {"value": 0.75, "low": 0.7, "high": 0.8, "of": 1319}, "new": 1},
+        "before": {"gsm8k": {"value": 0.5, "low": 0.45, "high": 0.55, "of": 1319}},
+    }
+    (found,) = tables(value)
+    assert rows(found) == [
+        ["", "before", "after"],
+        ["gsm8k", "0.5 (0.45 to 0.55) of 1,319", "0.75 (0.7 to 0.8) of 1,319"],
+        ["new", "", "1"],
+    ]
+
+
+def test_a_list_of_rows_is_a_table_with_all_their_columns():
+    (found,) = tables([{"task": "a", "acc": 0.5}, {"task": "b", "n": 3}])
+    assert rows(found) == [["task", "acc", "n"], ["a", "0.5", ""], ["b", "", "3"]]
+
+
+def test_plain_values_stand_beside_tables():
+    plain, inner = tables({"model": "x", "ok": True, "tasks": {"a": {"acc": 0.25, "stderr": 0.01}}})
+    assert rows(plain) == [["model", "x"], ["ok", "true"]]
+    assert rows(inner) == [["", "tasks"], ["a", "0.25 ± 0.01"]]
+
+
+def test_what_is_of_another_form_is_shown_all_the_same():
+    assert [rows(one) for one in tables({"lists": [[1, 2], [3]], "deep": {"a": {"b": {"c": {"d": 1}}}}})]
+    assert tables({}) == tables(None) == tables([]) == []
+    assert rows(tables(5)[0]) == [["value", "5"]]
+
+
+def test_markup_in_an_evaluation_is_text():
+    assert "<script" not in "".join(tables({"<script>": {"<script>": "<script>"}, "x": [{"<script>": "<script>"}]}))
+
+
+def test_a_table_of_ten_thousand_answers_is_cut():
+    (found,) = tables([{"answer": str(one)} for one in range(10_000)])
+    assert found.count("<tr>") == 401
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, ""),
+        (True, "true"),
+        (1234567, "1,234,567"),
+        (0.123456, "0.1235"),
+        ([1, "a"], "1, a"),
+        ({"mean": 0.5, "std": 0.1}, "0.5 ± 0.1"),
+        ({"a": 1}, "a=1"),
+    ],
+)
+def test_a_value_is_one_line(value, says):
+    assert shown(value) == says

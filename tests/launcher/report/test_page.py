@@ -1,0 +1,119 @@
+"""What a report says, whatever the run has or lacks."""
+
+import html
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from launcher.ledger import Ledger
+from launcher.node.files import write_json
+from launcher.report.facts import facts
+from launcher.report.missing import missing
+from launcher.report.page import page
+from launcher.status import status
+from tests.launcher.report.conftest import BEGAN, EVENTS, HOSTILE, PLAN
+
+
+def shown(known):
+    """The page's visible text."""
+    return html.unescape(
+        re.sub(r"<style>.*?</style>|<script>.*?</script>|<[^>]*>", "\n", page(known, "", "", "1"), flags=re.S)
+    )
+
+
+def test_every_pin_and_hash_is_named(known, folder):
+    text = shown(known)
+    for word in ("1" * 40, "2" * 40, "3" * 40, "4" * 64, "7" * 64, "sha256:" + "8" * 64, "9" * 64, "verl 0.9.1"):
+        assert word in text
+    assert known.plan_sha256 in text and len(known.plan_sha256) == 64
+    assert "with changes that were not committed" in text
+
+
+def test_what_it_cost_is_a_receipt(known):
+    text = re.sub(r"\n+", " ", shown(known))
+    assert "in all $10.80 allowed $100.00" in text
+    assert f"8x H100 runpod {HOSTILE} 2026-11-18 11:06 UTC 30m 00s 21.60 10.80 it is alive" in text
+
+
+def test_the_commands_are_those_that_were_typed(known):
+    text = shown(known)
+    assert f"git checkout {'1' * 40}   # and the changes that were not committed\n" in text
+    assert "make image RECIPE=gad-7b\nlauncher launch gad-7b --cloud runpod --data 'train=" in text
+    plain = shown(replace(known, commands=()))
+    assert "launcher launch gad-7b --cloud runpod --run gad-7b --data 'train=/data/" in plain
+    assert "as far as the plan tells it" in plain
+
+
+def test_the_course_counts_all_attempts(known):
+    text = page(known, "", "", "1")
+    assert "failed, 17m 20s, 599 of 1,000 steps, 2 attempts" in text
+    assert len(re.findall(r'class="bar \w+"', text)) == 3
+    assert 'title="attempt 1: lost, 10m 40s"' in text and 'title="attempt 2: failed, 6m 40s"' in text
+
+
+def test_curves_are_drawn_what_tells_most_first(known):
+    text = page(known, "", "", "1")
+    names = re.findall(r'<span class="name">(.*?)</span>', text)
+    assert names == ["actor/loss", "reward", "kl", html.escape(HOSTILE), "memory, GiB", "busy, %"]
+
+
+def test_steps_come_from_the_stage_s_own_file_where_it_is_here(known, folder, book):
+    own = folder.stage("train").progress
+    own.parent.mkdir(parents=True)
+    lines = [{"step": step, "steps": 1000, "metrics": {"loss": 1.0}} for step in range(1, 1001)]
+    own.write_text("".join(json.dumps(one) + "\n" for one in lines) + '{"step": 10')
+    found = facts(PLAN, folder, status(PLAN, EVENTS, False), book, BEGAN)
+    assert list(found.history["train"]) == list(range(1, 1001))
+
+
+def test_what_is_missing_is_said(known):
+    assert missing(known) == [
+        "no stage reported: d_acc, length, entropy",
+        "train: 1 values are NaN or infinite, and are left out of the curves",
+        "no manifest: nothing was exported yet, and no file's sha256 is known",
+    ]
+    gaps = {step: one for step, one in known.history["train"].items() if step not in (7, 8)}
+    said = missing(replace(known, history={"train": gaps}, gpus=(), evaluations={}, commands=()))
+    assert "train: 2 steps have no numbers (events tell of one step a second at most)" in said
+    assert "no stage left an evaluation, or it is not here" in said
+    assert "no GPU was looked at: there was none, or no `nvidia-smi`" in said
+    assert "the commands that launched it were not kept" in said
+    unpriced = replace(known.machines[0], price=None)
+    assert "the price of a machine on runpod is not known: it is not in the sum" in missing(
+        replace(known, machines=(unpriced,))
+    )
+
+
+def test_numbers_of_every_tenth_step_are_no_gap(known):
+    tenth = {step: {"loss": 1.0} for step in range(10, 110, 10)}
+    assert not [one for one in missing(replace(known, history={"train": tenth})) if "have no numbers" in one]
+
+
+def test_a_finished_run_lists_its_files(folder, book):
+    ended = [*EVENTS[:-2], {"time": BEGAN + 1300, "event": "run.finished"}]
+    export = {"model.safetensors": {"bytes": 14_000_000_000, "sha256": "a" * 64}}
+    write_json(folder.manifest, {"export": export, "stages": {"train": {"fingerprint": "b" * 64}}})
+    text = shown(facts(PLAN, folder, status(PLAN, ended, False), book, BEGAN))
+    assert "1 files, 14 GB, exported by train" in text
+    assert "a" * 64 in text and "b" * 64 in text and "error:" not in text
+
+
+def test_a_run_that_has_not_begun_has_a_page(folder, tmp_path):
+    folder.events.unlink()
+    text = shown(facts(PLAN, folder, status(PLAN, [], False), Ledger(tmp_path / "none"), BEGAN))
+    assert "planned" in text and "nothing was rented" in text and "Course" not in text
+
+
+def test_nothing_is_asked_from_anywhere(known):
+    text = page(known, "body {}", "1;", "1")
+    assert not re.search(r"\b(?:src|href|action|srcset)=", re.sub(r'="[^"]*"', "=", re.sub(r">[^<]*<", "><", text)))
+    assert "default-src &#x27;none&#x27;" in text and "script-src &#x27;sha256-" in text
+    assert len(re.findall(r"<script", text)) == 1
+
+
+@pytest.mark.parametrize("size", [3 << 20])
+def test_an_evaluation_that_is_too_large_is_left_out(folder, book, size):
+    (folder.stage("evaluate").out / "evaluation.json").write_text(json.dumps({"x": "y" * size}))
+    assert facts(PLAN, folder, status(PLAN, EVENTS, False), book, BEGAN).evaluations == {}
