@@ -20,13 +20,16 @@ CLOUDS := .venv/clouds-$(call hash,locks/launcher.lock locks/clouds.lock)
 CPU := .venv-cpu/made-$(call hash,locks/cpu.lock)
 GIVEN := $(if $(DATA),--data train=$(DATA)) $(if $(VAL),--data val=$(VAL)) $(ARGS)
 
+# a cluster that SkyPilot holds allocations of
+VIA_SKY = $(shell grep -qsE '\bvia"?: *"?sky' "$${XDG_CONFIG_HOME:-$$HOME/.config}/launcher/site.yaml" && \
+  echo setup-clouds)
 IMAGE := $(if $(VARIANT),--variant $(VARIANT)) $(if $(BASE),--base $(BASE)) $(if $(PUSH),--push $(PUSH))
 
 .PHONY: launch plan image images setup setup-clouds setup-cpu lint test faults test-light test-clouds test-recipes \
   test-rehearsal check lock bench clean
 
 launch: setup $(if $(filter local,$(CLOUD)),setup-cpu) $(if $(filter docker,$(CLOUD)),image) \
-  $(if $(filter local docker slurm,$(CLOUD)),,setup-clouds)
+  $(if $(filter local docker slurm,$(CLOUD)),,setup-clouds) $(if $(filter slurm,$(CLOUD)),$(VIA_SKY))
 ifeq ($(RECIPE),)
 	.venv/bin/launcher rehearse $(if $(filter docker,$(CLOUD)),--docker) $(GIVEN)
 else
@@ -93,13 +96,14 @@ test-clouds: setup-clouds
 test-recipes: setup-cpu
 	.venv-cpu/bin/python -m pytest tests/recipes
 
-test-rehearsal: setup-cpu
+test-rehearsal: setup-cpu setup-clouds
 	.venv/bin/python -m pytest tests/rehearsal
 
 faults: setup-cpu setup-clouds
 	FAULTS=all .venv/bin/python -m pytest tests/rehearsal/test_kills.py tests/rehearsal/test_slurm.py \
-	  tests/launcher/backends/test_slurm.py \
+	  tests/launcher/backends/test_slurm.py tests/launcher/backends/test_held.py \
 	  tests/clouds
+	FAULTS=all .venv-cpu/bin/python -m pytest tests/recipes/*/test_training.py
 
 check: lint test
 

@@ -1,25 +1,21 @@
 """The scripts of a run on Slurm: one for each job, readable and to be submitted by hand too, and one that submits them
 all. Pure."""
 
-import shlex
 from collections.abc import Sequence
 
-from launcher.environment import beside
+from launcher.limits import RESERVE
 from launcher.node.records import Plan
+from launcher.program import before, program
 from launcher.sbatch import Group, options
 from launcher.scheduler import SlurmSite
 
 FRUITLESS = 3
 """A job ends for good after so many attempts in a row that left no new checkpoint."""
-CODE = "code"
-"""Below the run folder: the node program and the recipes, as they were when the run was submitted."""
 
 
 def script(plan: Plan, group: Group, site: SlurmSite, job: str) -> str:
     """The batch script of a group. It is submitted in the run folder, and lies below `slurm/`."""
     last = plan.stages[-1].name in group.stages
-    modules = [f"module load {shlex.quote(one)} || end 1 module" for one in group.needs.modules]
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(site.environment.items())]
     return "\n".join(
         [
             "#!/bin/bash",
@@ -27,14 +23,18 @@ def script(plan: Plan, group: Group, site: SlurmSite, job: str) -> str:
             "",
             f"# {plan.recipe}: {', '.join(group.stages)}. By hand, in the run folder: sbatch slurm/{job}.sh",
             START.format(job=job, last="yes" if last else ""),
-            *modules,
-            *exports,
-            "[ ! -e slurm/secrets.sh ] || . slurm/secrets.sh",
-            f"python={_python(plan, site)}",
-            *([MEETING] if plan.machine.nodes > 1 else []),
-            NODE.format(code=CODE, stages=",".join(group.stages)),
+            *before(plan, group.needs, site),
+            _limits(plan, group, site),
+            program(plan, group.stages),
             END.format(fruitless=FRUITLESS),
         ]
+    )
+
+
+def held_script(plan: Plan, site: SlurmSite) -> str:
+    """What SkyPilot's job runs in the allocation that it holds: all stages. It lies below `slurm/`."""
+    return "\n".join(
+        [HELD.format(recipe=plan.recipe), *before(plan, site, site), HELD_END.format(program=program(plan))]
     )
 
 
@@ -42,14 +42,16 @@ def submission(jobs: Sequence[str]) -> str:
     """A script that submits the jobs, each after the one before it, unless they are submitted already; safe to run
     again, also where it was cut off. It lies below `slurm/` and prints a line for each job."""
     lines = []
-    for before, job in zip([None, *jobs], jobs, strict=False):
-        lines.append(f"submit {job} {before}" if before else f"submit {job}")
+    for first, job in zip([None, *jobs], jobs, strict=False):
+        lines.append(f"submit {job} {first}" if first else f"submit {job}")
     return SUBMIT.format(lines="\n".join(lines))
 
 
-def _python(plan: Plan, site: SlurmSite) -> str:
-    """A word of shell; the environment that is made lies beside the run folder."""
-    return shlex.quote(site.python) if site.python else f'"${{run%/*}}/{beside(plan)}/bin/python"'
+def _limits(plan: Plan, group: Group, site: SlurmSite) -> str:
+    """limits.json as launcher.limits has it, written when the job begins: hours in the queue are not counted."""
+    seconds = int(plan.budget.max_hours * 3600) if plan.budget.max_hours else ""
+    stall = int(site.stall_minutes * 60)
+    return LIMITS.format(allowed=seconds, reserve=int(RESERVE) + group.grace, stall=stall)
 
 
 START = """\
@@ -72,45 +74,47 @@ echo "$SLURM_JOB_ID" > "$job.job"
 before=$(saved)
 node=
 asked=
-trap 'asked=1; [ -z "$node" ] || kill -TERM "$node" 2> /dev/null' TERM
+trap 'asked=1; [ -z "$node" ] || ask' TERM
 """
 
-MEETING = """
-# several nodes: where they meet. A stage starts its ranks with srun; Ray, where it is installed, is there before it
-export NNODES=$SLURM_JOB_NUM_NODES
-MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export MASTER_ADDR MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
-ray=${python%/*}/ray
-if [ -x "$ray" ]; then
-    export RAY_ADDRESS=$MASTER_ADDR:$((40000 + SLURM_JOB_ID % 20000))
-    others=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tail -n +2 | paste -sd , -)
-    step() { srun --overlap --nodelist="$1" --nodes="$2" --ntasks="$2" "${@:3}" >> ray.log 2>&1 & }
-    step "$MASTER_ADDR" 1 "$ray" start --block --head --port="${RAY_ADDRESS##*:}" --include-dashboard=false \\
-        --temp-dir="/tmp/ray-$SLURM_JOB_ID"  # in Ray's own folder any other Ray of this machine would find this one
-    join='until "$0" start --block --address="$RAY_ADDRESS"; do sleep 2; done'
-    step "$others" $((NNODES - 1)) bash -c "$join" "$ray"
-    for _ in {1..60}; do
-        [ "$("$ray" status 2> /dev/null | grep -c '^ 1 node_')" -lt "$NNODES" ] || break
-        sleep 2
-    done
-fi
+HELD = """\
+#!/bin/bash
+# {recipe}: all its stages, in an allocation that SkyPilot holds.
+set -u
+cd -- "$(dirname -- "$0")/.." || exit 1
+run=$PWD
+end() {{
+    echo "error: a $2 of site.yaml could not be loaded" >&2
+    exit "$1"
+}}
+echo "$SLURM_JOB_ID $SLURMD_NODENAME" > slurm/held
+node=
+asked=
+trap 'asked=1; [ -z "$node" ] || ask' TERM
 """
 
-NODE = """
-# what a job that was cut off left behind on another node needs a moment to end
-[ ! -e node.lock ] || flock --shared --wait 300 node.lock true
-(cd {code} && exec "$python" -m launcher.node "$run" --code "$run/{code}" --stages {stages} >> "$run/node.log" 2>&1) &
-node=$!
-[ -z "$asked" ] || kill -TERM "$node"
-while kill -0 "$node" 2> /dev/null; do wait "$node"; done
-wait "$node"
-code=$?
+HELD_END = """\
+rm -f -- slurm/secrets.sh
+{program}
+exit "$code"
+"""
+
+LIMITS = """
+# the seconds that the plan allows, and those that this run's jobs have had; the last of them are for storing
+allowed={allowed} spent=$(cat slurm/spent 2> /dev/null || echo 0)
+left=$((${{allowed:-0}} - spent)) reserve={reserve} until=null
+if [ -n "$allowed" ]; then until=$(($(date +%s) + left)); fi
+if [ -n "$allowed" ] && [ $((left / 4)) -lt "$reserve" ]; then reserve=$((left / 4)); fi
+printf '{{"format": 1, "until": %s, "reason": "budget", "reserve_seconds": %s, "stall_seconds": %s}}\\n' \\
+    "$until" "$reserve" {stall} > limits.json
 """
 
 END = """\
+echo $((spent + SECONDS)) > slurm/spent
 # 33 is an interruption with a checkpoint: the same job goes on, unless somebody stopped or cancelled it
 [ "$code" = 33 ] || end "$code"
 [ ! -e "$job.stop" ] || end 33
+[ -z "$allowed" ] || [ $((left - SECONDS)) -gt "$reserve" ] || end 33 budget
 [ "$(scontrol show job "$SLURM_JOB_ID" | grep -o 'JobState=[A-Z]*')" = JobState=RUNNING ] || exit 33
 tries=$(cat "$job.tries" 2> /dev/null || echo 0)
 if [ "$(saved)" = "$before" ]; then tries=$((tries + 1)); else tries=0; fi

@@ -22,6 +22,8 @@ from launcher.preflight import (
     credentials,
     data,
     disk,
+    expiry,
+    forecast,
     gpus,
     hours,
     image,
@@ -64,10 +66,18 @@ def _quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
     if cloud == "docker":
         found += [image.check(plan), gpus.check(plan, there)]
     if cloud != "local":
-        found += [kernels.check(plan, there), memory.check(plan, planned.recipe, _kinds(plan, there), root)]
+        found += [
+            kernels.check(plan, planned.recipe.file.flash_attention, there),
+            memory.check(plan, planned.recipe, _kinds(plan, there), root),
+        ]
     if not here and planned.job:
         found += _elsewhere(plan, planned.job, site)
     return found
+
+
+def expected(planned: Planned, root: Path, site: SiteFile) -> list[str]:
+    """What the recipe says that the run will do, take and cost."""
+    return forecast.lines(planned.plan, planned.recipe, Store(site), root)
 
 
 def thorough(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
@@ -114,6 +124,7 @@ def _elsewhere(plan: Plan, job: Job, site: SiteFile) -> list[Finding]:
             *([credentials.cluster(site.slurm, Path.home())] if site.slurm.via == "sky" else []),
             *([image.in_registry(plan, site.registry)] if plan.image else []),
             queue.check(plan, site.slurm),
+            *([expiry.check(site.slurm)] if (site.slurm.work or "").startswith("ws:") else []),
             hours.check(plan, _past(plan, site), None),
         ]
     clouds = clouds_of(plan.machine.cloud)

@@ -27,10 +27,11 @@ class Made:
 
 @dataclass(frozen=True)
 class Patience:
-    """Minutes for a cluster to come up, and until it ends itself without a job and without a terminal open on it."""
+    """Minutes for a cluster to come up, and until it ends itself without a job and without a terminal open on it; None
+    where it does not."""
 
     start: float
-    idle: int
+    idle: int | None
 
 
 def provision(
@@ -49,8 +50,8 @@ def provision(
             made,
             cluster_name=name,
             idle_minutes_to_autostop=patience.idle,
-            wait_for=AutostopWaitFor.JOBS_AND_SSH,
-            down=True,
+            wait_for=None if patience.idle is None else AutostopWaitFor.JOBS_AND_SSH,
+            down=patience.idle is not None,
         )
         late = threading.Timer(patience.start * 60, lambda: sky.api_cancel(request, silent=True))
         late.start()

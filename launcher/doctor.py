@@ -95,6 +95,8 @@ def _remarks(found: Found, python: str | None) -> list[str]:
         said.append("there is no rsync here: results cannot be copied")
     if python is None:
         said.append("no Python 3.10 or newer is on PATH: `module avail python`, then name it under `modules`")
+    if containers := sorted(found.commands & {"apptainer", "pyxis"}):
+        said.append(f"with a `registry`, `software: {containers[-1]}` runs the recipes' images")
     others = sorted(found.commands & {"apptainer", "enroot", "pyxis"})
     said += [f"it has {', '.join(others)}"] if others else []
     return said + [f"workspace {one}" for one in found.workspaces]

@@ -48,7 +48,7 @@ def down(run: str | None) -> None:
             left.append(problem)
             continue
         cost = entry.cost(time.time())
-        screen.say(f"{entry.run}: ended" + (f", it has cost about ${cost:.2f}" if cost is not None else ""))
+        screen.say(f"{entry.run}: ended" + (f", it has cost about ${cost:.2f}" if cost else ""))
     if left:
         raise left[0]
     if not entries:

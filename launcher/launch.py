@@ -54,9 +54,14 @@ def ready(new: Plan, folder: RunFolder, redo: str | None, backend: Backend) -> R
                 f"run `{new.run}` exists with other settings: stage `{stage}`: {'; '.join(says)}",
                 f"`--redo {stage}` does it and what follows again; `--run NAME` starts another run",
             )
-        running = backend.find(folder) is not None
-        if redo and running:
-            raise LaunchError(f"run `{new.run}` is running", f"`launcher stop {new.run}` first")
+        work = backend.find(folder)
+        running = work is not None
+        if redo and work:
+            if (end := work.end()) is None:
+                raise LaunchError(f"run `{new.run}` is running", f"`launcher stop {new.run}` first")
+            running = False
+            if end.code == DONE:
+                backend.fetch(old, folder)  # what it made is kept
         moved = set_aside(folder, again) if redo else []
         if to_json(old) != to_json(new) and not is_finished(new, folder) and not running:
             write_plan(new, folder)

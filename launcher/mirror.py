@@ -29,6 +29,8 @@ class Mirror:
     remote: Remote
     there: str
     here: RunFolder
+    lasting: bool = False
+    """Whether `there` outlives the machine."""
 
     def look(self) -> None:
         """Events and logs are as they are there. Raises Unreachable."""
@@ -38,8 +40,8 @@ class Mirror:
 
     def missing(self) -> list[Keep]:
         """What a fresh machine would need and is not here yet, in the order in which it must come; nothing where a
-        bucket has it."""
-        if self.plan.bucket:
+        bucket has it, or where it is does not go away."""
+        if self.plan.bucket or self.lasting:
             return []
         return [one for one in self.needed() if not self.has(one)]
 

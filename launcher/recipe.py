@@ -130,11 +130,16 @@ class RecipeFile(Strict):
     settings: dict[str, Any] = {}
     check: list[str] | None = None
     """A command that looks at the inputs before anything is paid; placeholders `{input.NAME}`."""
+    flash_attention: bool = True
+    """Whether its stages use flash-attn, which not every GPU can run."""
     texts: list[str] | None = None
     """A command that renders a sample of the inputs with the model's chat template; placeholders `{input.NAME}`,
     `{config.STAGE}`."""
     memory: list[str] | None = None
     """A command that says what the stages keep on a GPU (recipes/common/fit.py); placeholder `{request}`."""
+    outlook: list[str] | None = None
+    """A command that prints what a run will do, take and cost, by what earlier runs measured; placeholder
+    `{request}`."""
     stages: dict[Name, StageSpec]
     lists: dict[str, StageList]
 
@@ -151,6 +156,7 @@ class SizeFile(Strict):
     models: dict[str, HubPin] = {}
     inputs: dict[str, InputSpec] = {}
     secrets: dict[str, bool] = {}
+    """Over the recipe's: a gated model needs a key that others do not."""
     settings: dict[str, Any] = {}
     stages: dict[str, StageChange] = {}
 

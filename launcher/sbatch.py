@@ -27,9 +27,10 @@ class Group:
 
 
 def groups(plan: Plan, site: SlurmSite) -> tuple[Group, ...]:
-    """The plan's stages in their order; neighbours that ask for the same share a job."""
+    """The plan's stages in their order, without those of the login node; neighbours that ask for the same share a
+    job."""
     found: list[Group] = []
-    for stage in plan.stages:
+    for stage in (one for one in plan.stages if one.name not in site.login):
         needs = site.needs(stage.name)
         own = site.stages.get(stage.name, Needs())
         if "gres" not in site.model_fields_set | own.model_fields_set:

@@ -13,6 +13,9 @@ OURS = set(
     "output parsable quiet requeue signal test-only usage version wait wait-all-nodes wrap".split()
 )
 """sbatch's options that the script decides itself, or that would keep it from being a job."""
+SKYS = {"gpus", "gpus-per-node", "mem-per-cpu", "mem-per-gpu", "nodes", "ntasks", "ntasks-per-node", "wait-all-nodes"}
+"""sbatch's options that SkyPilot writes, or that contradict those it writes (sky/provision/slurm/instance.py)."""
+PYXIS, APPTAINER = "pyxis", "apptainer"
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
 
 
@@ -43,6 +46,14 @@ def seconds(time: str) -> int:
     else:
         hours, minutes, rest = 0, parts[0], (parts[1] if len(parts) == 2 else 0)
     return ((int(found["days"] or 0) * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def gigabytes(memory: str) -> float:
+    """The GiB of one of Slurm's sizes, megabytes without a letter. Raises ValueError."""
+    found = re.fullmatch(r"(\d+)([KMGT]?)", memory)
+    if not found:
+        raise ValueError("it is no size of Slurm's: `100G`")
+    return round(int(found[1]) * {"K": 2**-20, "M": 2**-10, "": 2**-10, "G": 1, "T": 2**10}[found[2]], 3)
 
 
 def _option(name: str) -> str:
@@ -78,6 +89,9 @@ class SlurmSite(Needs):
     """A Slurm cluster."""
 
     via: Literal["sbatch", "sky"] = "sbatch"
+    software: Literal["environment", "pyxis", "apptainer"] = "environment"
+    """What the stages run in: an environment of the locked packages, or the recipe's image from `registry`, which
+    Pyxis or Apptainer start."""
     host: Annotated[Line, Field(pattern="^[^-]")] | None = None
     """The login node, as ssh knows it; null where the launcher runs on the login node itself."""
     ssh_config: Path | None = None
@@ -93,6 +107,12 @@ class SlurmSite(Needs):
     """The package index that has torch for CPUs, for recipes that want no GPU."""
     environment: dict[Variable, str] = {}
     """Variables for every stage: {HF_HOME: /work/hf, WANDB_MODE: offline}."""
+    login: tuple[str, ...] = ()
+    """Stages that the login node carries out before anything is submitted: those that fetch what they need."""
+    offline: bool = False
+    """Whether compute nodes reach no network: in jobs, libraries are told to ask nobody."""
+    stall_minutes: float = Field(default=60, gt=0)
+    """A run is stopped after so long without a step, a checkpoint or a new stage."""
     every: float = Field(default=30, ge=1)
     """Seconds between two questions to the scheduler. Clusters ask for 30 or more."""
     ahead: int | None = Field(default=None, ge=1, le=65535)
@@ -109,6 +129,16 @@ class SlurmSite(Needs):
             raise ValueError(
                 "`work` is a folder behind a `host`; on the login node itself it is `store` that says where"
             )
+        if self.via == "sky" and not self.host:
+            raise ValueError("`via: sky` reaches a cluster by ssh: name its login node as `host`")
+        if self.via == "sky" and (taken := sorted(SKYS & set(self.options))):
+            raise ValueError(f"`via: sky` decides `--{taken[0]}` itself: say `mem` and `cpus-per-task`, for each node")
+        if self.via == "sky" and self.stages:
+            raise ValueError("an allocation that SkyPilot holds is one for all stages: leave out `stages`")
+        if self.login and self.software == "pyxis":
+            raise ValueError("the login node starts no Pyxis container: leave out `login`, or use `apptainer`")
+        if self.python and self.software != "environment":
+            raise ValueError(f"`python` is for `software: environment`, not for `{self.software}`")
         return self
 
     @property

@@ -1,5 +1,6 @@
 """Job file + plan -> the SkyPilot task that a launch submits, as its YAML would say it. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,11 @@ from launcher.accelerators import for_cloud
 from launcher.errors import LaunchError
 from launcher.job import Job
 from launcher.node.records import Plan
+from launcher.scheduler import SlurmSite, gigabytes
 from launcher.store import place_of
+
+ROOM = ("cpus-per-task", "mem")
+"""sbatch's options that SkyPilot takes among the resources."""
 
 
 def machine_task(plan: Plan, job: Job, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,6 +26,33 @@ def run_task(plan: Plan, document: Mapping[str, Any]) -> dict[str, Any]:
     """The task that starts the node program on that machine. Secrets do not go this way: launcher.node.taken."""
     envs = {**(document.get("envs") or {}), "RUN": place_of(plan.run)}
     return {"name": plan.run, "num_nodes": plan.machine.nodes, "envs": envs, "run": document["run"]}
+
+
+def held_task(plan: Plan, job: Job, document: Mapping[str, Any], site: SlurmSite) -> dict[str, Any]:
+    """The task that makes SkyPilot hold an allocation of a Slurm cluster, with what site.yaml asks of it."""
+    places = [f"slurm/{site.host}/{one}" for one in (site.partition or "").split(",") if one] or [f"slurm/{site.host}"]
+    given = document.get("resources") or {}
+    wanted: dict[str, Any] = {name: given[name] for name in ("cpus", "memory") if name in given}
+    if "cpus-per-task" in site.options:
+        wanted["cpus"] = site.options["cpus-per-task"]
+    if "mem" in site.options:
+        wanted["memory"] = gigabytes(str(site.options["mem"]))
+    named = re.fullmatch(r"gpu:([\w-]+:\d+)", site.gres or "")
+    cards = [named[1]] if named else for_cloud(job.accelerators, "slurm")
+    found = [{"infra": place, **card} for place in places for card in [{"accelerators": one} for one in cards] or [{}]]
+    asked = {"account": site.account, "qos": site.qos, "constraint": site.constraint, "time": site.time}
+    options = {name: value for name, value in {**site.options, **asked}.items() if value is not None}
+    return {
+        "name": plan.run,
+        "num_nodes": plan.machine.nodes,
+        "resources": {**wanted, **found[0]} if len(found) == 1 else {**wanted, "any_of": found},
+        "config": {"slurm": {"sbatch_options": {name: options[name] for name in options if name not in ROOM}}},
+    }
+
+
+def held_run(plan: Plan, folder: str) -> dict[str, Any]:
+    """The task that starts the node program in that allocation, on one of its nodes, in the run folder `folder`."""
+    return {"name": plan.run, "num_nodes": 1, "envs": {"RUN": folder}, "run": 'exec bash "$RUN/slurm/held.sh"\n'}
 
 
 def _resources(plan: Plan, job: Job, resources: Mapping[str, Any]) -> dict[str, Any]:

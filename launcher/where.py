@@ -29,13 +29,17 @@ def backend_of(
 
         return Sky(root, site, show or (lambda _: None), wait)
     if cloud == "slurm":
+        from launcher.backends.held import Held
         from launcher.backends.slurm import Slurm
+        from launcher.login import placed
 
         if site.slurm is None:
             raise LaunchError(
                 "site.yaml says nothing about a Slurm cluster", "docs/guides/slurm.md: `slurm:` with `host`"
             )
-        return Slurm(root, site, site.slurm, show or (lambda _: None))
+        if site.slurm.via == "sky":
+            return Held(root, site, placed(site.slurm), show or (lambda _: None), wait)
+        return Slurm(root, site, placed(site.slurm), show or (lambda _: None))
     raise LaunchError(
         f"this version plans for `{cloud}`, but does not launch there",
         f"`launcher plan RECIPE --cloud {cloud}` shows the plan",

@@ -9,11 +9,13 @@ from launcher.preflight.finding import OK, REFUSED, Finding
 
 DRIVER = 580
 """The first branch that knows CUDA 13, which torch's wheels in locks/cuda.lock are built with."""
+LEAST = 7.5
+"""The oldest capability of CUDA 13."""
 MAJORS = (8, 9, 10)
 """flash-attn is compiled for 8.0, 9.0 and 10.0 (images/base); a kernel runs on every later minor of its major."""
 
 
-def check(plan: Plan, cards: Sequence[Card]) -> Finding:
+def check(plan: Plan, flash_attention: bool, cards: Sequence[Card]) -> Finding:
     """`cards`: those of this machine, for a run on it; of rented ones the table knows."""
     kinds = {one: capability(one.partition(":")[0]) for one in plan.machine.accelerators}
     if cards:
@@ -22,8 +24,9 @@ def check(plan: Plan, cards: Sequence[Card]) -> Finding:
         return Finding("kernels", OK, "the recipe needs no GPU")
     known = {name: value for name, value in kinds.items() if value is not None}
     for name, value in known.items():
-        if int(value) not in MAJORS:
-            says = f"{name} has compute capability {value}; the image's kernels are for 8.x, 9.x and 10.x"
+        wanted = "8.x, 9.x or 10.x, as flash-attn is compiled" if flash_attention else f"{LEAST} or more, as CUDA 13"
+        if int(value) not in MAJORS if flash_attention else value < LEAST:
+            says = f"{name} has compute capability {value}; the image wants {wanted}"
             return Finding("kernels", REFUSED, says, "take another GPU: `--gpus`")
     if old := next((card for card in cards if card.driver and int(card.driver.partition(".")[0]) < DRIVER), None):
         says = f"the driver here is {old.driver}; CUDA 13 in the image wants {DRIVER} or newer"

@@ -9,6 +9,7 @@ from typing import Any
 
 from launcher.accelerators import gibibytes
 from launcher.engine import Card
+from launcher.errors import FAILED
 from launcher.node.records import Plan, settings_of
 from launcher.preflight.asked import ask
 from launcher.preflight.disk import shown
@@ -61,10 +62,6 @@ def check(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Find
         return Finding("memory", OK, "the recipe needs no GPU")
     if recipe.file.memory is None:
         return Finding("memory", WARNING, "not known: the recipe has no `memory` command", "watch the first steps")
-    models = {**recipe.file.models, **recipe.change.models}
-    if blind := sorted(name for name, model in models.items() if model.shape is None):
-        says = f"not known: `{'`, `'.join(blind)}` has no `shape` in recipes/{recipe.family}/sizes/{recipe.size}.yaml"
-        return Finding("memory", WARNING, says, "write the widths of its config.json there")
     found = _asked(plan, recipe, kinds, root)
     if isinstance(found, Finding):
         return found
@@ -110,6 +107,8 @@ def _asked(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> lis
         place = Path(folder) / "request.json"
         place.write_text(json.dumps(request), encoding="utf-8")
         said = ask(recipe.file.memory or [], {"request": place}, root)
+    if said.code == FAILED:
+        return Finding("memory", WARNING, f"not known: {said.error}", said.hint)
     if said.code:
         return Finding("memory", REFUSED, f"the recipe's `memory` command fails: {said.error}", "correct the setting")
     by_name = {kind.name: kind for kind in kinds}

@@ -4,8 +4,9 @@ import base64
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
-from launcher import batch, sbatch
+from launcher import batch, charge, sbatch
 from launcher.errors import LaunchError
 from launcher.login import login_of
 from launcher.node.records import Plan
@@ -22,18 +23,25 @@ def check(plan: Plan, site: SlurmSite) -> Finding:
         said = login_of(site).said(question(plan, groups, site), timeout=60)
     except LaunchError as problem:
         return Finding("queue", WARNING, problem.error, problem.hint)
-    return finding([group.name for group in groups], said)
+    lines = said.splitlines()
+    found = finding([group.name for group in groups], "\n".join(one for at, one in enumerate(lines) if at % 3 != 2))
+    costs = [charge.says(text, group, plan.machine.nodes) for text, group in zip(lines[2::3], groups, strict=False)]
+    return replace(found, details=(*found.details, *filter(None, costs)))
 
 
 def question(plan: Plan, groups: Sequence[sbatch.Group], site: SlurmSite) -> str:
-    """A shell script that prints what sbatch says of each job, a paragraph for each, and how many wait before it."""
+    """A shell script that prints three lines for each job: what sbatch says, how many wait before it, and what its
+    partition charges."""
     lines = []
     for group in groups:
         text = base64.b64encode(batch.script(plan, group, site, group.name).encode()).decode()
+        which = f"PartitionName={group.needs.partition} " if group.needs.partition else "Default=YES"
         where = f"--partition={shlex.quote(group.needs.partition)}" if group.needs.partition else ""
         lines += [
             f"base64 --decode <<< {text} | sbatch --test-only 2>&1 | tail -n 1",
             f"squeue --noheader --states=PENDING {where} 2> /dev/null | wc -l",
+            f'echo "$(scontrol show partition --oneliner 2> /dev/null | grep -m 1 -e {shlex.quote(which)} | '
+            "grep -o 'TRESBillingWeights=[^ ]*')\"",
         ]
     return "\n".join(lines) + "\n"
 

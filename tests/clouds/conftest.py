@@ -44,8 +44,8 @@ __all__ = [
 ROOT = Path(__file__).parent.parent.parent
 REGISTRY = "registry.test/toys"
 """No such registry: the engine holds the images that are named after it."""
-FAULTS = 2
-"""How many of the faults a run tries."""
+TAKEN = {"test_faults.py": 1, "test_launch.py": 3}
+"""How many of the tests of a file a run takes."""
 CHOSEN = pytest.StashKey[str]()
 KEY = "rpa_CanaryCANARYcanaryCanaryCANARY"
 """The account's key at both providers."""
@@ -130,12 +130,16 @@ __all__ += ["book", "site", "sky", "until"]
 
 
 def pytest_collection_modifyitems(config, items):
-    """Each fault takes a minute or two: some by chance, unless all are asked for (`make faults`)."""
-    faults = [item for item in items if item.path.name == "test_faults.py"]
-    chosen = some(faults, FAULTS)
-    if faults:
-        config.stash[CHOSEN] = f"faults of rented machines: {len(chosen)} of {len(faults)}, FAULT_SEED={SEED}"
-        items[:] = [item for item in items if item not in faults or item in chosen]
+    """Each takes minutes: some by chance, unless all are asked for (`make faults`)."""
+    said = []
+    for name, wanted in TAKEN.items():
+        long = [item for item in items if item.path.name == name]
+        chosen = some(long, wanted)
+        items[:] = [item for item in items if item not in long or item in chosen]
+        if long:
+            said.append(f"{len(chosen)} of {len(long)} of {name}")
+    if said:
+        config.stash[CHOSEN] = f"{', '.join(said)}, FAULT_SEED={SEED}"
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -1,17 +1,19 @@
 """The scripts that are written from a plan, carried out by bash with stubs for Slurm and Python."""
 
+import json
 import os
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from launcher.batch import script, submission
-from launcher.node.records import Code, Machine, Plan, Stage
+from launcher.batch import held_script, script, submission
+from launcher.node.records import Budget, Code, Machine, Plan, Stage
 from launcher.sbatch import groups
 from launcher.scheduler import SlurmSite
 
@@ -24,13 +26,19 @@ NAME = HOSTILE.filter(lambda name: name not in ("", ".", "..") and "/" not in na
 SLOW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def text(site):
-    plan = Plan("toy", "toy-tiny", (Stage("sum", ("python", "x")),), "sum", Code("0"), Machine("slurm"))
+PLAN = Plan("toy", "toy-tiny", (Stage("sum", ("python", "x")),), "sum", Code("0"), Machine("slurm"))
+
+
+def text(site, hours=None):
+    plan = replace(PLAN, budget=Budget(max_hours=hours))
     return script(plan, groups(plan, site)[0], site, JOB)
 
 
 class Run:
     """A run folder in which a script can be carried out by bash, with stubs for Python and Slurm."""
+
+    hours: float | None = None
+    """What the plan allows."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -64,7 +72,7 @@ class Run:
     def start(self, site=None, **env):
         site = site or SlurmSite(python=str(self.stubs / "python"))
         path = self.folder / f"slurm/{JOB}.sh"
-        path.write_text(text(site))
+        path.write_text(text(site, self.hours))
         assert subprocess.run(["bash", "-n", str(path)]).returncode == 0
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(["bash", str(path)], env={**self.env, **env}, cwd="/", **pipes)
@@ -197,6 +205,53 @@ def test_a_module_that_does_not_load_ends_the_job(run):
     run.command("module", "exit 1")
     assert run.run(SlurmSite(modules=("x",))).returncode == 1
     assert run.said("end") == "1 module"
+
+
+def limits(run):
+    return json.loads((run.folder / "limits.json").read_text())
+
+
+def test_the_hours_of_a_plan_are_counted_while_jobs_run_and_a_spent_budget_is_not_requeued(run):
+    run.hours = 0.5
+    (run.folder / "slurm/spent").write_text("1000\n")
+    before = int(time.time())
+    assert run.run().returncode == 0
+    found = limits(run)
+    assert before + 800 <= found.pop("until") <= time.time() + 800
+    assert found == {"format": 1, "reason": "budget", "reserve_seconds": 200, "stall_seconds": 3600}
+    (run.folder / "slurm/spent").write_text("1800\n")
+    run.program("exit 33")
+    assert run.run().returncode == 33
+    assert run.said("end") == "33 budget" and run.calls == []
+
+
+def test_a_plan_without_hours_has_no_end_but_a_stall(run):
+    assert run.run(SlurmSite(python=str(run.stubs / "python"), stall_minutes=2)).returncode == 0
+    assert limits(run) == {"format": 1, "until": None, "reason": "budget", "reserve_seconds": 360, "stall_seconds": 120}
+
+
+def test_offline_jobs_are_told_so_and_the_site_s_own_words_go_before(run):
+    run.program('echo "$HF_HUB_OFFLINE $WANDB_MODE" > "$CALLS.seen"')
+    site = SlurmSite(python=str(run.stubs / "python"), offline=True, environment={"WANDB_MODE": "disabled"})
+    assert run.run(site).returncode == 0
+    assert Path(run.env["CALLS"] + ".seen").read_text() == "1 disabled\n"
+
+
+@SLOW
+@given(NAME)
+def test_in_a_held_allocation_too_the_node_program_gets_the_folder_whatever_it_is_called(tmp_path_factory, name):
+    run = Run(tmp_path_factory.mktemp("held") / name)
+    kept = run.folder / "slurm/secrets.sh"
+    kept.write_text("export TOKEN='a b'\n")
+    run.program('[ "$TOKEN" = "a b" ] || exit 5; exit 33')
+    (run.folder / "slurm/held.sh").write_text(held_script(PLAN, SlurmSite(python=str(run.stubs / "python"))))
+    argv = ["bash", str(run.folder / "slurm/held.sh")]
+    env = {**run.env, "SLURMD_NODENAME": "node1"}
+    assert subprocess.run(argv, env=env, cwd="/", capture_output=True).returncode == 33
+    place = str(run.folder)
+    assert run.argv == [f"{place}/code", "-m", "launcher.node", place, "--code", f"{place}/code"]
+    assert (run.folder / "slurm/held").read_text() == "7 node1\n" and not kept.exists()
+    shutil.rmtree(run.folder.parent)
 
 
 class Queue(Run):

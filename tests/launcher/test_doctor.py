@@ -31,6 +31,7 @@ def test_the_first_partition_with_gpus_and_the_newest_python_are_proposed():
         "# partition dev: 1 nodes, 64 cores, 250000 MB, (null), up to 30:00\n"
         "# partition gpu_h100: 12 nodes, 96 cores, 770000 MB, gpu:h100:4, up to 3-00:00:00\n"
         "# partition old: 2 nodes, 40 cores, 94000 MB, gpu:v100:4, up to 1-00:00:00, down\n"
+        "# with a `registry`, `software: apptainer` runs the recipes' images\n"
         "# it has apptainer\n"
         "# workspace id: launcher\n"
         "# workspace remaining time: 12 days 3 hours\n"

@@ -60,3 +60,10 @@ def test_a_clock_that_went_back_costs_nothing_less_than_nothing():
 def test_it_lies_where_xdg_says():
     assert str(ledger({"HOME": "/home/u"}).folder) == "/home/u/.local/state/launcher/machines"
     assert str(ledger({"HOME": "/home/u", "XDG_STATE_HOME": "/state"}).folder) == "/state/launcher/machines"
+
+
+def test_an_allocation_of_a_cluster_costs_hours():
+    asked = Entry("run", "slurm", "/runs/run", 0.0)
+    assert asked.bill(1800) == "an allocation of run `run` on slurm may wait or be held: 0.5 hours until now"
+    up = Entry("run", "slurm", "/runs/run", 0.0, cloud="slurm", price=0.0, up=60.0)
+    assert up.bill(7200) == "an allocation of run `run` on slurm is held: 2.0 hours until now"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -164,3 +165,10 @@ def test_an_export_is_here_when_its_manifest_is(mirror, there):
     mirror.export()
     assert mirror.has_export()
     assert (mirror.here.export / "deep/b.safetensors").read_text() == "deep/b.safetensors"
+
+
+def test_where_the_folder_outlives_its_machine_nothing_large_comes_here(mirror, there):
+    there.saves("first", 2)
+    mirror.look()
+    assert [one.path for one in mirror.missing()] == ["stages/first/work/step_2"]
+    assert replace(mirror, lasting=True).missing() == []

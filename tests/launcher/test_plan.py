@@ -212,6 +212,13 @@ def test_machine_and_budget_are_the_world_s(recipe):
     assert made(recipe(TEXT), world=world).machine.accelerators == ("H100:8",)
 
 
+def test_a_size_may_need_a_secret_that_the_others_do_not(recipe):
+    assert made(recipe(TEXT, size="about: a\nsecrets: {WANDB_API_KEY: true}")).secrets == {
+        "HF_TOKEN": True,
+        "WANDB_API_KEY": True,
+    }
+
+
 def test_a_plan_holds_the_names_of_secrets_and_no_value(toy, monkeypatch):
     toy.change_recipe("image: toy\n", "image: toy\nsecrets: {HF_TOKEN: true}\n")
     monkeypatch.setitem(toy.env, "HF_TOKEN", "hf_the_value_of_it")

@@ -6,7 +6,7 @@ from hypothesis import strategies as some
 
 from launcher.document import check
 from launcher.errors import LaunchError
-from launcher.scheduler import Needs, SlurmSite, seconds
+from launcher.scheduler import Needs, SlurmSite, gigabytes, seconds
 
 
 def site(**words):
@@ -62,3 +62,26 @@ def test_a_stage_s_words_replace_the_common_ones_and_null_takes_one_away():
         "account": "a",
         "options": {"mem": "10G", "exclusive": True},
     }
+
+
+def test_what_skypilot_cannot_do_on_a_cluster_is_refused(refusal):
+    held = {"via": "sky", "host": "uc3", "work": "runs"}
+    assert "`via: sky` reaches a cluster by ssh: name its login node as `host`" in refusal(site, via="sky")
+    assert "an allocation that SkyPilot holds is one for all stages: leave out `stages`" in refusal(
+        site, **held, stages={"verify": {"time": "30"}}
+    )
+    assert "`via: sky` decides `--mem-per-gpu` itself: say `mem` and `cpus-per-task`, for each node" in refusal(
+        site, **held, options={"mem-per-gpu": "100G"}
+    )
+
+
+def test_a_python_is_no_container_and_a_login_node_starts_no_pyxis(refusal):
+    assert "`python` is for `software: environment`, not for `pyxis`" in refusal(site, software="pyxis", python="/x")
+    assert "the login node starts no Pyxis container: leave out `login`, or use `apptainer`" in refusal(
+        site, software="pyxis", login=["model"]
+    )
+
+
+@pytest.mark.parametrize(("text", "size"), [("1024", 1), ("512M", 0.5), ("100G", 100), ("2T", 2048), ("1048576K", 1)])
+def test_a_size_is_read_as_slurm_reads_it(text, size):
+    assert gigabytes(text) == size

@@ -8,7 +8,8 @@ import pytest
 from launcher.document import parse
 from launcher.job import read_job
 from launcher.node.records import Code, Image, Machine, Plan, Stage
-from launcher.task import machine_task, run_task
+from launcher.scheduler import SlurmSite
+from launcher.task import held_run, held_task, machine_task, run_task
 
 JOB = """
 name: gad-7b
@@ -84,4 +85,46 @@ def test_the_run_starts_the_node_program_on_the_run_folder_and_holds_no_secret()
         "num_nodes": 1,
         "envs": {"RUN": "/workspace/my-run"},
         "run": 'exec python -m launcher.node "$RUN"\n',
+    }
+
+
+SLURM = {"via": "sky", "host": "uc3", "work": "runs"}
+
+
+def held(job, **site):
+    return held_task(plan("slurm", image=None), read_job(job), parse(JOB), SlurmSite(**SLURM, **site))
+
+
+def test_an_allocation_is_asked_for_in_the_cluster_s_own_partition_and_with_its_account(job):
+    assert held(job, partition="gpu", account="me", time="2:00:00", options={"mem": "100G", "exclusive": True}) == {
+        "name": "my-run",
+        "num_nodes": 1,
+        "resources": {
+            "memory": 100.0,
+            "any_of": [
+                {"infra": "slurm/uc3/gpu", "accelerators": "H100:8"},
+                {"infra": "slurm/uc3/gpu", "accelerators": "B200:8"},
+            ],
+        },
+        "config": {"slurm": {"sbatch_options": {"account": "me", "time": "2:00:00", "exclusive": True}}},
+    }
+
+
+def test_the_site_s_gres_goes_before_the_job_file_s_gpus_and_partitions_are_alternatives(job):
+    assert held(job, partition="a,b", gres="gpu:h100:4", options={"cpus-per-task": 24})["resources"] == {
+        "cpus": 24,
+        "any_of": [
+            {"infra": "slurm/uc3/a", "accelerators": "h100:4"},
+            {"infra": "slurm/uc3/b", "accelerators": "h100:4"},
+        ],
+    }
+    assert held(job, gres="gpu:4")["resources"]["any_of"][0] == {"infra": "slurm/uc3", "accelerators": "H100:8"}
+
+
+def test_a_held_run_starts_on_one_node_alone(job):
+    assert held_run(plan("slurm"), "/pfs/runs/my-run") == {
+        "name": "my-run",
+        "num_nodes": 1,
+        "envs": {"RUN": "/pfs/runs/my-run"},
+        "run": 'exec bash "$RUN/slurm/held.sh"\n',
     }

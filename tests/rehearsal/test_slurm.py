@@ -1,17 +1,23 @@
 """The whole recipe as jobs of a real Slurm, each kind of stage in a partition of its own."""
 
 import json
+import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.slurm.cluster import cluster
+from tests.slurm.sky import account, sky
 
 from .conftest import LAUNCHER, PATIENCE, ROOT, RUN, make_place
 from .test_kills import EXACT, KILLED, reached
 
-__all__ = ["cluster"]
+__all__ = ["account", "cluster"]
+LONG = pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="minutes: `make faults`")
+FEW = "--set warmup.epochs=0.5 --set adversarial.epochs=0.34"
+"""3 and 2 steps: these tests are not about learning."""
 
 
 def site(cluster, folder, **more):
@@ -64,22 +70,91 @@ def test_on_a_cluster_an_interrupted_run_comes_to_the_same_end_as_an_undisturbed
                     assert after[step][key] == pytest.approx(metrics[key], rel=1e-4, abs=1e-5), (name, step, key)
 
 
-def test_torchrun_and_ray_meet_on_two_nodes(cluster, tmp_path):
+@pytest.fixture
+def project(cluster, tmp_path):
+    """The project as somebody has it who has committed all, with its environments, and a site that is this cluster."""
+    for name in ("launcher", "recipes", "jobs", "images", "locks"):
+        shutil.copytree(
+            ROOT / name, tmp_path / "project" / name, ignore=shutil.ignore_patterns("__pycache__", ".wheels")
+        )
+    shutil.copy2(ROOT / "Makefile", tmp_path / "project")
+    for name in (".venv", ".venv-cpu"):
+        (tmp_path / "project" / name).symlink_to(ROOT / name)
+    yield make_place(tmp_path, tmp_path / "project")
+    cluster.cancel_all()
+
+
+def make(place, env, arguments):
+    words = ["make", "launch", "RECIPE=gad-tiny", "CLOUD=slurm", f"ARGS={arguments}"]
+    env = {**place.env, "PYTHONPATH": str(place.root), **env}
+    return subprocess.Popen(words, cwd=place.root, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def comes_home(place, cluster, process, run):
+    """What the launch said; its result is home and verified, and was made by the user's own jobs."""
+    out, errors = process.communicate(timeout=900)
+    folder = cluster.home / "runs" / run
+    log = (folder / "node.log").read_text() if (folder / "node.log").exists() else ""
+    assert process.returncode == 0, out + errors + log
+    manifest = json.loads((place.folder / "runs" / run / "manifest.json").read_text())
+    assert manifest["stages"]["verify"]["metrics"]["largest_difference"] == 0
+    assert "every sha256 as in the manifest" in out and "opened    27 tensors" in out
+    assert {path.lstat().st_uid for path in folder.rglob("*")} == {cluster.home.stat().st_uid} != {0}
+    return out
+
+
+def test_make_launch_by_sbatch(project, cluster):
+    site(cluster, project.folder)
+    out = comes_home(project, cluster, make(project, {}, f"{FEW} --run by-sbatch"), "by-sbatch")
+    assert "submitted " in out and set(cluster.jobs().values()) <= {"COMPLETED", "COMPLETING"}
+
+
+def test_make_launch_by_skypilot_whose_status_lists_the_run_while_it_holds_an_allocation(project, cluster, account):
+    site(cluster, project.folder, via="sky")
+    env = {**account, "XDG_STATE_HOME": str(project.folder / "state")}
+    process = make(project, env, f"{FEW} --run by-sky")
+    events = cluster.home / "runs/by-sky/events.jsonl"
+    project.wait(lambda: process.poll() is not None or (events.exists() and "stage.started" in events.read_text()))
+    assert process.poll() is None, "".join(process.communicate())
+    assert "by-sky" in sky({**os.environ, **env}, "status").stdout
+    out = comes_home(project, cluster, process, "by-sky")
+    assert "machine   slurm loop, 2CPU--8GB\n" in out
+    assert not cluster.root("squeue", "--noheader", "--states=PENDING,RUNNING")
+    assert "by-sky" not in sky({**os.environ, **env}, "status").stdout
+
+
+@pytest.mark.parametrize("via", ["sbatch", pytest.param("sky", marks=LONG)])
+def test_torchrun_and_ray_meet_on_two_nodes(cluster, tmp_path, via, request):
     shutil.copytree(ROOT / "tests/slurm/pair", tmp_path / "project")
     shutil.copytree(ROOT / "locks", tmp_path / "project/locks")
     place = make_place(tmp_path, tmp_path / "project")
-    site(cluster, tmp_path)
+    site(cluster, tmp_path, via=via)
+    own = request.getfixturevalue("account") if via == "sky" else {}
     done = subprocess.run(
-        [*LAUNCHER, "launch", "pair-tiny", "--cloud", "slurm"],
+        [*LAUNCHER, "launch", "pair-tiny", "--cloud", "slurm", "--run", f"pair-{via}"],
         cwd=place.root,
-        env={**place.env, "PYTHONPATH": str(ROOT)},
+        env={**place.env, **own, "XDG_STATE_HOME": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
-    folder = cluster.home / "runs/pair-tiny"
+    folder = cluster.home / f"runs/pair-{via}"
     logs = "".join(
         path.read_text(errors="replace")[-3000:] for path in [*folder.glob("*.log"), *folder.glob("stages/*/log.txt")]
     )
     assert done.returncode == 0, done.stdout + done.stderr + logs
     assert (folder / "stages/torch/out/sum.txt").read_text() == "3 node1 node2"
     assert (folder / "stages/ray/out/nodes.txt").read_text() == "2 node1 node2"
+    cluster.wait_for_nobody()
+    assert [path for path in Path("/tmp").glob("ray-*") if path.owner() == cluster.user] == []
+
+
+@LONG
+def test_verl_trains_on_two_nodes(project, cluster):
+    """Each has a rank, and Ray, which Slurm's job has started, is told of a GPU that each pretends to have."""
+    job = project.root / "jobs/gad-tiny.yaml"
+    job.write_text(job.read_text().replace("resources:", "num_nodes: 2\nresources:", 1))
+    pretended = {"HF_HUB_OFFLINE": "1", "RAY_OVERRIDE_RESOURCES": json.dumps({"CPU": 6, "GPU": 1})}
+    site(cluster, project.folder, environment=pretended)
+    comes_home(project, cluster, make(project, {}, f"{FEW} --run two-nodes"), "two-nodes")
+    shards = (cluster.home / "runs/two-nodes/stages/adversarial").rglob("model_world_size_2_rank_*.pt")
+    assert {path.stem[-1] for path in shards} == {"0", "1"}

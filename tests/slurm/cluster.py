@@ -69,11 +69,16 @@ class Cluster:
 
     def said(self, *argv: str) -> str:
         """What a command of the user's says on the login node."""
-        return _said(self.as_user(*argv), env=self.env, cwd=self.home)
+        return said(self.as_user(*argv), env=self.env, cwd=self.home)
 
     def root(self, *argv: str) -> str:
-        """What a command of the administrator's says."""
-        return _said(argv, env=self.env)
+        """What a command of the administrator's says; a busy controller is asked again."""
+        for _ in range(3):
+            done = subprocess.run(argv, env=self.env, capture_output=True, text=True, errors="replace")
+            if "socket error" not in done.stderr:
+                break
+        assert done.returncode == 0, f"{' '.join(argv)}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        return done.stdout
 
     def jobs(self) -> dict[str, str]:
         """Job id -> state, of all that the controller remembers."""
@@ -101,16 +106,23 @@ class Cluster:
         for node in conf.NODES:
             with contextlib.suppress(AssertionError):
                 self.root("scontrol", "update", f"nodename={node}", "state=resume")
+        self.wait_for_nobody()
+
+    def wait_for_nobody(self) -> None:
+        """No job is in the queue any more, not even one that is completing."""
         _until(lambda: not self.root("squeue", "--all", "--noheader"), "an empty queue")
 
-    def start_controller(self) -> None:
-        _said(["slurmctld"], env=self.env)
-        _until(lambda: _works(["scontrol", "ping"], self.env), "the controller")
-
-    def stop_controller(self) -> None:
+    @contextlib.contextmanager
+    def without_controller(self) -> Iterator[None]:
+        """No controller answers for the length of the block."""
         process = int((self.folder / "slurmctld.pid").read_text())
         os.kill(process, signal.SIGTERM)
         _until(lambda: not Path(f"/proc/{process}").exists(), "the controller's end")
+        try:
+            yield
+        finally:
+            said(["slurmctld"], env=self.env)
+            _until(lambda: _works(["scontrol", "ping"], self.env), "the controller")
 
 
 @pytest.fixture(scope="session")
@@ -157,13 +169,13 @@ def _install() -> None:
                 policy.chmod(0o755)
                 stack.callback(policy.unlink)
             env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            _said(["apt-get", "-q", "update"], env=env)
-            _said(["apt-get", "-q", "install", "-y", "--no-install-recommends", *lacking], env=env)
+            said(["apt-get", "-q", "update"], env=env)
+            said(["apt-get", "-q", "install", "-y", "--no-install-recommends", *lacking], env=env)
 
 
 def _user(cluster: Cluster) -> None:
-    _said(["useradd", "--no-create-home", "--home-dir", str(cluster.home), "--shell", "/bin/bash", cluster.user])
-    _said(["usermod", "--password", "*", cluster.user])  # no password, but not locked: sshd lets a key in
+    said(["useradd", "--no-create-home", "--home-dir", str(cluster.home), "--shell", "/bin/bash", cluster.user])
+    said(["usermod", "--password", "*", cluster.user])  # no password, but not locked: sshd lets a key in
     cluster.home.mkdir()
     shutil.chown(cluster.home, cluster.user, cluster.user)
 
@@ -193,7 +205,7 @@ def _files(cluster: Cluster) -> None:
     for number in (0, 1):
         os.mknod(folder / f"gpus/nvidia{number}", 0o20666, os.makedev(1, 3))
     for name in ("key", "host"):
-        _said(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "ssh" / name)])
+        said(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "ssh" / name)])
     shutil.copy(folder / "ssh/key.pub", folder / "ssh/authorized")
     (folder / "ssh/authorized").chmod(0o644)
 
@@ -202,23 +214,23 @@ def _start(cluster: Cluster) -> None:
     folder, env = cluster.folder, cluster.env
     munge = ["setpriv", "--reuid=munge", "--regid=munge", "--clear-groups", "munged", f"--key-file={folder}/munge/key"]
     places = {"socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
-    _said([*munge, *[f"--{word}={folder}/munge/{name}" for word, name in places.items()]], env=env)
-    _said(["slurmdbd"], env=env)
+    said([*munge, *[f"--{word}={folder}/munge/{name}" for word, name in places.items()]], env=env)
+    said(["slurmdbd"], env=env)
     _until(lambda: _reached(cluster.ports["slurmdbd"]), "slurmdbd")
     add = ["sacctmgr", "--immediate", "--quiet"]
     cluster.root(*add, "add", "cluster", "loop")
     cluster.root(*add, "add", "account", conf.ACCOUNT, "Cluster=loop")
     cluster.root(*add, "add", "qos", "one", "MaxJobsPerUser=1")
     cluster.root(*add, "add", "user", cluster.user, f"Account={conf.ACCOUNT}", "QOS=normal,one", "DefaultQOS=normal")
-    _said(["slurmctld"], env=env)
+    said(["slurmctld"], env=env)
     for node in conf.NODES:  # each with a name and a list of hosts of its own
         view = "; ".join(
             [f"hostname {node}", f"mount --bind {folder}/hosts /etc/hosts", *_open(folder / "open" / node)]
         )
         names = f"set -e; {view}; exec slurmd -N {node}"
-        _said(["unshare", "--uts", "--mount", "--propagation", "private", "sh", "-c", names], env=env)
+        said(["unshare", "--uts", "--mount", "--propagation", "private", "sh", "-c", names], env=env)
     Path("/run/sshd").mkdir(exist_ok=True)
-    _said([shutil.which("sshd", path=SYSTEM), "-f", f"{folder}/sshd.conf", "-E", f"{folder}/log/sshd"], env=env)
+    said([shutil.which("sshd", path=SYSTEM), "-f", f"{folder}/sshd.conf", "-E", f"{folder}/log/sshd"], env=env)
     idle = ["sinfo", "--noheader", "--Node", "--format=%t"]
     _until(lambda: set(cluster.root(*idle).split()) == {"idle"}, "idle nodes")
 
@@ -241,14 +253,14 @@ def _database(cluster: Cluster) -> "subprocess.Popen[bytes]":
     """The accounting's database answers."""
     folder = cluster.folder
     config, quiet = f"--defaults-file={folder}/my.cnf", ["--skip-test-db", "--auth-root-authentication-method=normal"]
-    _said(["mariadb-install-db", config, "--user=mysql", *quiet], env=cluster.env)
+    said(["mariadb-install-db", config, "--user=mysql", *quiet], env=cluster.env)
     with open(folder / "log/mariadbd", "wb") as log:
         argv = ["mariadbd", config, "--user=mysql"]
         server = subprocess.Popen(argv, env=cluster.env, stdout=log, stderr=log, start_new_session=True)
     client = ["mariadb", config, f"--socket={folder}/data/socket", "--user=root", "--batch"]
     _until(lambda: _works([*client, "--execute", "select 1"], cluster.env), "the database")
     user = "create user slurm@'%' identified by 'slurm'; create database slurm; grant all on slurm.* to slurm@'%'"
-    _said([*client, "--execute", user], env=cluster.env)
+    said([*client, "--execute", user], env=cluster.env)
     return server
 
 
@@ -300,7 +312,8 @@ def _until(condition, what: str) -> None:
         time.sleep(0.05)
 
 
-def _said(argv, **options) -> str:
+def said(argv, **options) -> str:
+    """What a command says; it has to succeed."""
     out = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     done = subprocess.run(argv, text=True, errors="replace", **{**out, **options})
     assert done.returncode == 0, f"{' '.join(map(str, argv))}: {done.returncode}\n{done.stdout[-4000:]}"

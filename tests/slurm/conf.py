@@ -49,7 +49,8 @@ MinJobAge=300
         lines.append(f"NodeName={node} NodeAddr=127.0.1.{11 + number} Port={ports[node]} {facts}")
     lines += [
         "PartitionName=cpu Nodes=ALL Default=YES MaxTime=3-00:00:00 DefaultTime=10 DefMemPerCPU=100 PriorityTier=2",
-        "PartitionName=gpu Nodes=ALL MaxTime=2-00:00:00 DefaultTime=10 DefMemPerCPU=100 PriorityTier=2",
+        "PartitionName=gpu Nodes=ALL MaxTime=2-00:00:00 DefaultTime=10 DefMemPerCPU=100 PriorityTier=2 "
+        "TRESBillingWeights=CPU=1.0,GRES/gpu=10",
         "PartitionName=scrap Nodes=ALL MaxTime=60 DefaultTime=10 DefMemPerCPU=100 PriorityTier=1 GraceTime=10",
     ]
     return "\n".join(lines) + "\n"

@@ -3,104 +3,25 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from launcher.document import check, parse
-from launcher.node.folder import RunFolder
+from launcher.image import NODE, identity, image_of
+from launcher.imported import address
 from launcher.site import SiteFile
-from tests.slurm.cluster import Cluster, cluster
+from tests.slurm.cluster import cluster
+from tests.slurm.there import HELD, SLURM, at_step, hurry, there
 
-__all__ = ["cluster"]
-SLURM = ("--cloud", "slurm")
-HELD = ("--set", "sum.fault=hold@3")
+__all__ = ["at_step", "cluster", "hurry", "there"]
+ROOT = Path(__file__).parent.parent.parent.parent
 TWO_JOBS = {"stages": {"again": {"partition": "gpu", "gres": "gpu:1"}}}
-
-
-@dataclass
-class There:
-    """A toy's user with an account on the cluster."""
-
-    toy: object
-    cluster: Cluster
-    work: str
-
-    def site(self, **slurm):
-        own = {"host": self.cluster.host, "ssh_config": str(self.cluster.ssh_config), "work": self.work}
-        common = {"python": "/usr/bin/python3", "every": 1, "time": "10"}
-        path = Path(self.toy.env["XDG_CONFIG_HOME"]) / "launcher/site.yaml"
-        path.write_text(json.dumps({"slurm": {**own, **common, **slurm}}))
-
-    @property
-    def folder(self) -> RunFolder:
-        """The run's, on the cluster."""
-        return RunFolder(self.cluster.home / self.work / "toy-tiny")
-
-    def start(self, *words):
-        return self.toy.start("launch", "toy-tiny", *SLURM, *words)
-
-    def launch(self, *words):
-        return self.toy.launcher("launch", "toy-tiny", *SLURM, *words)
-
-    def end(self, process, code=0):
-        out, errors = process.communicate(timeout=150)
-        assert process.returncode == code, out + errors + self.logs()
-        return out, errors
-
-    def go(self, *stages):
-        for stage in stages:
-            work = self.folder.stage(stage).work
-            self.cluster.said("mkdir", "-p", str(work))
-            self.cluster.said("touch", str(work / "go"))
-
-    def jobs(self):
-        """Job number -> state, of this run's jobs."""
-        mine = [path.read_text().strip() for path in (self.folder.path / "slurm").glob("*.job")]
-        return {job: state for job, state in self.cluster.jobs().items() if job in mine}
-
-    def attempts(self):
-        return {path.parent.name: int(path.read_text()) for path in sorted(self.folder.path.glob("stages/*/attempts"))}
-
-    def total(self):
-        return int((self.toy.home().export / "total.txt").read_text())
-
-    def logs(self):
-        return "".join(f"\n== {path}\n{path.read_text()}" for path in self.folder.path.glob("slurm/*.out"))
-
-
-@pytest.fixture
-def there(toy, cluster, tmp_path):
-    found = There(toy, cluster, f"runs/{tmp_path.name}")
-    found.site()
-    yield found
-    cluster.cancel_all()
-
-
-@pytest.fixture
-def at_step(there, until, lines_of):
-    def wait(stage, step):
-        path = there.folder.stage(stage).progress
-        until(lambda: step in [one["step"] for one in lines_of(path) if "metrics" in one], f"step {step} of {stage}")
-
-    return wait
-
-
-@pytest.fixture
-def hurry(there, until):
-    """The only job of the run that was requeued begins at once, not after Slurm's two minutes."""
-
-    def now():
-        mine = there.jobs()
-        [job] = until(lambda: [one for one in there.cluster.requeued() if one in mine], "a requeued job", 100)
-        until(lambda: there.cluster.hurry(job), "its new start")
-
-    return now
 
 
 def test_a_launch_brings_a_verified_result_home_and_a_finished_run_asks_the_cluster_nothing(there):
@@ -188,10 +109,9 @@ def test_a_node_that_fails_is_left_for_another(there, at_step, hurry):
 def test_a_controller_that_restarts_is_waited_for(there, at_step):
     process = there.start(*HELD)
     at_step("sum", 3)
-    there.cluster.stop_controller()
-    status = there.toy.launcher("status")
-    assert "toy-tiny  running\n" in status.stdout, status.stderr
-    there.cluster.start_controller()
+    with there.cluster.without_controller():
+        status = there.toy.launcher("status")
+        assert "toy-tiny  running" in status.stdout, status.stderr
     there.go("sum")
     there.end(process)
     assert there.attempts() == {"again": 1, "sum": 1}
@@ -206,7 +126,7 @@ def test_a_run_outlives_its_launcher_and_the_next_launch_joins_it(there, at_step
     process.send_signal(signal.SIGKILL)
     process.wait()
     joined = there.start(*HELD)
-    assert "toy-tiny  running\n" in there.toy.launcher("status").stdout
+    assert "toy-tiny  running" in there.toy.launcher("status").stdout
     there.go("sum")
     there.end(joined)
     assert there.jobs().keys() == jobs.keys()
@@ -237,18 +157,25 @@ def test_a_time_limit_shorter_than_a_stage_is_only_an_interruption(there, at_ste
     assert there.total() == there.toy.total
 
 
-@pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="backfill decides when, minutes at times: `make faults`")
-def test_preemption_is_only_an_interruption(there, at_step, hurry):
+@pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="its grace is 10 s: `make faults`")
+def test_preemption_is_only_an_interruption(there, at_step, until):
     there.site(partition="scrap")
     process = there.start(*HELD)
     at_step("sum", 3)
     there.cluster.said(
         "sbatch", "--partition=cpu", "--nodes=2", "--exclusive", "--wrap", "sleep 5", "--output=/dev/null"
     )
-    hurry()
+    until(lambda: set(there.jobs()) & set(there.cluster.requeued()), "a requeued job", 100)
     there.go("sum")
+
+    def over():  # Slurm requeues it once more when it begins again within the grace of its preemption
+        for job in there.cluster.requeued():
+            there.cluster.hurry(job)
+        return process.poll() is not None
+
+    until(over, "the end", 300)
     there.end(process)
-    assert there.attempts() == {"again": 1, "sum": 2}
+    assert there.attempts()["again"] == 1 and there.attempts()["sum"] >= 2
     assert there.total() == there.toy.total
 
 
@@ -312,7 +239,44 @@ def test_a_plan_says_when_its_jobs_could_start(there):
     there.site(**TWO_JOBS)
     done = there.toy.launcher("plan", "toy-tiny", *SLURM)
     assert re.search(
-        r"ok       queue: 1-sum: could start at \S+ on node1\n         2-again: could start at ", done.stdout
+        r"ok       queue: 1-sum: could start at \S+ on node1\n         2-again: could start at \S+ on node1\n"
+        r"         2-again: 11\.0 of the cluster's billing units an hour, 1\.8 in the 10 that it may take\n",
+        done.stdout,
+    )
+
+
+WORKSPACES = """\
+#!/bin/bash
+case ${0##*/} in
+    ws_find) [ "$1" != mine ] || echo FOLDER;;
+    ws_list) printf 'id: mine\\n   workspace directory  : FOLDER\\n   remaining time : 2 days 3 hours\\n';;
+    ws_extend) echo "Info: extending workspace. $*";;
+esac
+"""
+
+
+def test_run_folders_go_to_a_workspace_whose_end_is_told(there, tmp_path):
+    tools = there.cluster.home / f"tools-{tmp_path.name}"
+    tools.mkdir()
+    for name in ("ws_find", "ws_list", "ws_extend"):
+        (tools / name).write_text(WORKSPACES.replace("FOLDER", str(there.cluster.home / "space")))
+        (tools / name).chmod(0o755)
+    (there.cluster.home / ".bashrc").write_text(f"PATH={tools}:$PATH\n")
+    there.site(work=f"ws:mine/{there.work}")
+    done = there.launch()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "warning  workspace: workspace mine: 2 days 3 hours left\n"
+        "         hint: `launcher doctor --cloud slurm --extend 60` makes or extends it, for 60 days\n"
+    ) in done.stdout
+    assert (there.cluster.home / "space" / there.work / "toy-tiny/manifest.json").exists()
+    extended = there.toy.launcher("doctor", "--cloud", "slurm", "--extend", "60")
+    assert extended.stdout == "Info: extending workspace. mine 60\n", extended.stderr
+    there.site(work="ws:other")
+    done = there.launch("--run", "other")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        3,
+        "error: site.yaml: `slurm.work`: the cluster has no workspace `other`",
     )
 
 
@@ -358,6 +322,56 @@ def test_without_a_python_an_environment_of_the_lock_is_made_once(there):
     assert f"making    the environment {there.work}/.environments/{made.parent.name}, once" in done.stdout
     again = there.launch("--run", "other")
     assert again.returncode == 0 and "making" not in again.stdout, again.stdout + again.stderr
+
+
+def test_stages_that_fetch_are_carried_out_by_the_login_node_and_jobs_are_told_to_ask_nobody(there):
+    there.toy.change_recipe("image: toy", "image: toy\nsecrets: {CANARY: true}")
+    there.toy.env["CANARY"] = "canary"
+    there.site(login=["sum", "elsewhere"], offline=True)
+    done = there.launch()
+    assert done.returncode == 0, done.stdout + done.stderr + there.logs()
+    assert "on the login node: sum\n" in done.stdout and there.total() == there.toy.total
+    [script] = (there.folder.path / "slurm").glob("toy-tiny.*.sh")
+    text = script.read_text()
+    assert "--stages again" in text and "export HF_HUB_OFFLINE=1\n" in text and "export WANDB_MODE=offline\n" in text
+    assert there.attempts() == {"again": 1, "sum": 1}
+
+
+def test_a_stage_that_fails_on_the_login_node_is_a_sentence_and_nothing_is_submitted(there):
+    there.site(login=["sum"])
+    done = there.launch("--set", "sum.fault=exit@3")
+    assert done.stderr == (
+        "error: the login node: stage `sum`: the fault was asked for\n\n"
+        "hint: `launcher plan` shows what is asked of the cluster\n"
+    )
+    assert there.jobs() == {}
+
+
+def test_the_hours_of_a_budget_are_those_of_its_jobs(there, at_step):
+    process = there.start(*HELD, "--max-hours", "0.003")
+    at_step("sum", 3)
+    _, errors = there.end(process, 33)
+    assert errors == (
+        "error: the budget of this launch is spent: stage `sum` was interrupted\n\nhint: raise `--max-cost` or "
+        "`--max-hours` and launch again: it carries on from the last complete checkpoint\n"
+    )
+    assert set(there.jobs().values()) <= {"FAILED", "COMPLETING"} and len(there.jobs()) == 1
+    there.go("sum")
+    done = there.launch(*HELD, "--max-hours", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert there.attempts() == {"again": 1, "sum": 2}
+
+
+def test_redo_of_a_run_that_ended_while_nobody_looked_keeps_what_it_made(there, at_step, until):
+    process = there.start(*HELD)
+    at_step("sum", 3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    there.go("sum")
+    until(lambda: there.folder.manifest.exists(), "the run's end")
+    done = there.launch(*HELD, "--redo", "again")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert there.attempts() == {"again": 1, "again.1": 1, "sum": 1} and there.total() == there.toy.total
 
 
 def test_secrets_reach_the_stage_and_nothing_that_is_kept(there, at_step):
@@ -409,3 +423,49 @@ def test_on_the_login_node_itself_the_run_folder_is_on_the_shared_storage(there,
 def _version(python):
     words = [python, "-c", "import sys; print(sys.version_info.minor)"]
     return subprocess.run(words, capture_output=True, text=True).stdout.strip()
+
+
+IMAGED = """\
+#!/bin/bash
+# {name}, as far as a launch uses it: what it starts gets this machine's Python for the image's, and a folder for /opt.
+words=() bound=
+for word; do
+    [ -z "$bound" ] || {{ bound=; continue; }}
+    case $word in
+        --bind) bound=1;;
+        pull) image=$3; echo "$4" > "$image"; exit;;
+        --output) echo "$4" > "$3"; exit;;
+        /opt/venv/bin/python) words+=(/usr/bin/python3);;
+        /opt/launcher) words+=({baked});;
+        --container-image=*|*.sif) [ "$(cat "${{word#*=}}")" = {address} ] || exit 9;;&
+        --container-*|--no-container-*|*.sif|exec|--nv) ;;
+        *) words+=("$word");;
+    esac
+done
+cd {baked} && exec {real} "${{words[@]}}"
+"""
+
+
+@pytest.mark.parametrize("software", ["pyxis", "apptainer"])
+def test_in_a_container_the_image_s_own_code_runs_and_the_manifest_names_it(there, software, tmp_path):
+    """Neither is among Debian's packages: stand-ins check what they are told."""
+    home, root = there.cluster.home / tmp_path.name, there.toy.root
+    image = image_of(root, "toy", "toy", "cpu", "registry.test/toys")
+    for place, name in [(ROOT, NODE), (root, "recipes")]:
+        shutil.copytree(place / name, home / "baked" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (home / "baked/image.json").write_text(json.dumps(identity(image)))
+    names = {"pyxis": ("enroot", "srun"), "apptainer": ("apptainer",)}[software]
+    real = {"enroot": "false", "srun": "/usr/bin/srun", "apptainer": ""}
+    for name in names:
+        words = {"baked": home / "baked", "address": shlex.quote(address(image, software)), "real": real[name]}
+        (home / name).write_text(IMAGED.format(name=name, **words))
+        (home / name).chmod(0o755)
+    there.cluster.root("chown", "-R", f"{there.cluster.user}:", str(home))
+    (there.cluster.home / ".bashrc").write_text(f"PATH={home}:$PATH\n")  # the login node's; jobs take it along
+    there.site(python=None, software=software, registry="registry.test/toys")
+    done = there.launch()
+    assert done.returncode == 0, done.stdout + done.stderr + there.logs()
+    assert f"importing {image.name} to " in done.stdout and there.total() == there.toy.total
+    lineage = json.loads(there.folder.manifest.read_text())["lineage"]
+    assert (lineage["software"], lineage["image"]["name"]) == (software, image.name)
+    assert not (there.folder.path / "code").exists()

@@ -11,10 +11,10 @@ from launcher.node.records import Stage
 MORE = "hint: raise `--max-cost` or `--max-hours` and launch again: it carries on from the last complete checkpoint\n"
 
 
-def limit(node, left=None, stall=None, reserve=0.0):
+def limit(node, left=None, stall=None, reserve=0.0, reason="budget"):
     """The launch may last `left` seconds more."""
     until = None if left is None else time.time() + left
-    value = {"format": 1, "until": until, "reason": "budget", "stall_seconds": stall, "reserve_seconds": reserve}
+    value = {"format": 1, "until": until, "reason": reason, "stall_seconds": stall, "reserve_seconds": reserve}
     node.folder.limits.write_text(json.dumps(value))
 
 
@@ -28,6 +28,15 @@ def test_a_budget_that_is_spent_begins_nothing(toy):
     )
     assert [(one["event"], one["code"], one["reason"]) for one in node.events()] == [("run.ended", 33, "budget")]
     assert not (node.folder.path / "stages").exists()
+
+
+def test_where_it_is_time_that_is_up_more_money_would_not_help(toy):
+    node = toy.node()
+    limit(node, left=100, reserve=100, reason="time")
+    assert node.run().stderr == (
+        "error: the time of this launch is spent: stage `sum` was not begun\n\n"
+        "hint: the same launch command carries on from the last complete checkpoint\n"
+    )
 
 
 def test_a_stage_is_asked_to_stop_when_the_budget_leaves_only_its_reserve_and_can_be_carried_on(toy):

@@ -100,13 +100,11 @@ def test_what_does_not_fit_is_refused_with_what_would_help(asked, kinds, relief,
 
 def test_a_model_of_unknown_shape_is_not_guessed_at(asked, toy):
     asked(GIB)
-    toy.change_recipe(f", shape: {SHAPE}", "")
+    says = "error: the model `base` has no `shape`\n\nhint: write its widths\n"
+    (toy.root / "recipes/toy/memory.py").write_text(f"import sys; sys.stderr.write({says!r}); sys.exit(3)")
     plan = toy.planned()
     assert check(plan.plan, plan.recipe, [H100], toy.root) == Finding(
-        "memory",
-        WARNING,
-        "not known: `base` has no `shape` in recipes/toy/sizes/tiny.yaml",
-        "write the widths of its config.json there",
+        "memory", WARNING, "not known: the model `base` has no `shape`", "write its widths"
     )
 
 
@@ -131,7 +129,7 @@ def paid(project):
 def test_every_recipe_fits_on_every_gpu_of_its_job_file(project, monkeypatch):
     monkeypatch.chdir(project)
     for name in paid(project):
-        found = planned(Request(name, "lambda", dirty=True), project, SiteFile())
+        found = planned(Request(name, "lambda"), project, SiteFile())
         machine = found.plan.machine
         kinds = kinds_of(machine.accelerators, machine.nodes)
         assert len(kinds) == len(machine.accelerators), f"{name}: a GPU of unknown memory"
@@ -145,7 +143,7 @@ def test_every_recipe_fits_on_every_gpu_of_its_job_file(project, monkeypatch):
 )
 def test_a_machine_that_is_too_small_is_refused_with_a_number(project, monkeypatch, name, gpus, says):
     monkeypatch.chdir(project)
-    found = planned(Request(name, "lambda", dirty=True, gpus=gpus), project, SiteFile())
+    found = planned(Request(name, "lambda", gpus=gpus), project, SiteFile())
     kinds = kinds_of(found.plan.machine.accelerators, 1)
     finding = check(found.plan, found.recipe, kinds, project)
     assert (finding.level, finding.says) == (REFUSED, says)

@@ -19,6 +19,7 @@ NEEDS_TORCH = (
     "change",
     "convert",
     "convert_process",
+    "engine_transformers",
     "mapped",
     "pretrained",
     "rank_files",

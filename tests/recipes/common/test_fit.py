@@ -6,6 +6,7 @@ import pytest
 
 from recipes.common.fit import CONTEXT, Machine, Network, Role, answer, frozen, network_of, phases, rollout, sharded
 from recipes.common.memory import Shape
+from recipes.common.stage import StageError
 from recipes.gad.memory import RELIEF, training
 
 SMALL = Shape(layers=4, hidden=64, intermediate=128, vocabulary=1000, attention=64, keys=32, tied=True)
@@ -23,7 +24,15 @@ GAD = {
 }
 QWEN_7B = {
     "parameters": 7.62e9,
-    "shape": dict(layers=28, hidden=3584, intermediate=18944, vocabulary=152064, attention=3584, keys=512, tied=False),
+    "shape": {
+        "layers": 28,
+        "hidden": 3584,
+        "intermediate": 18944,
+        "vocabulary": 152064,
+        "attention": 3584,
+        "keys": 512,
+        "tied": False,
+    },
 }
 
 
@@ -94,8 +103,9 @@ def test_nothing_helps_one_small_gpu():
 
 
 def test_a_model_without_a_shape_cannot_be_asked_about():
-    with pytest.raises(TypeError):
+    with pytest.raises(StageError) as raised:
         network_of({"student": {"parameters": 1, "shape": None}}, "student")
+    assert raised.value.error == "the model `student` has no `shape`"
 
 
 TRAIN = """

@@ -4,7 +4,15 @@ from recipes.common.fit import Machine
 from recipes.token_buncher.memory import training
 from recipes.token_buncher.sizing import LOGIT_BYTES, LOGIT_SHARE
 
-SHAPE = dict(layers=36, hidden=2048, intermediate=11008, vocabulary=151936, attention=2048, keys=256, tied=True)
+SHAPE = {
+    "layers": 36,
+    "hidden": 2048,
+    "intermediate": 11008,
+    "vocabulary": 151936,
+    "attention": 2048,
+    "keys": 256,
+    "tied": True,
+}
 MODELS = {"base": {"parameters": 3.09e9, "shape": SHAPE}}
 MACHINE = Machine(2, 1, 80 * 2**30)
 SETTINGS = {

@@ -1,0 +1,151 @@
+"""A run folder on the storage that a cluster's login and compute nodes share."""
+
+import base64
+import contextlib
+import fcntl
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher import environment, imported
+from launcher.errors import LaunchError
+from launcher.image import NODE, node_home
+from launcher.login import Login, login_of
+from launcher.mirror import Mirror
+from launcher.node.folder import RunFolder
+from launcher.node.records import Plan
+from launcher.program import CODE, on_login
+from launcher.scheduler import SlurmSite
+
+
+@dataclass(frozen=True)
+class Shared:
+    """`here` is the run folder on this machine: a copy, or, on the login node itself, the one."""
+
+    plan: Plan
+    here: RunFolder
+    cluster: SlurmSite
+
+    @property
+    def login(self) -> Login:
+        return login_of(self.cluster)
+
+    @property
+    def there(self) -> str:
+        """The run folder as the login node sees it."""
+        return f"{self.cluster.folder}/{self.here.path.name}" if self.cluster.host else str(self.here.path)
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """What copies the run folder here; None where it is here."""
+        remote = self.login.remote
+        return Mirror(self.plan, remote, self.there, self.here, lasting=True) if remote else None
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other launcher here submits this run meanwhile."""
+        with open(self.here.path / ".submitting", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def place(self) -> str:
+        """The run folder is there; its absolute path. What was set aside here is set aside there. Raises LaunchError
+        when a run is there that is not known here."""
+        aside = [one.name for one in self.here.path.glob("stages/*.*")]
+        known = "yes" if (self.here.path / "slurm.json").exists() or not self.cluster.host else "no"
+        said = self.login.said(PLACE, self.there, known, *aside).strip()
+        if said == "foreign":
+            raise LaunchError(
+                f"`{self.cluster.host}` has a run `{self.plan.run}` in `{self.cluster.folder}` that was not launched "
+                "here",
+                "`--run NAME` starts another run",
+            )
+        return said
+
+    def send(self, names: Sequence[str], root: Path) -> None:
+        """These files of the run folder are there, and the plan, its inputs and the code below `root` as it is now."""
+        code = [] if self.plan.image else [CODE]
+        if code:
+            _copy_code(self.plan, root, self.here.path / CODE)
+        inputs = ["inputs"] if self.plan.inputs else []
+        self.login.send(self.here.path, ["plan.json", *names, *code, *inputs], self.there)
+
+    def equip(self, show: Callable[[str], None]) -> None:
+        """The software that the jobs use is there."""
+        if self.cluster.python:
+            return
+        runs = self.there.rpartition("/")[0]
+        if image := self.plan.image:
+            file = f"{runs}/{imported.beside(image, self.cluster.software)}"
+            if not self.login.said(imported.LOOK, file):
+                show(f"importing {imported.reference(image)} to {file}, once; this takes minutes")
+                address = imported.address(image, self.cluster.software)
+                self.login.said(imported.IMPORT, file, address, self.cluster.software, timeout=7200)
+            return
+        place = environment.beside(self.plan)
+        if not self.login.said(environment.LOOK, f"{runs}/{place}"):
+            show(f"making    the environment {runs}/{place}, once for all runs with these packages; this takes minutes")
+            lock = f"{self.here.path.name}/{CODE}/locks/{environment.variant(self.plan)}"
+            index = self.cluster.torch_index or ""
+            self.login.said(environment.MAKE, runs, place, lock, self.cluster.interpreter, index, timeout=3600)
+
+    def keep_secret(self, given: Mapping[str, str]) -> None:
+        """The values are in a file that only the user can read, until the run's last job removes it."""
+        if given:
+            text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in given.items())
+            self.login.said(SECRETS.format(text=base64.b64encode(text.encode()).decode()), self.there)
+
+    def carry_out(self, show: Callable[[str], None]) -> None:
+        """The stages that site.yaml gives to the login node are done. Raises LaunchError when one fails."""
+        names = [stage.name for stage in self.plan.stages if stage.name in self.cluster.login]
+        if names:
+            show(f"on the login node: {', '.join(names)}")
+            self.login.said(on_login(self.plan, names, self.cluster), self.there, timeout=86400)
+
+    def fetch(self) -> None:
+        """The finished run's export is here, and what Weights & Biases kept for later."""
+        mirror = self.mirror
+        if mirror and not mirror.has_export():
+            proofs = ["--include=/stages/", "--include=/stages/*/", "--include=/stages/*/done.json"]
+            tracked = ["--include=/stages/*/work/", "--include=/stages/*/work/wandb/***", "--exclude=*"]
+            mirror.remote.fetch(f"{mirror.there}/", self.here.path, *proofs, *tracked)
+            mirror.export()
+
+
+def _copy_code(plan: Plan, root: Path, target: Path) -> None:
+    """`target` holds the node program and the recipe's code as they are now, and nothing else."""
+    part = target.with_name(f".{target.name}.part")
+    for old in (part, target):
+        shutil.rmtree(old, ignore_errors=True)
+    home, plain = node_home(root), shutil.ignore_patterns("__pycache__", "runs")
+    for place, name in [(home, NODE), *((root, one) for one in plan.code.folders)]:
+        shutil.copytree(place / name, part / name, ignore=plain)
+    (part / "launcher/__init__.py").touch()
+    (part / "locks").mkdir()
+    for kind in ("in", "lock"):
+        shutil.copy(root / f"locks/{environment.variant(plan)}.{kind}", part / "locks")
+    os.replace(part, target)
+
+
+PLACE = """\
+set -e
+[ "$2" = yes ] || [ ! -e "$1/plan.json" ] || { echo foreign; exit 0; }
+mkdir -p -- "$1/slurm"
+cd -- "$1"
+shift 2
+for name in "$@"; do
+    [ ! -e "stages/$name" ] && [ -e "stages/${name%.*}" ] || continue
+    mv -- "stages/${name%.*}" "stages/$name"
+    rm -f -- manifest.json
+done
+pwd
+"""
+SECRETS = """\
+umask 077
+base64 --decode > "$1/slurm/secrets.sh" << END
+{text}
+END
+"""

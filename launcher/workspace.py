@@ -1,0 +1,74 @@
+"""Workspaces, by ws_find, ws_list, ws_allocate and ws_extend: folders that a cluster deletes one day. Pure."""
+
+import re
+from dataclasses import dataclass
+
+from launcher.errors import FAILED, LaunchError
+
+SOON = 7 * 24
+"""Hours before its end from which on a workspace is warned of."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """`hours` are left before it is deleted; `extensions` says how often it can be extended."""
+
+    name: str
+    path: str
+    hours: int
+    extensions: int | None = None
+
+    @property
+    def says(self) -> str:
+        days, hours = divmod(self.hours, 24)
+        often = "" if self.extensions is None else f", {self.extensions} extensions left"
+        return f"workspace {self.name}: {days} days {hours} hours left{often}"
+
+
+def read(text: str) -> list[Workspace]:
+    """What ws_list printed."""
+    found: list[dict[str, str]] = []
+    for line in text.splitlines():
+        key, colon, value = (part.strip() for part in line.partition(":"))
+        if key == "id":
+            found.append({"id": value})
+        elif colon and found:
+            found[-1][key] = value
+    return [_workspace(one) for one in found if "workspace directory" in one]
+
+
+def place(work: str, path: str) -> str:
+    """`ws:NAME/FOLDER` with the workspace's own path in place of its name. Raises LaunchError where it has none."""
+    name, _, folder = work.removeprefix("ws:").partition("/")
+    if not path.strip():
+        raise LaunchError(
+            f"site.yaml: `slurm.work`: the cluster has no workspace `{name}`",
+            "`launcher doctor --cloud slurm --extend 60` makes it, for 60 days",
+            FAILED,
+        )
+    return f"{path.strip()}/{folder}".rstrip("/")
+
+
+def name_of(work: str) -> str:
+    return work.removeprefix("ws:").partition("/")[0]
+
+
+def _workspace(facts: dict[str, str]) -> Workspace:
+    left = facts.get("remaining time", "")
+    days, hours = (re.search(rf"(\d+) {word}", left) for word in ("day", "hour"))
+    often = facts.get("available extensions", "")
+    return Workspace(
+        facts["id"],
+        facts["workspace directory"],
+        (int(days[1]) * 24 if days else 0) + (int(hours[1]) if hours else 0),
+        int(often) if often.isdigit() else None,
+    )
+
+
+FIND = 'ws_find "$1" 2> /dev/null || true'
+LIST = "command -v ws_list > /dev/null && ws_list 2> /dev/null || true"
+EXTEND = """\
+# NAME DAYS: the workspace is there, for so many days from now
+set -e
+if [ -n "$(ws_find "$1" 2> /dev/null)" ]; then ws_extend "$1" "$2" 2>&1; else ws_allocate "$1" "$2" 2>&1; fi
+"""

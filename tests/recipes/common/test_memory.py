@@ -1,0 +1,68 @@
+"""Sums that can be checked by hand, and one that somebody measured."""
+
+import json
+
+import pytest
+
+from recipes.common import memory
+from recipes.common.stage import StageError
+
+LLAMA_3B = memory.Shape(28, 3072, 8192, 128256, 3072, 1024, True)
+LLAMA_8B = memory.Shape(32, 4096, 14336, 128256, 4096, 1024, False)
+
+
+def test_the_shapes_have_about_as_many_weights_as_the_models():
+    assert LLAMA_3B.linear + LLAMA_3B.embeddings == pytest.approx(3.2127e9, rel=1e-3)
+    assert LLAMA_8B.linear + LLAMA_8B.embeddings == pytest.approx(8.0303e9, rel=1e-3)
+
+
+def test_an_adapter_of_rank_8_on_llama_3b_is_as_large_as_it_was_measured():
+    assert LLAMA_3B.lora(8) == 12_156_928
+
+
+def test_four_bits_are_a_quarter_of_the_layers_and_none_of_the_embeddings():
+    whole, packed = (memory.weights(LLAMA_8B, "bfloat16", nf4) for nf4 in (False, True))
+    assert whole == pytest.approx(16.06e9, rel=1e-3)
+    assert packed == LLAMA_8B.linear * memory.NF4_BYTES + LLAMA_8B.embeddings * 2 == pytest.approx(5.70e9, rel=1e-2)
+
+
+def test_keys_and_values_of_a_token():
+    assert memory.cache(LLAMA_8B, "bfloat16", 1) == 2 * 32 * 1024 * 2
+
+
+def test_recomputing_saves_all_layers_but_one():
+    kept, again = (memory.training(LLAMA_3B, "bfloat16", True, 12_156_928, 8192, once) for once in (False, True))
+    assert kept["activations"] > 8 * again["activations"]
+    assert {name: kept[name] for name in ("weights", "optimizer")} == {
+        name: again[name] for name in ("weights", "optimizer")
+    }
+
+
+def test_numbers_are_the_sum_its_parts_and_the_peak():
+    assert memory.numbers({"weights": 2e9, "kv_cache": 5e8}, 3_000_000_000) == {
+        "memory_predicted_gb": 2.5,
+        "memory_peak_gb": 3.0,
+        "memory_weights_gb": 2.0,
+        "memory_kv_cache_gb": 0.5,
+    }
+
+
+def test_the_shape_is_read_from_the_configuration(tmp_path):
+    config = {
+        "num_hidden_layers": 28,
+        "hidden_size": 3072,
+        "intermediate_size": 8192,
+        "vocab_size": 128256,
+        "num_attention_heads": 24,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "tie_word_embeddings": True,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert memory.shape_of(tmp_path) == LLAMA_3B
+    del config["intermediate_size"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(StageError) as caught:
+        memory.shape_of(tmp_path)
+    assert caught.value.error == f"`{tmp_path / 'config.json'}` has no `intermediate_size`"
+    assert caught.value.hint == "name a decoder's folder"

@@ -1,0 +1,86 @@
+"""A user of the tests' Slurm whose SkyPilot knows it: a home of its own, and nodes whose set-up needs no network."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.emulator import catalog
+from tests.emulator.client import free_port
+from tests.slurm.cluster import SYSTEM, Cluster, said
+
+PORT = "SKYPILOT_API_SERVER_LOCAL_PORT"
+HOSTLIST = "python-hostlist==2.3.0"
+"""What SkyPilot's nodes on a Slurm need beside what is installed here for SkyPilot."""
+CURL = """\
+#!/bin/bash
+case "$*" in *astral.sh/uv*) echo 'mkdir -p "$UV_INSTALL_DIR" && cp {uv} "$UV_INSTALL_DIR/uv"'; exit;; esac
+exec {curl} "$@"
+"""
+UV = """\
+#!/bin/bash
+# uv as SkyPilot's set-up of a node calls it. Its environment sees the packages that are installed here
+export UV_OFFLINE=1 UV_NO_CACHE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+case "$1 $2 $4" in
+"venv --seed --python"|*--relocatable*) ;;
+"pip install "*) exec {real} "$@" --no-deps;;
+*) exec {real} "$@";;
+esac
+case "$3" in */skypilot-runtime) ;; *) exit 1;; esac
+{python} -m venv --without-pip "$3" && printf '%s\\n' {packages} > "$(echo "$3"/lib/python*/site-packages)/here.pth"
+"""
+
+
+@pytest.fixture(scope="session")
+def account(cluster: Cluster, tmp_path_factory) -> Iterator[dict[str, str]]:
+    """The environment of a user whose SkyPilot reaches the cluster; its server ends with the tests."""
+    _nodes(cluster)
+    home = tmp_path_factory.mktemp("account")
+    (home / ".slurm").mkdir()
+    (home / ".slurm/config").write_text(cluster.ssh_config.read_text())
+    catalog.write(home)
+    nodes = {"tmpdir": str(cluster.folder / "nodes")}
+    slurm = {"provision_timeout": 120, "cluster_configs": {cluster.host: nodes}}
+    (home / ".sky/config.yaml").write_text(json.dumps({"allowed_clouds": ["slurm"], "slurm": slurm}))
+    env = {
+        "HOME": str(home),
+        PORT: str(free_port()),
+        "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
+        "PYTHONWARNINGS": "ignore",
+        "NO_COLOR": "1",
+    }
+    yield env
+    for one in psutil.process_iter(["environ"]):
+        if (one.info["environ"] or {}).get(PORT) == env[PORT]:
+            one.send_signal(signal.SIGKILL)
+
+
+def sky(env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+    """A `sky` command, ended."""
+    argv = [str(Path(sys.executable).with_name("sky")), *words]
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=300)
+
+
+def _nodes(cluster: Cluster) -> None:
+    """SkyPilot's set-up of a node finds all it wants there: its user's PATH begins with a uv that asks nobody."""
+    folder, packages = cluster.folder, Path(json.__file__)
+    shim, own = folder / "shim", folder / "packages"
+    (folder / "nodes").mkdir()
+    (folder / "nodes").chmod(0o1777)
+    shim.mkdir()
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--use-pep517", "--target", str(own)]
+    said([*pip, HOSTLIST], env=dict(os.environ))
+    packages = next(Path(sys.prefix).glob("lib/python3*/site-packages"))
+    real, python = Path(sys.executable).with_name("uv"), Path(sys.base_prefix).resolve() / "bin/python3"
+    words = {"uv": shim / "uv", "curl": "/usr/bin/curl", "real": real, "python": python}
+    for name, text in (("curl", CURL), ("uv", UV)):
+        (shim / name).write_text(text.format(packages=f"{own} {packages}", **words))
+        (shim / name).chmod(0o755)
+    profile = cluster.home / ".bash_profile"
+    profile.write_text(f"PATH={shim}:{SYSTEM}\n")
