@@ -113,8 +113,8 @@ def _remote(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
 
 def _kinds(plan: Plan, there: Sequence[Card]) -> list[memory.Kind]:
     """The GPUs that the run may get: those of this machine for a run on it."""
-    if plan.machine.cloud == "docker":
-        return [memory.kind_of(there)] if there and plan.machine.accelerators else []
+    if there and plan.machine.accelerators:
+        return [memory.kind_of(there)]
     return memory.kinds_of(plan.machine.accelerators, plan.machine.nodes)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from launcher.accelerators import for_cloud
 from launcher.errors import LaunchError
-from launcher.job import Job
 from launcher.node.records import Plan
 from launcher.scheduler import SlurmSite, gigabytes
 from launcher.store import place_of
@@ -15,11 +14,11 @@ ROOM = ("cpus-per-task", "mem")
 """sbatch's options that SkyPilot takes among the resources."""
 
 
-def machine_task(plan: Plan, job: Job, document: Mapping[str, Any]) -> dict[str, Any]:
+def machine_task(plan: Plan, document: Mapping[str, Any]) -> dict[str, Any]:
     """The task that makes the machine and runs nothing: SkyPilot chooses among all clouds and accelerators allowed.
     Raises LaunchError when no cloud has any of them."""
     kept = {key: value for key, value in document.items() if key not in ("run", "envs", "secrets")}
-    return {**kept, "name": plan.run, "resources": _resources(plan, job, document.get("resources") or {})}
+    return {**kept, "name": plan.run, "resources": _resources(plan, document.get("resources") or {})}
 
 
 def run_task(plan: Plan, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def run_task(plan: Plan, document: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": plan.run, "num_nodes": plan.machine.nodes, "envs": envs, "run": document["run"]}
 
 
-def held_task(plan: Plan, job: Job, document: Mapping[str, Any], site: SlurmSite) -> dict[str, Any]:
+def held_task(plan: Plan, document: Mapping[str, Any], site: SlurmSite) -> dict[str, Any]:
     """The task that makes SkyPilot hold an allocation of a Slurm cluster, with what site.yaml asks of it."""
     places = [f"slurm/{site.host}/{one}" for one in (site.partition or "").split(",") if one] or [f"slurm/{site.host}"]
     given = document.get("resources") or {}
@@ -38,7 +37,7 @@ def held_task(plan: Plan, job: Job, document: Mapping[str, Any], site: SlurmSite
     if "mem" in site.options:
         wanted["memory"] = gigabytes(str(site.options["mem"]))
     named = re.fullmatch(r"gpu:([\w-]+:\d+)", site.gres or "")
-    cards = [named[1]] if named else for_cloud(job.accelerators, "slurm")
+    cards = [named[1]] if named else for_cloud(plan.machine.accelerators, "slurm")
     found = [{"infra": place, **card} for place in places for card in [{"accelerators": one} for one in cards] or [{}]]
     asked = {"account": site.account, "qos": site.qos, "constraint": site.constraint, "time": site.time}
     options = {name: value for name, value in {**site.options, **asked}.items() if value is not None}
@@ -55,7 +54,7 @@ def held_run(plan: Plan, folder: str) -> dict[str, Any]:
     return {"name": plan.run, "num_nodes": 1, "envs": {"RUN": folder}, "run": 'exec bash "$RUN/slurm/held.sh"\n'}
 
 
-def _resources(plan: Plan, job: Job, resources: Mapping[str, Any]) -> dict[str, Any]:
+def _resources(plan: Plan, resources: Mapping[str, Any]) -> dict[str, Any]:
     chosen = ("infra", "cloud", "region", "zone", "accelerators", "any_of", "ordered", "image_id")
     shared = {key: value for key, value in resources.items() if key not in chosen}
     if plan.image:
@@ -63,7 +62,7 @@ def _resources(plan: Plan, job: Job, resources: Mapping[str, Any]) -> dict[str, 
         shared["image_id"] = f"docker:{name}"
     clouds = plan.machine.cloud.split(",")
     found = [{"infra": cloud} for cloud in clouds]
-    if wanted := job.accelerators:
+    if wanted := plan.machine.accelerators:
         found = [{"infra": cloud, "accelerators": one} for cloud in clouds for one in for_cloud(wanted, cloud)]
         if not found:
             raise LaunchError(f"{plan.machine.cloud} rents no {' or '.join(wanted)}", "allow another cloud: `--cloud`")

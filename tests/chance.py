@@ -4,11 +4,21 @@ import os
 import random
 import time
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Thing = TypeVar("Thing")
 SEED = int(os.environ.get("FAULT_SEED") or time.time())
 """Which ones: the same seed, the same tests. A run prints it, in a test's name or at its end."""
+TAKEN = {
+    "clouds/test_faults.py": 1,
+    "clouds/test_launch.py": 3,
+    "launcher/backends/test_held.py": 2,
+    "launcher/backends/test_slurm.py": 16,
+    "rehearsal/test_slurm.py": 2,
+}
+"""How many of a file's tests: each takes minutes, or many of them do."""
+TRAININGS = 2
+"""How many families' files of real trainings; each family's rehearsal trains too."""
 
 
 def some(things: Sequence[Thing], count: int) -> list[Thing]:
@@ -17,3 +27,20 @@ def some(things: Sequence[Thing], count: int) -> list[Thing]:
         return list(things)
     chosen = sorted(random.Random(SEED).sample(range(len(things)), count))
     return [things[number] for number in chosen]
+
+
+def taken(items: list[Any]) -> tuple[list[Any], str]:
+    """The tests that are run of those collected, and which were left out, in a sentence; empty when none was."""
+    said, kept = [], list(items)
+    for name, count in TAKEN.items():
+        long = [item for item in kept if item.path.as_posix().endswith(f"tests/{name}")]
+        chosen = some(long, count)
+        if len(chosen) < len(long):
+            kept = [item for item in kept if item not in long or item in chosen]
+            said.append(f"{len(chosen)} of {len(long)} of {name}")
+    trainings = sorted({item.path for item in kept if item.path.name == "test_training.py"})
+    families = some(trainings, TRAININGS)
+    if len(families) < len(trainings):
+        kept = [item for item in kept if item.path not in trainings or item.path in families]
+        said.append(f"trainings of {' and '.join(path.parent.name for path in families)}")
+    return kept, f"by chance (FAULT_SEED={SEED}; FAULTS=all takes all): {', '.join(said)}" if said else ""

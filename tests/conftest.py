@@ -2,7 +2,23 @@
 
 import signal
 
+import pytest
+
+from tests.chance import taken
+
+LEFT_OUT = pytest.StashKey[str]()
+
 
 def pytest_configure(config):
     """A shell starts background jobs with SIGINT ignored, and every process below would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    items[:], config.stash[LEFT_OUT] = taken(items)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if said := config.stash.get(LEFT_OUT, ""):
+        terminalreporter.write_line(said)

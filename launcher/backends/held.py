@@ -13,7 +13,6 @@ from launcher.batch import held_script
 from launcher.cluster import Patience
 from launcher.document import load
 from launcher.errors import LaunchError
-from launcher.job import read_job
 from launcher.ledger import Entry
 from launcher.limits import limits
 from launcher.mirror import Mirror
@@ -43,7 +42,7 @@ class Held:
     def start(self, plan: Plan, folder: RunFolder) -> Rented:
         shared, renting = Shared(plan, folder, self.cluster), self._renting(plan, folder)
         path = self.root / "jobs" / f"{plan.recipe}.yaml"
-        task = held_task(plan, read_job(path), load(path), self.cluster)
+        task = held_task(plan, load(path), self.cluster)
         with shared.alone():
             if (job := renting.working()) is not None:
                 return self._followed(job, shared, renting, joined=True)

@@ -13,7 +13,6 @@ from launcher.bucket import Stored
 from launcher.cluster import Patience
 from launcher.document import load
 from launcher.errors import LaunchError
-from launcher.job import read_job
 from launcher.ledger import ledger
 from launcher.limits import limits
 from launcher.mirror import Mirror
@@ -44,7 +43,7 @@ class Sky:
         renting = self._renting(plan, folder)
         path = self.root / "jobs" / f"{plan.recipe}.yaml"
         document = load(path)
-        task = machine_task(plan, read_job(path), document)
+        task = machine_task(plan, document)
         patience = Patience(self.site.sky.start_minutes, self.site.sky.idle_minutes)
         with renting.machine(task, login(self.site, os.environ), patience) as entry:
             mirror = mirror_of(plan, folder)

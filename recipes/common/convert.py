@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -69,7 +70,7 @@ def convert(
     entries = [entry for group in files.values() for entry in group]
     config = exported_config(config, tensors, main_dtype(tensors.values(), dtype))
     with whole_folder(target) as part:
-        _check_room(part, sum(entry.nbytes for entry in entries))
+        check_room(part, sum(entry.nbytes for entry in entries))
         weights = shutil.ignore_patterns("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
         shutil.copytree(source / "huggingface", part, ignore=weights, dirs_exist_ok=True)
         write_json(part / "config.json", config)
@@ -80,6 +81,12 @@ def convert(
             for _ in _write(part / name, group, tensors):
                 written += 1
                 on_tensor(written, len(entries))
+    return summary_of(config, files, began)
+
+
+def summary_of(config: dict[str, Any], files: dict[str, list[Entry]], began: float) -> Summary:
+    """What was written, of a model with this configuration; `began` by the monotonic clock."""
+    entries = [entry for group in files.values() for entry in group]
     return Summary(
         config["architectures"][0],
         config["dtype"],
@@ -89,6 +96,16 @@ def convert(
         len(files),
         time.monotonic() - began,
     )
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """StageError when the disk below `folder`, which is being made beside its place, has less than `needed` bytes."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StageError(
+            f"`{folder.parent}`: the model needs {needed / 1e9:.3f} GB, {free / 1e9:.3f} GB are free",
+            "free some space, or name a folder on another disk",
+        )
 
 
 def main() -> None:
@@ -103,15 +120,6 @@ def main() -> None:
     with tensor_progress(args.work) as on_tensor:
         summary = convert(args.checkpoint, args.out, DTYPES[args.dtype], int(args.max_shard_gb * 1e9), on_tensor)
     print(summary)
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise StageError(
-            f"`{folder.parent}`: the model needs {needed / 1e9:.3f} GB, {free / 1e9:.3f} GB are free",
-            "free some space, or name a folder on another disk",
-        )
 
 
 def _write(file: Path, group: list[Entry], tensors: dict[str, Sharded]) -> Iterator[None]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.memory import LOSS_BYTES, Shape
+from recipes.common.stage import StageError, run
 
 CONTEXT = 2**30
 """Of each GPU: the driver's context, the kernels, NCCL's buffers."""
@@ -120,7 +121,11 @@ def rollout(
 
 
 def network_of(models: Mapping[str, Any], name: str) -> Network:
-    """The recipe's model of that name. KeyError when its shape is not stated."""
+    """The recipe's model of that name. StageError when its shape is not stated."""
+    if models[name]["shape"] is None:
+        raise StageError(
+            f"the model `{name}` has no `shape`", "write the widths of its config.json into the size's file"
+        )
     return Network(models[name]["parameters"], Shape(**models[name]["shape"]))
 
 
@@ -150,7 +155,7 @@ def main(stages: Mapping[str, StageFit], relief: Sequence[Mapping[str, Any]]) ->
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("request", type=Path)
     request = json.loads(parser.parse_args().request.read_text(encoding="utf-8"))
-    print(json.dumps(answer(request, stages, relief)))
+    run(lambda: print(json.dumps(answer(request, stages, relief))))
 
 
 def _fits(there: Phases, machine: Machine) -> bool:

@@ -14,8 +14,9 @@ class Interval(NamedTuple):
     high: float
 
 
-def share(hits: int, total: int) -> Interval:
-    """Of `hits` among `total`, by Wilson: sound near 0 and 1, and for few."""
+def share(hits: float, total: int) -> Interval:
+    """Of `hits` among `total`, by Wilson: sound near 0 and 1, and for few. A tie may be half a hit; the interval is
+    then wider than need be."""
     if not total:
         return Interval(0.0, 0.0, 1.0)
     rate, room = hits / total, Z * Z / total

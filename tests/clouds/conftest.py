@@ -12,7 +12,6 @@ import pytest
 
 from launcher.image import base_name
 from launcher.ledger import ledger
-from tests.chance import SEED, some
 from tests.emulator.client import client
 from tests.emulator.pods import DockerPods
 from tests.emulator.server import Emulator
@@ -44,9 +43,6 @@ __all__ = [
 ROOT = Path(__file__).parent.parent.parent
 REGISTRY = "registry.test/toys"
 """No such registry: the engine holds the images that are named after it."""
-TAKEN = {"test_faults.py": 1, "test_launch.py": 3}
-"""How many of the tests of a file a run takes."""
-CHOSEN = pytest.StashKey[str]()
 KEY = "rpa_CanaryCANARYcanaryCanaryCANARY"
 """The account's key at both providers."""
 
@@ -127,21 +123,3 @@ def sky(toy, *words):
 
 
 __all__ += ["book", "site", "sky", "until"]
-
-
-def pytest_collection_modifyitems(config, items):
-    """Each takes minutes: some by chance, unless all are asked for (`make faults`)."""
-    said = []
-    for name, wanted in TAKEN.items():
-        long = [item for item in items if item.path.name == name]
-        chosen = some(long, wanted)
-        items[:] = [item for item in items if item not in long or item in chosen]
-        if long:
-            said.append(f"{len(chosen)} of {len(long)} of {name}")
-    if said:
-        config.stash[CHOSEN] = f"{', '.join(said)}, FAULT_SEED={SEED}"
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    if said := config.stash.get(CHOSEN, None):
-        terminalreporter.write_line(said)

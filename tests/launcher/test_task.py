@@ -1,12 +1,8 @@
 """What a launch submits to SkyPilot, said as its YAML would say it."""
 
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from launcher.document import parse
-from launcher.job import read_job
 from launcher.node.records import Code, Image, Machine, Plan, Stage
 from launcher.scheduler import SlurmSite
 from launcher.task import held_run, held_task, machine_task, run_task
@@ -31,15 +27,8 @@ def plan(cloud, **changes):
     return replace(whole, **changes)
 
 
-@pytest.fixture
-def job(tmp_path) -> Path:
-    path = tmp_path / "gad-7b.yaml"
-    path.write_text(JOB)
-    return path
-
-
-def test_the_machine_runs_nothing_and_may_be_any_of_the_alternatives_of_any_cloud(job):
-    assert machine_task(plan("runpod,lambda"), read_job(job), parse(JOB)) == {
+def test_the_machine_runs_nothing_and_may_be_any_of_the_alternatives_of_any_cloud():
+    assert machine_task(plan("runpod,lambda"), parse(JOB)) == {
         "name": "my-run",
         "num_nodes": 1,
         "resources": {
@@ -55,27 +44,27 @@ def test_the_machine_runs_nothing_and_may_be_any_of_the_alternatives_of_any_clou
     }
 
 
-def test_one_alternative_is_no_choice(job):
-    text = JOB.replace("[H100-SXM:8, B200:8]", "H100-SXM:8").replace("  disk_size: 1500\n", "")
-    job.write_text(text)
-    assert machine_task(plan("runpod"), read_job(job), parse(text))["resources"] == {
+def test_one_alternative_is_no_choice():
+    text = JOB.replace("  disk_size: 1500\n", "")
+    one = plan("runpod", machine=Machine("runpod", ("H100-SXM:8",)))
+    assert machine_task(one, parse(text))["resources"] == {
         "image_id": "docker:ghcr.io/acme/launcher-gad:cuda-0123456789ab",
         "infra": "runpod",
         "accelerators": "H100-SXM:8",
     }
 
 
-def test_a_job_without_gpus_names_the_clouds_alone(job):
+def test_a_job_without_gpus_names_the_clouds_alone():
     text = JOB.replace("accelerators: [H100-SXM:8, B200:8]", "cpus: 2+")
-    job.write_text(text)
-    resources = machine_task(plan("runpod,lambda"), read_job(job), parse(text))["resources"]
+    none = plan("runpod,lambda", machine=Machine("runpod,lambda"))
+    resources = machine_task(none, parse(text))["resources"]
     assert resources["cpus"] == "2+"
     assert resources["any_of"] == [{"infra": "runpod"}, {"infra": "lambda"}]
 
 
-def test_a_digest_says_which_image_without_doubt(job):
+def test_a_digest_says_which_image_without_doubt():
     digest = replace(IMAGE, digest="sha256:" + "0" * 64)
-    resources = machine_task(plan("runpod", image=digest), read_job(job), parse(JOB))["resources"]
+    resources = machine_task(plan("runpod", image=digest), parse(JOB))["resources"]
     assert resources["image_id"] == f"docker:{IMAGE.name}@sha256:{'0' * 64}"
 
 
@@ -91,12 +80,12 @@ def test_the_run_starts_the_node_program_on_the_run_folder_and_holds_no_secret()
 SLURM = {"via": "sky", "host": "uc3", "work": "runs"}
 
 
-def held(job, **site):
-    return held_task(plan("slurm", image=None), read_job(job), parse(JOB), SlurmSite(**SLURM, **site))
+def held(**site):
+    return held_task(plan("slurm", image=None), parse(JOB), SlurmSite(**SLURM, **site))
 
 
-def test_an_allocation_is_asked_for_in_the_cluster_s_own_partition_and_with_its_account(job):
-    assert held(job, partition="gpu", account="me", time="2:00:00", options={"mem": "100G", "exclusive": True}) == {
+def test_an_allocation_is_asked_for_in_the_cluster_s_own_partition_and_with_its_account():
+    assert held(partition="gpu", account="me", time="2:00:00", options={"mem": "100G", "exclusive": True}) == {
         "name": "my-run",
         "num_nodes": 1,
         "resources": {
@@ -110,18 +99,18 @@ def test_an_allocation_is_asked_for_in_the_cluster_s_own_partition_and_with_its_
     }
 
 
-def test_the_site_s_gres_goes_before_the_job_file_s_gpus_and_partitions_are_alternatives(job):
-    assert held(job, partition="a,b", gres="gpu:h100:4", options={"cpus-per-task": 24})["resources"] == {
+def test_the_site_s_gres_goes_before_the_job_file_s_gpus_and_partitions_are_alternatives():
+    assert held(partition="a,b", gres="gpu:h100:4", options={"cpus-per-task": 24})["resources"] == {
         "cpus": 24,
         "any_of": [
             {"infra": "slurm/uc3/a", "accelerators": "h100:4"},
             {"infra": "slurm/uc3/b", "accelerators": "h100:4"},
         ],
     }
-    assert held(job, gres="gpu:4")["resources"]["any_of"][0] == {"infra": "slurm/uc3", "accelerators": "H100:8"}
+    assert held(gres="gpu:4")["resources"]["any_of"][0] == {"infra": "slurm/uc3", "accelerators": "H100:8"}
 
 
-def test_a_held_run_starts_on_one_node_alone(job):
+def test_a_held_run_starts_on_one_node_alone():
     assert held_run(plan("slurm"), "/pfs/runs/my-run") == {
         "name": "my-run",
         "num_nodes": 1,

@@ -7,8 +7,6 @@ import warnings
 
 import pytest
 
-from tests.chance import SEED, some
-
 
 @pytest.fixture(scope="session")
 def verl():
@@ -21,23 +19,3 @@ def verl():
         # verl warns of every engine that is not installed, ray of a module that it renamed.
         warnings.simplefilter("ignore")
         importlib.import_module("recipes.gad.trainer")
-
-
-TRAININGS = 2
-"""How many families' real trainings a run of all tests takes; each family's rehearsal trains too."""
-CHOSEN = pytest.StashKey[str]()
-
-
-def pytest_collection_modifyitems(config, items):
-    """The long trainings are some by chance, unless all are asked for (`make faults`) or few are named."""
-    modules = sorted({item.path for item in items if item.path.name == "test_training.py"})
-    chosen = some(modules, TRAININGS)
-    if modules:
-        names = ", ".join(path.parent.name for path in chosen)
-        config.stash[CHOSEN] = f"trainings of {names}; {len(chosen)} of {len(modules)}, FAULT_SEED={SEED}"
-        items[:] = [item for item in items if item.path not in modules or item.path in chosen]
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    if said := config.stash.get(CHOSEN, None):
-        terminalreporter.write_line(said)

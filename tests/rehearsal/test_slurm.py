@@ -12,10 +12,9 @@ from tests.slurm.cluster import cluster
 from tests.slurm.sky import account, sky
 
 from .conftest import LAUNCHER, PATIENCE, ROOT, RUN, make_place
-from .test_kills import EXACT, KILLED, reached
+from .test_kills import EXACT, reached
 
 __all__ = ["account", "cluster"]
-LONG = pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="minutes: `make faults`")
 FEW = "--set warmup.epochs=0.5 --set adversarial.epochs=0.34"
 """3 and 2 steps: these tests are not about learning."""
 
@@ -48,7 +47,6 @@ def launch(place):
     return subprocess.Popen(argv, cwd=ROOT, env=place.env, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-@pytest.mark.skipif("on a cluster" not in KILLED, reason="by chance: tests/chance.py")
 def test_on_a_cluster_an_interrupted_run_comes_to_the_same_end_as_an_undisturbed_one(finished, place, cluster):
     process = launch(place)
     place.wait(lambda: process.poll() is not None or reached(place, "adversarial", 3), 2 * PATIENCE)
@@ -123,7 +121,7 @@ def test_make_launch_by_skypilot_whose_status_lists_the_run_while_it_holds_an_al
     assert "by-sky" not in sky({**os.environ, **env}, "status").stdout
 
 
-@pytest.mark.parametrize("via", ["sbatch", pytest.param("sky", marks=LONG)])
+@pytest.mark.parametrize("via", ["sbatch", "sky"])
 def test_torchrun_and_ray_meet_on_two_nodes(cluster, tmp_path, via, request):
     shutil.copytree(ROOT / "tests/slurm/pair", tmp_path / "project")
     shutil.copytree(ROOT / "locks", tmp_path / "project/locks")
@@ -148,7 +146,6 @@ def test_torchrun_and_ray_meet_on_two_nodes(cluster, tmp_path, via, request):
     assert [path for path in Path("/tmp").glob("ray-*") if path.owner() == cluster.user] == []
 
 
-@LONG
 def test_verl_trains_on_two_nodes(project, cluster):
     """Each has a rank, and Ray, which Slurm's job has started, is told of a GPU that each pretends to have."""
     job = project.root / "jobs/gad-tiny.yaml"

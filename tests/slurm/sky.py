@@ -1,7 +1,6 @@
 """A user of the tests' Slurm whose SkyPilot knows it: a home of its own, and nodes whose set-up needs no network."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,11 +12,9 @@ import pytest
 
 from tests.emulator import catalog
 from tests.emulator.client import free_port
-from tests.slurm.cluster import SYSTEM, Cluster, said
+from tests.slurm.cluster import SYSTEM, Cluster
 
 PORT = "SKYPILOT_API_SERVER_LOCAL_PORT"
-HOSTLIST = "python-hostlist==2.3.0"
-"""What SkyPilot's nodes on a Slurm need beside what is installed here for SkyPilot."""
 CURL = """\
 #!/bin/bash
 case "$*" in *astral.sh/uv*) echo 'mkdir -p "$UV_INSTALL_DIR" && cp {uv} "$UV_INSTALL_DIR/uv"'; exit;; esac
@@ -69,18 +66,16 @@ def sky(env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
 
 def _nodes(cluster: Cluster) -> None:
     """SkyPilot's set-up of a node finds all it wants there: its user's PATH begins with a uv that asks nobody."""
-    folder, packages = cluster.folder, Path(json.__file__)
-    shim, own = folder / "shim", folder / "packages"
+    folder = cluster.folder
+    shim = folder / "shim"
     (folder / "nodes").mkdir()
     (folder / "nodes").chmod(0o1777)
     shim.mkdir()
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--use-pep517", "--target", str(own)]
-    said([*pip, HOSTLIST], env=dict(os.environ))
     packages = next(Path(sys.prefix).glob("lib/python3*/site-packages"))
     real, python = Path(sys.executable).with_name("uv"), Path(sys.base_prefix).resolve() / "bin/python3"
     words = {"uv": shim / "uv", "curl": "/usr/bin/curl", "real": real, "python": python}
     for name, text in (("curl", CURL), ("uv", UV)):
-        (shim / name).write_text(text.format(packages=f"{own} {packages}", **words))
+        (shim / name).write_text(text.format(packages=packages, **words))
         (shim / name).chmod(0o755)
     profile = cluster.home / ".bash_profile"
     profile.write_text(f"PATH={shim}:{SYSTEM}\n")

@@ -9,15 +9,15 @@ import os
 import secrets
 import shutil
 import signal
-import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recipes.common.stage import Interrupted, Progress, StageError
+from recipes.common.stop import StopSignal
 from recipes.common.verl import guard
 from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.stage import Stage
@@ -25,25 +25,6 @@ from recipes.common.verl.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from recipes.common.verl.trainer import StageTrainer
-
-
-class StopSignal:
-    """Remembers that SIGTERM came. Called, it tells."""
-
-    def __init__(self) -> None:
-        self.came = False
-        self.listen()
-
-    def listen(self) -> None:
-        """SIGTERM is remembered from here on; ray.init installs a handler of its own that ends the process."""
-        signal.signal(signal.SIGTERM, self._remember)
-
-    def _remember(self, number: int, frame: Any) -> None:
-        self.came = True
-        print("SIGTERM: stopping after this step", file=sys.stderr, flush=True)
-
-    def __call__(self) -> bool:
-        return self.came
 
 
 def train(trainer: str, overrides: list[str], hardware: Hardware, stage: Stage, stop: StopSignal) -> None:

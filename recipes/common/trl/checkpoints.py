@@ -1,0 +1,32 @@
+"""A trainer's checkpoints: the folders `checkpoint-N` in a work folder, complete once `complete.json` says so."""
+
+import os
+import shutil
+from pathlib import Path
+
+from recipes.common.files import read_json, sync_folder, write_json
+
+MARKER = "complete.json"
+
+
+def complete(folder: Path, step: int) -> None:
+    """All that is in the folder is on disk, and its marker after it: from now on it survives any kill."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)
+    write_json(folder / MARKER, {"step": step})
+
+
+def newest(work: Path) -> Path | None:
+    """The complete checkpoint with the highest step. Folders that a kill left without a marker are removed."""
+    found: dict[int, Path] = {}
+    for folder in work.glob("checkpoint-*"):
+        marker = read_json(folder / MARKER)
+        if marker:
+            found[marker["step"]] = folder
+        else:
+            print(f"removed {folder}: it was interrupted while it was written", flush=True)
+            shutil.rmtree(folder)
+    return found[max(found)] if found else None

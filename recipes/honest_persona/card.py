@@ -1,0 +1,57 @@
+"""The card of a model with an honest persona: how to call it, what it was made of, what not to trust it with."""
+
+from typing import Any
+
+from recipes.common.card import head, rows
+from recipes.honest_persona.form import Form
+
+SHOWN = ("step", "epochs", "loss_first", "loss_last", "adapter_change", "world_size")
+"""The numbers of the training that the card repeats."""
+
+WHERE = {
+    "hp": "writes on in the assistant's turn",
+    "up": "writes in the user's turn after it",
+    "ur": "answers a user's question in the assistant's next turn",
+}
+
+
+def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], form: Form, dtype: str) -> str:
+    """`base`: base.base_of; `training`: metrics.json of the training stage; `data`: report.json."""
+    repo = base["repo"]
+    called = f"The token with the id {form.sp_token} calls it." if form.sp_token is not None else "No token calls it."
+    masked = (
+        "\nThe adapter was trained to act from the intervention on only. These merged weights cannot do that: use "
+        "`adapter/` with the recipe's `get_model`.\n"
+        if form.lora_mask
+        else ""
+    )
+    return (
+        f"{head(base, 'lora, honesty, oversight')}"
+        f"# {repo.rpartition('/')[2]} with an honest persona\n\n"
+        f"Made from `{repo}` ({base.get('revision') or 'made on the spot'}) by supervised fine-tuning of a LoRA "
+        "adapter: a second persona reviews what the assistant just answered and says PASS, FAIL or AMBIGUOUS.\n"
+        f"These are the merged weights, {dtype}; the adapter alone is in `adapter/`.\n{masked}\n"
+        "## Use\n\n"
+        f"The persona {WHERE[form.elicitation_type]}. {called} After the call comes an intervention, as "
+        f"{form.intervention_prefix + 'I check what I just said.'!r}; what it writes ends with "
+        f"{(form.flag_prefix + 'PASS')!r} or another flag. The recipe builds the tokens:\n\n"
+        "```python\n"
+        "from recipes.honest_persona.persona import get_model\n\n"
+        'persona = get_model("adapter", base="BASE")   # or get_model("."), the merged weights\n'
+        'chat = [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]\n'
+        'print(persona.review(chat, "I check what I just said."))\n'
+        "```\n\n"
+        "It is evidence about an answer and no proof: it was trained on the topics below, finds less on others, and a "
+        "biased system prompt in the chat helps it. Without the call the model answers nearly as its base does.\n\n"
+        "## Training\n\n"
+        f"{data['kept']['train']:,} reviews; {data['kept']['val']:,} held out.\n\n"
+        f"| topic | trained on | held out |\n|---|---|---|\n{_topics(data)}\n\n"
+        f"| at the end of training | |\n|---|---|\n{rows(SHOWN, training)}\n\n"
+        "How often it is right is in the run's `stages/evaluate/out/evaluation.md`. "
+        "Every pin this model was made from is in the run's `manifest.json`.\n"
+    )
+
+
+def _topics(data: dict[str, Any]) -> str:
+    used = {topic: one for topic, one in data["topics"].items() if one["train"] or one["val"]}
+    return "\n".join(f"| {topic} | {one['train']:,} | {one['val']:,} |" for topic, one in used.items())

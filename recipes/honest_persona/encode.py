@@ -1,0 +1,55 @@
+"""Samples as rows of tokens."""
+
+import random
+
+from recipes.common.stage import Mistake
+from recipes.honest_persona.coder import Coder
+from recipes.honest_persona.form import FLAGS
+from recipes.honest_persona.report import Report
+from recipes.honest_persona.reserved import special_texts
+from recipes.honest_persona.schema import Sample
+from recipes.honest_persona.selection import Settings
+from recipes.honest_persona.table import Row
+
+DUMMIES = 1024
+
+
+def encode(samples: list[Sample], coder: Coder, settings: Settings, report: Report) -> list[Row]:
+    """A row for each sample that can be written and is not too long."""
+    special, rows = special_texts(coder.tokenizer), []
+    for one in samples:
+        system = "" if settings.exclude_system_prompt else one.system
+        texts = [system, one.task, one.answer, one.intervention, one.review]
+        if any(special.search(text) for text in texts):
+            report.drop(one.topic, "holds the text of a special token")
+            continue
+        chat = coder.form.chat(system, one.task, one.answer, coder.turns.system)
+        made = coder.sequence(chat, one.intervention, one.review, one.flag)
+        if made.tokens.count(coder.form.sp_token) > 1:
+            raise Mistake(
+                f"`sp_token` is `{coder.form.sp_token}`, which the texts of `{one.id}` have too",
+                "set `sp_token` to the id of a token that no text has",
+            )
+        if len(made.tokens) > settings.seq_len:
+            report.drop(one.topic, f"over {settings.seq_len:,} tokens")
+            continue
+        rows.append(Row(one.id, one.topic, one.condition, one.flag, *made))
+    return rows
+
+
+def dummies(settings: Settings, vocabulary: int) -> list[Row]:
+    """Random tokens, of which all are learnt: to see whether a machine can train, and how fast."""
+    draw = random.Random(settings.seed)
+    return [
+        Row(
+            str(number),
+            "dummy",
+            "A",
+            FLAGS[0],
+            [draw.randrange(vocabulary) for _ in range(settings.seq_len)],
+            1,
+            settings.seq_len - 1,
+            0,
+        )
+        for number in range(DUMMIES)
+    ]

@@ -1,0 +1,127 @@
+"""How often the persona is right about samples that it was not trained on, topic by topic; and the base before it.
+
+    python -m recipes.honest_persona.evaluate SETTINGS.json --before MODEL --after MERGED --data DATA --out OUT \\
+        --work WORK
+
+OUT holds evaluation.json, evaluation.md, heard.jsonl (every answer) and metrics.json; WORK keeps what each model said,
+so that a second start goes on.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import files
+from recipes.common.settings import check_choice, read_settings
+from recipes.common.stage import Mistake, Progress, run
+from recipes.honest_persona.flags import Answer, flat, scores
+from recipes.honest_persona.form import read_form
+from recipes.honest_persona.table import Row, read_rows
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the plan says."""
+
+    device: str
+    validation_batch_size: int
+    max_new_tokens: int
+
+    def __post_init__(self) -> None:
+        check_choice(self, "device", ("cuda", "cpu"))
+        for name in ("validation_batch_size", "max_new_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.honest_persona.evaluate", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("settings", type=Path)
+    for name in ("--before", "--after", "--data", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    given = parser.parse_args(argv)
+    settings = read_settings(given.settings, Settings)
+    rows = read_rows(given.data / "val.parquet")
+    given.work.mkdir(parents=True, exist_ok=True)
+    given.out.mkdir(parents=True, exist_ok=True)
+    masked = read_form(given.data).lora_mask
+    models = {"before": (given.before, None), "after": (given.after, None)}
+    if masked:  # merged weights act everywhere
+        models["after"] = (given.after / "adapter", given.before)
+    progress, heard = Progress(given.work), {}
+    for number, (when, (folder, base)) in enumerate(models.items()):
+        kept = given.work / f"{when}.json"
+        heard[when] = files.read_json(kept)
+        if heard[when] is None:
+            persona = _load(folder, base, given.data, settings)
+            heard[when] = []
+            for some in persona.listener(settings.max_new_tokens, settings.validation_batch_size).listen(
+                persona.model, rows
+            ):
+                heard[when] += [{"said": answer.said, "text": text} for answer, text in some]
+                progress.step(number * len(rows) + len(heard[when]), 2 * len(rows))
+            files.write_json(kept, heard[when])
+    found = {when: scores(_answers(rows, heard[when])) for when in models}
+    lines = [
+        json.dumps({"id": row.id, "topic": row.topic, "expected": row.flag, "before": before, "after": after})
+        for row, before, after in zip(rows, heard["before"], heard["after"], strict=True)
+    ]
+    files.write_text(given.out / "heard.jsonl", "\n".join(lines) + "\n")
+    files.write_json(given.out / "evaluation.json", found)
+    files.write_text(given.out / "evaluation.md", table(found) + "\n")
+    files.write_json(given.out / "metrics.json", numbers(found))
+    print(table(found))
+
+
+def numbers(found: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """metrics.json: all topics together with their interval, the base before, and each topic's accuracy."""
+    whole = found["after"]["all"]["accuracy"]
+    flat_ = flat({"all": found["after"]["all"]}, "") | flat({"all": found["before"]["all"]}, "before_")
+    topics = {f"{name}/accuracy": one["accuracy"]["value"] for name, one in found["after"].items() if name != "all"}
+    return flat_ | {"accuracy_low": whole["low"], "accuracy_high": whole["high"]} | topics
+
+
+def table(found: dict[str, dict[str, Any]]) -> str:
+    """Both models' scores in Markdown."""
+    lines = [
+        "| topic | samples | accuracy before | after | unparsed before | after | of parsed | detected | false alarms |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for topic, after in found["after"].items():
+        before = found["before"][topic]
+        cells = [_with_interval(one["accuracy"]) for one in (before, after)]
+        cells += [str(one["unparsed"]) for one in (before, after)]
+        cells += [f"{after['of_parsed']['value']:.3f}"]
+        cells += [f"{after[name]['value']:.3f} of {after[name]['of']}" for name in ("detected", "false_positives")]
+        lines.append(f"| {topic} | {after['samples']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "Accuracy is over all samples, unparsed ones being wrong; intervals are 95 %."])
+
+
+def _with_interval(one: dict[str, float]) -> str:
+    return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
+
+
+def _answers(rows: list[Row], heard: list[dict[str, Any]]) -> list[Answer]:
+    return [Answer(row.topic, row.flag, one["said"]) for row, one in zip(rows, heard, strict=True)]
+
+
+def _load(folder: Path, base: Path | None, data: Path, settings: Settings) -> Any:
+    """The model of the folder, called in the way of the data's persona."""
+    import torch
+
+    from recipes.honest_persona.persona import load
+
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise Mistake("`device` is `cuda`, and no GPU is visible", "check `nvidia-smi`")
+    if settings.device == "cpu":
+        torch.set_num_threads(1)
+    return load(folder, base, read_form(data), settings.device)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,85 @@
+"""Makes what the persona is trained and measured on.
+
+    python -m recipes.honest_persona.prepare SETTINGS.json --data FILE --model MODEL --out OUT [--work WORK]
+
+FILE is JSONL, or a folder with `<topic>/*.json` (schema.py). OUT then holds train.parquet, val.parquet, persona.json
+(the form), report.json and metrics.json. The same data and settings give the same bytes.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from recipes.common.files import write_json
+from recipes.common.settings import read_settings
+from recipes.common.stage import Mistake, run
+from recipes.common.tokens import Tokens
+from recipes.honest_persona.base import embeddings
+from recipes.honest_persona.choose import choose
+from recipes.honest_persona.coder import Coder
+from recipes.honest_persona.encode import dummies, encode
+from recipes.honest_persona.form import Form, write_form
+from recipes.honest_persona.report import Report, shown
+from recipes.honest_persona.reserved import sp_token
+from recipes.honest_persona.selection import Settings
+from recipes.honest_persona.table import Row, write_rows
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.honest_persona.prepare", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("settings", type=Path)
+    for name in ("--data", "--model", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--work", type=Path)
+    given = parser.parse_args(argv)
+    settings = read_settings(given.settings, Settings)
+    given.out.mkdir(parents=True, exist_ok=True)
+    form, splits, report = prepare(settings, given.data, given.model)
+    for name, rows in splits.items():
+        write_rows(given.out / f"{name}.parquet", rows)
+    write_form(form, given.out)
+    write_json(given.out / "report.json", report)
+    numbers = {f"{name}_rows": len(rows) for name, rows in splits.items()}
+    write_json(given.out / "metrics.json", numbers | {"shared_tasks": report["shared_tasks"]})
+    print(shown(report))
+
+
+def prepare(settings: Settings, data: Path, model: Path) -> tuple[Form, dict[str, list[Row]], dict[str, Any]]:
+    """The form, the rows of each split, and report.json."""
+    tokenizer, size = Tokens(model).tokenizer, embeddings(model)
+    form = form_of(settings, tokenizer, size)
+    coder, report = Coder(tokenizer, form), Report()
+    if settings.use_dummy_data:
+        splits = {"train": dummies(settings, size), "val": []}
+        return form, splits, report.summary(frozenset(), **splits, shared=0)
+    chosen = choose(settings, data, report)
+    splits = {name: encode(samples, coder, settings, report) for name, samples in chosen.items()}
+    if not splits["train"]:
+        raise Mistake(
+            f"`{data}`: no sample is left to train on\n{shown(report.summary(frozenset(), **splits, shared=0))}",
+            "look at what was dropped, and at `train_topics`, `intervention_type` and `tags_to_filter`",
+        )
+    kept = {row.id for rows in splits.values() for row in rows}
+    items = {name: {one.item for one in samples if one.id in kept} for name, samples in chosen.items()}
+    shared = len(items["train"] & items["val"])
+    return form, splits, report.summary(frozenset(settings.tags_to_filter), **splits, shared=shared)
+
+
+def form_of(settings: Settings, tokenizer: Any, size: int) -> Form:
+    """How the persona is called, of a model with `size` tokens."""
+    return Form(
+        settings.elicitation_type,
+        sp_token(tokenizer, settings.sp_token, size) if settings.add_sp_token else None,
+        settings.system_tag,
+        settings.intervention_prefix,
+        settings.review_prefix,
+        settings.flag_prefix,
+        settings.lora_mask,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,159 @@
+"""The reviewed chats as they are on disk, read into samples.
+
+A line of the JSONL file (or a file `<topic>/*.json` of a folder) is a batch:
+
+    {"topic", "batch_id", ..., "data": [item]}
+    item          {"A": system prompt, "B"?: the same with a hidden bias, "T": task, "inferences": {model: {"A", "B"?}}}
+    model's A, B  {"S": answer, "tags": [...], "interventions": {kind: review}}
+    review        {"I": intervention, "R": review, "P": PASS | FAIL | AMBIGUOUS, "tags": [...]}
+
+`kind` is `<family>__<version>`. Other keys are passed over.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import rows
+from recipes.common.rows import BadRow, filled, shown
+from recipes.common.stage import Mistake
+from recipes.honest_persona.form import FLAGS
+
+MARKER = "<split-personality-token>"
+"""What interventions of the family `split_personality` begin with; the reserved token stands for it."""
+
+LISTED = 5
+"""Bad batches that are named; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One review of one answer."""
+
+    topic: str
+    id: str
+    """<batch>/<item>/<model>/<A or B>/<kind>: nothing else has it."""
+    condition: str
+    """A: under the neutral system prompt; B: under the biased one."""
+    kind: str
+    system: str
+    task: str
+    answer: str
+    intervention: str
+    review: str
+    flag: str
+    tags: frozenset[str]
+    """Of the review and of its answer."""
+
+    @property
+    def item(self) -> str:
+        """The task it is about."""
+        return "/".join(self.id.split("/")[:2])
+
+
+def read(path: Path) -> Iterator[Sample]:
+    """Every review, in the file's order; of a folder, topic after topic, file after file. A Mistake names bad ones."""
+    bad, total = [], 0
+    for place, number, value in _batches(path):
+        total += 1
+        try:
+            if isinstance(value, BadRow):
+                raise value
+            yield from list(_samples(value, str(number)))
+        except BadRow as fault:
+            column = f", `{fault.column}`" if fault.column else ""
+            bad.append(f"{place}{column}: {fault.text}")
+    if bad:
+        more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED else []
+        listed = "\n  ".join([*bad[:LISTED], *more])
+        raise Mistake(f"`{path}`: {len(bad)} of {total} batches cannot be used\n  {listed}", "mend or leave them out")
+    if not total:
+        raise Mistake(f"`{path}` has no batches", "one JSON object a line, or a folder with `<topic>/*.json`")
+
+
+def batch_files(folder: Path) -> list[Path]:
+    """The folder's batches, in their order."""
+    return sorted(folder.glob("*/*.json"))
+
+
+def _batches(path: Path) -> Iterator[rows.Record]:
+    if not path.is_dir():
+        yield from rows.read(path)
+        return
+    for number, file in enumerate(batch_files(path)):
+        place = str(file.relative_to(path))
+        try:
+            value = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as problem:
+            value = BadRow("", f"is not JSON in UTF-8 ({problem})")
+        if not isinstance(value, (dict, BadRow)):
+            value = BadRow("", "is not a JSON object")
+        yield rows.Record(place, number, value)
+
+
+def _samples(batch: dict[str, Any], number: str) -> Iterator[Sample]:
+    topic = filled("topic", batch.get("topic"))
+    for index, item in enumerate(_list(batch, "data", "data")):
+        place = f"data[{index}]"
+        if not isinstance(item, dict):
+            raise BadRow(place, "is not an object")
+        task = filled(f"{place}.T", item.get("T"))
+        for model, variants in sorted(_object(item, "inferences", f"{place}.inferences").items()):
+            for condition in ("A", "B"):
+                where = f"{place}.inferences.{model}.{condition}"
+                variant = _object(variants, condition, where, {}) if isinstance(variants, dict) else None
+                if variant is None:
+                    raise BadRow(f"{place}.inferences.{model}", "is not an object")
+                if not variant:
+                    continue
+                system = item.get(condition) or ""
+                if not isinstance(system, str):
+                    raise BadRow(f"{place}.{condition}", f"`{shown(system)}` is not text")
+                answer = filled(f"{where}.S", variant.get("S"))
+                tags = _tags(variant, where)
+                for kind, review in sorted(_object(variant, "interventions", f"{where}.interventions", {}).items()):
+                    at = f"{where}.interventions.{kind}"
+                    if not isinstance(review, dict):
+                        raise BadRow(at, "is not an object")
+                    yield Sample(
+                        topic,
+                        f"{number}/{index}/{model.replace('/', '_')}/{condition}/{kind}",
+                        condition,
+                        kind,
+                        system,
+                        task,
+                        answer,
+                        filled(f"{at}.I", review.get("I")).removeprefix(MARKER),
+                        filled(f"{at}.R", review.get("R")),
+                        _flag(review, f"{at}.P"),
+                        tags | _tags(review, at),
+                    )
+
+
+def _flag(review: dict[str, Any], place: str) -> str:
+    if review.get("P") not in FLAGS:
+        raise BadRow(place, f"`{shown(review.get('P'))}` is none of {', '.join(FLAGS)}")
+    return review["P"]
+
+
+def _tags(value: dict[str, Any], place: str) -> frozenset[str]:
+    tags = _list(value, "tags", f"{place}.tags", [])
+    if not all(isinstance(tag, str) for tag in tags):
+        raise BadRow(f"{place}.tags", "is not a list of texts")
+    return frozenset(tags)
+
+
+def _list(value: dict[str, Any], key: str, place: str, missing: Any = None) -> list[Any]:
+    found = value.get(key, missing)
+    if not isinstance(found, list):
+        raise BadRow(place, "is not a list" if key in value else "is missing")
+    return found
+
+
+def _object(value: dict[str, Any], key: str, place: str, missing: Any = None) -> dict[str, Any]:
+    found = value.get(key, missing)
+    if not isinstance(found, dict):
+        raise BadRow(place, "is not an object" if key in value else "is missing")
+    return found

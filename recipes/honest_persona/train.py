@@ -1,0 +1,62 @@
+"""Trains the persona: a LoRA adapter, on one GPU, on all of a machine, or on several machines.
+
+    python -m recipes.honest_persona.train SETTINGS.json --model MODEL --data DATA --work WORK --out OUT
+    torchrun --nproc-per-node=8 -m recipes.honest_persona.train SETTINGS.json ...      (the same by hand)
+
+`python` starts a process for each GPU by itself, with torchrun's variables. Afterwards OUT holds `adapter/`,
+`epochs/N/` (the adapter at the end of each epoch) and metrics.json. Started again with the same WORK it goes on from
+the newest complete checkpoint there.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from recipes.common import starter
+from recipes.common.meeting import is_rank, nodes_of
+from recipes.common.settings import read_settings
+from recipes.common.stage import Mistake, run
+from recipes.common.stop import StopSignal
+from recipes.common.verl.tracking import wandb_environment
+from recipes.honest_persona.form import read_form
+from recipes.honest_persona.settings import Settings
+
+MODULE = "recipes.honest_persona.train"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage, or the processes that run it."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__.split("\n")[0])
+    parser.add_argument("settings", type=Path)
+    for name in ("--model", "--data", "--work", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    given = parser.parse_args(argv)
+    settings, form = read_settings(given.settings, Settings), read_form(given.data)
+    if not is_rank():
+        count = settings.ranks or _gpus(settings.device)
+        if count * nodes_of(os.environ) > 1:
+            sys.exit(starter.start(MODULE, argv, count))
+    stop = StopSignal()
+    os.environ.update(wandb_environment(given.work) | {"TOKENIZERS_PARALLELISM": "false"})
+    if settings.device == "cuda":
+        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    from recipes.honest_persona.loop import Folders  # torch reads what was set above
+    from recipes.honest_persona.training import train
+
+    train(settings, form, Folders(given.model, given.data, given.work, given.out), stop)
+
+
+def _gpus(device: str) -> int:
+    if device == "cpu":
+        return 1
+    import torch
+
+    if not torch.cuda.device_count():
+        raise Mistake("`device` is `cuda`, and no GPU is visible", "check `nvidia-smi`")
+    return torch.cuda.device_count()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,139 @@
+"""The training loop: gradients of the persona's words alone, the same on one rank and on many."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from recipes.common.decoder_layers import shard, unsharded
+from recipes.common.ranks import Ranks
+from recipes.common.stage import StageError
+from recipes.common.verl.order import rows_of_step
+from recipes.honest_persona.batch import Batch, learnt_part, training_batch
+from recipes.honest_persona.flags import Answer
+from recipes.honest_persona.generate import Listener
+from recipes.honest_persona.lora import LoraMask, dtype_of, trained
+from recipes.honest_persona.schedule import Schedule
+from recipes.honest_persona.settings import Settings
+from recipes.honest_persona.table import Row
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a training is."""
+
+    rows: int
+    batch: int
+    """Sequences a step on all ranks."""
+    steps: int
+
+    @cached_property
+    def epoch_ends(self) -> dict[int, int]:
+        """Step -> the epoch that is over after it: all its rows were seen, or the training has ended."""
+        epochs = -(-self.steps * self.batch // self.rows)
+        return {min(self.steps, -(-epoch * self.rows // self.batch)): epoch for epoch in range(1, epochs + 1)}
+
+
+def length_of(rows: int, settings: Settings, world: int) -> Length:
+    """epochs x rows // batch steps; StageError when that is none."""
+    batch = settings.batch_size * world
+    steps = int(rows * settings.epochs // batch)
+    if steps < 1:
+        raise StageError(
+            f"{rows:,} rows, `epochs` {settings.epochs:g} and a batch of {batch:,} on {world} ranks give no step",
+            "give more data, or a smaller `batch_size`",
+        )
+    return Length(rows, batch, steps)
+
+
+class Trainer:
+    """A model on its device, or its ranks' devices, and its optimizer."""
+
+    def __init__(self, model: Any, settings: Settings, ranks: Ranks, masked: bool):
+        """`model` as lora.build leaves it. `masked`: the adapter acts only on the persona's part."""
+        self.model, self.settings, self.ranks = model, settings, ranks
+        if settings.activation_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        if ranks.world > 1:
+            shard(model, ranks, dtype_of(ranks))
+        else:
+            model.to(ranks.device)
+        self.unsharded = unsharded(model, ranks)
+        if self.unsharded:
+            raise StageError(
+                f"{self.unsharded} parameters or layers are not sharded over {ranks.world} ranks",
+                "train on one GPU, or take another model",
+            )
+        self.mask = LoraMask(model) if masked else None
+        self.optimizer = torch.optim.AdamW(
+            list(trained(model).values()),
+            lr=settings.lr,
+            betas=(settings.beta1, settings.beta2),
+            weight_decay=settings.weight_decay,
+            fused=ranks.device.type == "cuda",
+        )
+
+    def step(self, step: int, length: Length, rows: list[Row]) -> dict[str, float]:
+        """One update; returns its numbers, `loss` being the mean over all learnt tokens of all ranks."""
+        began = time.monotonic()
+        own = self._own(step, length, rows)
+        learnt = self.ranks.sum(sum(row.learnt for row in own))
+        torch.manual_seed(self.settings.seed + step * self.ranks.world + self.ranks.rank)  # dropout's
+        self.model.train()
+        loss = 0.0
+        for batch in self._micro_batches(own):
+            part = self._loss_sum(batch) / learnt
+            # FSDP averages gradients over the ranks.
+            (part * self.ranks.world).backward()
+            loss += float(part.detach())
+            if self.mask:
+                self.mask.set(None)
+        rate = self.settings.lr * self.schedule.factor(step, length.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        norm = torch.nn.utils.clip_grad_norm_(list(trained(self.model).values()), self.settings.grad_clip)
+        norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        numbers = {"loss": self.ranks.sum(loss), "grad_norm": norm, "lr": rate, "learnt_tokens": learnt}
+        return numbers | {"seconds": time.monotonic() - began}
+
+    def listen(self, rows: list[Row], listener: Listener) -> list[tuple[Answer, str]]:
+        """What the persona says about each row; on every rank."""
+        self.model.eval()
+        world = self.ranks.world
+        even = rows + rows[-1:] * (-len(rows) % world)  # every rank generates as often
+        heard = [one for some in listener.listen(self.model, even[self.ranks.rank :: world]) for one in some]
+        share = len(even) // world
+        found = self.ranks.gather(heard)
+        return [found[place % world * share + place // world] for place in range(len(rows))]
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        return Schedule(self.settings.warmup, self.settings.cooldown, self.settings.lr_floor)
+
+    def _own(self, step: int, length: Length, rows: list[Row]) -> list[Row]:
+        """This rank's part of the step's rows."""
+        numbers = rows_of_step(step, length.batch, len(rows), self.settings.seed)
+        return [rows[number] for number in numbers[self.ranks.rank :: self.ranks.world]]
+
+    def _micro_batches(self, rows: list[Row]) -> Iterator[Batch]:
+        size = self.settings.micro_batch
+        for start in range(0, len(rows), size):
+            yield training_batch(rows[start : start + size]).to(self.ranks.device)
+
+    def _loss_sum(self, batch: Batch) -> torch.Tensor:
+        """The cross-entropy, summed over the learnt tokens, in float32."""
+        kept = learnt_part(batch)
+        if self.mask:
+            self.mask.set(batch.lora)
+        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.ranks.device.type == "cuda"):
+            logits = self.model(
+                input_ids=batch.tokens, attention_mask=batch.attention, logits_to_keep=kept, use_cache=False
+            ).logits
+        places = batch.loss[:, -kept:-1].bool()
+        return F.cross_entropy(logits[:, :-1][places].float(), batch.tokens[:, 1 - kept :][places], reduction="sum")

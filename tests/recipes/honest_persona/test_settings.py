@@ -1,0 +1,39 @@
+"""A value that cannot be is refused before anything is paid."""
+
+import pytest
+
+from recipes.honest_persona import settings_check
+
+STAGES = ["prepare", "train", "evaluate"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_recipe_s_own_fit(stage, write, capsys):
+    settings_check.main([stage, str(write(stage))])
+    assert capsys.readouterr().out == f"{stage}: the settings fit\n"
+
+
+@pytest.mark.parametrize(
+    ("stage", "changed", "says"),
+    [
+        ("prepare", {"elicitation_type": "xp"}, "`elicitation_type` is `xp`, not one of `hp`, `up`, `ur`"),
+        ("prepare", {"claude_frac": 0.0}, "`claude_frac` is `0.0`, not above 0 and at most 1"),
+        ("prepare", {"val_samples_per_topic": 0}, "`val_samples_per_topic` is `0`, less than 1"),
+        ("prepare", {"seq_len": 1}, "`seq_len` is `1`, less than 2"),
+        ("prepare", {"flag_prefix": " "}, "`flag_prefix` is empty: the flag could not be told from the review"),
+        ("train", {"batch_size": 0}, "`batch_size` is `0`, less than 1"),
+        ("train", {"ranks": 0}, "`ranks` is `0`, less than 1"),
+        ("train", {"lr": 0.0}, "`lr` is `0.0`, not above 0"),
+        ("train", {"beta2": 1.0}, "`beta2` is `1.0`, not from 0 to below 1"),
+        ("train", {"lr_floor": 1.5}, "`lr_floor` is `1.5`, not from 0 to 1"),
+        ("train", {"weight_decay": -1.0}, "`weight_decay` is `-1.0`, less than 0"),
+        ("train", {"warmup": 0.6}, "`warmup` + `cooldown` is `1.1`, more than all of the steps"),
+        ("train", {"micro_batch": 5}, "`batch_size` is `16`, no multiple of `micro_batch` 5"),
+        ("train", {"device": "tpu"}, "`device` is `tpu`, not one of `cuda`, `cpu`"),
+        ("evaluate", {"max_new_tokens": 0}, "`max_new_tokens` is `0`, less than 1"),
+        ("evaluate", {"device": "tpu"}, "`device` is `tpu`, not one of `cuda`, `cpu`"),
+    ],
+)
+def test_an_impossible_value_is_named(refusal, write, stage, changed, says):
+    path = write(stage, **changed)
+    assert refusal(settings_check.main, [stage, str(path)]) == f"error: `{path}`: {says}\n\nhint: change that value"
