@@ -1,0 +1,1 @@
+"""Researchers' competency profiles, learnt from preferences that a judge gives in tournaments."""

@@ -1,0 +1,158 @@
+"""Lets the judge compare the new model's profiles of the authors who were held out with those of an earlier model.
+
+    python -m recipes.profile_dpo.evaluate SETTINGS.json --new WRITTEN --current WRITTEN [--base WRITTEN] \\
+        --judge MODEL --out OUT --work WORK
+
+Reports, and decides nothing: OUT holds evaluation.json (every comparison), evaluation.md and metrics.json with the win
+rate and its 95 % interval. A win is a win in both orders; orders that contradict each other are a tie, half a win.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import interval, jsonl
+from recipes.common.files import write_json, write_text
+from recipes.common.jsonl import Journal
+from recipes.common.settings import read_settings
+from recipes.common.stage import Interrupted, Progress, StageError, run
+from recipes.common.stop import StopSignal
+from recipes.profile_dpo import prompts
+from recipes.profile_dpo.asking import Asking, read_answers
+from recipes.profile_dpo.judging import JudgeSettings, Question, open_judge
+from recipes.profile_dpo.verdict import Bias, Shown, orders, result
+
+WIN, TIE, LOSS = "win", "tie", "loss"
+OLD, NEW = 0, 1
+Profiles = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An author's two profiles; null where a model wrote none."""
+
+    name: str
+    """Whose profile the old one is, and the author."""
+    abstracts: tuple[str, ...]
+    old: str | None
+    new: str | None
+
+    @property
+    def settled(self) -> str | None:
+        """What needs no judge: a profile against none, or the same twice."""
+        if self.old == self.new:
+            return TIE
+        if self.old is None or self.new is None:
+            return LOSS if self.new is None else WIN
+        return None
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.evaluate", description=__doc__.split("\n")[0])
+    parser.add_argument("settings", type=Path)
+    for name in ("--new", "--current", "--judge", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--base", type=Path, help="of a later round: the model that all began with")
+    args = parser.parse_args(argv)
+    settings = read_settings(args.settings, JudgeSettings)
+    new = read(args.new)
+    against = {"current": read(args.current)} | ({"base": read(args.base)} if args.base else {})
+    pairs = {name: paired(name, old, new) for name, old in against.items()}
+    journal, progress = Journal(args.work), Progress(args.work)
+    total = settings.orders * sum(pair.settled is None for part in pairs.values() for pair in part)
+    asking = Asking(settings, journal, read_answers(journal), stop, lambda done: progress.step(done, total))
+    judge = open_judge(settings, args.judge, settings.batched_rounds > 0, args.work)
+    bias = Bias()
+    try:
+        ends = {name: compare(part, asking, judge, bias) for name, part in pairs.items()}
+    except Interrupted:
+        progress.checkpoint(journal.checkpoint(), len(asking.answers.choices))
+        raise
+    numbers: dict[str, Any] = {"authors": len(new), "unparsed": sum(one["profile"] is None for one in new)}
+    for name, found in ends.items():
+        numbers |= {key if name == "current" else f"{name}_{key}": value for key, value in rate(found).items()}
+    numbers |= bias.numbers() | asking.answers.numbers(settings)
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_json(args.out / "evaluation.json", ends)
+    write_text(args.out / "evaluation.md", report(numbers))
+    print(report(numbers))
+    write_json(args.out / "metrics.json", numbers | judge.numbers())
+
+
+def read(folder: Path) -> Profiles:
+    """What a model wrote; StageError when it is nothing."""
+    found = list(jsonl.read(folder / "profiles.jsonl"))
+    if not found:
+        raise StageError(f"`{folder / 'profiles.jsonl'}` has no rows", "hold out some authors: `held_out`")
+    return found
+
+
+def paired(name: str, old: Profiles, new: Profiles) -> list[Pair]:
+    """Both models' profiles of each author; StageError when they are of others."""
+    if [one["unit"] for one in old] != [one["unit"] for one in new]:
+        raise StageError("the two models wrote of different authors", "do the stages after `setup` again")
+    return [
+        Pair(f"{name}:{one['unit']}", tuple(one["abstracts"]), one["profile"], other["profile"])
+        for one, other in zip(old, new, strict=True)
+    ]
+
+
+def compare(pairs: list[Pair], asking: Asking, judge: Any, bias: Bias) -> dict[str, str]:
+    """How the new profile of each author did: win, tie or loss."""
+    seed = asking.settings.seed
+    asked = {pair.name: orders(pair.name, OLD, NEW, asking.settings.orders, seed) for pair in pairs if not pair.settled}
+    questions = [question(pair, shown) for pair in pairs for shown in asked.get(pair.name, [])]
+    answers = asking.settle(questions, judge) if questions else {}
+    ends = {}
+    for pair in pairs:
+        if not (end := pair.settled):
+            found = result(asked[pair.name], answers, seed, bias)
+            end = TIE if not found.decided else (WIN if found.winner == NEW else LOSS)
+        ends[pair.name] = end
+    return ends
+
+
+def question(pair: Pair, shown: Shown) -> Question:
+    """Which of the two is better, in this order?"""
+    texts = {OLD: str(pair.old), NEW: str(pair.new)}
+    both = (texts[shown.first], texts[shown.second])
+    return Question(shown.key, prompts.judge(pair.abstracts, *both), pair.abstracts, both)
+
+
+def rate(ends: dict[str, str]) -> dict[str, float]:
+    """Wins, ties, losses, and the share of wins with its interval."""
+    counts = {end: sum(one == end for one in ends.values()) for end in (WIN, TIE, LOSS)}
+    found = interval.share(counts[WIN] + counts[TIE] / 2, len(ends))
+    return {
+        "wins": counts[WIN],
+        "ties": counts[TIE],
+        "losses": counts[LOSS],
+        "win_rate": round(found.value, 4),
+        "win_low": round(found.low, 4),
+        "win_high": round(found.high, 4),
+    }
+
+
+def report(numbers: dict[str, Any]) -> str:
+    """What came out, in Markdown."""
+    lines = ["| new model against | wins | ties | losses | win rate | 95 % interval |", "|---|---:|---:|---:|---:|---|"]
+    for name, prefix in {"the current model": "", "the base": "base_"}.items():
+        if f"{prefix}wins" in numbers:
+            wins, ties, losses, value, low, high = (
+                numbers[f"{prefix}{key}"] for key in ("wins", "ties", "losses", "win_rate", "win_low", "win_high")
+            )
+            lines.append(f"| {name} | {wins} | {ties} | {losses} | {value:.1%} | {low:.1%} to {high:.1%} |")
+    judge = (
+        f"Of {numbers['authors']:,} authors held out, the new model wrote no profile of {numbers['unparsed']:,}. "
+        f"The judge preferred the first of two in {numbers['first_share']:.1%} of {numbers['answers']:,} answers, and "
+        f"contradicted itself in {numbers['disagreement']:.1%} of {numbers['both']:,} comparisons, when they changed "
+        "places."
+    )
+    return "\n".join([*lines, "", judge, ""])
+
+
+if __name__ == "__main__":
+    run(main)

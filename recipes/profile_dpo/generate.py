@@ -1,0 +1,193 @@
+"""Writes several profiles of each author: the candidates of a tournament.
+
+    python -m recipes.profile_dpo.generate SETTINGS.json --model MODEL --data SETUP --out OUT --work WORK
+
+OUT holds candidates.jsonl, {"unit", "abstracts", "prompt", "profiles": [...]} for each author with two different
+profiles or more, and metrics.json, which counts what was left out and why. WORK keeps each author's texts: a second
+start goes on with the next authors, and writes what it would have written.
+"""
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import jsonl
+from recipes.common.engine.engine import Sampling
+from recipes.common.files import write_json
+from recipes.common.jsonl import Journal
+from recipes.common.settings import check_choice, read_settings
+from recipes.common.stage import Interrupted, Progress, StageError, run
+from recipes.common.stop import StopSignal
+from recipes.profile_dpo import profile
+from recipes.profile_dpo.likeness import different
+from recipes.profile_dpo.writing import Speaker, Writing, ask, open_writer
+
+METHODS = ("sampling", "beams")
+
+
+@dataclass(frozen=True)
+class Settings(Writing):
+    """The stage's JSON, key by key."""
+
+    candidates: int
+    """Profiles of an author."""
+    method: str
+    """sampling; or beams: diverse beam search, which only transformers does."""
+    temperature: float
+    """Of sampling; of beams, the penalty for a token that an earlier beam has in the same place."""
+    top_p: float
+    likeness: float
+    """Profiles that are more alike are one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice(self, "method", METHODS)
+        if self.method == "beams" and self.engine != "transformers":
+            raise ValueError(f"`method` is `beams`, which `engine` `{self.engine}` cannot; take `transformers`")
+        if self.candidates < 2:
+            raise ValueError(f"`candidates` is `{self.candidates}`, less than 2")
+        if self.temperature <= 0:
+            raise ValueError(f"`temperature` is `{self.temperature}`, not above 0: all candidates would be the same")
+        for name in ("top_p", "likeness"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not above 0 and at most 1")
+
+
+Write = Callable[[list[dict[str, Any]], int], list[list[tuple[str, int]]]]
+"""Each author's candidates with their tokens, of a batch of authors and the place of its first among all."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.generate", description=__doc__.split("\n")[0])
+    parser.add_argument("settings", type=Path)
+    for name in ("--model", "--data", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings = read_settings(args.settings, Settings)
+    journal, progress = Journal(args.work), Progress(args.work)
+    writer = open_writer(args.model, settings)
+    units = list(jsonl.read(args.data / "train.jsonl"))
+    write_all(units, journal, settings, writing(writer, settings), progress, stop)
+    found, failed = chosen(units, journal.rows, settings.likeness)
+    args.out.mkdir(parents=True, exist_ok=True)
+    jsonl.write(args.out / "candidates.jsonl", found)
+    numbers = summary(journal.rows, found, failed, settings)
+    write_json(args.out / "metrics.json", numbers | writer.numbers(settings.at_once))
+    print("  ".join(f"{name} {value:.6g}" for name, value in numbers.items()))
+    if not found:
+        raise StageError(
+            f"no author of {len(units):,} has two different profiles; texts that are none: {dict(failed)}",
+            "read `texts` in rows.jsonl of the stage's work folder: the writer has to be an Instruct model",
+        )
+
+
+def writing(writer: Speaker, settings: Settings) -> Write:
+    """How candidates are written: `candidates` draws, or as many groups of beams."""
+    stop = writer.stop
+
+    def sample(units: list[dict[str, Any]], start: int) -> list[list[tuple[str, int]]]:
+        sampling = Sampling(settings.profile_tokens, settings.temperature, settings.top_p, stop)
+        count = settings.candidates
+        prompts = [unit["ids"] for unit in units for _ in range(count)]
+        texts = writer.write(prompts, sampling, settings.seed + start * count)
+        return [texts[place * count :][:count] for place in range(len(units))]
+
+    def search(units: list[dict[str, Any]], start: int) -> list[list[tuple[str, int]]]:
+        from recipes.profile_dpo.beams import Search, diverse
+
+        how = Search(settings.candidates, settings.temperature, settings.profile_tokens, stop)
+        found = [diverse(writer.engine.model, unit["ids"], how) for unit in units]
+        return [[(writer.tokenizer.decode(ids, skip_special_tokens=True), len(ids)) for ids in one] for one in found]
+
+    write = sample if settings.method == "sampling" else search
+
+    def each(units: list[dict[str, Any]], start: int) -> list[list[tuple[str, int]]]:
+        asked = [unit | {"ids": ask(writer, unit["prompt"])} for unit in units]
+        short = [unit for unit in asked if len(unit["ids"]) <= settings.prompt_tokens]
+        made = dict(zip([unit["unit"] for unit in short], write(short, start) if short else [], strict=True))
+        return [made.get(unit["unit"], []) for unit in units]
+
+    return each
+
+
+def write_all(
+    units: list[dict[str, Any]],
+    journal: Journal,
+    settings: Settings,
+    write: Write,
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> None:
+    """The journal holds each author's texts, in order. Raises Interrupted after `stop`."""
+    began, first = time.monotonic(), len(journal.rows)
+    each = max(1, settings.at_once // settings.candidates)
+    while (done := len(journal.rows)) < len(units):
+        if stop():
+            progress.checkpoint(journal.checkpoint(), done)
+            raise Interrupted(f"profiles of {done:,} of {len(units):,} authors are written")
+        start, before = done - done % each, time.monotonic()
+        part = units[start : start + each]
+        made = write(part, start)
+        seconds = round((time.monotonic() - before) / len(part), 4)
+        # of a batch that was cut off, the authors that are there stay
+        journal.append(
+            [
+                {
+                    "unit": unit["unit"],
+                    "texts": [text for text, _ in texts],
+                    "tokens": sum(count for _, count in texts),
+                    "seconds": seconds,
+                }
+                for unit, texts in zip(part, made, strict=True)
+            ][done - start :]
+        )
+        rate = (time.monotonic() - began) / (len(journal.rows) - first)
+        eta = round(rate * (len(units) - len(journal.rows)), 1)
+        progress.step(len(journal.rows), len(units), {"seconds_per_author": round(rate, 3), "eta_seconds": eta})
+        if len(journal.rows) // settings.keep_every > done // settings.keep_every:
+            progress.checkpoint(journal.checkpoint(), len(journal.rows))
+
+
+def chosen(
+    units: list[dict[str, Any]], rows: list[dict[str, Any]], likeness: float
+) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """The authors with two different profiles or more, and how many texts are no profile, by reason."""
+    found, failed = [], Counter[str]()
+    for unit, row in zip(units, rows, strict=True):
+        made = [profile.parse(profile.START + text) for text in row["texts"]]
+        failed.update(one for one in made if isinstance(one, str))
+        profiles = different([one.text() for one in made if not isinstance(one, str)], likeness)
+        if len(profiles) > 1:
+            found.append(unit | {"profiles": profiles})
+    return found, failed
+
+
+def summary(
+    rows: list[dict[str, Any]], found: list[dict[str, Any]], failed: Counter[str], settings: Settings
+) -> dict[str, Any]:
+    """The stage's numbers."""
+    texts = sum(len(row["texts"]) for row in rows)
+    kept = sum(len(unit["profiles"]) for unit in found)
+    return {
+        "authors": len(rows),
+        "authors_kept": len(found),
+        "too_long": sum(not row["texts"] for row in rows),
+        "texts": texts,
+        "unparsed": failed.total(),
+        **{f"unparsed: {reason}": count for reason, count in failed.items()},
+        "alike_or_alone": texts - failed.total() - kept,
+        "profiles": kept,
+        "candidates": settings.candidates,
+        "seconds_an_author": round(sum(row["seconds"] for row in rows) / max(1, len(rows)), 4),
+        "tokens_a_profile": round(sum(row["tokens"] for row in rows) / max(1, texts), 2),
+    }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,80 @@
+"""Puts a model into a folder: the writer or the judge. From the hub or a folder, as recipes.common.model does.
+
+    python -m recipes.profile_dpo.models SETTINGS.json --kind writer|judge --papers FILE --examples FILE \\
+        --out OUT --work WORK
+
+`tiny` is made on the spot, and taught what the files hold. With a judge that is no model of ours nothing is fetched.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import files, weights
+from recipes.common.hub import Source
+from recipes.common.model import place
+from recipes.common.settings import read_settings
+from recipes.common.stage import Mistake, run
+from recipes.profile_dpo.likeness import Nearest
+from recipes.profile_dpo.papers import by_author, read
+from recipes.profile_dpo.setup import read_examples, unit
+
+KINDS = ("writer", "judge")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The stage's JSON, key by key."""
+
+    repo: str
+    revision: str | None = None
+    lesson_steps: int = 0
+    """Of a `tiny` model: how long it is taught."""
+    papers: int = 1
+    """Abstracts of an author, and examples shown before them, as the stage `setup` has them."""
+    examples: int = 1
+    judge: str = "local"
+    endpoint_model: str | None = None
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.models", description=__doc__.split("\n")[0])
+    parser.add_argument("settings", type=Path)
+    parser.add_argument("--kind", choices=KINDS, required=True)
+    for name in ("--papers", "--examples", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings = read_settings(args.settings, Settings)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.kind == "judge" and settings.judge != "local":
+        found: dict[str, Any] = {"repo": settings.endpoint_model or settings.judge, "revision": None}
+    elif settings.repo == "tiny":
+        found = make_tiny(args.kind, settings, args.papers, args.examples, args.out)
+    else:
+        found = place(Source(settings.repo, settings.revision), [], args.out, args.work)
+    files.write_json(args.out / "metrics.json", found)
+    print(f"{args.kind}: {found['repo']}, {found.get('parameters', 0):,} parameters")
+
+
+def make_tiny(kind: str, settings: Settings, papers: Path, examples: Path, out: Path) -> dict[str, Any]:
+    """`out` holds a rehearsal's model of that kind; its parameters, bytes, repository and revision."""
+    from recipes.profile_dpo import tiny
+
+    known = read_examples(examples)
+    near = Nearest([" ".join(one["abstracts"]) for one in known])
+    found = by_author(read(papers)[0], settings.papers)
+    units = [unit(author, texts, known, near, settings.examples) for author, texts in found.items()]
+    lessons = tiny.writing(units, known) if kind == "writer" else tiny.judging(units, known)
+    if not lessons:
+        raise Mistake("`tiny` has nothing to learn from", "give papers with their abstracts, and examples")
+    tiny.save(out, lessons, settings.lesson_steps)
+    paths = weights.check(settings.repo, out)
+    size = sum(path.stat().st_size for path in paths)
+    counts = {"parameters": sum(map(weights.parameters, paths)), "bytes": size}
+    return counts | {"repo": settings.repo, "revision": None}
+
+
+if __name__ == "__main__":
+    run(main)

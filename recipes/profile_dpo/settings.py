@@ -1,0 +1,49 @@
+"""What the plan says about the training and what is made of it: nothing heavy is imported here."""
+
+from dataclasses import dataclass
+
+from recipes.common.loading import DEVICES
+from recipes.common.settings import check_choice
+from recipes.common.trl.hyper import Hyper
+
+PARALLEL = ("ddp", "zero2")
+EXPORT_DTYPES = ("bfloat16", "float16", "float32", "keep")
+
+
+@dataclass(frozen=True)
+class DpoSettings(Hyper):
+    """The training: the stage's JSON, key by key. `batch` x `accumulate` rows are a step, on however many GPUs."""
+
+    beta: float
+    """How near the model stays to the reference, which is itself without the adapter."""
+    length_share: float
+    """The share of rows that sets the length; longer rows are left out. `max_length` is the most it may be."""
+    ranks: int | None
+    """GPUs; null: all of the machine."""
+    parallel: str
+    """With more than one: ddp, or DeepSpeed's zero2, which shares out the optimizer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice(self, "parallel", PARALLEL)
+        if self.beta <= 0:
+            raise ValueError(f"`beta` is `{self.beta}`, not above 0")
+        if not 0 < self.length_share <= 1:
+            raise ValueError(f"`length_share` is `{self.length_share}`, not above 0 and at most 1")
+        if self.ranks is not None and self.ranks < 1:
+            raise ValueError(f"`ranks` is `{self.ranks}`, less than 1")
+        if self.parallel == "zero2" and self.device == "cpu":
+            raise ValueError("`parallel` is `zero2`, which needs GPUs; on a CPU take `ddp`")
+
+
+@dataclass(frozen=True)
+class MergeSettings:
+    """Merging the adapter: the stage's JSON, key by key."""
+
+    device: str
+    """Where both are compared."""
+    export_dtype: str
+
+    def __post_init__(self) -> None:
+        check_choice(self, "device", DEVICES)
+        check_choice(self, "export_dtype", EXPORT_DTYPES)

@@ -1,0 +1,175 @@
+"""Lets a judge compare each author's profiles in a tournament, and writes down every preference that this implies.
+
+    python -m recipes.profile_dpo.tournament SETTINGS.json --candidates GENERATED --judge MODEL --out OUT --work WORK
+
+All tournaments go on together: a round of all of them is one batch of questions, each match in both orders. OUT holds
+train.jsonl and eval.jsonl, {"unit", "prompt", "chosen", "rejected", "decided"}, of different authors; matches.jsonl;
+report.md; and metrics.json. WORK/rows.jsonl has every reply of the judge: a second start asks only what is missing.
+"""
+
+import argparse
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import jsonl
+from recipes.common.files import write_json, write_text
+from recipes.common.jsonl import Journal
+from recipes.common.settings import read_settings
+from recipes.common.stage import Interrupted, Progress, StageError, run
+from recipes.common.stop import StopSignal
+from recipes.profile_dpo import bracket, prompts
+from recipes.profile_dpo.asking import Asking, read_answers
+from recipes.profile_dpo.bracket import Result
+from recipes.profile_dpo.judging import Judge, JudgeSettings, Question, open_judge
+from recipes.profile_dpo.verdict import Bias, Shown, orders, result
+
+
+@dataclass(frozen=True)
+class Settings(JudgeSettings):
+    """The stage's JSON, key by key."""
+
+    drop_undecided: bool
+    """Whether preferences that hang on a coin are left out."""
+    eval_share: float
+    """Of authors, whose preferences measure the training."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.eval_share < 1:
+            raise ValueError(f"`eval_share` is `{self.eval_share}`, not between 0 and 1")
+
+
+Open = Callable[[int], Judge]
+"""The judge for a round, by its number from 0 on."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.profile_dpo.tournament", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("settings", type=Path)
+    for name in ("--candidates", "--judge", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings = read_settings(args.settings, Settings)
+    units = list(jsonl.read(args.candidates / "candidates.jsonl"))
+    journal, progress = Journal(args.work), Progress(args.work)
+    total = settings.orders * sum(len(unit["profiles"]) - 1 for unit in units)
+    asking = Asking(settings, journal, read_answers(journal), stop, lambda done: progress.step(done, total))
+    judges: dict[bool, Judge] = {}
+
+    def judge(number: int) -> Judge:
+        batched = number < settings.batched_rounds
+        if batched not in judges:
+            judges[batched] = open_judge(settings, args.judge, batched, args.work)
+        return judges[batched]
+
+    bias = Bias()
+    try:
+        results = play(units, asking, judge, settings, bias)
+    except Interrupted:
+        progress.checkpoint(journal.checkpoint(), len(asking.answers.choices))
+        raise
+    train, held, left_out = split(units, results, settings)
+    args.out.mkdir(parents=True, exist_ok=True)
+    jsonl.write(args.out / "train.jsonl", train)
+    jsonl.write(args.out / "eval.jsonl", held)
+    played = (
+        {"unit": unit["unit"], "match": number, **one._asdict()}
+        for unit, found in zip(units, results, strict=True)
+        for number, one in enumerate(found)
+    )
+    jsonl.write(args.out / "matches.jsonl", played)
+    counts = {"tournaments": len(units), "comparisons": sum(map(len, results)), "preferences": len(train) + len(held)}
+    rows = {"train_rows": len(train), "eval_rows": len(held), "left_out_undecided": left_out}
+    numbers = counts | rows | bias.numbers() | asking.answers.numbers(settings)
+    write_text(args.out / "report.md", report(numbers))
+    print(report(numbers))
+    memory = next((one.numbers() for one in judges.values()), {})
+    write_json(args.out / "metrics.json", numbers | memory)
+    if not train or not held:
+        raise StageError(
+            f"{counts['preferences']:,} preferences of {len(units):,} authors are too few to learn and to measure with",
+            "give papers of more authors; with `drop_undecided`, set it to false",
+        )
+
+
+def play(
+    units: list[dict[str, Any]], asking: Asking, judge: Open, settings: Settings, bias: Bias
+) -> list[list[Result]]:
+    """The results of each author's tournament, round after round; the judge's ways are counted in `bias`."""
+    standing = [bracket.draw(len(unit["profiles"]), f"{settings.seed}:{unit['unit']}") for unit in units]
+    results: list[list[Result]] = [[] for _ in units]
+    number = 0
+    while any(len(one) > 1 for one in standing):
+        asked = [
+            [orders(unit["unit"], *met, settings.orders, settings.seed) for met in bracket.pairs(one)]
+            for unit, one in zip(units, standing, strict=True)
+        ]
+        questions = [
+            question(unit, shown)
+            for unit, matches in zip(units, asked, strict=True)
+            for match in matches
+            for shown in match
+        ]
+        answers = asking.settle(questions, judge(number))
+        for place, matches in enumerate(asked):
+            found = [result(match, answers, settings.seed, bias) for match in matches]
+            results[place] += found
+            standing[place] = bracket.advance(standing[place], [one.winner for one in found])
+        number += 1
+        print(f"round {number}: {sum(map(len, asked)):,} matches", flush=True)
+    return results
+
+
+def question(unit: dict[str, Any], shown: Shown) -> Question:
+    """What the judge is asked about two of the author's profiles."""
+    both = (unit["profiles"][shown.first], unit["profiles"][shown.second])
+    abstracts = tuple(unit["abstracts"])
+    return Question(shown.key, prompts.judge(abstracts, *both), abstracts, both)
+
+
+def split(
+    units: list[dict[str, Any]], results: list[list[Result]], settings: Settings
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    """The preferences to learn from, those of other authors to measure with, and how many were left out."""
+    places = list(range(len(units)))
+    random.Random(settings.seed).shuffle(places)
+    held = set(places[: max(1, round(settings.eval_share * len(units)))])
+    parts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+    left_out = 0
+    for place, (unit, found) in enumerate(zip(units, results, strict=True)):
+        for better, worse, decided in bracket.preferences(found):
+            if settings.drop_undecided and not decided:
+                left_out += 1
+                continue
+            chosen = {"chosen": unit["profiles"][better], "rejected": unit["profiles"][worse], "decided": decided}
+            parts[place in held].append({"unit": unit["unit"], "prompt": unit["prompt"], **chosen})
+    return *parts, left_out
+
+
+def report(numbers: dict[str, Any]) -> str:
+    """What happened, in Markdown."""
+    lines = [
+        ("tournaments", f"{numbers['tournaments']:,}"),
+        ("comparisons", f"{numbers['comparisons']:,}"),
+        ("preferences", f"{numbers['preferences']:,}"),
+        ("the judge preferred the first of two", f"{numbers['first_share']:.1%} of {numbers['answers']:,} answers"),
+        ("it contradicted itself when they changed places", f"{numbers['disagreement']:.1%} of {numbers['both']:,}"),
+        ("a coin decided", f"{numbers['coins']:,} comparisons"),
+        ("questions without an answer", f"{numbers['unanswered']:,}"),
+        ("replies that were none", f"{numbers['garbage']:,} of {numbers['replies']:,}"),
+        ("tokens in, out", f"{numbers['tokens_in']:,}, {numbers['tokens_out']:,}"),
+    ]
+    if "dollars" in numbers:
+        lines.append(("dollars", f"{numbers['dollars']:.2f}"))
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in lines)]) + "\n"
+
+
+if __name__ == "__main__":
+    run(main)

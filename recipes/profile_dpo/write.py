@@ -1,0 +1,96 @@
+"""Writes one profile of each author who was held out, with little chance in it: what models are compared by.
+
+    python -m recipes.profile_dpo.write SETTINGS.json --model MODEL --data SETUP --out OUT --work WORK
+
+OUT holds profiles.jsonl, {"unit", "abstracts", "profile"}, where `profile` is null for a text that is none; and
+metrics.json. Started again with the same WORK it goes on with the next authors.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import jsonl
+from recipes.common.engine.engine import Sampling
+from recipes.common.files import read_json, write_json
+from recipes.common.jsonl import Journal
+from recipes.common.settings import read_settings
+from recipes.common.stage import Interrupted, Progress, run
+from recipes.common.stop import StopSignal
+from recipes.profile_dpo import profile
+from recipes.profile_dpo.writing import Speaker, Writing, ask, open_writer
+
+
+@dataclass(frozen=True)
+class Settings(Writing):
+    """The stage's JSON, key by key."""
+
+    answer_temperature: float
+    answer_top_p: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.answer_temperature < 0:
+            raise ValueError(f"`answer_temperature` is `{self.answer_temperature}`, less than 0")
+        if not 0 < self.answer_top_p <= 1:
+            raise ValueError(f"`answer_top_p` is `{self.answer_top_p}`, not above 0 and at most 1")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.write", description=__doc__.split("\n")[0])
+    parser.add_argument("settings", type=Path)
+    for name in ("--model", "--data", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings = read_settings(args.settings, Settings)
+    units, journal = list(jsonl.read(args.data / "held_out.jsonl")), Journal(args.work)
+    writer = open_writer(args.model, settings)
+    write_all(units, journal, settings, writer, Progress(args.work), stop)
+    args.out.mkdir(parents=True, exist_ok=True)
+    made = [profile.parse(profile.START + row["text"]) for row in journal.rows]
+    failed = Counter(one for one in made if isinstance(one, str))
+    texts = [None if isinstance(one, str) else one.text() for one in made]
+    rows = zip(units, texts, strict=True)
+    jsonl.write(
+        args.out / "profiles.jsonl",
+        ({"unit": unit["unit"], "abstracts": unit["abstracts"], "profile": text} for unit, text in rows),
+    )
+    reasons = {f"unparsed: {reason}": count for reason, count in failed.items()}
+    by = (read_json(args.model / "metrics.json") or {}).get("repo", str(args.model))
+    numbers = {"profiles": len(units), "unparsed": failed.total(), **reasons, "writer": by}
+    write_json(args.out / "metrics.json", numbers | writer.numbers(settings.at_once))
+    print(f"{len(units) - failed.total():,} of {len(units):,} texts are profiles")
+
+
+def write_all(
+    units: list[dict[str, Any]],
+    journal: Journal,
+    settings: Settings,
+    writer: Speaker,
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> None:
+    """The journal holds each author's text, in order. Raises Interrupted after `stop`."""
+    sampling = Sampling(settings.profile_tokens, settings.answer_temperature, settings.answer_top_p, writer.stop)
+    while (done := len(journal.rows)) < len(units):
+        if stop():
+            progress.checkpoint(journal.checkpoint(), done)
+            raise Interrupted(f"{done:,} of {len(units):,} profiles are written")
+        start = done - done % settings.at_once
+        part = units[start : start + settings.at_once]
+        asked = {unit["unit"]: ask(writer, unit["prompt"]) for unit in part}
+        fits = {unit: ids for unit, ids in asked.items() if len(ids) <= settings.prompt_tokens}
+        texts = writer.write(list(fits.values()), sampling, settings.seed + start) if fits else []
+        made = {unit: text for unit, (text, _) in zip(fits, texts, strict=True)}
+        # an author whose prompt is too long has no text, whichever model is asked
+        journal.append([{"unit": unit["unit"], "text": made.get(unit["unit"], "")} for unit in part][done - start :])
+        progress.step(len(journal.rows), len(units))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""Synthetic Instruction Tuner: a model's own instructions and answers, filtered, preferred, learnt and measured."""

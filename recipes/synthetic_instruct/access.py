@@ -1,0 +1,34 @@
+"""May the user's token read the models? Asked of the hub before anything is paid.
+
+    python -m recipes.synthetic_instruct.access SETTINGS.json [SETTINGS.json ...]
+
+Each SETTINGS.json is a model stage's. Fetches no more than a repository's config.json.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from recipes.common import hub
+from recipes.common.files import read_json
+from recipes.common.model import Source
+from recipes.common.stage import run
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Exits with 2 and a sentence when one of the repositories is closed to HF_TOKEN, or is not there."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.synthetic_instruct.access", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("settings", type=Path, nargs="+")
+    given = [read_json(path) for path in parser.parse_args(argv).settings]
+    sources = dict.fromkeys(Source(one["repo"], one.get("revision")) for one in given)
+    asked = [source for source in sources if source.on_hub]
+    with tempfile.TemporaryDirectory() as folder:
+        for source in asked:
+            hub.snapshot(source.repo, source.revision or "main", Path(folder), ("config.json",), ())
+    print(f"{len(asked)} models of the hub can be read" if asked else "no model of the hub is needed")
+
+
+if __name__ == "__main__":
+    run(main)

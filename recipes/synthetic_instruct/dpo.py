@@ -1,0 +1,84 @@
+"""Direct preference optimization of the fine-tuned model, by TRL, with a new LoRA adapter.
+
+    python -m recipes.synthetic_instruct.dpo SETTINGS.json --model MODEL --data PREFERRED --out OUT --work WORK
+
+The reference is the same model without the adapter, so that no second copy is in memory. OUT holds adapter/, the
+tokenizer, history.json and metrics.json. Started again with the same WORK it goes on from the newest checkpoint there.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer
+
+from recipes.common.loading import load_model
+from recipes.common.peak import Peak
+from recipes.common.stage import StageError, run
+from recipes.common.stop import StopSignal
+from recipes.common.trl.training import arguments, lora
+from recipes.synthetic_instruct.chat import Chat
+from recipes.synthetic_instruct.learning import check_chats, finish, learn, planned, read_command, read_split
+from recipes.synthetic_instruct.settings import DpoSettings
+
+SHOWN = ("loss", "rewards/accuracies", "rewards/margins", "rewards/chosen", "rewards/rejected")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    settings, places = read_command("dpo", __doc__.split("\n")[0], argv, DpoSettings)
+    rows = read_split(places.data)
+    check_pairs(rows, places.data)
+    chat = check_chats(places.model, settings, [(row["instruction"], row["chosen"]) for row in rows["train"]])
+    peak = Peak(settings.device)
+    trainer = make_trainer(places.model, settings, chat, rows, places.work)
+    numbers = learn(trainer, chat, places, stop, SHOWN)
+    # each row is two sequences, chosen and rejected, both padded to the longest
+    tokens = 2 * settings.batch * min(longest(trainer.train_dataset), settings.max_length)
+    finish(numbers, tokens, places, settings, peak)
+
+
+def check_pairs(rows: dict[str, list[dict[str, Any]]], data: Path) -> None:
+    """Raises StageError where chosen and rejected are the same, which nothing can be learnt from."""
+    for name, part in rows.items():
+        for number, row in enumerate(part, 1):
+            if row["chosen"] == row["rejected"]:
+                raise StageError(
+                    f"`{data / f'{name}.jsonl'}`: line {number}: `chosen` and `rejected` are the same",
+                    "leave the row out: nothing can be learnt from it",
+                )
+
+
+def make_trainer(
+    model: Path, settings: DpoSettings, chat: Chat, rows: dict[str, list[dict[str, Any]]], work: Path
+) -> Any:
+    """TRL's trainer of the adapter."""
+    plan = planned(settings, len(rows["train"]))
+    made = {name: Dataset.from_list([_preference(row) for row in part]) for name, part in rows.items()}
+    return DPOTrainer(
+        model=load_model(model, settings.device, settings.dtype, settings.nf4),
+        args=DPOConfig(**arguments(settings, plan, work), beta=settings.beta),
+        train_dataset=made["train"],
+        eval_dataset=made["eval"],
+        processing_class=chat.tokenizer,
+        peft_config=lora(settings),
+    )
+
+
+def longest(dataset: Any) -> int:
+    """Tokens of the longest prompt with an answer."""
+    rows = zip(dataset["prompt_ids"], dataset["chosen_ids"], dataset["rejected_ids"], strict=True)
+    return max(len(prompt) + max(len(chosen), len(rejected)) for prompt, chosen, rejected in rows)
+
+
+def _preference(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "prompt": [{"role": "user", "content": row["instruction"]}],
+        "chosen": [{"role": "assistant", "content": row["chosen"]}],
+        "rejected": [{"role": "assistant", "content": row["rejected"]}],
+    }
+
+
+if __name__ == "__main__":
+    run(main)

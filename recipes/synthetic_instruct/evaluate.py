@@ -1,0 +1,177 @@
+"""Measures the base, the fine-tuned and the preference-tuned model with lm-evaluation-harness.
+
+    python -m recipes.synthetic_instruct.evaluate SETTINGS.json --base MODEL --sft MODEL --dpo MODEL \\
+        --out OUT --work WORK
+
+OUT holds evaluation.json (every number of the harness), evaluation.md (the table, with standard errors) and
+metrics.json. WORK keeps each finished task of each model, so that a second start goes on.
+"""
+
+import argparse
+import gc
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import memory
+from recipes.common.files import read_json, write_json, write_text
+from recipes.common.loading import DEVICES, DTYPES, take_device
+from recipes.common.peak import Peak
+from recipes.common.settings import check_choice, read_settings
+from recipes.common.stage import Interrupted, Mistake, Progress, run
+from recipes.common.stop import StopSignal
+from recipes.synthetic_instruct import results
+
+MODELS = ("base", "sft", "dpo")
+BOOTSTRAPS = 1000
+"""Draws for the standard error of what is no mean; means have a formula."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The stage's JSON, key by key."""
+
+    device: str
+    dtype: str
+    tasks: list
+    """The harness's names: ifeval, mmlu, ...; or those of files in `task_folder`."""
+    task_folder: str | None
+    """Where tasks are looked for, and nowhere else; null: the harness's own."""
+    few_shot: int | None
+    """Examples before each question; null: as many as the task says."""
+    limit: int | None
+    """At most so many questions a task; null: all."""
+    eval_at_once: int
+    eval_max_length: int
+    """Tokens; the harness cuts longer texts at their beginning."""
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_choice(self, "device", DEVICES)
+        check_choice(self, "dtype", DTYPES)
+        if not self.tasks or not all(isinstance(one, str) and one for one in self.tasks):
+            raise ValueError(f"`tasks` is `{self.tasks}`, not a list of names")
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"`tasks` is `{self.tasks}`: one of them is there twice")
+        for name in ("limit", "eval_at_once", "eval_max_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` is `{value}`, less than 1")
+        if self.few_shot is not None and self.few_shot < 0:
+            raise ValueError(f"`few_shot` is `{self.few_shot}`, less than 0")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.synthetic_instruct.evaluate", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("settings", type=Path)
+    for name in (*(f"--{one}" for one in MODELS), "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings = read_settings(args.settings, Settings)
+    args.work.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("HF_DATASETS_CACHE", str(args.work / "datasets"))
+    harness = Harness(settings)
+    harness.check_tasks()
+    peak = Peak(settings.device)
+    progress, done = Progress(args.work), 0
+    found: dict[str, dict[str, Any]] = {name: {} for name in MODELS}
+    for name in MODELS:
+        for task in settings.tasks:
+            path = args.work / f"{name}-{task}.json"
+            if (one := read_json(path)) is None:
+                if stop():
+                    raise Interrupted(f"{done} of {len(MODELS) * len(settings.tasks)} tasks are kept")
+                one = harness.measure(getattr(args, name), task, chats=name != "base")
+                stop.listen()
+                write_json(path, one)
+            found[name] |= one
+            done += 1
+            progress.step(done, len(MODELS) * len(settings.tasks), results.main_numbers(one, name))
+    args.out.mkdir(parents=True, exist_ok=True)
+    text = results.table(found)
+    print(text)
+    write_json(args.out / "evaluation.json", found)
+    write_text(args.out / "evaluation.md", text + "\n")
+    shape = memory.shape_of(args.dpo)
+    parts = memory.generating(shape, settings.dtype, False, settings.eval_at_once, settings.eval_max_length)
+    write_json(args.out / "metrics.json", results.flat(found) | memory.numbers(parts, peak.bytes()))
+
+
+class Harness:
+    """lm-evaluation-harness with one model in memory at a time."""
+
+    def __init__(self, settings: Settings):
+        from lm_eval.models.huggingface import HFLM
+        from lm_eval.tasks import TaskManager
+
+        self.open = HFLM
+        self.settings = settings
+        folder = settings.task_folder
+        self.manager = TaskManager(include_path=folder, include_defaults=folder is None)
+        self.loaded: tuple[Path, Any] | None = None
+
+    def check_tasks(self) -> None:
+        """A Mistake when there is no task of some name."""
+        for task in self.settings.tasks:
+            if task not in self.manager.all_tasks:
+                where = self.settings.task_folder or "lm-evaluation-harness"
+                raise Mistake(f"`tasks`: `{where}` has no `{task}`", "`lm_eval ls tasks` lists the harness's own")
+
+    def measure(self, model: Path, task: str, chats: bool) -> dict[str, Any]:
+        """Task -> its numbers with their standard errors; of a group also those of its parts.
+
+        With `chats`, questions go through the model's chat template; a base, which knows no chat, gets them as they
+        are.
+        """
+        import lm_eval
+
+        own = self.settings
+        found = lm_eval.simple_evaluate(
+            model=self._open(model),
+            tasks=[task],
+            task_manager=self.manager,
+            num_fewshot=own.few_shot,
+            limit=own.limit,
+            apply_chat_template=chats,
+            fewshot_as_multiturn=chats,
+            bootstrap_iters=BOOTSTRAPS,
+            random_seed=own.seed,
+            numpy_random_seed=own.seed,
+            torch_random_seed=own.seed,
+            fewshot_random_seed=own.seed,
+            log_samples=False,
+        )
+        samples = found.get("n-samples", {})
+        return {
+            name: results.numbers_of(numbers) | {"samples": samples.get(name, {}).get("effective")}
+            for name, numbers in (found["results"] | found.get("groups", {})).items()
+        }
+
+    def _open(self, model: Path) -> Any:
+        if self.loaded and self.loaded[0] == model:
+            return self.loaded[1]
+        take_device(self.settings.device)
+        self.loaded = None
+        gc.collect()
+        if self.settings.device == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+        opened = self.open(
+            pretrained=str(model),
+            device=self.settings.device,
+            dtype=self.settings.dtype,
+            batch_size=self.settings.eval_at_once,
+            max_length=self.settings.eval_max_length,
+        )
+        self.loaded = (model, opened)
+        return opened
+
+
+if __name__ == "__main__":
+    run(main)

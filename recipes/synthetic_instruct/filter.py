@@ -1,0 +1,178 @@
+"""Drops pairs that are short, foreign, repetitive, refused, harmful or empty, and duplicates; scores what is left.
+
+    python -m recipes.synthetic_instruct.filter SETTINGS.json --pairs GENERATED --judge MODEL --out OUT --work WORK
+
+OUT holds train.jsonl and eval.jsonl with {"index", "instruction", "response", "score", "reward"}, dropped.jsonl with
+each other pair and its reason, report.md and report.json, whose counts add up to the pairs, and metrics.json.
+"""
+
+import argparse
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any
+
+from recipes.common import jsonl
+from recipes.common.files import write_json, write_text
+from recipes.common.loading import DEVICES
+from recipes.common.settings import check_choice, read_settings
+from recipes.common.stage import Progress, StageError, run
+from recipes.synthetic_instruct.checks import Limits, judge
+from recipes.synthetic_instruct.drops import Drops
+from recipes.synthetic_instruct.duplicates import repeats
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The stage's JSON, key by key."""
+
+    device: str
+    instruction_words: list
+    """The fewest and the most."""
+    response_words: list
+    ascii_share: float
+    repeated_word: float
+    score: float
+    similarity: float
+    """Of two instructions, from which one of them goes."""
+    keep: int
+    """Where many more pass, so many stay: the best by reward."""
+    slack: float
+    """How many times `keep` may pass before any goes."""
+    eval_share: float
+    """Of the kept rows, that measure instead of being trained on."""
+    judged_at_once: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_choice(self, "device", DEVICES)
+        for name in ("instruction_words", "response_words"):
+            value = getattr(self, name)
+            if len(value) != 2 or not all(type(one) is int for one in value) or not 0 <= value[0] <= value[1]:
+                raise ValueError(f"`{name}` is `{value}`, not the fewest and the most")
+        for name in ("keep", "judged_at_once"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
+        for name in ("ascii_share", "repeated_word", "score", "similarity"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not from 0 to 1")
+        if not 0 < self.eval_share < 1:
+            raise ValueError(f"`eval_share` is `{self.eval_share}`, not between 0 and 1")
+        if self.slack < 1:
+            raise ValueError(f"`slack` is `{self.slack}`, less than 1")
+
+    @property
+    def limits(self) -> Limits:
+        low, high = (tuple(words) for words in (self.instruction_words, self.response_words))
+        return Limits(low, high, self.ascii_share, self.repeated_word, self.score)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.synthetic_instruct.filter", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("settings", type=Path)
+    for name in ("--pairs", "--judge", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings, progress = read_settings(args.settings, Settings), Progress(args.work)
+    rows = list(jsonl.read(args.pairs / "pairs.jsonl"))
+    if not rows:
+        raise StageError(f"`{args.pairs / 'pairs.jsonl'}` has no rows to filter", "generate some first")
+    drops = Drops(len(rows))
+    good = different(sound(rows, settings.limits, drops), settings.similarity, drops)
+    passed = len(good)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if not good:
+        write_text(args.out / "report.md", drops.table())
+        print(drops.table())
+        raise StageError(f"none of {len(rows):,} pairs passed", f"the reasons are in {args.out / 'report.md'}")
+    scored, numbers = reward(good, args.judge, settings, progress)
+    best = beyond(scored, settings, drops)
+    drops.kept = len(best)
+    drops.check()
+    train, held = split(best, settings.eval_share, settings.seed)
+    jsonl.write(args.out / "train.jsonl", train)
+    jsonl.write(args.out / "eval.jsonl", held)
+    dropped = ({**row, "reason": reason} for reason, those in drops.reasons.items() for row in those)
+    jsonl.write(args.out / "dropped.jsonl", sorted(dropped, key=lambda row: row["index"]))
+    write_json(args.out / "report.json", drops.json())
+    write_text(args.out / "report.md", drops.table())
+    print(drops.table())
+    counts = {"rows": len(rows), "kept": len(best), "dropped": len(rows) - len(best), "passed": passed}
+    sizes = {"train_rows": len(train), "eval_rows": len(held)}
+    write_json(args.out / "metrics.json", counts | sizes | statistics(best) | numbers)
+
+
+def sound(rows: list[dict[str, Any]], limits: Limits, drops: Drops) -> list[dict[str, Any]]:
+    """The pairs that pass the six checks, with their scores; a pair counts under its first reason."""
+    good = []
+    for row in rows:
+        verdict = judge(row["instruction"], row["response"], limits)
+        row = {name: row[name] for name in ("index", "instruction", "response")} | {"score": verdict.score}
+        if verdict.reasons:
+            drops.drop(row, verdict.reasons[0])
+        else:
+            good.append(row)
+    return good
+
+
+def different(rows: list[dict[str, Any]], similarity: float, drops: Drops) -> list[dict[str, Any]]:
+    """The first of all pairs whose instructions are the same, or nearly."""
+    good = []
+    for row, why in zip(rows, repeats((row["instruction"] for row in rows), similarity), strict=True):
+        if why:
+            drops.drop(row, why)
+        else:
+            good.append(row)
+    return good
+
+
+def reward(
+    rows: list[dict[str, Any]], model: Path, settings: Settings, progress: Progress
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """The rows with the reward model's logit, and the stage's memory in numbers."""
+    from recipes.synthetic_instruct.reward import Reward
+
+    found = Reward(model, settings.device)
+    pairs = [(row["instruction"], row["response"]) for row in rows]
+    logits = found.scores(pairs, settings.judged_at_once, lambda done: progress.step(done, len(rows)))
+    scored = [{**row, "reward": round(logit, 4)} for row, logit in zip(rows, logits, strict=True)]
+    return scored, found.numbers(settings.judged_at_once)
+
+
+def beyond(rows: list[dict[str, Any]], settings: Settings, drops: Drops) -> list[dict[str, Any]]:
+    """All rows; or, when there are many more than wanted, the best of them."""
+    if len(rows) <= settings.slack * settings.keep:
+        return rows
+    order = sorted(rows, key=lambda row: (-row["reward"], row["index"]))
+    for row in order[settings.keep :]:
+        drops.drop(row, f"not among the best {settings.keep:,}")
+    return sorted(order[: settings.keep], key=lambda row: row["index"])
+
+
+def split(
+    rows: list[dict[str, Any]], eval_share: float, seed: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows to train on and rows to measure with: at least one of each. StageError where there are too few."""
+    if len(rows) < 2:
+        raise StageError(f"only {len(rows)} rows are left, and training and measuring need one each", "generate more")
+    places = list(range(len(rows)))
+    random.Random(seed).shuffle(places)
+    held = set(places[: min(len(rows) - 1, max(1, round(eval_share * len(rows))))])
+    return [row for place, row in enumerate(rows) if place not in held], [rows[place] for place in sorted(held)]
+
+
+def statistics(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Means and standard deviations of scores and rewards."""
+    found = {}
+    for name in ("score", "reward"):
+        values = [row[name] for row in rows]
+        found |= {f"{name}_mean": round(fmean(values), 4), f"{name}_sd": round(pstdev(values), 4)}
+    return found
+
+
+if __name__ == "__main__":
+    run(main)

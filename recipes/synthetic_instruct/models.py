@@ -1,0 +1,101 @@
+"""Puts a model into a folder: the generator, the base that is trained, or the judge.
+
+    python -m recipes.synthetic_instruct.models SETTINGS.json --kind generator|base|judge --texts FILE \\
+        --out OUT --work WORK
+
+From the hub or a folder, as recipes.common.model does; weights that are only there as a pickle are read without running
+its code, and saved as safetensors. `tiny` is made on the spot of FILE's rows {"instruction", "response"}.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import files, hub, jsonl, weights
+from recipes.common.model import UNWANTED, WANTED, Source, link, place
+from recipes.common.settings import read_settings
+from recipes.common.stage import Mistake, run
+
+KINDS = ("generator", "base", "judge")
+PICKLE = "pytorch_model.bin"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The stage's JSON, key by key."""
+
+    repo: str
+    revision: str | None = None
+    lesson_steps: int = 0
+    """Of a `tiny` generator: how long it learns FILE by heart, before which nothing that it writes is a text."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.synthetic_instruct.models", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("settings", type=Path)
+    parser.add_argument("--kind", choices=KINDS, required=True)
+    for name in ("--texts", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings = read_settings(args.settings, Settings)
+    source = Source(settings.repo, settings.revision)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if settings.repo == "tiny":
+        metrics = make_tiny(args.kind, settings, args.texts, args.out)
+    elif args.kind == "judge":
+        metrics = place_judge(source, args.out, args.work)
+    else:
+        metrics = place(source, [], args.out, args.work)
+    files.write_json(args.out / "metrics.json", metrics)
+    print(f"{settings.repo}: {metrics['parameters']:,} parameters, {metrics['bytes']:,} bytes")
+
+
+def make_tiny(kind: str, settings: Settings, texts: Path, out: Path) -> dict[str, Any]:
+    """`out` holds a rehearsal's model of that kind; its parameters, bytes, repository and revision."""
+    from recipes.synthetic_instruct import tiny
+
+    pairs = [(row["instruction"], row["response"]) for row in jsonl.read(texts)]
+    if kind == "judge":
+        tiny.save_judge(out, pairs)
+    else:
+        tiny.save_speaker(out, pairs, settings.lesson_steps if kind == "generator" else 0)
+    return described(settings.repo, None, out)
+
+
+def place_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:
+    """`out` holds the reward model, whose weights may come as a pickle and whose tokenizer as a sentencepiece model."""
+    if source.on_hub:
+        wanted = (*WANTED, "spm.model", PICKLE)
+        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", wanted, UNWANTED)
+    else:
+        folder = Path(source.repo).expanduser()
+        if not folder.is_dir():
+            raise Mistake(f"no folder `{source.repo}`", "a hub repository is written `owner/name`")
+    link(folder, out, (*WANTED, "spm.model"))
+    if not list(out.glob("*.safetensors")) and (folder / PICKLE).is_file():
+        unpickle(folder / PICKLE, out / "model.safetensors")
+    return described(source.repo, folder.name if source.on_hub else None, out)
+
+
+def unpickle(pickle: Path, target: Path) -> None:
+    """`target` holds the pickle's tensors. torch reads it with `weights_only`, which runs none of its code."""
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = torch.load(pickle, map_location="cpu", weights_only=True)
+    save_file({name: one.clone().contiguous() for name, one in tensors.items()}, target, {"format": "pt"})
+
+
+def described(repo: str, revision: str | None, out: Path) -> dict[str, Any]:
+    """What metrics.json says of the model in `out`; an error where it is not whole."""
+    paths = weights.check(repo, out)
+    size = sum(path.stat().st_size for path in paths)
+    return {"parameters": sum(map(weights.parameters, paths)), "bytes": size, "repo": repo, "revision": revision}
+
+
+if __name__ == "__main__":
+    run(main)

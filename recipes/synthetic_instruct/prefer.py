@@ -1,0 +1,155 @@
+"""Makes preferences: of the responses to one instruction, the best by reward is chosen and the worst is rejected.
+
+    python -m recipes.synthetic_instruct.prefer SETTINGS.json --responses ANSWERED [--responses ...] --judge MODEL \\
+        --out OUT --work WORK
+
+A pair is kept for the margin between the two, never for how high either is. OUT holds train.jsonl and eval.jsonl with
+{"index", "instruction", "chosen", "rejected", "margin", ...}, report.md and report.json, and metrics.json.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any
+
+from recipes.common import jsonl
+from recipes.common.files import write_json, write_text
+from recipes.common.loading import DEVICES
+from recipes.common.settings import check_choice, read_settings
+from recipes.common.stage import Progress, StageError, run
+from recipes.synthetic_instruct.drops import Drops
+from recipes.synthetic_instruct.filter import split
+
+SHORT = 10
+"""Characters that are too few for a response."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The stage's JSON, key by key."""
+
+    device: str
+    margin: float
+    """The least difference of the two rewards, which are logits."""
+    eval_share: float
+    judged_at_once: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_choice(self, "device", DEVICES)
+        if self.margin <= 0:
+            raise ValueError(f"`margin` is `{self.margin}`, not above 0")
+        if not 0 < self.eval_share < 1:
+            raise ValueError(f"`eval_share` is `{self.eval_share}`, not between 0 and 1")
+        if self.judged_at_once < 1:
+            raise ValueError(f"`judged_at_once` is `{self.judged_at_once}`, less than 1")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.synthetic_instruct.prefer", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("settings", type=Path)
+    parser.add_argument("--responses", type=Path, action="append", required=True)
+    for name in ("--judge", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings, progress = read_settings(args.settings, Settings), Progress(args.work)
+    rows = gather([list(jsonl.read(folder / "responses.jsonl")) for folder in args.responses])
+    if not rows:
+        raise StageError(f"`{args.responses[0] / 'responses.jsonl'}` has no rows to compare", "answer some first")
+    drops = Drops(len(rows))
+    several = [row for row in rows if enough(row, drops)]
+    args.out.mkdir(parents=True, exist_ok=True)
+    rewards, numbers = judged(several, args.judge, settings, progress) if several else ([], {})
+    pairs = [one for one in map(pair, several, rewards) if wide(one, settings.margin, drops)]
+    drops.kept = len(pairs)
+    drops.check()
+    write_text(args.out / "report.md", drops.table())
+    print(drops.table())
+    if not pairs:
+        raise StageError(
+            f"none of {len(rows):,} instructions has two responses {settings.margin:g} apart",
+            "lower `prefer.margin`, or answer at more temperatures",
+        )
+    train, held = split(pairs, settings.eval_share, settings.seed)
+    jsonl.write(args.out / "train.jsonl", train)
+    jsonl.write(args.out / "eval.jsonl", held)
+    write_json(args.out / "report.json", drops.json())
+    counts = {"rows": len(rows), "pairs": len(pairs), "dropped": len(rows) - len(pairs)}
+    sizes = {"train_rows": len(train), "eval_rows": len(held)}
+    write_json(args.out / "metrics.json", counts | sizes | statistics(pairs) | numbers)
+
+
+def gather(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Each instruction with the different responses of all parts that are more than a few characters."""
+    found: dict[int, dict[str, Any]] = {}
+    for row in (row for part in parts for row in part):
+        one = found.setdefault(row["index"], {"index": row["index"], "instruction": row["instruction"], "texts": []})
+        texts = (response["text"] for response in row["responses"])
+        one["texts"] += [text for text in dict.fromkeys(texts) if len(text) > SHORT and text not in one["texts"]]
+    return [found[index] for index in sorted(found)]
+
+
+def enough(row: dict[str, Any], drops: Drops) -> bool:
+    """Whether there are two responses to compare; counted when not."""
+    if len(row["texts"]) < 2:
+        drops.drop(row, "fewer than two different responses")
+        return False
+    return True
+
+
+def judged(
+    rows: list[dict[str, Any]], model: Path, settings: Settings, progress: Progress
+) -> tuple[list[list[float]], dict[str, float]]:
+    """The reward of each of each row's texts, and the stage's memory in numbers."""
+    from recipes.synthetic_instruct.reward import Reward
+
+    found = Reward(model, settings.device)
+    pairs = [(row["instruction"], text) for row in rows for text in row["texts"]]
+    logits = iter(found.scores(pairs, settings.judged_at_once, lambda done: progress.step(done, len(pairs))))
+    rewards = [[next(logits) for _ in row["texts"]] for row in rows]
+    return rewards, found.numbers(settings.judged_at_once)
+
+
+def pair(row: dict[str, Any], rewards: list[float]) -> dict[str, Any]:
+    """The row's best and worst response, which differ; of equal ones the first."""
+    best, worst = rewards.index(max(rewards)), rewards.index(min(rewards))
+    return {
+        "index": row["index"],
+        "instruction": row["instruction"],
+        "chosen": row["texts"][best],
+        "rejected": row["texts"][worst],
+        "chosen_reward": round(rewards[best], 4),
+        "rejected_reward": round(rewards[worst], 4),
+        "margin": round(rewards[best] - rewards[worst], 4),
+    }
+
+
+def wide(one: dict[str, Any], margin: float, drops: Drops) -> bool:
+    """Whether the two are far enough apart; counted when not."""
+    if one["margin"] < margin:
+        drops.drop(one, f"margin below {margin:g}")
+        return False
+    return True
+
+
+def statistics(pairs: list[dict[str, Any]]) -> dict[str, float]:
+    """Of margins and rewards, and how many words both sides have."""
+    margins = [one["margin"] for one in pairs]
+    words = {side: fmean(len(one[side].split()) for one in pairs) for side in ("chosen", "rejected")}
+    return {
+        "margin_mean": round(fmean(margins), 4),
+        "margin_sd": round(pstdev(margins), 4),
+        "margin_min": min(margins),
+        "chosen_reward_mean": round(fmean(one["chosen_reward"] for one in pairs), 4),
+        "rejected_reward_mean": round(fmean(one["rejected_reward"] for one in pairs), 4),
+        "chosen_words": round(words["chosen"], 1),
+        "rejected_words": round(words["rejected"], 1),
+    }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,70 @@
+"""Uploads the exported folder to the hub, with the user's token. A step of its own: nothing else needs it.
+
+    python -m recipes.synthetic_instruct.push SETTINGS.json --model EXPORT --out OUT
+
+The repository is made where there is none, private unless `hub_private` is false. OUT holds metrics.json with the
+commit.
+"""
+
+import argparse
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipes.common import hub
+from recipes.common.files import write_json
+from recipes.common.settings import read_settings
+from recipes.common.stage import Mistake, run
+
+REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The stage's JSON, key by key."""
+
+    hub_repo: str | None
+    hub_private: bool
+
+    def __post_init__(self) -> None:
+        if self.hub_repo is None or not REPO.fullmatch(self.hub_repo):
+            raise ValueError(f"`hub_repo` is `{self.hub_repo}`: write `owner/name` of your own")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.synthetic_instruct.push", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("settings", type=Path)
+    for name in ("--model", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings = read_settings(args.settings, Settings)
+    token = os.environ.get("HF_TOKEN")
+    if not token:
+        raise Mistake("HF_TOKEN is not set", "set it to a token that may write to your account")
+    commit = push(args.model, str(settings.hub_repo), settings.hub_private, token)
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_json(args.out / "metrics.json", {"repo": settings.hub_repo, "commit": commit})
+    print(f"{settings.hub_repo}@{commit}")
+
+
+def push(folder: Path, repo: str, private: bool, token: str) -> str:
+    """The repository holds the folder's files; the commit. What is there already is not sent again."""
+    import huggingface_hub
+
+    api = huggingface_hub.HfApi(token=token)
+    try:
+        api.create_repo(repo, private=private, exist_ok=True)
+        return api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Upload the exported model").oid
+    except Exception as problem:
+        sentence = hub.explain(problem, repo, "main")
+        if sentence is None:
+            raise
+        raise sentence from problem
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,107 @@
+"""Answers each instruction several times, at several temperatures: what preferences are made of.
+
+    python -m recipes.synthetic_instruct.respond SETTINGS.json --model MODEL --data FILTERED --out OUT --work WORK
+
+OUT holds responses.jsonl, {"index", "instruction", "responses": [{"temperature", "text", "ended"}]} for each
+instruction, and metrics.json. Started again with the same WORK it goes on with the next instructions.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common import jsonl
+from recipes.common.engine.engine import Sampling
+from recipes.common.files import read_json, write_json
+from recipes.common.jsonl import Journal
+from recipes.common.settings import read_settings
+from recipes.common.stage import Interrupted, Progress, StageError, run
+from recipes.common.stop import StopSignal
+from recipes.synthetic_instruct.speaking import Speaker, Speaking
+
+
+@dataclass(frozen=True)
+class Settings(Speaking):
+    """The stage's JSON, key by key."""
+
+    instructions: int
+    """At most so many, the best by reward."""
+    temperatures: list
+    """One response each."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.instructions < 1:
+            raise ValueError(f"`instructions` is `{self.instructions}`, less than 1")
+        good = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in self.temperatures)
+        if not good or not self.temperatures or min(self.temperatures) < 0:
+            raise ValueError(f"`temperatures` is `{self.temperatures}`, not a list of numbers from 0 on")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.synthetic_instruct.respond", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("settings", type=Path)
+    for name in ("--model", "--data", "--out", "--work"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args(argv)
+    settings = read_settings(args.settings, Settings)
+    rows = sorted(jsonl.read(args.data / "train.jsonl"), key=lambda row: (-row["reward"], row["index"]))
+    rows = rows[: settings.instructions]
+    if not rows:
+        raise StageError(f"`{args.data / 'train.jsonl'}` has no rows to answer", "loosen the filter, or generate more")
+    speaker = Speaker(args.model, settings)
+    journal = Journal(args.work)
+    answer_all(rows, journal, settings, speaker, Progress(args.work), stop)
+    args.out.mkdir(parents=True, exist_ok=True)
+    jsonl.write(args.out / "responses.jsonl", journal.rows)
+    of = (read_json(args.model / "metrics.json") or {}).get("repo", str(args.model))
+    counts = {"rows": len(journal.rows), "missing": len(rows) - len(journal.rows)}
+    numbers = {"responses": len(journal.rows) * len(settings.temperatures), "responder": of}
+    write_json(args.out / "metrics.json", counts | numbers | speaker.numbers(settings.at_once))
+
+
+def answer_all(
+    rows: list[dict[str, Any]],
+    journal: Journal,
+    settings: Settings,
+    speaker: Speaker,
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> None:
+    """The journal holds every row with its responses, in order. Raises Interrupted after `stop`."""
+    began, first = time.monotonic(), len(journal.rows)
+    while len(journal.rows) < len(rows):
+        done = len(journal.rows)
+        if stop():
+            progress.checkpoint(journal.checkpoint(), done)
+            raise Interrupted(f"{done:,} of {len(rows):,} instructions are answered")
+        start = done - done % settings.at_once
+        journal.append(answers(rows[start : start + settings.at_once], start, settings, speaker)[done - start :])
+        each = (time.monotonic() - began) / (len(journal.rows) - first)
+        eta = round(each * (len(rows) - len(journal.rows)), 1)
+        progress.step(len(journal.rows), len(rows), {"seconds_per_row": round(each, 3), "eta_seconds": eta})
+        if len(journal.rows) // settings.save_every > done // settings.save_every:
+            progress.checkpoint(journal.checkpoint(), len(journal.rows))
+
+
+def answers(rows: list[dict[str, Any]], start: int, settings: Settings, speaker: Speaker) -> list[dict[str, Any]]:
+    """Each row with a response at each temperature; draws differ by `start`, the first row's place among all."""
+    asked = [speaker.question(row["instruction"]) for row in rows]
+    found = [{"index": row["index"], "instruction": row["instruction"], "responses": []} for row in rows]
+    for place, temperature in enumerate(settings.temperatures):
+        sampling = Sampling(settings.response_tokens, float(temperature), settings.top_p, speaker.ends)
+        seed = settings.seed + start * len(settings.temperatures) + place * settings.at_once
+        for one, (text, ended) in zip(found, speaker.write(asked, sampling, seed), strict=True):
+            one["responses"].append({"temperature": temperature, "text": text, "ended": ended})
+    return found
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,67 @@
+"""What the plan says about the trainings and what is made of them: nothing heavy is imported here."""
+
+from dataclasses import dataclass
+
+from recipes.common.loading import DEVICES
+from recipes.common.settings import check_choice
+from recipes.common.trl.hyper import Hyper
+from recipes.synthetic_instruct.chat import ENDS
+
+METHODS = ("lora", "prompt")
+EXPORT_DTYPES = ("bfloat16", "float16", "float32", "keep")
+
+
+@dataclass(frozen=True)
+class Training(Hyper):
+    """A training of the target model."""
+
+    template: str
+    """How the target is talked to: chatml, llama3 or mistral."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice(self, "template", tuple(ENDS))
+
+
+@dataclass(frozen=True)
+class SftSettings(Training):
+    """Supervised fine-tuning: the stage's JSON, key by key."""
+
+    method: str
+    """lora; or prompt: prompt tuning, the study's baseline, which trains vectors before the chat and no weights."""
+    virtual_tokens: int
+    """Of prompt tuning."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice(self, "method", METHODS)
+        if self.virtual_tokens < 1:
+            raise ValueError(f"`virtual_tokens` is `{self.virtual_tokens}`, less than 1")
+
+
+@dataclass(frozen=True)
+class DpoSettings(Training):
+    """Preference optimization: the stage's JSON, key by key."""
+
+    beta: float
+    """How near the model stays to the reference."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beta <= 0:
+            raise ValueError(f"`beta` is `{self.beta}`, not above 0")
+
+
+@dataclass(frozen=True)
+class MergeSettings:
+    """Merging an adapter: the stage's JSON, key by key."""
+
+    device: str
+    """Where both are compared."""
+    template: str
+    export_dtype: str
+
+    def __post_init__(self) -> None:
+        check_choice(self, "device", DEVICES)
+        check_choice(self, "template", tuple(ENDS))
+        check_choice(self, "export_dtype", EXPORT_DTYPES)

@@ -1,0 +1,42 @@
+"""Looks at a stage's settings before anything is paid: nothing heavy is imported.
+
+python -m recipes.synthetic_instruct.settings_check STAGE SETTINGS.json
+"""
+
+import argparse
+from pathlib import Path
+
+from recipes.common.settings import read_settings
+from recipes.common.stage import run
+from recipes.synthetic_instruct import evaluate, filter, generate, prefer, push, respond
+from recipes.synthetic_instruct.settings import DpoSettings, MergeSettings, SftSettings
+
+KINDS = {
+    "generate": generate.Settings,
+    "filter": filter.Settings,
+    "respond": respond.Settings,
+    "prefer": prefer.Settings,
+    "sft": SftSettings,
+    "prompt": SftSettings,
+    "sft_model": MergeSettings,
+    "dpo": DpoSettings,
+    "dpo_model": MergeSettings,
+    "evaluate": evaluate.Settings,
+    "push": push.Settings,
+}
+
+
+def main() -> None:
+    """Exits with 2 and a sentence when a value cannot be."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.synthetic_instruct.settings_check", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("stage", choices=KINDS)
+    parser.add_argument("settings", type=Path)
+    given = parser.parse_args()
+    read_settings(given.settings, KINDS[given.stage])
+    print(f"{given.stage}: fine")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,72 @@
+"""Supervised fine-tuning of the base on the filtered pairs, by TRL: LoRA, with a loss on the assistant's words only.
+
+    python -m recipes.synthetic_instruct.sft SETTINGS.json --model MODEL --data FILTERED --out OUT --work WORK
+
+OUT holds adapter/, the tokenizer with its chat template, history.json (what was logged at each step) and metrics.json.
+Started again with the same WORK it goes on from the newest complete checkpoint there.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from peft import PromptTuningConfig, PromptTuningInit
+from trl import SFTConfig, SFTTrainer
+
+from recipes.common.loading import load_model
+from recipes.common.peak import Peak
+from recipes.common.stage import run
+from recipes.common.stop import StopSignal
+from recipes.common.trl.training import arguments, lora
+from recipes.synthetic_instruct.chat import Chat
+from recipes.synthetic_instruct.learning import check_chats, finish, learn, planned, read_command, read_split
+from recipes.synthetic_instruct.settings import SftSettings
+
+SHOWN = ("loss", "mean_token_accuracy")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    settings, places = read_command("sft", __doc__.split("\n")[0], argv, SftSettings)
+    rows = read_split(places.data)
+    texts = {name: [(row["instruction"], row["response"]) for row in part] for name, part in rows.items()}
+    chat = check_chats(places.model, settings, texts["train"])
+    peak = Peak(settings.device)
+    trainer = make_trainer(places.model, settings, chat, texts, places.work)
+    numbers = learn(trainer, chat, places, stop, SHOWN) | {"method": settings.method}
+    longest = max(len(ids) for ids in trainer.train_dataset["input_ids"])
+    finish(numbers, settings.batch * min(longest, settings.max_length), places, settings, peak)
+
+
+def make_trainer(
+    model: Path, settings: SftSettings, chat: Chat, texts: dict[str, list[tuple[str, str]]], work: Path
+) -> Any:
+    """TRL's trainer of the adapter. Rows longer than `max_length` are cut at their end."""
+    plan = planned(settings, len(texts["train"]))
+    made = {name: Dataset.from_list([_chat(*pair) for pair in pairs]) for name, pairs in texts.items()}
+    return SFTTrainer(
+        model=load_model(model, settings.device, settings.dtype, settings.nf4),
+        args=SFTConfig(**arguments(settings, plan, work), assistant_only_loss=True, packing=False),
+        train_dataset=made["train"],
+        eval_dataset=made["eval"],
+        processing_class=chat.tokenizer,
+        peft_config=lora(settings) if settings.method == "lora" else prompt(settings),
+    )
+
+
+def prompt(settings: SftSettings) -> Any:
+    """peft's configuration of prompt tuning: its vectors begin as those of random words of the vocabulary."""
+    return PromptTuningConfig(
+        task_type="CAUSAL_LM",
+        num_virtual_tokens=settings.virtual_tokens,
+        prompt_tuning_init=PromptTuningInit.SAMPLE_VOCAB,
+    )
+
+
+def _chat(asked: str, said: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]}
+
+
+if __name__ == "__main__":
+    run(main)
