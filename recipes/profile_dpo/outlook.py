@@ -60,7 +60,7 @@ def table(settings: Settings, measured: Sequence[Mapping[str, Any]]) -> list[str
     ]
     if own := settings.get("dpo"):
         count = steps(plan.preferences, own["batch"], own["accumulate"], own["epochs"])
-        lines.append(("learning", f"{count:,} steps: {_hours(count, learning, 'seconds_a_step')}"))
+        lines.append(("learning", f"{count:,} steps, {_hours(count, learning, 'seconds_a_step')}"))
     sources = sorted({one.of for one in (judging, writing, learning) if one})
     lines.append(("measured by", "; ".join(sources) or "no run yet: `launcher rehearse` measures a tiny model's"))
     return [f"{name:<13}{text}" for name, text in lines]
@@ -116,10 +116,17 @@ def _hours(count: int, by: Measured | None, name: str, candidates: int | None = 
     """How long it takes; `candidates` when what was measured grows with them."""
     seconds = by.get(name) if by else None
     if by is None or seconds is None:
-        return f"{UNKNOWN} hours"
+        return f"{UNKNOWN}: nobody has measured how long it takes"
     if candidates:
         seconds *= candidates / (by.get("candidates") or candidates)
-    return f"{hours(count, seconds):.2g} hours at {seconds:.3g} s {name.removeprefix('seconds_').replace('_', ' ')}"
+    return f"{_long(hours(count, seconds))} at {seconds:.3g} s {name.removeprefix('seconds_').replace('_', ' ')}"
+
+
+def _long(time: float) -> str:
+    """Hours, in the unit that people would say."""
+    if time >= 1:
+        return f"{time:.2g} hours"
+    return f"{time * 60:.0f} minutes" if time >= 1 / 30 else f"{time * 3600:.1f} seconds"
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def test_the_table_from_what_a_run_measured():
         "             $11.06 with 2 rounds batched, 2 days longer at most",
         "writing      2.8 hours at 160 s an author",
         "judging      1.6 hours at 6 s a reply",
-        "learning     750 steps: 12 hours at 58 s a step",
+        "learning     750 steps, 12 hours at 58 s a step",
         "measured by  night (profile_dpo-phi3-mini, slurm, A100)",
     ]
 
@@ -86,9 +86,9 @@ def test_what_nobody_measured_is_unknown():
         "judged       945 comparisons in both orders: 1,890 questions",
         "tokens       unknown",
         "service      none: the judge is `local`",
-        "writing      unknown hours",
-        "judging      unknown hours",
-        "learning     750 steps: unknown hours",
+        "writing      unknown: nobody has measured how long it takes",
+        "judging      unknown: nobody has measured how long it takes",
+        "learning     750 steps, unknown: nobody has measured how long it takes",
         "measured by  no run yet: `launcher rehearse` measures a tiny model's",
     ]
 
@@ -107,12 +107,18 @@ def test_a_bill_needs_prices_and_tokens(change, says):
 
 def test_another_kind_of_judge_is_no_measure():
     lines = table({**SETTINGS, "tournament": {**SETTINGS["tournament"], "judge": "local"}}, MEASURED)
-    assert "tokens       unknown" in lines and "judging      unknown hours" in lines
+    assert "tokens       unknown" in lines and "judging      unknown: nobody has measured how long it takes" in lines
 
 
 def test_numbers_of_players_that_are_no_power_of_two_are_means():
     changed = {**SETTINGS, "setup": {"preferences": 100, "candidates": 6}}
     assert table(changed, [])[0] == "a tournament 6 profiles, 5 comparisons, 8.0 preferences on average"
+
+
+def test_short_times_are_said_in_minutes_and_seconds():
+    for seconds, said in {0.6: "9 minutes at 0.6 s", 0.06: "56.7 seconds at 0.06 s"}.items():
+        quick = [{**MEASURED[0], "metrics": {"seconds_a_reply": seconds}}]
+        assert f"judging      {said} a reply" in table(SETTINGS, quick)
 
 
 def test_a_list_without_tournament_has_no_table():
