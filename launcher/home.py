@@ -73,7 +73,11 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
     machine, back = store.machine(plan.run), store.home(plan.run)
     if redo and ledger().alive(plan.run):
         raise LaunchError(f"the machine of run `{plan.run}` is alive", f"`launcher down {plan.run}` first")
-    findings = _accepted(_look(planned, root, site)) if redo else []
+    fresh = not machine.plan.exists()
+    findings = _look(planned, root, site) if redo or fresh else []
+    if fresh:  # what is refused leaves nothing behind
+        _show(plan, findings)
+    _accepted(findings)
     run = ready(plan, machine, redo, backend)
     note(run.folder, manner.words, time.time())
     for name in run.set_aside:
@@ -85,10 +89,10 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
     if run.finished and (brought := read_json(back.manifest)) and brought == read_json(machine.manifest):
         return _already(run, back)
     if not run.finished:
-        findings = findings or _look(planned, root, site)
-        screen.plan(run.plan, findings)
-        screen.say("")
-        _accepted(findings)
+        if not fresh:
+            findings = findings or _look(planned, root, site)
+            _show(run.plan, findings)
+            _accepted(findings)
         if manner.ask and plan.machine.cloud not in HERE and not backend.find(machine) and not screen.agreed("launch?"):
             raise LaunchError("not launched", "`--yes` launches without a question")
         with Live(run.plan, run.folder) as live:
@@ -125,11 +129,15 @@ def _look(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
     return checks.thorough(planned, root, site)
 
 
-def _accepted(findings: list[Finding]) -> list[Finding]:
-    """The findings, if none of them refuses the plan; else LaunchError with the first that does."""
+def _show(plan: Plan, findings: list[Finding]) -> None:
+    screen.plan(plan, findings)
+    screen.say("")
+
+
+def _accepted(findings: list[Finding]) -> None:
+    """Raises LaunchError with the first of the findings that refuses the plan."""
     if refused := next((one for one in findings if one.level == REFUSED), None):
         raise LaunchError(f"{refused.check}: {refused.says}", refused.hint)
-    return findings
 
 
 def bring(plan: Plan, machine: RunFolder, back: RunFolder, backend: Backend) -> None:

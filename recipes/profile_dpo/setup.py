@@ -3,7 +3,8 @@
     python -m recipes.profile_dpo.setup SETTINGS.json --papers FILE --examples FILE --out OUT --work WORK
 
 OUT holds train.jsonl and held_out.jsonl, {"unit", "author", "abstracts", "prompt"} for each author, and metrics.json.
-An author is in one of the two. What came from OpenAlex is kept in WORK, author by author: a second start goes on.
+An author is in one of the two. What came from OpenAlex is kept in WORK, author by author: a second start goes on; OUT
+then has papers.jsonl too, all of it as a file that another run can be given.
 """
 
 import argparse
@@ -78,6 +79,8 @@ def main(argv: list[str] | None = None) -> None:
     if queries:
         service = OpenAlex(settings.openalex_url, str(settings.mailto), os.environ.get("OPENALEX_API_KEY"))
         papers += fetch(service, queries, settings, Journal(args.work), progress, stop)
+        args.out.mkdir(parents=True, exist_ok=True)
+        jsonl.write(args.out / "papers.jsonl", map(vars, papers))
     found = by_author(papers, settings.papers)
     train, held = split(sorted(found), settings)
     near = Nearest([" ".join(one["abstracts"]) for one in examples])

@@ -23,6 +23,7 @@ def checked(toy):
 def test_a_refusal_that_is_forced_is_a_warning_and_the_plan_tells_of_it(checked):
     refused = checked.launcher("launch", "toy-tiny", "--set", "batch=4")
     assert (refused.returncode, refused.stderr) == (2, "error: settings: stage `sum`: `batch` is `4`\n\nhint: take 8\n")
+    assert not checked.folder().path.exists()
     done = checked.launcher("launch", "toy-tiny", "--set", "batch=4", "--force", "settings")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning  settings: overruled by `--force`: stage `sum`: `batch` is `4`\n" in done.stdout

@@ -175,6 +175,9 @@ def test_papers_come_from_openalex_politely(run, service, monkeypatch):
     service.answer = alex
     out = run(ROWS, openalex_url=service.url, mailto="me@example.org")
     assert len(lines(out / "train.jsonl")) == 2 and lines(out / "held_out.jsonl")[0]["unit"].startswith("N")
+    asked = len(service.asked)
+    again = run(out / "papers.jsonl")
+    assert len(lines(again / "train.jsonl")) == 2 and len(service.asked) == asked, "its papers are a file to be given"
     first, second = service.asked[0][0], service.asked[1][0]
     assert first.startswith("/authors?filter=works_count%3A%3E9&sample=4&seed=1&")
     assert "filter=authorships.author.id%3AA0%2Clanguage%3Aen" in second and "sort=cited_by_count%3Adesc" in second
