@@ -77,6 +77,8 @@ class Storing:
         else:
             rclone(self.bucket, ["copyto", "--checksum", str(place), there])
         shutil.rmtree(self.folder.path / HELD, ignore_errors=True)
+        if keep.kind == CHECKPOINT:
+            self.mirror()  # a fresh machine goes on from it with its log and its count of attempts
         self._write([*others, made])
 
     def _write(self, entries: Iterable[Entry]) -> None:

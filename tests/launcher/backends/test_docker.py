@@ -110,7 +110,7 @@ def test_a_run_outlives_its_launcher_and_the_next_launch_joins_it(there, client,
     process.wait()
     [container] = containers(there, client)
     assert container.status == "running"
-    assert "toy-tiny  running\n" in there.launcher("status").stdout
+    assert "run toy-tiny  running on docker" in there.launcher("status").stdout
     joined = there.start("launch", "toy-tiny", *DOCKER, *HELD)
     other = there.start("launch", "toy-tiny", *DOCKER, *HELD)
     there.go("sum")
@@ -128,7 +128,7 @@ def test_a_run_that_ended_while_nobody_looked_is_written_down(there, client, at_
     process.wait()
     there.go("sum")
     until(lambda: containers(there, client)[0].status == "exited", "the run's end")
-    assert "toy-tiny  finished\n" in there.launcher("status").stdout
+    assert "run toy-tiny  finished on docker" in there.launcher("status").stdout
     assert containers(there, client) == []
     assert there.folder().node_log.read_text() == f"toy-tiny: done, {there.folder().manifest}\n"
     done = there.launcher("launch", "toy-tiny", *DOCKER, *HELD)
@@ -284,7 +284,7 @@ def test_a_recipe_that_wants_gpus_is_refused_where_there_are_none(there):
 def test_without_an_engine_a_launch_is_refused_and_a_status_still_answers(there, tmp_path):
     assert there.launcher("launch", "toy-tiny", *DOCKER).returncode == 0
     there.env["DOCKER_HOST"] = f"unix://{tmp_path / 'none.sock'}"
-    assert "toy-tiny  finished\n" in there.launcher("status").stdout
+    assert "run toy-tiny  finished on docker" in there.launcher("status").stdout
     done = there.launcher("launch", "toy-tiny", *DOCKER, "--run", "other")
     assert done.returncode == 2 and done.stderr.startswith("error: image: the Docker engine here has no `launcher-toy:")
 

@@ -12,9 +12,9 @@ RUN = "toy-tiny"
 PROOFS = ["stages/sum/done.json", "stages/again/done.json"]
 
 
-def held(toy, stage, step, until, objects):
+def held(toy, stage, step, until, objects, *more):
     """A node program whose stage waits at a step, with its newest checkpoint stored."""
-    node = toy.node(f"{stage}.fault=hold@{step}")
+    node = toy.node(f"{stage}.fault=hold@{step}", *more)
     process = node.start(start_new_session=True)
     node.at_step(stage, step)
     safe = f"stages/{stage}/work/step_{(step - 1) // 2 * 2}"
@@ -168,7 +168,7 @@ def test_a_restore_that_was_broken_off_is_begun_again_and_nothing_torn_is_used(b
 
 
 def test_a_store_that_does_not_answer_for_a_while_holds_nothing_up_and_is_caught_up_with(kept, objects, gate, until):
-    node, process = held(kept, "sum", 3, until, objects)
+    node, process = held(kept, "sum", 3, until, objects, "again.fault=hold@1")  # so that the run does not end meanwhile
     gate.shut()
     node.go("sum")
     until(node.folder.stage("sum").done.exists, "the stage's end")
@@ -178,6 +178,7 @@ def test_a_store_that_does_not_answer_for_a_while_holds_nothing_up_and_is_caught
         "refused; tried again until it can"
     )
     gate.open()
+    node.go("again")
     process.communicate(timeout=60)
     assert process.returncode == 0
     assert objects.index(RUN) == [*PROOFS, "export", "manifest.json"]
