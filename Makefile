@@ -23,10 +23,12 @@ GIVEN := $(if $(DATA),--data train=$(DATA)) $(if $(VAL),--data val=$(VAL)) $(ARG
 # a cluster that SkyPilot holds allocations of
 VIA_SKY = $(shell grep -qsE '\bvia"?: *"?sky' "$${XDG_CONFIG_HOME:-$$HOME/.config}/launcher/site.yaml" && \
   echo setup-clouds)
+# the rehearsals of all families but gad, whose tests are the ones with kills and damage
+FAMILIES := $(patsubst recipes/%/recipe.yaml,tests/rehearsal/test_%.py,$(filter-out recipes/gad/%,$(wildcard recipes/*/recipe.yaml)))
 IMAGE := $(if $(VARIANT),--variant $(VARIANT)) $(if $(BASE),--base $(BASE)) $(if $(PUSH),--push $(PUSH))
 
 .PHONY: launch plan image images setup setup-clouds setup-cpu lint test faults test-light test-clouds test-recipes \
-  test-rehearsal check lock bench clean
+  test-rehearsal test-families check lock bench clean
 
 launch: setup $(if $(filter local,$(CLOUD)),setup-cpu) $(if $(filter docker,$(CLOUD)),image) \
   $(if $(filter local docker slurm,$(CLOUD)),,setup-clouds) $(if $(filter slurm,$(CLOUD)),$(VIA_SKY))
@@ -84,7 +86,7 @@ lint: setup
 # two at a time, on one Docker engine: rented machines mostly wait, trainings do not
 test: setup setup-cpu setup-clouds
 	.venv/bin/python -m tests.engine $(MAKE) --no-print-directory -j2 --output-sync=target \
-	  test-clouds test-light test-recipes test-rehearsal
+	  test-clouds test-light test-recipes test-rehearsal test-families
 
 test-light: setup-clouds
 	.venv/bin/python -m pytest tests --ignore=tests/recipes --ignore=tests/rehearsal --ignore=tests/images \
@@ -97,7 +99,10 @@ test-recipes: setup-cpu
 	.venv-cpu/bin/python -m pytest tests/recipes
 
 test-rehearsal: setup-cpu setup-clouds
-	.venv/bin/python -m pytest tests/rehearsal
+	.venv/bin/python -m pytest tests/rehearsal $(addprefix --ignore=,$(FAMILIES))
+
+test-families: setup-cpu
+	.venv/bin/python -m pytest $(FAMILIES)
 
 faults: setup-cpu setup-clouds
 	FAULTS=all .venv/bin/python -m pytest tests/rehearsal/test_kills.py tests/rehearsal/test_slurm.py \
