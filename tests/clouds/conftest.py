@@ -2,17 +2,15 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from launcher.image import base_name
 from launcher.ledger import ledger
-from tests.emulator.client import client
+from tests.emulator.client import client, end_server
 from tests.emulator.pods import DockerPods
 from tests.emulator.server import Emulator
 from tests.engine import cpu_image, engine, local_base
@@ -81,9 +79,7 @@ def account(providers, tmp_path_factory):
     """The environment of a user with keys for both providers, whose SkyPilot server runs."""
     env = client(tmp_path_factory.mktemp("account"), providers)
     yield env
-    for one in psutil.process_iter(["environ"]):
-        if (one.info["environ"] or {}).get("SKYPILOT_API_SERVER_LOCAL_PORT") == env["SKYPILOT_API_SERVER_LOCAL_PORT"]:
-            one.send_signal(signal.SIGKILL)
+    end_server(env)
 
 
 @pytest.fixture

@@ -1,11 +1,16 @@
 """A laptop that knows nothing but the emulator: a home folder and an environment for SkyPilot."""
 
+import contextlib
 import os
 import socket
 from pathlib import Path
 
+import psutil
+
 from tests.emulator import catalog
 from tests.emulator.server import Emulator
+
+PORT = "SKYPILOT_API_SERVER_LOCAL_PORT"
 
 
 def client(folder: Path, emulator: Emulator, key: str | None = None) -> dict[str, str]:
@@ -24,7 +29,7 @@ def client(folder: Path, emulator: Emulator, key: str | None = None) -> dict[str
         "NO_PROXY": "127.0.0.1,localhost",
         "REQUESTS_CA_BUNDLE": str(emulator.authority.ca),
         "SSL_CERT_FILE": str(emulator.authority.ca),
-        "SKYPILOT_API_SERVER_LOCAL_PORT": str(free_port()),
+        PORT: str(free_port()),
         "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
         "PYTHONWARNINGS": "ignore",
         "NO_COLOR": "1",
@@ -38,6 +43,19 @@ def write_keys(home: Path, key: str) -> None:
         path.parent.mkdir(exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(text)
+
+
+def end_server(environment: dict[str, str]) -> None:
+    """SkyPilot's API server of that environment is gone, with the processes that carry out its requests: they have
+    titles where others have an environment, so that they are known by their parent alone."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if one.environ().get(PORT) == environment[PORT]:
+                found += [one, *one.children(recursive=True)]
+    for one in found:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
 
 
 def free_port() -> int:

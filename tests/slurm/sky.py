@@ -1,20 +1,17 @@
 """A user of the tests' Slurm whose SkyPilot knows it: a home of its own, and nodes whose set-up needs no network."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.emulator import catalog
-from tests.emulator.client import free_port
+from tests.emulator.client import PORT, end_server, free_port
 from tests.slurm.cluster import SYSTEM, Cluster
 
-PORT = "SKYPILOT_API_SERVER_LOCAL_PORT"
 CURL = """\
 #!/bin/bash
 case "$*" in *astral.sh/uv*) echo 'mkdir -p "$UV_INSTALL_DIR" && cp {uv} "$UV_INSTALL_DIR/uv"'; exit;; esac
@@ -53,9 +50,7 @@ def account(cluster: Cluster, tmp_path_factory) -> Iterator[dict[str, str]]:
         "NO_COLOR": "1",
     }
     yield env
-    for one in psutil.process_iter(["environ"]):
-        if (one.info["environ"] or {}).get(PORT) == env[PORT]:
-            one.send_signal(signal.SIGKILL)
+    end_server(env)
 
 
 def sky(env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
