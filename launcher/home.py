@@ -79,7 +79,6 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
         _show(plan, findings)
     _accepted(findings)
     run = ready(plan, machine, redo, backend)
-    note(run.folder, manner.words, time.time())
     for name in run.set_aside:
         screen.say(f"set aside {name}")
     if redo and plan.bucket:  # or else the bucket would bring it back
@@ -95,6 +94,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
             _accepted(findings)
         if manner.ask and plan.machine.cloud not in HERE and not backend.find(machine) and not screen.agreed("launch?"):
             raise LaunchError("not launched", "`--yes` launches without a question")
+        note(run.folder, manner.words, time.time())
         with Live(run.plan, run.folder) as live:
             end = follow(run, backend, live.show)
         if screen.piped():  # else the live page has them
