@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,21 +56,22 @@ def _quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
     plan, cloud = planned.plan, planned.plan.machine.cloud
     here = cloud in HERE
     there = cards() if cloud == "docker" else []
-    found = [
-        pins.check(plan, paid=not here),
-        data.given({**planned.recipe.file.inputs, **planned.recipe.change.inputs}, planned.inputs),
-        settings.check(plan, planned.recipe, root),
-        disk.check(plan, _free(site.local_store) if here else None),
-        secrets.check(plan, site, os.environ),
-        world.check(plan, Store(site).machine(plan.run)),
-    ]
+    with ThreadPoolExecutor(1) as beside:  # both start programs of the recipe's
+        fits = (
+            beside.submit(memory.check, plan, planned.recipe, _kinds(plan, there), root) if cloud != "local" else None
+        )
+        found = [
+            pins.check(plan, paid=not here),
+            data.given({**planned.recipe.file.inputs, **planned.recipe.change.inputs}, planned.inputs),
+            settings.check(plan, planned.recipe, root),
+            disk.check(plan, _free(site.local_store) if here else None),
+            secrets.check(plan, site, os.environ),
+            world.check(plan, Store(site).machine(plan.run)),
+        ]
     if cloud == "docker":
         found += [image.check(plan), gpus.check(plan, there)]
-    if cloud != "local":
-        found += [
-            kernels.check(plan, planned.recipe.file.flash_attention, there),
-            memory.check(plan, planned.recipe, _kinds(plan, there), root),
-        ]
+    if fits:
+        found += [kernels.check(plan, planned.recipe.file.flash_attention, there), fits.result()]
     if not here and planned.job:
         found += _elsewhere(plan, planned.job, site)
     return found

@@ -277,7 +277,6 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "build",
             "sbom",
             "preflight.asked",
-            "preflight.settings",
             "backends.local",
             "node.child",
             "node.checkout",

@@ -12,7 +12,8 @@ from launcher.node.problem import said
 
 @dataclass(frozen=True)
 class Answer:
-    """How a command ended: its exit code, its output, and of one that failed the sentence and what helps."""
+    """How a command ended: its exit code, its output, and of one that failed its own sentence, or the last line of
+    whatever went wrong, and what helps."""
 
     code: int
     out: str
@@ -40,12 +41,7 @@ def ask(
     """Runs it in `root` with `python` for its first word, and each placeholder replaced."""
     words = [PLACEHOLDER.sub(lambda found: str(places[found[1]]), word) for word in command]
     done = subprocess.run([str(python), *words[1:]], cwd=root, env=env, capture_output=True, text=True, check=False)
-    return answer(done.returncode, done.stdout, done.stderr)
-
-
-def answer(code: int, out: str, errors: str) -> Answer:
-    """What a command that has ended said: its own sentence, or the last line of whatever went wrong."""
-    if code == 0:
-        return Answer(code, out)
-    error, hint = said(errors) or ((errors.strip() or "no message").splitlines()[-1], "")
-    return Answer(code, out, error, hint)
+    if done.returncode == 0:
+        return Answer(0, done.stdout)
+    error, hint = said(done.stderr) or ((done.stderr.strip() or "no message").splitlines()[-1], "")
+    return Answer(done.returncode, done.stdout, error, hint)

@@ -19,12 +19,20 @@ BATCH = 256
 """Rows of parquet turned into Python values at a time: 25 MB where every text has 100 KB."""
 
 
+LISTED = 5
+"""Bad rows that are named in a sentence; the others are counted."""
+
+
 class BadRow(Exception):
     """What is wrong with a row: with `column`, or with all of it where `column` is empty."""
 
     def __init__(self, column: str, text: str):
         super().__init__(column, text)
         self.column, self.text = column, text
+
+    def at(self, place: str) -> str:
+        """Where it is and what is wrong with it."""
+        return f"{place}, `{self.column}`: {self.text}" if self.column else f"{place}: {self.text}"
 
 
 class Record(NamedTuple):
@@ -35,6 +43,13 @@ class Record(NamedTuple):
     position: int
     """Counted from 0 over all rows; a blank line of JSONL is no row."""
     value: dict[str, Any] | BadRow
+
+
+def unusable(path: Path, bad: list[str], total: int, hint: str, what: str = "rows") -> Mistake:
+    """The sentence that names the first of the bad ones among `total`, and counts the others."""
+    more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED else []
+    listed = "\n  ".join([*bad[:LISTED], *more])
+    return Mistake(f"`{path}`: {len(bad)} of {total} {what} cannot be used\n  {listed}", hint)
 
 
 def read(path: Path, columns: Collection[str] | None = None, picks: Collection[int] | None = None) -> Iterator[Record]:

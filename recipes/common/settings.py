@@ -1,9 +1,11 @@
 """A stage's settings: a JSON file that the plan wrote, read into a dataclass."""
 
+import argparse
 import dataclasses
 import difflib
 import json
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +33,16 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
         return kind(**values)
     except ValueError as problem:
         raise Mistake(f"`{path}`: {problem}", "change that value") from None
+
+
+def check_stage(program: str, about: str, kinds: Mapping[str, type], argv: list[str] | None = None) -> str:
+    """The command `PROGRAM STAGE SETTINGS.json`: the stage, whose settings are of its kind. A Mistake when not."""
+    parser = argparse.ArgumentParser(prog=program, description=about)
+    parser.add_argument("stage", choices=kinds)
+    parser.add_argument("settings", type=Path)
+    given = parser.parse_args(argv)
+    read_settings(given.settings, kinds[given.stage])
+    return str(given.stage)
 
 
 def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from recipes.common.meeting import STARTED, Meeting, by_srun, meeting
-from recipes.common.stage import DONE, INTERRUPTED
+from recipes.common.stage import DONE, INTERRUPTED, Mistake
 
 GRACE = 60.0
 """Seconds that the others have to end by themselves once one has ended."""
@@ -23,6 +23,17 @@ BY_SRUN = signal.SIGUSR1
 
 PDEATHSIG = 1
 """prctl's, of Linux: the signal that a process gets when its parent dies."""
+
+
+def gpus(device: str) -> int:
+    """How many processes a machine is good for: one for each GPU, or one on a CPU. A Mistake where no GPU is seen."""
+    if device == "cpu":
+        return 1
+    import torch
+
+    if not torch.cuda.device_count():
+        raise Mistake("`device` is `cuda`, and no GPU is visible", "check `nvidia-smi`")
+    return int(torch.cuda.device_count())
 
 
 def start(module: str, argv: list[str], ranks: int) -> int:

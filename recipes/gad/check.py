@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from recipes.common.rows import unusable
 from recipes.common.stage import Mistake
 from recipes.gad.rows import Message, Problem, read
-
-LISTED = 5
-"""Bad rows that are named in a sentence; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +53,7 @@ def refuse(path: Path, problems: list[Problem], rows: int, hint: str) -> None:
     """Raises a Mistake that lists the first problems among `rows` rows, when there are any."""
     if not problems:
         return
-    lines = [f"`{path}`: {len(problems)} of {rows} rows cannot be used", *(row.text for row in problems[:LISTED])]
-    if len(problems) > LISTED:
-        lines.append(f"and {len(problems) - LISTED} more")
-    raise Mistake("\n  ".join(lines), hint)
+    raise unusable(path, [row.text for row in problems], rows, hint)
 
 
 def main(argv: list[str]) -> None:

@@ -45,7 +45,7 @@ def read(path: Path, picks: Collection[int] | None = None) -> Iterator[Row | Pro
             prompt, teacher = _from_messages(value) if shape == "messages" else _from_content(value)
             yield Row(place, position, prompt, teacher)
         except BadRow as bad:
-            yield Problem(f"{place}, `{bad.column}`: {bad.text}" if bad.column else f"{place}: {bad.text}")
+            yield Problem(bad.at(place))
 
 
 def _from_content(value: dict[str, Any]) -> tuple[list[Message], str]:

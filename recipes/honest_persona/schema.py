@@ -24,9 +24,6 @@ from recipes.honest_persona.form import FLAGS
 MARKER = "<split-personality-token>"
 """What interventions of the family `split_personality` begin with; the reserved token stands for it."""
 
-LISTED = 5
-"""Bad batches that are named; the others are counted."""
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -63,12 +60,9 @@ def read(path: Path) -> Iterator[Sample]:
                 raise value
             yield from list(_samples(value, str(number)))
         except BadRow as fault:
-            column = f", `{fault.column}`" if fault.column else ""
-            bad.append(f"{place}{column}: {fault.text}")
+            bad.append(fault.at(place))
     if bad:
-        more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED else []
-        listed = "\n  ".join([*bad[:LISTED], *more])
-        raise Mistake(f"`{path}`: {len(bad)} of {total} batches cannot be used\n  {listed}", "mend or leave them out")
+        raise rows.unusable(path, bad, total, "mend or leave them out", "batches")
     if not total:
         raise Mistake(f"`{path}` has no batches", "one JSON object a line, or a folder with `<topic>/*.json`")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from recipes.common import starter
 from recipes.common.meeting import is_rank, nodes_of
 from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import run
 from recipes.common.stop import StopSignal
 from recipes.common.verl.tracking import wandb_environment
 from recipes.honest_persona.form import read_form
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     given = parser.parse_args(argv)
     settings, form = read_settings(given.settings, Settings), read_form(given.data)
     if not is_rank():
-        count = settings.ranks or _gpus(settings.device)
+        count = settings.ranks or starter.gpus(settings.device)
         if count * nodes_of(os.environ) > 1:
             sys.exit(starter.start(MODULE, argv, count))
     stop = StopSignal()
@@ -46,16 +46,6 @@ def main(argv: list[str] | None = None) -> None:
     from recipes.honest_persona.training import train
 
     train(settings, form, Folders(given.model, given.data, given.work, given.out), stop)
-
-
-def _gpus(device: str) -> int:
-    if device == "cpu":
-        return 1
-    import torch
-
-    if not torch.cuda.device_count():
-        raise Mistake("`device` is `cuda`, and no GPU is visible", "check `nvidia-smi`")
-    return torch.cuda.device_count()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 from recipes.common import starter
 from recipes.common.meeting import is_rank
 from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import run
 from recipes.common.stop import StopSignal
 from recipes.profile_dpo.settings import DpoSettings
 
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args(argv)
     settings = read_settings(args.settings, DpoSettings)
-    count = 1 if is_rank() else settings.ranks or gpus(settings.device)
+    count = 1 if is_rank() else settings.ranks or starter.gpus(settings.device)
     if count > 1:
         sys.exit(starter.start(MODULE, argv, count))
     stop = StopSignal()
@@ -39,17 +39,6 @@ def main(argv: list[str] | None = None) -> None:
     from recipes.profile_dpo.learning import Folders, learn
 
     learn(settings, Folders(args.model, args.data, args.out, args.work), stop)
-
-
-def gpus(device: str) -> int:
-    """Processes to start."""
-    if device == "cpu":
-        return 1
-    import torch
-
-    if not torch.cuda.device_count():
-        raise Mistake("`device` is `cuda`, and no GPU is visible", "check `nvidia-smi`")
-    return torch.cuda.device_count()
 
 
 if __name__ == "__main__":

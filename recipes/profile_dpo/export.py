@@ -8,12 +8,12 @@ OUT holds the model's files, adapters/NAME/ of each training, README.md (the car
 import argparse
 import shutil
 from pathlib import Path
-from typing import Any
 
-from recipes.common.files import read_json, write_json, write_text
+from recipes.common.files import write_json, write_text
+from recipes.common.finished import outs_of, read_numbers
 from recipes.common.model import link
 from recipes.common.pretrained import main_dtype
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import run
 from recipes.common.stored import open_stored
 from recipes.profile_dpo.card import card
 
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--stage", action="append", default=[], metavar="NAME=OUT", help="an earlier stage's output")
     args = parser.parse_args(argv)
-    outs = {name: Path(place) for name, _, place in (one.partition("=") for one in args.stage)}
+    outs = outs_of(args.stage)
     numbers = {name: read_numbers(place) for name, place in outs.items()}
     model = read_numbers(args.model)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -51,14 +51,6 @@ def main(argv: list[str] | None = None) -> None:
     made = {"parameters": parameters, "tensors": len(tensors), "dtype": dtype, "trained": model["trained"]}
     write_json(args.out / "metrics.json", made)
     print(f"{len(tensors)} tensors, {parameters:,} parameters, {dtype}")
-
-
-def read_numbers(out: Path) -> dict[str, Any]:
-    """A stage's metrics.json."""
-    found = read_json(out / "metrics.json")
-    if not isinstance(found, dict):
-        raise Mistake(f"`{out}` is no finished stage's output", "it holds metrics.json")
-    return found
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from recipes.common.files import read_json, write_json, write_text
+from recipes.common.files import write_json, write_text
+from recipes.common.finished import outs_of, read_numbers
 from recipes.common.model import link
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import run
 from recipes.synthetic_instruct.card import card, memory_table
 
 REPORTS = {
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--stage", action="append", default=[], metavar="NAME=OUT", help="an earlier stage's output")
     args = parser.parse_args(argv)
-    outs = {name: Path(place) for name, _, place in (one.partition("=") for one in args.stage)}
+    outs = outs_of(args.stage)
     numbers = {name: read_numbers(place) for name, place in outs.items()}
     model = read_numbers(args.model)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -42,14 +43,6 @@ def main(argv: list[str] | None = None) -> None:
     write_text(args.out / "README.md", card(model, numbers, table))
     write_json(args.out / "metrics.json", {name: model[name] for name in ("parameters", "bytes", "dtype", "tensors")})
     print(memory_table(numbers))
-
-
-def read_numbers(out: Path) -> dict[str, Any]:
-    """A stage's metrics.json."""
-    found = read_json(out / "metrics.json")
-    if not isinstance(found, dict):
-        raise Mistake(f"`{out}` is no finished stage's output", "it holds metrics.json")
-    return found
 
 
 def report(outs: dict[str, Path], numbers: dict[str, dict[str, Any]]) -> str:

@@ -3,10 +3,7 @@
 python -m recipes.synthetic_instruct.settings_check STAGE SETTINGS.json
 """
 
-import argparse
-from pathlib import Path
-
-from recipes.common.settings import read_settings
+from recipes.common.settings import check_stage
 from recipes.common.stage import run
 from recipes.synthetic_instruct import evaluate, filter, generate, prefer, push, respond
 from recipes.synthetic_instruct.settings import DpoSettings, MergeSettings, SftSettings
@@ -28,14 +25,8 @@ KINDS = {
 
 def main() -> None:
     """Exits with 2 and a sentence when a value cannot be."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.settings_check", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("stage", choices=KINDS)
-    parser.add_argument("settings", type=Path)
-    given = parser.parse_args()
-    read_settings(given.settings, KINDS[given.stage])
-    print(f"{given.stage}: fine")
+    stage = check_stage("python -m recipes.synthetic_instruct.settings_check", __doc__.split("\n")[0], KINDS)
+    print(f"{stage}: fine")
 
 
 if __name__ == "__main__":

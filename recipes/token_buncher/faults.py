@@ -8,9 +8,6 @@ from recipes.common import rows
 from recipes.common.rows import BadRow, filled, shown
 from recipes.common.stage import Mistake
 
-LISTED = 5
-"""Bad rows that are named; the others are counted."""
-
 Item = TypeVar("Item")
 
 
@@ -24,14 +21,9 @@ def read_all(path: Path, columns: tuple[str, ...], make: Callable[[dict[str, Any
                 raise value
             items.append(make(value, position))
         except BadRow as fault:
-            column = f", `{fault.column}`" if fault.column else ""
-            bad.append(f"{place}{column}: {fault.text}")
+            bad.append(fault.at(place))
     if bad:
-        more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED else []
-        listed = "\n  ".join([*bad[:LISTED], *more])
-        raise Mistake(
-            f"`{path}`: {len(bad)} of {total} rows cannot be used\n  {listed}", "mend or leave out these rows"
-        )
+        raise rows.unusable(path, bad, total, "mend or leave out these rows")
     if not items:
         raise Mistake(f"`{path}` has no rows", "one JSON object a line, or a parquet file with rows")
     return items

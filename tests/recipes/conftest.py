@@ -4,8 +4,11 @@ import importlib
 import importlib.util
 import os
 import warnings
+from collections.abc import Callable
 
 import pytest
+
+from recipes.common.stage import StageError
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +22,15 @@ def verl():
         # verl warns of every engine that is not installed, ray of a module that it renamed.
         warnings.simplefilter("ignore")
         importlib.import_module("recipes.gad.trainer")
+
+
+@pytest.fixture
+def refusal() -> Callable[..., str]:
+    """`refusal(function, *arguments)` is what the user reads when it refuses."""
+
+    def refusal(function: Callable, *args: object) -> str:
+        with pytest.raises(StageError) as caught:
+            function(*args)
+        return f"error: {caught.value.error}\n\nhint: {caught.value.hint}"
+
+    return refusal

@@ -28,14 +28,19 @@ class Place:
     folder: Path
     root: Path = ROOT
     """The project."""
+    recipe: str = "gad-7b"
+
+    @property
+    def run(self) -> str:
+        return self.recipe.partition("-")[0].replace("_", "-") + "-rehearsal"
 
     @property
     def store(self) -> Path:
-        return self.folder / "runs/.store" / RUN
+        return self.folder / "runs/.store" / self.run
 
     @property
     def home(self) -> Path:
-        return self.folder / "runs" / RUN
+        return self.folder / "runs" / self.run
 
     @property
     def env(self) -> dict[str, str]:
@@ -45,16 +50,19 @@ class Place:
         return subprocess.run([*LAUNCHER, *words], cwd=self.root, env=self.env, capture_output=True, text=True)
 
     def rehearse(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return self.launcher("rehearse", "gad-7b", *words)
+        return self.launcher("rehearse", self.recipe, *words)
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """A rehearsal that somebody is going to disturb."""
-        argv = [*LAUNCHER, "rehearse", "gad-7b", *words]
+        argv = [*LAUNCHER, "rehearse", self.recipe, *words]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
         return subprocess.Popen(argv, cwd=self.root, env=self.env, text=True, **quiet)
 
     def done(self, stage: str) -> dict:
         return json.loads((self.store / "stages" / stage / "done.json").read_text())
+
+    def rows(self, stage: str, file: str) -> list[dict]:
+        return [json.loads(line) for line in (self.store / "stages" / stage / "out" / file).read_text().splitlines()]
 
     def steps(self, stage: str) -> dict[int, dict[str, float]]:
         """Step -> metrics; of a step that was done twice, the last."""
@@ -105,11 +113,23 @@ class Place:
                 continue
 
 
-def make_place(folder: Path, root: Path = ROOT) -> Place:
+def make_place(folder: Path, root: Path = ROOT, recipe: str = "gad-7b") -> Place:
     (folder / "config/launcher").mkdir(parents=True)
     python = ROOT / ".venv-cpu/bin/python"
     (folder / "config/launcher/site.yaml").write_text(f"runs: {folder}/runs\nlocal: {{python: {python}}}\n")
-    return Place(folder, root)
+    return Place(folder, root, recipe)
+
+
+def undisturbed(folder: Path, recipe: str, minutes: int) -> Place:
+    """The family's whole rehearsal, once, within so many minutes; screen.txt is what it said. Nobody changes it."""
+    place = make_place(folder, recipe=recipe)
+    began = time.monotonic()
+    done = place.rehearse()
+    logs = "".join(path.read_text()[-3000:] for path in place.store.glob("stages/*/log.txt"))
+    assert done.returncode == 0, done.stdout + done.stderr + logs
+    assert time.monotonic() - began < minutes * 60
+    (place.folder / "screen.txt").write_text(done.stdout)
+    return place
 
 
 @pytest.fixture(scope="session")

@@ -2,44 +2,19 @@
 
 import json
 import subprocess
-import time
-from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Place, make_place
+from .conftest import ROOT, Place, make_place, undisturbed
 
 MINUTES = 4
 STAGES = ["model", "prepare", "train", "merge", "evaluate"]
 TRAINED = ("confidence_assessment", "sycophancy")
 
 
-class Persona(Place):
-    """A site on which this recipe is rehearsed."""
-
-    @property
-    def store(self) -> Path:
-        return self.folder / "runs/.store/honest-persona-rehearsal"
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "runs/honest-persona-rehearsal"
-
-    def rehearse(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return self.launcher("rehearse", "honest_persona-8b", *words)
-
-
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory) -> Persona:
-    """A rehearsal that nobody disturbed. Nobody changes it."""
-    place = Persona(make_place(tmp_path_factory.mktemp("honest_persona")).folder)
-    began = time.monotonic()
-    done = place.rehearse()
-    logs = "".join(path.read_text()[-3000:] for path in place.store.glob("stages/*/log.txt"))
-    assert done.returncode == 0, done.stdout + done.stderr + logs
-    assert time.monotonic() - began < MINUTES * 60
-    (place.folder / "screen.txt").write_text(done.stdout)
-    return place
+def rehearsed(tmp_path_factory) -> Place:
+    return undisturbed(tmp_path_factory.mktemp("honest_persona"), "honest_persona-8b", MINUTES)
 
 
 def test_every_stage_is_done_in_its_order(rehearsed):

@@ -1,13 +1,10 @@
 """The profiles' whole recipe by the real command, once: candidates, tournaments, DPO, evaluation, gate."""
 
 import json
-import subprocess
-import time
-from pathlib import Path
 
 import pytest
 
-from .conftest import Place, make_place
+from .conftest import Place, make_place, undisturbed
 
 MINUTES = 6
 STAGES = [
@@ -16,35 +13,9 @@ STAGES = [
 ]
 
 
-class Profiles(Place):
-    """A site on which this recipe is rehearsed."""
-
-    @property
-    def store(self) -> Path:
-        return self.folder / "runs/.store/profile-dpo-rehearsal"
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "runs/profile-dpo-rehearsal"
-
-    def rehearse(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return self.launcher("rehearse", "profile_dpo-phi3-mini", *words)
-
-    def rows(self, stage: str, file: str) -> list[dict]:
-        return [json.loads(line) for line in (self.store / "stages" / stage / "out" / file).read_text().splitlines()]
-
-
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory) -> Profiles:
-    """A rehearsal that nobody disturbed. Nobody changes it."""
-    place = Profiles(make_place(tmp_path_factory.mktemp("profile_dpo")).folder)
-    began = time.monotonic()
-    done = place.rehearse()
-    logs = "".join(path.read_text()[-3000:] for path in place.store.glob("stages/*/log.txt"))
-    assert done.returncode == 0, done.stdout + done.stderr + logs
-    assert time.monotonic() - began < MINUTES * 60
-    (place.folder / "screen.txt").write_text(done.stdout)
-    return place
+def rehearsed(tmp_path_factory) -> Place:
+    return undisturbed(tmp_path_factory.mktemp("profile_dpo"), "profile_dpo-phi3-mini", MINUTES)
 
 
 def test_every_stage_is_done_in_its_order(rehearsed):

@@ -2,12 +2,10 @@
 
 import json
 import subprocess
-import time
-from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Place, make_place
+from .conftest import ROOT, Place, make_place, undisturbed
 
 MINUTES = 6
 STAGES = [
@@ -17,35 +15,9 @@ STAGES = [
 SIZES = ["tiny", *(f"{target}{card}" for target in ("llama-3b", "mistral-7b", "qwen-3b") for card in ("", "-t4"))]
 
 
-class Tuner(Place):
-    """A site on which this recipe is rehearsed."""
-
-    @property
-    def store(self) -> Path:
-        return self.folder / "runs/.store/synthetic-instruct-rehearsal"
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "runs/synthetic-instruct-rehearsal"
-
-    def rehearse(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return self.launcher("rehearse", "synthetic_instruct-qwen-3b", *words)
-
-    def rows(self, stage: str, file: str) -> list[dict]:
-        return [json.loads(line) for line in (self.store / "stages" / stage / "out" / file).read_text().splitlines()]
-
-
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory) -> Tuner:
-    """A rehearsal that nobody disturbed. Nobody changes it."""
-    place = Tuner(make_place(tmp_path_factory.mktemp("synthetic_instruct")).folder)
-    began = time.monotonic()
-    done = place.rehearse()
-    logs = "".join(path.read_text()[-3000:] for path in place.store.glob("stages/*/log.txt"))
-    assert done.returncode == 0, done.stdout + done.stderr + logs
-    assert time.monotonic() - began < MINUTES * 60
-    (place.folder / "screen.txt").write_text(done.stdout)
-    return place
+def rehearsed(tmp_path_factory) -> Place:
+    return undisturbed(tmp_path_factory.mktemp("synthetic_instruct"), "synthetic_instruct-qwen-3b", MINUTES)
 
 
 def test_every_stage_is_done_in_its_order(rehearsed):

@@ -2,43 +2,18 @@
 
 import json
 import subprocess
-import time
-from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Place, make_place
+from .conftest import ROOT, Place, make_place, undisturbed
 
 MINUTES = 6
 STAGES = ["model", "beavertails", "wmdp", "gsm8k", "defend", "convert", "verify", "evaluate"]
 
 
-class Buncher(Place):
-    """A site on which this recipe is rehearsed."""
-
-    @property
-    def store(self) -> Path:
-        return self.folder / "runs/.store/token-buncher-rehearsal"
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "runs/token-buncher-rehearsal"
-
-    def rehearse(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return self.launcher("rehearse", "token_buncher-3b", *words)
-
-
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory) -> Buncher:
-    """A rehearsal that nobody disturbed. Nobody changes it."""
-    place = Buncher(make_place(tmp_path_factory.mktemp("token_buncher")).folder)
-    began = time.monotonic()
-    done = place.rehearse()
-    logs = "".join(path.read_text()[-3000:] for path in place.store.glob("stages/*/log.txt"))
-    assert done.returncode == 0, done.stdout + done.stderr + logs
-    assert time.monotonic() - began < MINUTES * 60
-    (place.folder / "screen.txt").write_text(done.stdout)
-    return place
+def rehearsed(tmp_path_factory) -> Place:
+    return undisturbed(tmp_path_factory.mktemp("token_buncher"), "token_buncher-3b", MINUTES)
 
 
 def test_every_stage_is_done_in_its_order(rehearsed):

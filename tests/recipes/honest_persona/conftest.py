@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from recipes.common.stage import StageError
-
 ROOT = Path(__file__).parents[3]
 FAMILY = ROOT / "recipes/honest_persona"
 SAMPLE = FAMILY / "sample/data.jsonl"
@@ -63,15 +61,3 @@ def prepared(model, settings, tmp_path_factory) -> Path:
     words = ["--data", SAMPLE, "--model", model, "--out", folder / "out"]
     prepare.main([str(word) for word in [folder / "settings.json", *words]])
     return folder / "out"
-
-
-@pytest.fixture
-def refusal() -> Callable[..., str]:
-    """`refusal(function, *arguments)` is what the user reads when it refuses."""
-
-    def refusal(function: Callable, *args: object) -> str:
-        with pytest.raises(StageError) as caught:
-            function(*args)
-        return f"error: {caught.value.error}\n\nhint: {caught.value.hint}"
-
-    return refusal

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.stage import StageError
-
 ROOT = Path(__file__).parents[3]
 CHATS = ROOT / "recipes/synthetic_instruct/sample/chats.jsonl"
 NEEDS = ("card", "chat", "duplicates", "evaluate", "filter", "generate", "hub", "models", "prefer", "prequery")
@@ -51,18 +49,6 @@ def judge(chats, tmp_path_factory) -> Path:
         warnings.simplefilter("ignore")
         tiny.save_judge(folder, chats)
     return folder
-
-
-@pytest.fixture
-def refusal() -> Callable[..., str]:
-    """`refusal(function, *arguments)` is what the user reads when it refuses."""
-
-    def refusal(function: Callable, *args: object) -> str:
-        with pytest.raises(StageError) as caught:
-            function(*args)
-        return f"error: {caught.value.error}\n\nhint: {caught.value.hint}"
-
-    return refusal
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """The shipped samples, a tiny model that knows their words, and data prepared from them."""
 
-from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
 import pytest
-
-from recipes.common.stage import StageError
 
 from .samples import COMMANDS, SAMPLE
 
@@ -34,15 +31,3 @@ def prepared(model, tmp_path_factory) -> Path:
     for data, flags in COMMANDS.items():
         prepare.main([data, *flags, "--tokenizer", str(model), "--local_dir", str(root / data)])
     return root
-
-
-@pytest.fixture
-def refusal() -> Callable[..., str]:
-    """`refusal(function, *arguments)` is what the user reads when it refuses."""
-
-    def refusal(function: Callable, *args: object) -> str:
-        with pytest.raises(StageError) as caught:
-            function(*args)
-        return f"error: {caught.value.error}\n\nhint: {caught.value.hint}"
-
-    return refusal
