@@ -5,6 +5,9 @@ import signal
 import pytest
 
 from tests.chance import taken
+from tests.slurm.cluster import cluster
+
+__all__ = ["cluster"]  # here, or each module that asks for it would start a Slurm of its own
 
 LEFT_OUT = pytest.StashKey[str]()
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.cluster import cluster
 from tests.slurm.sky import account, sky
 
 from .conftest import LAUNCHER, PATIENCE, ROOT, RUN, make_place
 from .test_kills import EXACT, reached
 
-__all__ = ["account", "cluster"]
+__all__ = ["account"]
 FEW = "--set warmup.epochs=0.5 --set adversarial.epochs=0.34"
 """3 and 2 steps: these tests are not about learning."""
 

@@ -7,11 +7,10 @@ import signal
 import pytest
 
 from launcher.ledger import ledger
-from tests.slurm.cluster import cluster
 from tests.slurm.sky import account, sky
 from tests.slurm.there import HELD, at_step, there
 
-__all__ = ["account", "at_step", "cluster", "there"]
+__all__ = ["account", "at_step", "there"]
 LONG = pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="each takes two allocations: `make faults`")
 
 

@@ -16,10 +16,9 @@ from launcher.document import check, parse
 from launcher.image import NODE, identity, image_of
 from launcher.imported import address
 from launcher.site import SiteFile
-from tests.slurm.cluster import cluster
 from tests.slurm.there import HELD, SLURM, at_step, hurry, there
 
-__all__ = ["at_step", "cluster", "hurry", "there"]
+__all__ = ["at_step", "hurry", "there"]
 ROOT = Path(__file__).parent.parent.parent.parent
 TWO_JOBS = {"stages": {"again": {"partition": "gpu", "gres": "gpu:1"}}}
 
@@ -139,7 +138,7 @@ def test_a_run_that_ended_while_nobody_looked_is_fetched(there, at_step, until):
     process.send_signal(signal.SIGKILL)
     process.wait()
     there.go("sum")
-    until(lambda: there.folder.manifest.exists(), "the run's end")
+    until(lambda: set(there.jobs().values()) == {"COMPLETED"}, "the run's end")
     done = there.launch(*HELD)
     assert done.returncode == 0 and "pulled    2 files" in done.stdout, done.stderr
     assert len(there.jobs()) == 1 and there.total() == there.toy.total
@@ -368,7 +367,7 @@ def test_redo_of_a_run_that_ended_while_nobody_looked_keeps_what_it_made(there, 
     process.send_signal(signal.SIGKILL)
     process.wait()
     there.go("sum")
-    until(lambda: there.folder.manifest.exists(), "the run's end")
+    until(lambda: "toy-tiny  running" not in there.toy.launcher("status").stdout, "the run's end")
     done = there.launch(*HELD, "--redo", "again")
     assert done.returncode == 0, done.stdout + done.stderr
     assert there.attempts() == {"again": 1, "again.1": 1, "sum": 1} and there.total() == there.toy.total
