@@ -27,6 +27,7 @@ Cloud = Annotated[
 ]
 Named = Annotated[str | None, typer.Option("--run", help="the run's name (default: the recipe's)")]
 Stages = Annotated[str, typer.Option(help="which of the recipe's stage lists")]
+Rounds = Annotated[int, typer.Option(min=1, metavar="K", help="do the list's rounds K times, each from the one before")]
 Data = Annotated[list[str] | None, typer.Option(help="an input, NAME=FILE (.parquet or .jsonl); FILE alone is train")]
 Change = Annotated[list[str] | None, typer.Option("--set", help="a setting, NAME=VALUE or STAGE.NAME=VALUE")]
 Redo = Annotated[str | None, typer.Option(help="do this stage and what follows again; the old result is set aside")]
@@ -58,6 +59,7 @@ def plan(
     cloud: Cloud = "local",
     run: Named = None,
     stages: Stages = "default",
+    rounds: Rounds = 1,
     data: Data = None,
     change: Change = None,
     max_cost: Cost = None,
@@ -74,7 +76,7 @@ def plan(
     from launcher.request import Request
 
     request = Request(
-        recipe, cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
+        recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
     )
     planned, root = _planned(request)
     if write:
@@ -99,6 +101,7 @@ def launch(
     cloud: Cloud = "local",
     run: Named = None,
     stages: Stages = "default",
+    rounds: Rounds = 1,
     data: Data = None,
     change: Change = None,
     redo: Redo = None,
@@ -117,7 +120,18 @@ def launch(
     from launcher.request import Request
 
     request = Request(
-        recipe or "", cloud, run, stages, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
+        recipe or "",
+        cloud,
+        run,
+        stages,
+        rounds,
+        data or (),
+        change or (),
+        max_cost,
+        max_hours,
+        dirty,
+        gpus,
+        force or (),
     )
     _launch(request, Manner(redo, wait, keep, not yes and sys.stdin.isatty(), sys.argv[1:]), resume)
 
@@ -127,6 +141,7 @@ def rehearse(
     recipe: Annotated[str | None, typer.Argument(help="<family>-<size>; gad when left out")] = None,
     run: Named = None,
     stages: Stages = "default",
+    rounds: Rounds = 1,
     data: Data = None,
     change: Change = None,
     redo: Redo = None,
@@ -140,7 +155,7 @@ def rehearse(
 
     root = find_root()
     cloud = "docker" if docker else "local"
-    request = Request(recipe or any_family(root), cloud, run, stages, data or (), change or (), dirty=dirty)
+    request = Request(recipe or any_family(root), cloud, run, stages, rounds, data or (), change or (), dirty=dirty)
     _launch(rehearsal_of(request, root), Manner(redo, words=sys.argv[1:]))
 
 
@@ -185,10 +200,14 @@ def runs() -> None:
 def down(
     run: RunName = None, every: Annotated[bool, typer.Option("--all", help="every machine of yours")] = False
 ) -> None:
-    """End a run's machine, or all of them. What was not brought home is lost with it."""
-    from launcher import fleet
+    """End a run's machine or its jobs in a queue, or all of them. What was not brought home is lost with a machine."""
+    from launcher import fleet, screen, watching
 
-    fleet.down(None if every else _store().existing(run).path.name)
+    store = _store()
+    folders = [store.machine(name) for name in store.runs()] if every else [store.existing(run)]
+    ended = fleet.down(None if every else folders[0].path.name)
+    if not (watching.cancel(folders, _site()) or ended):
+        screen.say("no machine is alive")
 
 
 @app.command()
@@ -360,6 +379,11 @@ def _store() -> "Store":
     return Store(_site())
 
 
+NAMED = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}
+THEIRS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS} | NAMED
+"""What a disk, or the names on it, may do to any program."""
+
+
 def main() -> None:
     """The console script: a user's mistake is a sentence, never a traceback."""
     from launcher.errors import OURS, LaunchError
@@ -372,11 +396,12 @@ def main() -> None:
         screen.error(str(problem))
         sys.exit(problem.code)
     except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        if problem.errno not in THEIRS:
             raise
         from launcher import screen
 
-        screen.error(f"error: `{problem.filename}`: {problem.strerror}\n\nhint: make room, or change site.yaml")
+        helps = "name another place" if problem.errno in NAMED else "make room, or change site.yaml"
+        screen.error(f"error: `{problem.filename}`: {problem.strerror}\n\nhint: {helps}")
         sys.exit(OURS)
 
 

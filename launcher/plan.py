@@ -83,7 +83,7 @@ def _stage(
     if spec.model:
         pin = models[spec.model]
         config |= {"repo": pin.repo, "revision": world.pins.model(pin.repo, pin.revision) or pin.revision}
-    needs = {need: order.names.get(need, need) for need in spec.needs}
+    needs = {name: order.names.get(need, need) for name, need in spec.needs.items()}
     check_words(recipe, name, needs)
     steps = _steps(recipe, name, spec, settings, epochs, world.inputs) if spec.steps else None
     counted = {"step": {"equals": float(steps)}} if steps is not None else {}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from launcher.document import Strict, read
 from launcher.errors import LaunchError, did_you_mean
@@ -94,7 +94,10 @@ class StageSpec(Strict):
     """One command of the recipe."""
 
     run: list[str] = Field(min_length=1)
-    needs: list[str] = []
+    each: list[str] = []
+    """After the rounds of a list: more words of `run`, for every round, of which `{round}` is the number."""
+    needs: Annotated[dict[str, str], BeforeValidator(lambda given: _by_name(given))] = {}
+    """Placeholder -> the stage whose output it is; a list when they are called alike."""
     model: str | None = None
     """A name under `models`: its repo and commit become settings of the stage."""
     source: str | None = None
@@ -110,12 +113,21 @@ class StageSpec(Strict):
     grace: int = Field(default=60, ge=1)
 
 
+class Rounds(Strict):
+    """Neighbours in a list, done K times by `--rounds K`. `later`: what a stage needs -> the stage of the round before
+    whose output a later round takes instead."""
+
+    stages: list[str] = Field(min_length=1)
+    later: dict[str, str] = {}
+
+
 class StageList(Strict):
     """An order of stages; `names` lets a stage need `student` without saying which stage makes it."""
 
     stages: list[str] = Field(min_length=1)
     export: str
     names: dict[str, str] = {}
+    rounds: Rounds | None = None
 
 
 class RecipeFile(Strict):
@@ -187,6 +199,13 @@ def read_recipe(name: str, root: Path) -> Recipe:
     if file.name != family:
         raise LaunchError(f"`{folder / 'recipe.yaml'}`: `name` is `{file.name}`", f"the folder is called `{family}`")
     return Recipe(family, size, folder, file, read(folder / "sizes" / f"{size}.yaml", SizeFile))
+
+
+def _by_name(given: Any) -> Any:
+    """A list of names as each by its own; anything else as it is."""
+    return (
+        {one: one for one in given} if isinstance(given, list) and all(isinstance(one, str) for one in given) else given
+    )
 
 
 def families(root: Path) -> list[str]:

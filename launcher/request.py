@@ -16,6 +16,7 @@ from launcher.node.records import Bucket, Budget, Code, Image, Input, Machine, P
 from launcher.pins import read_pins
 from launcher.plan import Choice, World, plan
 from launcher.recipe import REHEARSAL, Recipe, families, read_recipe
+from launcher.rounds import repeated
 from launcher.settings import parse_change
 from launcher.site import SiteFile, clouds_of
 from launcher.store import run_name
@@ -29,6 +30,8 @@ class Request:
     cloud: str = "local"
     run: str | None = None
     stages: str = "default"
+    rounds: int = 1
+    """How often the stages of the list's `rounds` are done."""
     data: Sequence[str] = ()
     changes: Sequence[str] = ()
     max_cost: float | None = None
@@ -54,7 +57,7 @@ class Planned:
 def planned(request: Request, root: Path, site: SiteFile) -> Planned:
     """The plan of a request. Raises LaunchError."""
     clouds_of(request.cloud)
-    recipe = read_recipe(request.recipe, root)
+    recipe = repeated(read_recipe(request.recipe, root), request.stages, request.rounds)
     inputs = _inputs(recipe, request.data, root)
     choice = Choice(
         run=run_name(request.run or recipe.name.replace("_", "-")),

@@ -20,7 +20,12 @@ def order_of(recipe: Recipe, name: str) -> StageList:
         earlier = order.stages[:position]
         if stage in earlier:
             raise LaunchError(f"`{where}`: list `{name}` has `{stage}` twice", "a stage runs once")
-        for need in stages[stage].needs:
+        if stages[stage].each:
+            raise LaunchError(
+                f"`{where}`: stage `{stage}` has words for `each` round, but list `{name}` has no `rounds` before it",
+                "put them into its `run`, or give the list `rounds`",
+            )
+        for need in stages[stage].needs.values():
             if order.names.get(need, need) not in earlier:
                 raise LaunchError(
                     f"`{where}`: stage `{stage}` needs `{need}`, which no earlier stage makes",

@@ -141,9 +141,9 @@ def answer(
     for one in request["machines"]:
         machine = Machine(one["gpus"], one["nodes"], one["bytes"])
         for stage in request["stages"]:
-            if stage["name"] not in stages:
+            fit, settings = stages.get(stage["name"].rstrip("0123456789")), stage["settings"]  # `dpo2` is a round's
+            if fit is None:
                 continue
-            fit, settings = stages[stage["name"]], stage["settings"]
             there = fit(settings, request["models"], machine)
             helps = None if _fits(there, machine) else _relief(fit, settings, request["models"], machine, relief)
             found.append({"machine": one["name"], "stage": stage["name"], "phases": there, "relief": helps})

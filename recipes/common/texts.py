@@ -6,8 +6,8 @@ A recipe's `texts` command (launcher: preflight) uses this; it needs transformer
 import os
 from pathlib import Path
 
+from recipes.common.files import read_json
 from recipes.common.hub import Source, snapshot
-from recipes.common.settings import read_settings
 from recipes.common.stage import Mistake
 from recipes.common.tokens import Tokens
 
@@ -19,7 +19,8 @@ WANTED = ("tokenizer*", "*.jinja", "special_tokens_map.json", "vocab.json", "mer
 def tokens_of(config: Path) -> Tokens | None:
     """The tokenizer of the model that a model stage's settings name; None for one that is made on the spot. A Mistake
     where it cannot be had: a gated repository without its token, a folder without a chat template."""
-    source = read_settings(config, Source)
+    settings = read_json(config)  # of which a stage that makes tiny models has more
+    source = Source(settings["repo"], settings.get("revision"))
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if source.repo == "tiny":
         return None

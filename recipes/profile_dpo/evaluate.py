@@ -55,11 +55,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("settings", type=Path)
     for name in ("--new", "--current", "--judge", "--out", "--work"):
         parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--base", type=Path, help="of a later round: the model that all began with")
+    parser.add_argument("--base", type=Path, help="the model that all began with, where `current` is another")
     args = parser.parse_args(argv)
     settings = read_settings(args.settings, JudgeSettings)
     new = read(args.new)
-    against = {"current": read(args.current)} | ({"base": read(args.base)} if args.base else {})
+    against = {"current": read(args.current)}
+    if args.base and args.base != args.current:
+        against["base"] = read(args.base)
     pairs = {name: paired(name, old, new) for name, old in against.items()}
     journal, progress = Journal(args.work), Progress(args.work)
     total = settings.orders * sum(pair.settled is None for part in pairs.values() for pair in part)

@@ -11,7 +11,6 @@ from recipes.common.fit import Machine, Phases, network_of
 from recipes.common.memory import generating, training, weights
 
 Settings = Mapping[str, Any]
-ROUNDS = ("", "2", "3")
 RELIEF: list[dict[str, Any]] = [{"recompute": True}, {"nf4": True}, {"judge_nf4": True}, {"batch": 1}]
 
 
@@ -60,17 +59,14 @@ def _speaking(
     return {name: parts}
 
 
-STAGES = {"reference": writing} | {
-    f"{stage}{number}": fit_of
-    for number in ROUNDS
-    for stage, fit_of in {
-        "generate": writing,
-        "tournament": judging,
-        "dpo": learning,
-        "merge": merging,
-        "write": writing,
-        "evaluate": judging,
-    }.items()
+STAGES = {
+    "reference": writing,
+    "generate": writing,
+    "tournament": judging,
+    "dpo": learning,
+    "merge": merging,
+    "write": writing,
+    "evaluate": judging,
 }
 
 if __name__ == "__main__":

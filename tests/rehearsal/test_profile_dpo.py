@@ -72,19 +72,16 @@ def test_the_next_plan_knows_what_it_measured(rehearsed):
     assert "unknown" not in said.partition("judged  ")[2]
 
 
-@pytest.mark.parametrize(("stages", "exports"), [("default", "export"), ("rounds2", "export2")])
 @pytest.mark.parametrize("size", ["tiny", "phi3-mini", "qwen-3b"])
-def test_every_list_of_stages_makes_a_plan(tmp_path, size, stages, exports):
-    done = make_place(tmp_path).launcher("plan", f"profile_dpo-{size}", "--stages", stages, "--json")
+def test_a_later_round_begins_with_the_current_model_and_is_compared_with_it_and_with_the_base(tmp_path, size):
+    done = make_place(tmp_path).launcher("plan", f"profile_dpo-{size}", "--rounds", "3", "--json")
     assert done.returncode == 0, done.stderr
-    plan = json.loads(done.stdout)
-    assert plan["export"] == exports
-    later = {one["name"]: one["needs"] for one in plan["stages"]}
-    if stages == "rounds2":
-        assert later["generate2"]["current"] == "current" == later["dpo2"]["current"]
-        settings = {one["name"]: one["config"] for one in plan["stages"]}
-        for name in ("generate", "tournament", "dpo", "merge", "write", "evaluate", "current"):
-            assert settings[f"{name}2"] == settings[name]
+    needs = {one["name"]: one["needs"] for one in json.loads(done.stdout)["stages"]}
+    assert needs["generate2"]["model"] == needs["dpo2"]["model"] == needs["merge2"]["model"] == "current"
+    assert needs["generate3"]["model"] == needs["dpo3"]["model"] == "current2"
+    assert needs["evaluate"]["reference"] == needs["evaluate"]["base"] == "reference"
+    assert needs["evaluate3"] == {"write": "write3", "reference": "current2", "base": "reference", "judge": "judge"}
+    assert needs["export"]["current"] == "current3" and needs["export"]["dpo2"] == "dpo2"
 
 
 def test_a_key_among_the_settings_is_refused_before_a_run_exists(tmp_path):

@@ -1,9 +1,15 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.texts import check
+from launcher.recipe import names
+from launcher.request import Request, planned
+from launcher.site import SiteFile
+
+ROOT = Path(__file__).parent.parent.parent.parent
 
 PROGRAM = """
 import json, os, sys
@@ -61,3 +67,11 @@ def test_what_is_the_user_s_to_mend_is_refused_and_what_is_not_is_a_warning(foun
 
 def test_a_command_that_breaks_refuses(found):
     assert found("raise ValueError('no')") == Finding("texts", REFUSED, "ValueError: no", "correct the data")
+
+
+@pytest.mark.parametrize("name", [name for name in names(ROOT) if name.endswith("-tiny")])
+def test_every_recipe_looks_at_its_own_rehearsal_s_rows(project, monkeypatch, name):
+    monkeypatch.chdir(project)
+    request = planned(Request(name, "docker"), project, SiteFile())
+    found = check(request.plan, request.recipe, request.inputs, {}, project)
+    assert found.level == OK, found

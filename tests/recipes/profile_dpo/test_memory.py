@@ -34,7 +34,7 @@ def total(found, stage):
 
 def test_every_stage_with_a_model_on_the_gpu_is_counted():
     found = asked(80)
-    bare = {"model", "judge", "setup", "current", "current2", "export", "export2"}
+    bare = {"model", "judge", "setup", "current", "export"}
     stages = yaml.safe_load((RECIPE / "recipe.yaml").read_text())["stages"]
     assert set(found) == set(stages) - bare
     assert all(one["relief"] is None for one in found.values()), "it fits as it is"
