@@ -34,9 +34,9 @@ def say_billed(run: str) -> None:
         screen.billed(entry.bill(time.time()), entry.run)
 
 
-def down(run: str | None) -> None:
-    """The machine of the run, or every machine in the ledger, is gone, and what it cost is said. Raises LaunchError
-    when one may be left, after all others were ended."""
+def down(run: str | None) -> bool:
+    """The machine of the run, or every machine in the ledger, is gone, and what it cost is said; whether there was one.
+    Raises LaunchError when one may be left, after all others were ended."""
     from launcher import machines
 
     book, left = ledger(), list[LaunchError]()
@@ -51,5 +51,4 @@ def down(run: str | None) -> None:
         screen.say(f"{entry.run}: ended" + (f", it has cost about ${cost:.2f}" if cost else ""))
     if left:
         raise left[0]
-    if not entries:
-        screen.say("no machine is alive")
+    return bool(entries)

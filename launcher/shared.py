@@ -92,11 +92,25 @@ class Shared:
             index = self.cluster.torch_index or ""
             self.login.said(environment.MAKE, runs, place, lock, self.cluster.interpreter, index, timeout=3600)
 
-    def keep_secret(self, given: Mapping[str, str]) -> None:
-        """The values are in a file that only the user can read, until the run's last job removes it."""
-        if given:
-            text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in given.items())
-            self.login.said(SECRETS.format(text=base64.b64encode(text.encode()).decode()), self.there)
+    @contextlib.contextmanager
+    def secret(self, given: Mapping[str, str]) -> Iterator[None]:
+        """The values are in a file that only the user can read, until the run's last job removes it; or until now, when
+        the block fails, for then no job will."""
+        if not given:
+            yield
+            return
+        text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in given.items())
+        self.login.said(SECRETS.format(text=base64.b64encode(text.encode()).decode()), self.there)
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(LaunchError):
+                self.forget()
+            raise
+
+    def forget(self, *jobs: str) -> None:
+        """No secret is there any more, nor any of these jobs in the queue."""
+        self.login.said(FORGET, self.there, *jobs)
 
     def carry_out(self, show: Callable[[str], None]) -> None:
         """The stages that site.yaml gives to the login node are done. Raises LaunchError when one fails."""
@@ -142,6 +156,11 @@ for name in "$@"; do
     rm -f -- manifest.json
 done
 pwd
+"""
+FORGET = """\
+rm -f -- "$1/slurm/secrets.sh"
+shift
+[ $# = 0 ] || scancel --quiet "$@"
 """
 SECRETS = """\
 umask 077

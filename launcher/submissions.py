@@ -39,8 +39,3 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 """
-DOWN = """\
-rm -f -- "$1/slurm/secrets.sh"
-shift
-[ $# = 0 ] || scancel --quiet "$@"
-"""

@@ -40,6 +40,28 @@ def stop(folder: RunFolder, site: SiteFile) -> bool:
     return work is None or work.stop(max(stage.grace for stage in plan_of(folder).stages) + 30)
 
 
+def cancel(folders: Sequence[RunFolder], site: SiteFile) -> bool:
+    """No job of these runs is left in a cluster's queue, and no secret in a folder there; whether a job was. Raises
+    LaunchError when one may be left, after all others were cancelled."""
+    found, left = False, list[LaunchError]()
+    for folder in folders:
+        try:
+            if plan_of(folder).machine.cloud != "slurm":
+                continue
+            backend = backend_of("slurm", find_root(), site)
+            there = backend.find(folder) is not None
+            backend.down(folder, "ended by hand")
+        except LaunchError as problem:
+            left.append(problem)
+            continue
+        if there:
+            screen.say(f"{folder.path.name}: its jobs are cancelled")
+            found = True
+    if left:
+        raise left[0]
+    return found
+
+
 def show_status(folder: RunFolder, site: SiteFile, as_json: bool) -> None:
     now = current(folder, site)
     if as_json:

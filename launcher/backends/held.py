@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import cluster, submissions, tracked
+from launcher import cluster, tracked
 from launcher.batch import held_script
 from launcher.cluster import Patience
 from launcher.document import load
@@ -52,14 +52,14 @@ class Held:
             (folder.path / "slurm/held.sh").write_text(held_script(plan, self.cluster), encoding="utf-8")
             shared.send(["slurm/held.sh"], self.root)
             shared.equip(self.show)
-            shared.keep_secret(values(plan, self.site, os.environ))
-            shared.carry_out(self.show)
             patience = Patience(self.site.sky.start_minutes + 60 * self.wait, None)
-            with renting.machine(task, {}, patience) as entry:
-                write_json(folder.limits, self._limits(renting, entry))
-                shared.login.send(folder.path, ["limits.json"], shared.there)
-                self.show("starting  the node program")
-                job = cluster.submit(plan.run, held_run(plan, place))
+            with shared.secret(values(plan, self.site, os.environ)):
+                shared.carry_out(self.show)
+                with renting.machine(task, {}, patience) as entry:
+                    write_json(folder.limits, self._limits(renting, entry))
+                    shared.login.send(folder.path, ["limits.json"], shared.there)
+                    self.show("starting  the node program")
+                    job = cluster.submit(plan.run, held_run(plan, place))
         return self._followed(job, shared, renting, joined=False)
 
     def find(self, folder: RunFolder) -> Rented | None:
@@ -81,8 +81,7 @@ class Held:
         plan = plan_of(folder)
         self._renting(plan, folder).down(why)
         if plan.secrets:
-            shared = Shared(plan, folder, self.cluster)
-            shared.login.said(submissions.DOWN, shared.there)
+            Shared(plan, folder, self.cluster).forget()
 
     def _renting(self, plan: Plan, folder: RunFolder) -> Renting:
         return Renting(plan, folder, self.show, self.wait)

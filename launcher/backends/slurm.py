@@ -35,8 +35,8 @@ class Slurm:
             jobs = submissions.write(plan, self.cluster, folder.path)
             shared.send(submissions.files(jobs), self.root)
             shared.equip(self.show)
-            shared.keep_secret(values(plan, self.site, os.environ))
-            shared.carry_out(self.show)
+            with shared.secret(values(plan, self.site, os.environ)):
+                shared.carry_out(self.show)
             self._submit(shared)
         work = Queued(shared, jobs, self.show)
         numbers = [f"{job.number} ({verdict.stage_of(job.name)})" for job in work.look(anew=True).jobs]
@@ -63,8 +63,7 @@ class Slurm:
         plan, work = plan_of(folder), self.find(folder)
         if work or plan.secrets:
             active = [job.number for job in work.look().jobs if job.active and job.number] if work else []
-            shared = Shared(plan, folder, self.cluster)
-            shared.login.said(submissions.DOWN, shared.there, *active)
+            Shared(plan, folder, self.cluster).forget(*active)
 
     def _found(self, folder: RunFolder, anew: bool) -> Queued | None:
         known = read_json(folder.path / "slurm.json")

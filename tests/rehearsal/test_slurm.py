@@ -1,5 +1,6 @@
 """The whole recipe as jobs of a real Slurm, each kind of stage in a partition of its own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.node.folder import RunFolder
 from tests.slurm.sky import account, sky
 
 from .conftest import LAUNCHER, PATIENCE, ROOT, RUN, make_place
@@ -16,6 +18,8 @@ from .test_kills import EXACT, reached
 __all__ = ["account"]
 FEW = "--set warmup.epochs=0.5 --set adversarial.epochs=0.34"
 """3 and 2 steps: these tests are not about learning."""
+LONG = 32
+"""Epochs of DPO that take more than a minute."""
 
 
 def site(cluster, folder, **more):
@@ -81,8 +85,8 @@ def project(cluster, tmp_path):
     cluster.cancel_all()
 
 
-def make(place, env, arguments):
-    words = ["make", "launch", "RECIPE=gad-tiny", "CLOUD=slurm", f"ARGS={arguments}"]
+def make(place, env, arguments, recipe="gad-tiny"):
+    words = ["make", "launch", f"RECIPE={recipe}", "CLOUD=slurm", f"ARGS={arguments}"]
     env = {**place.env, "PYTHONPATH": str(place.root), **env}
     return subprocess.Popen(words, cwd=place.root, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -118,6 +122,46 @@ def test_make_launch_by_skypilot_whose_status_lists_the_run_while_it_holds_an_al
     assert "machine   slurm loop, 2CPU--8GB\n" in out
     assert not cluster.root("squeue", "--noheader", "--states=PENDING,RUNNING")
     assert "by-sky" not in sky({**os.environ, **env}, "status").stdout
+
+
+def test_profiles_are_made_by_jobs_that_depend_on_each_other_and_are_interrupted_in_every_way(project, cluster):
+    """A signal while it writes, a requeue while it judges, a wall time that is shorter than its training."""
+    gpu = {"partition": "gpu", "gres": "gpu:1"}
+    stages = {"generate": gpu, "tournament": gpu, "dpo": {**gpu, "time": "1"}}
+    site(cluster, project.folder, stages=stages, ahead=15)
+    folder = RunFolder(cluster.home / "runs/profiles")
+    process = make(project, {}, f"--run profiles --set epochs={LONG}", "profile_dpo-tiny")
+
+    def lost(stage, *how):
+        """`stage`, once it has got somewhere, loses its job, and gets it back."""
+        project.wait(lambda: process.poll() is not None or steps(folder, stage), 2 * PATIENCE)
+        assert process.poll() is None, "".join(process.communicate())
+        [job] = [job for job, state in cluster.jobs().items() if state == "RUNNING"]
+        cluster.said(*how, job)
+        project.wait(cluster.requeued)
+        project.wait(lambda: cluster.hurry(job))
+
+    lost("generate", "scancel", "--signal=TERM", "--batch")
+    lost("tournament", "scontrol", "requeue")
+    while process.poll() is None:  # its training, as often as it takes
+        for job in cluster.requeued():
+            cluster.hurry(job)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=2)
+    out, errors = process.communicate()
+    assert process.returncode == 0, out + errors + folder.node_log.read_text()
+    assert len(cluster.jobs()) == 4 and "every sha256 as in the manifest" in out
+    attempts = {path.parent.name: int(path.read_text()) for path in folder.path.glob("stages/*/attempts")}
+    assert attempts.pop("dpo") >= 2 == attempts.pop("generate") == attempts.pop("tournament")
+    assert set(attempts.values()) == {1}
+    done = json.loads(folder.manifest.read_text())["stages"]
+    assert done["dpo"]["metrics"]["steps_left"] == 0 and 0 <= done["evaluate"]["metrics"]["win_rate"] <= 1
+
+
+def steps(folder, stage):
+    """What the stage has told of its progress."""
+    progress = folder.stage(stage).progress
+    return progress.read_text() if progress.exists() else ""
 
 
 @pytest.mark.parametrize("via", ["sbatch", "sky"])

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher.document import check, parse
+from launcher.document import check
 from launcher.image import NODE, identity, image_of
 from launcher.imported import address
+from launcher.plain import parse
 from launcher.site import SiteFile
 from tests.slurm.there import HELD, SLURM, at_step, hurry, there
 
@@ -468,3 +469,28 @@ def test_in_a_container_the_image_s_own_code_runs_and_the_manifest_names_it(ther
     lineage = json.loads(there.folder.manifest.read_text())["lineage"]
     assert (lineage["software"], lineage["image"]["name"]) == (software, image.name)
     assert not (there.folder.path / "code").exists()
+
+
+def test_down_takes_a_run_out_of_the_queue_and_its_secrets_away(there, at_step):
+    there.site(**TWO_JOBS)
+    there.toy.change_recipe("image: toy", "image: toy\nsecrets: {CANARY: true}")
+    there.toy.env["CANARY"] = "value"
+    process = there.start("--set", "again.fault=hold@3")
+    at_step("again", 3)
+    assert (there.folder.path / "slurm/secrets.sh").exists()
+    down = there.toy.launcher("down", "toy-tiny")
+    assert (down.returncode, down.stdout) == (0, "toy-tiny: its jobs are cancelled\n"), down.stderr
+    process.communicate(timeout=150)
+    assert process.returncode == 33
+    there.cluster.wait_for_nobody()
+    assert not (there.folder.path / "slurm/secrets.sh").exists()
+    assert there.toy.launcher("down", "--all").stdout == "no machine is alive\n"
+
+
+def test_a_secret_does_not_outlive_a_launch_that_fails_on_the_login_node(there):
+    there.site(login=["again"])
+    there.toy.change_recipe("image: toy", "image: toy\nsecrets: {CANARY: true}")
+    there.toy.env["CANARY"] = "value"
+    done = there.launch("--set", "again.fault=exit@2")
+    assert done.returncode != 0 and "on the login node: again" in done.stdout
+    assert (there.folder.path / "slurm").exists() and not (there.folder.path / "slurm/secrets.sh").exists()
