@@ -49,6 +49,7 @@ LAYERS = [
     [
         "settings",
         "wiring",
+        "rounds",
         "lock",
         "history",
         "script",
@@ -95,6 +96,7 @@ LAYERS = [
         "preflight.hours",
         "preflight.forecast",
         "preflight.texts",
+        "preflight.sources",
         "preflight.price",
         "preflight.credentials",
         "preflight.queue",
@@ -129,6 +131,7 @@ PURE = [
     "container",
     "settings",
     "wiring",
+    "rounds",
     "duration",
     "spark",
     "stage_status",
