@@ -7,7 +7,11 @@ import shutil
 import signal
 import sys
 import time
+import zlib
 from pathlib import Path
+
+KEPT = 2
+"""Checkpoints: where the newest is damaged, there is one before it."""
 
 
 def main() -> None:
@@ -21,7 +25,7 @@ def main() -> None:
     before = int((options.before / "total.txt").read_text()) if options.before else config["start"]
     asked = []
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
-    saved = [json.loads(path.read_text()) for path in options.work.glob("step_*/saved.json")]
+    saved = [found for path in options.work.glob("step_*/saved.json") if (found := whole(path))]
     step, total = max(saved, default=(0, before))
     print(f"from step {step}", flush=True)
     while step < config["steps"]:
@@ -43,11 +47,10 @@ def main() -> None:
         if asked or step % config["save_every"] == 0:
             place = options.work / f"step_{step}"
             place.mkdir(exist_ok=True)
-            (place / "saved.part").write_text(json.dumps([step, total]))
+            (place / "saved.part").write_text(json.dumps([step, total, check(step, total)]))
             (place / "saved.part").replace(place / "saved.json")
-            for old in options.work.glob("step_*"):
-                if old != place:
-                    shutil.rmtree(old)
+            for old in sorted(options.work.glob("step_*"), key=lambda one: int(one.name[5:]))[:-KEPT]:
+                shutil.rmtree(old)
             report(options.work, {"checkpoint": f"step_{step}", "step": step})
         if asked:
             sys.exit(33)
@@ -56,6 +59,19 @@ def main() -> None:
     if config["fault"] != "nothing":
         (options.out / "total.txt").write_text(str(total))
     (options.out / "metrics.json").write_text(json.dumps({"step": done, "change": value, "total": total}))
+
+
+def whole(path: Path) -> tuple[int, int] | None:
+    """Step and total of a checkpoint; None of one that is torn or damaged."""
+    try:
+        step, total, proof = json.loads(path.read_text())
+    except (ValueError, TypeError):
+        return None
+    return (step, total) if proof == check(step, total) else None
+
+
+def check(step: int, total: int) -> int:
+    return zlib.crc32(f"{step} {total}".encode())
 
 
 def report(work: Path, entry: dict) -> None:

@@ -1,0 +1,28 @@
+"""The fault matrix on rented machines."""
+
+import contextlib
+
+import docker
+import pytest
+
+from tests.faults.cells import CLOUDS, cells
+from tests.faults.clouds import Rented
+from tests.faults.conftest import around, undisturbed
+from tests.faults.docker import holding
+from tests.faults.matrix import carry_out
+
+__all__ = ["around", "undisturbed"]
+
+
+@pytest.fixture(scope="session")
+def holding_image(engine, toy_image, tmp_path_factory):
+    return holding(engine, toy_image, tmp_path_factory.mktemp("holding"))
+
+
+@pytest.mark.parametrize(
+    "cell", [cell for cloud in CLOUDS for cell in cells(cloud)], ids=lambda cell: f"{cell.column}-{cell.name}"
+)
+def test_nothing_is_lost(cell, around, holding_image, rented, providers):
+    with contextlib.closing(docker.from_env()) as client:
+        place = Rented(rented, ("--cloud", cell.column), providers=providers, client=client)
+        carry_out(cell, place, around(cell))

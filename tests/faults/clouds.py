@@ -1,0 +1,104 @@
+"""A rented machine as a column of the matrix: a container that poses as one, which SkyPilot makes and ends."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launcher.ledger import ledger
+from launcher.node.folder import RunFolder
+from launcher.store import place_of
+from tests.emulator.pods import LABEL
+from tests.emulator.server import Emulator
+from tests.faults.local import Local
+from tests.faults.moments import Moment
+from tests.faults.processes import command
+from tests.launcher.conftest import lines_of, until
+
+FOLDER = place_of("toy-tiny")
+
+
+@dataclass
+class Rented(Local):
+    """The toy's user with accounts at both providers."""
+
+    providers: Emulator = field(kw_only=True)
+    client: Any = field(kw_only=True)
+    order: str | None = None
+    """What the machine is told before the node program starts."""
+
+    @property
+    def inside(self) -> RunFolder:
+        """The run folder on the machine, as seen from here."""
+        return RunFolder(Path(f"/proc/{self._container().attrs['State']['Pid']}/root{FOLDER}"))
+
+    def arm(self, moment: Moment, jump: float = 0.0) -> None:
+        super().arm(moment, jump)
+        if not moment.laptop:
+            self.order = self.hold.read_text()
+            self.hold.unlink()
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        process = super().start(*words)
+        if self.order:
+            until(lambda: process.poll() is not None or self._containers(), "a machine", self.toy.patience)
+            assert process.poll() is None, process.communicate()
+            self.hold = self.inside.path / "hold"
+            self.put(self.hold, self.order)
+            self.order = None
+        return process
+
+    def spoil(self, path: Path, content: bytes) -> None:
+        """A file of the machine's run folder, where it has one of this name."""
+        name = path.relative_to(self.folder.path) if path.is_relative_to(self.folder.path) else path
+        super().spoil(self.inside.path / name, content)
+
+    def remove(self, path: Path) -> None:
+        (self.inside.path / path.relative_to(self.folder.path)).unlink()
+
+    def lose_machine(self) -> None:
+        """It vanishes once all that it said is here."""
+        inside = self.inside
+        wanted = [path.relative_to(inside.path) for path in inside.path.glob("stages/*/done.json")]
+        for name in ("sum", "again"):
+            saved = [one["checkpoint"] for one in lines_of(inside.stage(name).progress) if "checkpoint" in one]
+            if saved and not inside.stage(name).done.exists():
+                wanted.append(Path("stages", name, "work", saved[-1], "saved.json"))
+        until(lambda: all((self.folder.path / one).exists() for one in wanted), f"{wanted} here")
+        [machine] = self.providers.machines()
+        self.providers.vanish(machine)
+
+    def remains(self) -> list[str]:
+        return [one.name for one in self.providers.machines()] + [one.bill(0) for one in ledger(self.toy.env).alive()]
+
+    def unlisted(self) -> list[str]:
+        known = [one.run for one in ledger(self.toy.env).alive()]
+        return [one.name for one in self.providers.machines() if not any(run in one.name for run in known)]
+
+    def working(self, word: bytes) -> list[tuple[int, bytes]]:
+        """What SkyPilot's shells say of the run folder is not the run's."""
+        found = [(one, command(one)) for one in self._inside()]
+        shells = (b"bash", b"/bin/bash", b"sh ", b"/bin/sh")
+        return [
+            (one, said)
+            for one, said in found
+            if word in said and FOLDER.encode() in said and not said.startswith(shells)
+        ]
+
+    def _inside(self) -> Iterator[int]:
+        """The processes of the machine's container, by their numbers here."""
+        for one in self._containers():
+            for process in one.top()["Processes"] or []:
+                yield int(process[1])
+
+    def _container(self) -> Any:
+        [one] = self._containers()
+        return one
+
+    def _containers(self) -> list[Any]:
+        """The one that runs the recipe's image, in which the node program works."""
+        there = {"label": f"{LABEL}={self.providers.pods.owner}"}
+        found = self.client.containers.list(filters=there, ignore_removed=True)
+        return [one for one in found if os.path.exists(f"/proc/{one.attrs['State']['Pid']}/root/opt/launcher")]

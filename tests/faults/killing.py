@@ -1,0 +1,54 @@
+"""Faults that end programs, or start one too many. Each is a context: what goes wrong, while the launch comes to its
+end; afterwards what a user would do before the next launch is done. What is held is released inside."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+
+from tests.faults.scene import Scene
+from tests.launcher.conftest import until
+
+
+@contextlib.contextmanager
+def term(scene: Scene) -> Iterator[None]:
+    scene.place.ask()
+    yield
+
+
+@contextlib.contextmanager
+def kill_trainer(scene: Scene) -> Iterator[None]:
+    os.kill(scene.place.trainer(), signal.SIGKILL)
+    yield
+
+
+@contextlib.contextmanager
+def kill_node(scene: Scene) -> Iterator[None]:
+    os.kill(scene.place.node(), signal.SIGKILL)
+    yield
+
+
+@contextlib.contextmanager
+def kill_all(scene: Scene) -> Iterator[None]:
+    scene.place.kill_all(scene.process)
+    yield
+
+
+@contextlib.contextmanager
+def kill_laptop(scene: Scene) -> Iterator[None]:
+    scene.place.kill_laptop(scene.process)
+    yield
+
+
+@contextlib.contextmanager
+def launch_twice(scene: Scene) -> Iterator[None]:
+    """The second comes to where the first one waits, joins it, or is refused in a sentence."""
+    other = scene.place.start()
+    if scene.moment.laptop:
+        until(lambda: other.poll() is not None or scene.place.waiting() > 1 or scene.place.queued(other), "the second")
+    else:
+        assert other.stdout
+        other.stdout.readline()
+    scene.place.release()
+    yield
+    scene.others.append(scene.place.settle(other))

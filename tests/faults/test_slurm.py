@@ -1,0 +1,18 @@
+"""The fault matrix as jobs of a real Slurm."""
+
+import pytest
+
+from tests.faults.cells import cells
+from tests.faults.matrix import carry_out
+from tests.faults.slurm import Slurm
+from tests.slurm.there import there
+
+__all__ = ["there"]
+
+
+@pytest.mark.parametrize("cell", cells("slurm"), ids=lambda cell: cell.name)
+def test_nothing_is_lost(cell, there, around):
+    there.toy.patience = 150
+    place = Slurm(there.toy, there=there)
+    place.prepare(cell.row)
+    carry_out(cell, place, around(cell))
