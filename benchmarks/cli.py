@@ -1,51 +1,52 @@
-"""How long the command line takes, whole process, median of 5, with its peers beside it.
+"""How long a command line takes to start, whole process, with its peers beside it.
 
-python benchmarks/cli.py            (peers: whichever of sky, dstack and oumi is on PATH, or beside --peers' python)
+    python -m benchmarks.cli [--peers FOLDER]
+
+Peers: whichever of sky, dstack and oumi is in FOLDER (as .venv-bench/bin), beside this Python, or on PATH.
 """
 
-import argparse
 import os
-import platform
 import shutil
-import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
+from statistics import median
 
-ROOT = Path(__file__).parent.parent
+from benchmarks.measure import ROOT, columns, in_turn, run
+from benchmarks.result import Result, Verdict, load, parser, say
+
 TARGETS = {"launcher --help": 0.15, "launcher plan gad-7b --cloud runpod": 0.4}
 PEERS = ("sky --help", "dstack --help", "oumi --help")
+NOTE = """Bytecode is there and every program was started once before. SkyPilot is the one in our own environment;
+dstack has one of its own (`make .venv-bench`). oumi is timed where it is installed: of itself it wants 184 packages
+with torch and CUDA, so that it was put over the trainers' environment without them for the number here."""
 
 
-def median(argv: list[str], runs: int = 5) -> float:
-    """Seconds; one run before them fills the caches."""
-    seconds = []
-    for _ in range(runs + 1):
-        began = time.perf_counter()
-        done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        seconds.append(time.perf_counter() - began)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(argv)}: {done.stderr.decode()[-500:]}")
-    return statistics.median(seconds[1:])
+def found(command: str, path: str) -> list[str] | None:
+    """The command with its program's whole path; None where it is not installed."""
+    program, *words = command.split()
+    place = shutil.which(program, path=path)
+    return [place, *words] if place else None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", type=Path, help="a folder with the peers' programs, as .venv-bench/bin")
-    options = parser.parse_args()
-    path = os.pathsep.join(filter(None, [str(options.peers or ""), os.environ["PATH"]]))
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    print(f"{machine}; median of 5, whole process\n")
-    print("| command | seconds | target |\n|---|---|---|")
-    for command, target in TARGETS.items():
-        program, *words = command.split()
-        took = median([str(Path(sys.executable).parent / program), *words])
-        print(f"| `{command}` | {took:.2f} | {target:.2f}{'' if took <= target else ' MISSED'} |")
-    for command in PEERS:
-        program, *words = command.split()
-        if found := shutil.which(program, path=path):
-            print(f"| `{command}` | {median([found, *words]):.2f} | peer |")
+    options = parser(__doc__)
+    options.add_argument("--peers", type=Path, default=ROOT / ".venv-bench/bin")
+    args, before = options.parse_args(), load()
+    path = os.pathsep.join([str(args.peers), str(Path(sys.executable).parent), os.environ["PATH"]])
+    commands = {command: found(command, path) for command in (*TARGETS, *PEERS)}
+    there = {command: argv for command, argv in commands.items() if argv}
+    in_turn({command: lambda argv=argv: run(argv) for command, argv in there.items()}, 1)  # fills the caches
+    took = in_turn({command: lambda argv=argv: run(argv) for command, argv in there.items()}, max(5, args.rounds))
+    rows = [
+        [f"`{command}`", *(columns(took[command]) if command in took else ("not installed", "", ""))]
+        for command in commands
+    ]
+    verdicts = [
+        Verdict(f"`{command}`", median(one.wall for one in took[command]), target, " s")
+        for command, target in TARGETS.items()
+    ]
+    head = ["", "wall, s", "CPU, s", "peak, GB"]
+    say(Result("cli", "Start of the command line", head, rows, verdicts, [NOTE], ["skypilot"]), before, args.result)
 
 
 if __name__ == "__main__":

@@ -1,38 +1,26 @@
 """Times our conversion of a sharded checkpoint and verl's merger on the same files, and compares their bits.
 
-    python -m benchmarks.convert [--size 1.5b] [--ranks 4] [--rounds 1] [--scratch DIR]
+    python -m benchmarks.convert [--sizes 0.5b,1.5b] [--ranks 1,4,8] [--rounds N] [--scratch DIR]
 
 Both run as processes of their own, in turn, with the checkpoint's pages dropped from the page cache before each. For
-1.5b the scratch folder takes 15 GB; it is removed at the end.
+1.5b the scratch folder takes 15 GB, which are removed again; it needs the trainers' environment.
 """
 
-import argparse
 import json
-import os
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+
+from benchmarks.measure import Took, columns, forget, in_turn, ratio, run
+from benchmarks.result import Result, Verdict, load, parser, say
 
 OURS, VERL = "recipes.common.convert", "verl.model_merger"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one process took. `peak` is in bytes."""
-
-    wall: float
-    cpu: float
-    peak: int
-
-    def __str__(self) -> str:
-        return f"{self.wall:.1f} s | {self.cpu:.1f} s | {self.peak / 1e9:.2f} GB"
+NOTE = """Qwen2 of the named size with random weights, float32, untied, sharded by FSDP2 over so many ranks; what
+comes out is bfloat16 of both, and every tensor of every conversion is compared bit for bit. The page cache is empty
+before each."""
 
 
 def command(program: str, role: Path, out: Path) -> list[str]:
@@ -42,27 +30,20 @@ def command(program: str, role: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", program, *paths]
 
 
-def measure(argv: list[str]) -> Run:
-    """The process's own peak, as long as this one stays small: a child's maximum begins with its parent's."""
-    began = time.monotonic()
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    complaint = process.stderr.read() if process.stderr else b""
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{' '.join(argv)} failed:\n{complaint.decode()}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+def conversions(size: str, ranks: int, rounds: int, scratch: Path) -> tuple[dict[str, list[Took]], float]:
+    """What each program took in each round, and the checkpoint's GB. Their outputs are the same."""
+    role, outs = scratch / "actor", {program: scratch / program for program in (OURS, VERL)}
+    start = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    run([sys.executable, "-m", *start, "-m", "benchmarks.synthetic_checkpoint", str(role), "--size", size])
 
+    def convert(program: str) -> Took:
+        shutil.rmtree(outs[program], ignore_errors=True)
+        forget(scratch)
+        return run(command(program, role, outs[program]))
 
-def forget(folder: Path) -> None:
-    """The files are on disk and not in the page cache."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            handle = os.open(file, os.O_RDONLY)
-            os.fsync(handle)
-            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.close(handle)
+    took = in_turn({program: lambda program=program: convert(program) for program in outs}, rounds)
+    same_bits(*outs.values())
+    return took, sum(file.stat().st_size for file in role.glob("model_*.pt")) / 1e9
 
 
 def tensors(folder: Path) -> dict[str, tuple[Path, int, int, str]]:
@@ -95,44 +76,26 @@ def chunks(file: Path, start: int, length: int) -> Iterator[bytes]:
             yield handle.read(min(1 << 22, length - done))
 
 
-def table(runs: dict[str, list[Run]]) -> str:
-    """Each run, and our median as a share of verl's."""
-    lines = ["| | wall | user + system | peak memory |", "|---|---|---|---|"]
-    lines += [f"| {program} | {run} |" for program, measured in runs.items() for run in measured]
-    share = [
-        median(getattr(run, what) for run in runs[OURS]) / median(getattr(run, what) for run in runs[VERL])
-        for what in ("wall", "cpu", "peak")
-    ]
-    return "\n".join([*lines, "| ours / verl's | " + " | ".join(f"{part:.2f}" for part in share) + " |"])
-
-
-def machine() -> str:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{os.cpu_count()} cores, {memory / 1e9:.0f} GB of memory, load {os.getloadavg()[0]:.1f} at the start"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=["0.5b", "1.5b", "3b"], default="1.5b")
-    parser.add_argument("--ranks", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--scratch", type=Path, help="where the folder for this run is made and removed")
-    args = parser.parse_args()
-    where = machine()
-    with tempfile.TemporaryDirectory(dir=args.scratch, prefix="convert-") as scratch:
-        role, outs = Path(scratch) / "actor", {program: Path(scratch) / program for program in (OURS, VERL)}
-        ranks = ["torch.distributed.run", "--standalone", f"--nproc-per-node={args.ranks}"]
-        measure([sys.executable, "-m", *ranks, "-m", "benchmarks.synthetic_checkpoint", str(role), "--size", args.size])
-        runs: dict[str, list[Run]] = {OURS: [], VERL: []}
-        for _ in range(args.rounds):
-            for program, out in outs.items():
-                shutil.rmtree(out, ignore_errors=True)
-                forget(Path(scratch))
-                runs[program].append(measure(command(program, role, out)))
-        count = same_bits(*outs.values())
-        size = sum(file.stat().st_size for file in role.glob("model_*.pt"))
-    print(f"Qwen2 {args.size}, {args.ranks} ranks, float32, {size / 1e9:.2f} GB; {where}\n\n{table(runs)}\n")
-    print(f"all {count} tensors are the same, bit for bit")
+    options = parser(__doc__)
+    options.set_defaults(rounds=2)
+    options.add_argument("--sizes", default="0.5b,1.5b")
+    options.add_argument("--ranks", default="1,4,8")
+    args, before = options.parse_args(), load()
+    rows, verdicts = [], []
+    for size in args.sizes.split(","):
+        for ranks in map(int, args.ranks.split(",")):
+            with tempfile.TemporaryDirectory(dir=args.scratch, prefix="convert-") as scratch:
+                took, gigabytes = conversions(size, ranks, args.rounds, Path(scratch))
+            what = f"{size.upper()}, {ranks} rank{'s' if ranks > 1 else ''}"
+            for program, found in took.items():
+                rows.append([f"{what}, {gigabytes:.1f} GB: `{program}`", *columns(found)])
+            share = ratio([one.wall for one in took[OURS]], [one.wall for one in took[VERL]])
+            verdicts.append(Verdict(f"conversion of {what}, as a share of verl's time", share, 0.5))
+            verdicts.append(Verdict("its peak memory", max(one.peak for one in took[OURS]) / 1e9, 0.6, " GB"))
+    head = ["", "wall, s", "CPU, s", "peak, GB"]
+    versions = ["torch", "verl", "transformers"]
+    say(Result("convert", "Conversion", head, rows, verdicts, [NOTE], versions), before, args.result)
 
 
 if __name__ == "__main__":

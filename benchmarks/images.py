@@ -1,25 +1,31 @@
-"""How large an image is, layer by layer: `python -m benchmarks.images [NAME ...]`; all of ours when none is named."""
+"""How large images are, layer by layer, by the engine's own history; all of ours when none is named.
 
-import argparse
+python -m benchmarks.images [NAME ...]
+"""
+
 import contextlib
 
+from benchmarks.result import Result, load, parser, say
 from launcher.engine import connect
 
 MB = 1_000_000
+NOTE = """A changed recipe builds and pushes its last layer alone; the base is built once."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*")
-    names = parser.parse_args().names
+    options = parser(__doc__)
+    options.add_argument("names", nargs="*", metavar="NAME")
+    args, before = options.parse_args(), load()
+    rows = []
     with contextlib.closing(connect()) as client:
         held = [tag for image in client.images.list() for tag in image.tags if tag.startswith("launcher-")]
-        for name in names or sorted(held):
+        for name in args.names or sorted(held):
             layers = [one for one in client.images.get(name).history() if one["Size"]]
-            print(f"\n{name}: {sum(one['Size'] for one in layers) / MB:,.0f} MB")
-            print("| MB | layer |\n|---:|---|")
+            rows.append([f"**{name}**", f"{sum(one['Size'] for one in layers) / MB:,.0f}"])
             for one in reversed(layers):
-                print(f"| {one['Size'] / MB:,.1f} | {' '.join(one['CreatedBy'].split())[:90]} |")
+                text = " ".join(one["CreatedBy"].split())[:90].replace("|", "\\|")
+                rows.append([text, f"{one['Size'] / MB:,.1f}"])
+    say(Result("images", "Images", ["", "MB"], rows, notes=[NOTE]), before, args.result)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,30 @@
 """From the command to a program that runs on a rented machine: `launcher launch` beside plain `sky launch`.
 
-python -m benchmarks.launch CLOUD [--recipe gad-tiny] [--rounds N]     with an account, or in the emulator's environment
+    python -m benchmarks.launch [--cloud runpod] [--recipe gad-tiny] [--rounds N]
 
-Each round makes both machines, one after the other, and ends them. Ours counts until the first stage is running on the
-screen; SkyPilot's until its job has printed its first line.
+With an account, or in the emulator's environment (`python -m tests.engine python -m tests.emulator FOLDER VM_IMAGE`
+prints it). Each round makes both machines, one after the other, and ends them. Ours counts until the first stage is
+running on the screen; SkyPilot's until its job has printed its first line.
 """
 
-import argparse
 import json
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from launcher.document import load
+from benchmarks.measure import ROOT, ratio, spread
+from benchmarks.result import Result, Verdict, load, parser, say
+from launcher import document
 from launcher.request import Request, planned
 from launcher.site import read_site, site_path
 
-ROOT = Path(__file__).parent.parent
 SKY = str(Path(sys.executable).with_name("sky"))
+NOTE = """SkyPilot's server runs already. What ours adds is a second request to it, which starts the job once the inputs
+are there, and the node program's look at its image and packages: some seconds, the same where a machine takes minutes
+to appear."""
 
 
 def until(argv: list[str], word: str) -> float:
@@ -52,8 +55,8 @@ def plain(recipe: str, cloud: str) -> float:
     assert image
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.yaml"
-        document = load(ROOT / "jobs" / f"{recipe}.yaml")
-        job.write_text(json.dumps({**document, "run": "echo it-runs; sleep 600"}))
+        described = document.load(ROOT / "jobs" / f"{recipe}.yaml")
+        job.write_text(json.dumps({**described, "run": "echo it-runs; sleep 600"}))
         words = ["-y", "-c", "bench-plain", "--infra", cloud, "--image-id", f"docker:{image.name}", "--workdir", folder]
         try:
             return until([SKY, "launch", *words, str(job)], "it-runs")
@@ -62,19 +65,19 @@ def plain(recipe: str, cloud: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cloud")
-    parser.add_argument("--recipe", default="gad-tiny")
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    what = options.recipe, options.cloud
+    options = parser(__doc__)
+    options.add_argument("--cloud", default="runpod")
+    options.add_argument("--recipe", default="gad-tiny")
+    args, before = options.parse_args(), load()
+    what = args.recipe, args.cloud
     subprocess.run([SKY, "api", "start"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # both find it running
-    rounds = [(ours(*what), plain(*what)) for _ in range(options.rounds)]
-    mine, sky = (statistics.median(column) for column in zip(*rounds, strict=True))
-    print(f"| {options.cloud}, median of {options.rounds} | seconds |\n|---|---|")
-    print(f"| `launcher launch {options.recipe}`, to its first stage | {mine:.1f} |")
-    print(f"| `sky launch` of the same job, to its first line | {sky:.1f} |")
-    print(f"| ours / SkyPilot's | {mine / sky:.2f} (target 1.10) |")
+    mine, sky = zip(*((ours(*what), plain(*what)) for _ in range(args.rounds)), strict=True)
+    rows = [
+        [f"`launcher launch {args.recipe} --cloud {args.cloud}`, to its first stage", spread(mine, ".1f")],
+        ["`sky launch` of the same job, to its first line", spread(sky, ".1f")],
+    ]
+    verdicts = [Verdict("a launch, as a share of SkyPilot's", ratio(mine, sky), 1.1)]
+    say(Result("launch", "Launch", ["", "wall, s"], rows, verdicts, [NOTE], ["skypilot"]), before, args.result)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from recipes.common.pieces import Pieces, divisible
 from recipes.common.stage import Mistake
 
 Message = dict[str, str]
@@ -27,6 +28,7 @@ class Tokens:
         self.core = self.tokenizer.backend_tokenizer
         self.core.no_truncation()
         self.core.no_padding()
+        self.pieces = Pieces(self._lengths) if divisible(self.core) else None
 
     def render(self, messages: list[Message]) -> str:
         """The prompt's text, up to and with the assistant's header."""
@@ -41,8 +43,11 @@ class Tokens:
 
     def lengths(self, texts: list[str]) -> list[int]:
         """Tokens of each text; markers in the text such as <|im_end|> count as one."""
-        return [len(encoding) for encoding in self.core.encode_batch_fast(texts, add_special_tokens=False)]
+        return self.pieces.lengths(texts) if self.pieces else self._lengths(texts)
 
     def count(self, messages: list[Message]) -> int:
         """Tokens of the rendered prompt."""
         return self.lengths([self.render(messages)])[0]
+
+    def _lengths(self, texts: list[str]) -> list[int]:
+        return [len(encoding) for encoding in self.core.encode_batch_fast(texts, add_special_tokens=False)]

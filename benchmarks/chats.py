@@ -1,0 +1,79 @@
+"""Chats with a teacher's answers of the size and number of the Chai set, from a seed: 282,367 rows, 675 MB of JSONL.
+
+    python -m benchmarks.chats FILE MODEL [--rows N]
+
+MODEL afterwards holds a tokenizer of 32,000 tokens with ChatML, trained on such words.
+"""
+
+import argparse
+import itertools
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROWS = 282_367
+VOCABULARY = 32_000
+WORDS = 60_000
+"""Different words; the n-th most frequent is as frequent as 1/n (Zipf)."""
+CHARACTERS = 1_950
+"""Of a row, on average: 675 MB over all rows, less the keys."""
+SYLLABLES = [a + b + c for a in ("", *"bcdfghklmnprstvw", "st", "tr", "ch") for b in "aeiou" for c in ("", *"nrstl")]
+
+
+def rows(number: int, seed: int = 1) -> Iterator[dict[str, Any]]:
+    """Chats of one to three questions, every tenth with a short system message; lengths are log-normal."""
+    say = Speaker(random.Random(seed))
+    for _ in range(number):
+        turns = say.random.choices((1, 2, 3), (70, 20, 10))[0]
+        roles = (["system"] if say.random.random() < 0.1 else []) + ["user", "assistant"] * turns
+        share = CHARACTERS / (1.4 * 2 + 0.1)
+        scales = [0.2 if role == "system" else say.random.lognormvariate(-0.5, 1.0) for role in roles]
+        texts = [say.text(share * scale) for scale in scales]
+        *content, last = ({"role": role, "content": text} for role, text in zip(roles, texts, strict=True))
+        yield {"content": content, "teacher_response": last["content"]}
+
+
+class Speaker:
+    """Words from a seed; a text of so many characters has sentences, paragraphs and some numbers."""
+
+    def __init__(self, chance: random.Random):
+        self.random = chance
+        made = ("".join(chance.choices(SYLLABLES, k=1 + min(3, place // 2000))) for place in range(WORDS))
+        self.words = [*made]
+        self.weights = [*itertools.accumulate(1 / (place + 1) for place in range(WORDS))]
+
+    def text(self, characters: float) -> str:
+        found = self.random.choices(self.words, cum_weights=self.weights, k=max(3, int(characters / 5.2)))
+        for place in range(0, len(found), 50):
+            found[place] = "".join(self.random.choices("abcdefghijklmnopqrstuvwxyz0123456789_", k=9))
+        for place in range(12, len(found), 12):
+            found[place] = found[place].capitalize()
+            found[place - 1] += "."
+        for place in range(60, len(found), 60):
+            found[place] = f"{found[place - 1]}\n\n{found[place]}"
+            found[place - 1] = "So"
+        if len(found) > 30:
+            found[17] = str(self.random.randrange(10_000))
+            found[23] = f"({found[23]}, “{found[24]}”)"
+        return " ".join(found)
+
+
+def main() -> None:
+    from recipes.common.tiny import train_tokenizer
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    args = parser.parse_args()
+    with open(args.file, "w", encoding="utf-8") as file:
+        for row in rows(args.rows):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    seen = (message["content"] for row in rows(3_000, seed=2) for message in row["content"])
+    train_tokenizer(seen, VOCABULARY).save_pretrained(args.model)
+
+
+if __name__ == "__main__":
+    main()

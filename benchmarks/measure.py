@@ -1,0 +1,74 @@
+"""What a process took: wall and CPU seconds, and its peak of memory."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Took:
+    """`cpu`, user and system, is of the process and of all below it that it waited for; `peak`, in bytes, is that of
+    the largest among them."""
+
+    wall: float
+    cpu: float
+    peak: int
+
+
+def run(argv: Sequence[str], folder: Path = ROOT, env: Mapping[str, str] | None = None) -> Took:
+    """The command has ended with exit code 0; its output is left out. Exits with its last words when it failed. The
+    peak is its own as long as this process stays small: a child's maximum begins with its parent's."""
+    began = time.monotonic()
+    out = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(argv, cwd=folder, env=env and {**os.environ, **env}, **out)  # type: ignore[call-overload]
+    with process.stderr:
+        complaint = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(argv)} failed:\n{complaint.decode(errors='replace')[-3000:]}")
+    return Took(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def in_turn(ways: Mapping[str, Callable[[], Took]], rounds: int) -> dict[str, list[Took]]:
+    """What each way took in each round: one after the other, so that what else the machine does meets all alike."""
+    found: dict[str, list[Took]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            found[name].append(way())
+    return found
+
+
+def forget(folder: Path) -> None:
+    """The files below are on disk and not in the page cache."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            handle = os.open(file, os.O_RDONLY)
+            os.fsync(handle)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(handle)
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Our median as a share of theirs."""
+    return median(ours) / median(theirs)
+
+
+def spread(values: Sequence[float], form: str = ".2f") -> str:
+    """The median, and where there are several values the least and the greatest."""
+    middle = f"{median(values):{form}}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
+
+
+def columns(took: Sequence[Took]) -> list[str]:
+    """Of all rounds: wall seconds, CPU seconds, and the greatest peak in GB."""
+    peak = max(one.peak for one in took) / 1e9
+    return [spread([one.wall for one in took]), spread([one.cpu for one in took]), f"{peak:.2f}"]

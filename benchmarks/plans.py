@@ -1,0 +1,86 @@
+"""How long plans take: a thousand requests in one process, and a folder of a thousand runs listed.
+
+python -m benchmarks.plans [--number N]
+"""
+
+import json
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median, quantiles
+
+from benchmarks.measure import ROOT, columns, in_turn, run
+from benchmarks.result import Result, Verdict, load, parser, say
+from launcher.node.events import Events
+from launcher.node.folder import RunFolder
+from launcher.node.records import Plan
+from launcher.request import Request, planned
+from launcher.site import SiteFile
+from launcher.store import write_plan
+
+CLOUDS = ("runpod", "lambda", "local")
+PLAN, LIST = 0.05, 0.4
+"""Seconds: of one plan; of the list, which is a command like `launcher plan`."""
+NOTE = """Each plan is of another run and another learning rate, made from the files anew: recipe, job, pins, image,
+code. The list is the command `launcher runs` in a folder of so many runs that ended after their first stage."""
+
+
+def requests(number: int) -> list[Request]:
+    """Of every recipe that is no rehearsal and has a job file, on every cloud, with a setting of its own."""
+    names = sorted(path.stem for path in (ROOT / "jobs").glob("gad-*.yaml") if "tiny" not in path.stem)
+    pairs = cycle((name, cloud) for name in names for cloud in CLOUDS if cloud != "local")
+    return [
+        Request(name, cloud, f"run-{count}", changes=[f"actor_lr={1e-6 * (1 + count):.4g}"])
+        for count, (name, cloud) in enumerate(islice(pairs, number))
+    ]
+
+
+def made(plan: Plan, store: Path) -> None:
+    """A run folder in the state of a run that stopped between two stages."""
+    folder = RunFolder(store / plan.run)
+    folder.path.mkdir(parents=True)
+    write_plan(plan, folder)
+    events, first = Events(folder.events), plan.stages[0].name
+    events.add("run.started", run=plan.run, logged=0)
+    events.add("stage.started", stage=first, attempt=1, steps=None, logged=0)
+    events.add("stage.finished", stage=first, attempt=1, seconds=1.0)
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--number", type=int, default=1000)
+    args, before = options.parse_args(), load()
+    seconds: list[float] = []
+    plans: list[Plan] = []
+    for request in requests(args.number):
+        began = time.perf_counter()
+        plans.append(planned(request, ROOT, SiteFile()).plan)
+        seconds.append(time.perf_counter() - began)
+    with tempfile.TemporaryDirectory(dir=args.scratch, prefix="plans-") as scratch:
+        place = Path(scratch)
+        (place / "config/launcher").mkdir(parents=True)
+        (place / "config/launcher/site.yaml").write_text(json.dumps({"store": str(place / "store")}))
+        for plan in plans:
+            made(replace(plan), place / "store")
+        env = {"XDG_CONFIG_HOME": str(place / "config"), "XDG_STATE_HOME": str(place / "state")}
+        argv = [sys.executable, "-m", "launcher", "runs"]
+        listed = in_turn({"runs": lambda: run(argv, env=env)}, args.rounds + 1)["runs"][1:]
+    rows = [
+        [
+            f"a plan, of {args.number:,} in one process",
+            f"{median(seconds):.4f} (99 %: {quantiles(seconds, n=100)[-1]:.4f})",
+            f"{sum(seconds):.1f} together",
+            "",
+        ],
+        [f"`launcher runs` of {args.number:,} runs", *columns(listed)],
+    ]
+    verdicts = [Verdict(f"one of {args.number:,} plans", 1000 * sum(seconds) / args.number, 1000 * PLAN, " ms")]
+    head = ["", "wall, s", "CPU, s", "peak, GB"]
+    say(Result("plans", "A thousand runs", head, rows, verdicts, [NOTE]), before, args.result)
+
+
+if __name__ == "__main__":
+    main()
