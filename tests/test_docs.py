@@ -55,11 +55,16 @@ def test_every_make_target_in_the_documents_exists():
         assert target in targets, f"{page}: make {target}"
 
 
-def test_every_key_of_site_yaml_has_its_line_in_the_reference():
-    from launcher.site import SiteFile
-
-    page = (ROOT / "docs/reference/site.md").read_text()
-    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(SiteFile.model_fields)
+def test_the_reference_says_what_the_code_says(tmp_path):
+    """`make reference` writes it anew."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path / "none")}
+    words = [sys.executable, "docs/reference/make.py", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made = {path.name: path.read_text() for path in tmp_path.glob("*.md")}
+    assert made.keys() == {path.name for path in ROOT.glob("docs/reference/*.md")}
+    for name, text in made.items():
+        assert (ROOT / "docs/reference" / name).read_text() == text, f"docs/reference/{name}: run `make reference`"
 
 
 def test_every_command_in_the_documents_exists():
@@ -85,3 +90,57 @@ def test_every_module_the_documents_run_exists():
     assert len(said) >= 4
     for page, module in said:
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), f"{page}: {module}"
+
+
+COMMAND = re.compile(r"(?:^ {4,7}|^\$ |`)(?:\.venv/bin/)?launcher ([a-z]+(?: [^`\n#]*)?)", re.M)
+
+
+def said():
+    """(page, words) of every launcher command in the documents, a line that ends with a backslash with its next."""
+    for page in PAGES:
+        for found in COMMAND.findall(re.sub(r"\\\n +", " ", page.read_text())):
+            yield page, shlex.split(found.rstrip("\\ ").replace("[", "").replace("]", ""))
+
+
+def test_every_option_in_the_documents_exists():
+    from typer.main import get_command
+
+    from launcher.cli import app
+
+    commands, seen = get_command(app).commands, 0
+    for page, words in said():
+        known = {word for one in commands[words[0]].params for word in one.opts} | {"--help"}
+        given = {word.partition("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)}
+        assert given <= known, f"{page}: launcher {' '.join(words)}"
+        seen += len(given)
+    assert seen > 40
+
+
+def test_every_recipe_that_the_documents_name_exists():
+    from launcher.recipe import names
+
+    recipes = set(names(ROOT))
+    for page, words in said():
+        if words[0] in ("plan", "launch", "rehearse", "lock") and len(words) > 1 and "-" in words[1].strip("-"):
+            own = words[1].startswith(("echo-", "toy-")) or not words[1].islower()  # of a page's own making
+            assert own or words[1] in recipes or words[1].startswith("-"), f"{page}: {words[1]}"
+
+
+PLANS = sorted(
+    {
+        shlex.join(words)
+        for page, words in said()
+        if page.stem in ("first-rehearsal", "first-launch", "single-gpu", "costs", "checks") and words[0] == "plan"
+    }
+)
+
+
+@pytest.mark.parametrize("command", [one for one in PLANS if re.match("plan [a-z]", one)])
+def test_every_plan_of_the_guides_is_made(tmp_path, command):
+    words = shlex.split(re.sub(r" --data \S+", "", command))  # yours
+    (tmp_path / "launcher").mkdir()
+    (tmp_path / "launcher/site.yaml").write_text(f"runs: {tmp_path}\n")
+    env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "COLUMNS": "200"}
+    done = subprocess.run([sys.executable, "-m", "launcher", *words], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^(ok|warning|refused) +memory: ", done.stdout, re.M), done.stdout

@@ -10,7 +10,7 @@ from launcher.recipe import InputSpec
 
 
 def given(specs: Mapping[str, InputSpec], inputs: Mapping[str, Input]) -> Finding:
-    """Whether the user brought every file the recipe needs."""
+    """Refused when the user did not bring every file that the recipe needs."""
     absent = [name for name in specs if name not in inputs]
     if absent:
         says = "; ".join(f"{name} is not given, {specs[name].rows:,} rows are assumed" for name in absent)
@@ -21,7 +21,8 @@ def given(specs: Mapping[str, InputSpec], inputs: Mapping[str, Input]) -> Findin
 
 
 def check(command: Sequence[str] | None, inputs: Mapping[str, Input], root: Path, python: Path) -> Finding:
-    """Runs `command` (placeholders `{input.NAME}`) with `python` in `root`; its last line is the evidence."""
+    """Refused in the words of that check. Runs `command` (placeholders `{input.NAME}`) with `python` in `root`; its
+    last line is the evidence."""
     if not command:
         return Finding("data", OK, "the recipe has no check of its own")
     if not wanted(command) <= {f"input.{name}" for name in inputs}:

@@ -7,7 +7,8 @@ GB = 10**9
 
 
 def check(plan: Plan, free: int | None) -> Finding:
-    """`free`: bytes free where a local run would write; None for a rented machine, whose disk the job file states."""
+    """Refused when they do not. `free`: bytes free where a local run would write; None for a rented machine, whose disk
+    the job file states."""
     need = plan.disk_bytes
     have = free if free is not None else (plan.machine.disk_gb or 0) * GB
     if need == 0:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import LaunchError
-from launcher.node.files import read_json
+from launcher.node.proof import read_proof
 from launcher.node.records import Plan, settings_of
 from launcher.preflight.asked import ask
 from launcher.recipe import Recipe
@@ -45,8 +45,8 @@ def measured(family: str, store: Store) -> Iterator[dict[str, Any]]:
             continue
         looked += 1
         for stage in reversed(plan.stages):
-            done = read_json(folder.stage(stage.name).done)
-            if isinstance(done, dict) and done.get("metrics"):
+            done = read_proof(folder.stage(stage.name).done)
+            if done and done["metrics"]:
                 where = " or ".join(plan.machine.accelerators) or "CPU"
                 yield {
                     "run": run,

@@ -9,7 +9,7 @@ from launcher.preflight.finding import OK, REFUSED, Finding
 
 
 def check(plan: Plan, cards: Sequence[Card]) -> Finding:
-    """What there is; whether it is enough is for memory.py to say."""
+    """Refused when it has none; whether they are enough is for `memory` to say."""
     if not plan.machine.accelerators:
         return Finding("gpus", OK, "the recipe needs none")
     if not cards:

@@ -10,7 +10,8 @@ Past = tuple[Plan, RunStatus]
 
 
 def check(plan: Plan, past: Iterable[Past], prices: tuple[float, float] | None) -> Finding:
-    """`past`: earlier runs, oldest first; `prices`: the cheapest and the dearest machine's, in dollars an hour."""
+    """Never refused: what earlier runs point to, or that nothing is known. `past`: earlier runs, oldest first;
+    `prices`: the cheapest and the dearest machine's, in dollars an hour."""
     counted = {stage.name: stage.steps for stage in plan.stages if stage.steps}
     if not counted:
         return Finding("hours", OK, "no stage counts its steps beforehand")

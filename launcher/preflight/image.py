@@ -5,7 +5,7 @@ from launcher.preflight.finding import OK, REFUSED, Finding
 
 
 def check(plan: Plan) -> Finding:
-    """What is known of the image where it was looked for: on this machine's engine."""
+    """Refused when this machine's engine does not have it."""
     assert plan.image
     if plan.image.digest is None:
         return Finding(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from launcher.accelerators import capability
+from launcher.accelerators import MAJORS, capability
 from launcher.engine import Card
 from launcher.node.records import Plan
 from launcher.preflight.finding import OK, REFUSED, Finding
@@ -11,12 +11,11 @@ DRIVER = 580
 """The first branch that knows CUDA 13, which torch's wheels in locks/cuda.lock are built with."""
 LEAST = 7.5
 """The oldest capability of CUDA 13."""
-MAJORS = (8, 9, 10)
-"""flash-attn is compiled for 8.0, 9.0 and 10.0 (images/base); a kernel runs on every later minor of its major."""
 
 
 def check(plan: Plan, flash_attention: bool, cards: Sequence[Card]) -> Finding:
-    """`cards`: those of this machine, for a run on it; of rented ones the table knows."""
+    """Refused when there are no kernels for one of them, or the driver here is older than its CUDA. `cards`: those of
+    this machine, for a run on it; of rented ones the table knows."""
     kinds = {one: capability(one.partition(":")[0]) for one in plan.machine.accelerators}
     if cards:
         kinds = {card.name: card.capability for card in cards}

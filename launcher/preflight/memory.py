@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.accelerators import gibibytes
+from launcher.accelerators import CARDS, MAJORS, gibibytes
 from launcher.engine import Card
 from launcher.errors import FAILED
 from launcher.node.records import Plan, settings_of
@@ -62,20 +62,28 @@ def check(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Find
         return Finding("memory", OK, "the recipe needs no GPU")
     if recipe.file.memory is None:
         return Finding("memory", WARNING, "not known: the recipe has no `memory` command", "watch the first steps")
-    found = _asked(plan, recipe, kinds, root)
-    if isinstance(found, Finding):
-        return found
-    if not found:
+    worst = moments(plan, recipe, kinds, root)
+    if isinstance(worst, Finding):
+        return worst
+    if not worst:
         return Finding("memory", OK, "no stage of this list keeps anything on a GPU")
-    worst = [max((one for one in found if one.kind == kind), key=lambda one: one.share) for kind in kinds]
     details = _table(worst)
     full = max(worst, key=lambda one: one.share)
     if full.share > 1:
         fit = [one.kind.name for one in worst if one.share <= 1]
-        return Finding("memory", REFUSED, _short(full), _helps(full, fit), details)
+        return Finding("memory", REFUSED, _short(full), _helps(full, fit, plan, recipe, root), details)
     if full.share > TIGHT:
         return Finding("memory", WARNING, f"tight: {_short(full)}", "a lower batch or length makes room", details)
     return Finding("memory", OK, _short(full), details=details)
+
+
+def moments(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> list[Moment] | Finding:
+    """The worst of each kind, in their order; none where no stage keeps anything on a GPU. A Finding where the recipe
+    cannot say."""
+    found = _asked(plan, recipe, kinds, root)
+    if isinstance(found, Finding) or not found:
+        return found
+    return [max((one for one in found if one.kind == kind), key=lambda one: one.share) for kind in kinds]
 
 
 def kinds_of(accelerators: Sequence[str], nodes: int) -> list[Kind]:
@@ -131,10 +139,23 @@ def _table(worst: Sequence[Moment]) -> tuple[str, ...]:
     return tuple(f"{' '.join(names)}: {text}" for text, names in lines.items())
 
 
-def _helps(one: Moment, fit: Sequence[str]) -> str:
+def _helps(one: Moment, fit: Sequence[str], plan: Plan, recipe: Recipe, root: Path) -> str:
     if one.relief:
         words = " ".join(f"--set {one.stage}.{name}={json.dumps(value)}" for name, value in one.relief.items())
         return f"`{words}` makes it fit"
-    if fit:
+    if fit := fit or _smallest(one.kind, plan, recipe, root):
         return f"`--gpus {','.join(fit)}`: there it fits"
     return "more or larger GPUs (`--gpus NAME:COUNT`), or a smaller size"
+
+
+def _smallest(kind: Kind, plan: Plan, recipe: Recipe, root: Path) -> list[str]:
+    """Of the GPUs in the table, so many of a kind as one machine has, those with the least memory that is enough."""
+    others = [
+        Kind(f"{card.name}:{count}", count, kind.nodes, card.gibibytes * 2**30)
+        for count in (1, 2, 4, 8)
+        for card in CARDS
+        if count >= kind.gpus and int(card.capability) in MAJORS
+    ]
+    found = moments(plan, recipe, others, root)
+    fitting = [] if isinstance(found, Finding) else [one.kind for one in found if one.share <= TIGHT]
+    return [min(fitting, key=lambda one: one.gpus * one.bytes).name] if fitting else []

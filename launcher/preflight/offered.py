@@ -12,7 +12,8 @@ MOUNT = {"runpod": "SkyPilot mounts no bucket on RunPod: its pods have no /dev/f
 
 
 def check(document: Mapping[str, Any], name: str, clouds: Iterable[str]) -> Finding:
-    """`document`: the job file's, whose name is `name`."""
+    """Refused when it does: spot machines on Lambda, a bucket's mount on RunPod. `document`: the job file's, whose name
+    is `name`."""
     resources = document.get("resources") or {}
     choices = [resources, *(resources.get("any_of") or resources.get("ordered") or [])]
     spot = any(one.get("use_spot") for one in choices)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 
-from launcher.accounts import ask
 from launcher.errors import LaunchError
 from launcher.node.records import Plan
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
@@ -20,7 +19,7 @@ SHAPES = {
 
 
 def check(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
-    """Whether every secret is where it should be, and has the shape of one."""
+    """Refused when one that is needed is not where it should be; one without the shape of a key is a warning."""
     try:
         found = {name: found_at(name, site, env) for name in plan.secrets}
         login(site, env)
@@ -42,7 +41,10 @@ def check(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
 
 
 def live(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
-    """Whether the services know the keys; one that does not answer is no reason to stop. `check` comes first."""
+    """Refused when a service does not know its key; one that does not answer is no reason to stop. `check` comes
+    first."""
+    from launcher.accounts import ask  # an HTTP library, which a plan has no use for
+
     says, level, hint = [], OK, ""
     for name in plan.secrets:
         found = found_at(name, site, env)

@@ -13,7 +13,8 @@ from launcher.recipe import Recipe
 
 
 def check(plan: Plan, recipe: Recipe, root: Path) -> Finding:
-    """Runs the check of every planned stage that has one, all at once, on the settings the stage would get."""
+    """Refused in the words of that check. Runs the check of every planned stage that has one, all at once, on the
+    settings the stage would get."""
     checked = [stage for stage in plan.stages if recipe.file.stages[stage.name].check]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as threads:
 

@@ -15,15 +15,17 @@ from launcher.recipe import Recipe
 
 
 def check(plan: Plan, recipe: Recipe, inputs: Mapping[str, Input], secrets: Mapping[str, str], root: Path) -> Finding:
-    """Runs the recipe's `texts` command (`{config.STAGE}`, `{input.NAME}`) in `root` with the secrets in its
-    environment; its last line is the evidence. A network that does not answer is no reason to stop."""
+    """Refused when the token may not read the model, its template refuses a row, or most rows are too long. Runs the
+    recipe's `texts` command (`{config.STAGE}`, `null` for a stage that is not in the list; `{input.NAME}`) in `root`
+    with the secrets in its environment; its last line is the evidence. A network without an answer stops nothing."""
     if not (command := recipe.file.texts):
         return Finding("texts", OK, "the recipe has no look at them")
     with tempfile.TemporaryDirectory() as folder:
         places = {f"input.{name}": Path(one.path).resolve() for name, one in inputs.items()}
-        for stage in plan.stages:
-            place = places[f"config.{stage.name}"] = Path(folder) / f"{stage.name}.json"
-            place.write_text(json.dumps(settings_of(stage)), encoding="utf-8")
+        given = {**dict.fromkeys(recipe.file.stages), **{stage.name: settings_of(stage) for stage in plan.stages}}
+        for name, settings in given.items():
+            place = places[f"config.{name}"] = Path(folder) / f"{name}.json"
+            place.write_text(json.dumps(settings), encoding="utf-8")
         if absent := sorted(wanted(command) - set(places)):
             return Finding("texts", WARNING, f"not looked at: no {absent[0]}", "give every input")
         found = ask(command, places, root, env={**os.environ, **secrets})

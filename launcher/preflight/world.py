@@ -9,10 +9,12 @@ from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 
 MARKER = "complete.json"
 """What a trainer writes last into a checkpoint; its `world_size` is the number of processes that shared it."""
+DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What reading a marker may end with."""
 
 
 def check(plan: Plan, folder: RunFolder) -> Finding:
-    """Looks at the newest complete checkpoint of every stage that is not done. Sharded ones fit one number only."""
+    """Refused when a stage's newest checkpoint is shared by another number. Looks at every stage that is not done."""
     shared = {stage.name: found for stage in plan.stages if (found := _shared_by(folder, stage.name))}
     if not shared:
         return Finding("resume", OK, "nothing to carry on from, or nothing that is sharded")
@@ -46,6 +48,6 @@ def _shared_by(folder: RunFolder, stage: str) -> int | None:
         try:
             value = json.loads(marker.read_text(encoding="utf-8"))
             found.append((int(value["step"]), int(value["world_size"])))
-        except (OSError, ValueError, KeyError, TypeError):  # the trainer itself says what is wrong with it
+        except DAMAGED:  # the trainer itself says what is wrong with it
             continue
     return max(found, default=(0, None))[1]

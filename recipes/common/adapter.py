@@ -17,7 +17,7 @@ import torch
 
 from recipes.common.convert import Summary, check_room, summary_of
 from recipes.common.files import read_json, write_json
-from recipes.common.pretrained import exported_config, main_dtype
+from recipes.common.pretrained import exported_config, main_dtype, names_class
 from recipes.common.safetensors_file import Entry, header, index, plan_files
 from recipes.common.stage import StageError
 from recipes.common.stored import Stored, open_stored
@@ -56,28 +56,33 @@ def open_adapter(folder: Path) -> Adapter:
             raise StageError(
                 f"`{folder}`: the adapter's `{name}` is `{shown}`, which is not merged", "train plain LoRA"
             )
-    rank = config["r"]
-    scale = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if type(rank) is not int or rank < 1 or type(alpha) not in (int, float) or not math.isfinite(alpha):
+        raise StageError(f"`{folder}`: `r` is `{rank}` and `lora_alpha` is `{alpha}`, of which one is no number", again)
+    scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     return Adapter(folder, scale, _pairs(folder, open_stored(folder)))
 
 
 def merge(
     base: Path,
-    adapter: Path,
+    adapter: Path | None,
     out: Path,
     dtype: torch.dtype | None,
     max_shard_bytes: int,
     on_tensor: Callable[[int, int], None],
 ) -> Summary:
-    """`out` is the base with the adapter in its weights, configuration and tokenizer; after an error it is as it was.
+    """`out` is the base, with the adapter in its weights where there is one, its configuration and tokenizer; after an
+    error it is as it was.
 
     Floating-point tensors are cast to `dtype`, None keeps the base's. `on_tensor` is told (written, all) after each.
     """
     began = time.monotonic()
-    lora, tensors = open_adapter(adapter), open_stored(base)
-    for name in lora.pairs:
+    lora, tensors = open_adapter(adapter) if adapter else Adapter(base, 0.0, {}), open_stored(base)
+    for name, pair in lora.pairs.items():
         if name not in tensors:
             raise StageError(f"`{adapter}` changes `{name}`, which `{base}` does not have", "name its own base")
+        if not _fits(tensors[name].shape, *(one.shape for one in pair)):
+            raise StageError(f"`{adapter}` changes `{name}` in another shape than `{base}` has", "name its own base")
     wanted = {name: dtype if dtype and one.dtype.is_floating_point else one.dtype for name, one in tensors.items()}
     files = plan_files((Entry(name, one.shape, wanted[name]) for name, one in tensors.items()), max_shard_bytes)
     entries = [entry for group in files.values() for entry in group]
@@ -111,9 +116,14 @@ def _pairs(folder: Path, tensors: dict[str, Stored]) -> dict[str, tuple[Stored, 
     return pairs
 
 
+def _fits(weight: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether B A can be added to the weight."""
+    return len(a) == len(b) == 2 and a[0] == b[1] and weight == (b[0], a[1])
+
+
 def _config(base: Path) -> dict[str, Any]:
     config = read_json(base / "config.json")
-    if not isinstance(config, dict) or not config.get("architectures"):
+    if not isinstance(config, dict) or not names_class(config):
         raise StageError(f"`{base / 'config.json'}`: no `architectures`", "name the folder of a whole model")
     return config
 

@@ -29,7 +29,7 @@ class Difference:
     """The share of places at which both find the same token the likeliest."""
 
 
-def check(base: Path, adapter: Path, merged: Path, device: str) -> Difference:
+def check(base: Path, adapter: Path | None, merged: Path, device: str) -> Difference:
     """How far the merged model is from its base with the adapter; StageError when that is more than rounding.
 
     Both are opened by transformers and peft, one after the other, on a CPU in float32, or on all GPUs as they are.
@@ -47,7 +47,7 @@ def check(base: Path, adapter: Path, merged: Path, device: str) -> Difference:
     value = difference.largest if exact else difference.share
     if not value <= limit:  # NaN too
         raise StageError(
-            f"`{merged}` is not `{base}` with `{adapter}`: logits differ by {value:.3g}, "
+            f"`{merged}` is not `{base}`{f' with `{adapter}`' if adapter else ''}: logits differ by {value:.3g}, "
             f"at most {limit:.3g} is rounding",
             "merge again; if it stays, transformers names this model's weights otherwise in memory than on disk",
         )

@@ -23,10 +23,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The file's value, or None when it is absent or torn (not JSON)."""
+    """The file's value, or None when it is absent or torn (not JSON, or nested too deeply to be read)."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 

@@ -106,6 +106,24 @@ def training(shape: Shape, dtype: str, nf4: bool, trained: int, tokens: int, rec
     }
 
 
+def whole(shape: Shape, dtype: str, optimizer: str, tokens: int, recomputed: bool) -> dict[str, float]:
+    """Bytes by part of training all weights with AdamW, which are float32, as their gradients are.
+
+    AdamW's two states are float32 too, or a byte each (`8bit`). Where `dtype` has 16 bits, torch's autocast keeps a
+    copy of the layers' weights in it until the forward pass ends.
+    """
+    count, size = shape.linear + shape.embeddings, BYTES[dtype]
+    parts = training(shape, dtype, False, 0, tokens, recomputed)
+    return {
+        "weights": 4.0 * count,
+        "gradients": 4.0 * count,
+        "optimizer": (2.0 if "8bit" in optimizer else 8.0) * count,
+        "autocast": float(size * shape.linear) if size < 4 else 0.0,
+        "activations": parts["activations"],
+        "logits": parts["logits"],
+    }
+
+
 def numbers(predicted: dict[str, float], peak: int) -> dict[str, float]:
     """What a stage puts into its metrics, in GB: the sum, its parts, and the measured peak."""
     parts = {f"memory_{name}_gb": round(size / 1e9, 4) for name, size in predicted.items()}

@@ -29,12 +29,18 @@ def read_config(role: Path) -> dict[str, Any]:
             f"`{file}`: {'not a JSON object' if file.exists() else 'no such file'}",
             "verl saves it with the rank files of rank 0: copy the role's whole folder",
         )
-    if not config.get("architectures"):
+    if not names_class(config):
         raise StageError(
             f"`{file}`: no `architectures`",
             'add the class of the model, such as `"architectures": ["Qwen2ForCausalLM"]`',
         )
     return config
+
+
+def names_class(config: dict[str, Any]) -> bool:
+    """Whether the configuration says of which class the model is."""
+    names = config.get("architectures")
+    return isinstance(names, list) and bool(names) and all(isinstance(one, str) for one in names)
 
 
 def exported_tensors(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, Sharded]:

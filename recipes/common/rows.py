@@ -18,7 +18,8 @@ PARQUET, GZIP = b"PAR1", b"\x1f\x8b"
 BATCH = 256
 """Rows of parquet turned into Python values at a time: 25 MB where every text has 100 KB."""
 
-
+LONGEST = 64 << 20
+"""Bytes of a line."""
 LISTED = 5
 """Bad rows that are named in a sentence; the others are counted."""
 
@@ -63,7 +64,7 @@ def count(path: Path) -> int:
         with _open_parquet(path) as table:
             return table.metadata.num_rows
     with _open_lines(path) as file:
-        return sum(1 for line in file if line.strip())
+        return sum(1 for line in _lines(path, file) if line.strip())
 
 
 def is_parquet(path: Path) -> bool:
@@ -108,7 +109,7 @@ def spread(total: int, take: int, seed: int) -> range | None:
 def _read_jsonl(path: Path, picks: Collection[int] | None) -> Iterator[Record]:
     position = -1
     with _open_lines(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(path, file), 1):
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
             if not line.strip():
@@ -116,6 +117,16 @@ def _read_jsonl(path: Path, picks: Collection[int] | None) -> Iterator[Record]:
             position += 1
             if picks is None or position in picks:
                 yield Record(f"line {number}", position, _parse(line))
+
+
+def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    """The file's lines; a Mistake for one that no row is as long as: of gzip, a few bytes may stand for any length."""
+    number = 0
+    while line := file.readline(LONGEST + 1):
+        number += 1
+        if len(line) > LONGEST:
+            raise Mistake(f"`{path}`: line {number} has more than {LONGEST >> 20} MB", "write each row on its own line")
+        yield line
 
 
 @contextmanager
@@ -138,6 +149,8 @@ def _parse(line: bytes) -> dict[str, Any] | BadRow:
         return BadRow("", f"byte {problem.start + 1} (`0x{line[problem.start]:02x}`) is not UTF-8")
     except json.JSONDecodeError as problem:
         return BadRow("", f"is not JSON ({problem.msg} at character {problem.pos + 1})")
+    except (ValueError, RecursionError):  # whole numbers of thousands of digits, lists in lists in lists
+        return BadRow("", "holds a number of thousands of digits, or values inside a thousand others")
     if not isinstance(value, dict):
         return BadRow("", "is not a JSON object")
     return value
@@ -164,7 +177,7 @@ def _open_parquet(path: Path) -> Iterator[Any]:
     try:
         with ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as table:
             yield table
-    except (pyarrow.ArrowException, OSError) as problem:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as problem:
         first = str(problem).splitlines()[0]
         raise Mistake(f"`{path}` is not a whole parquet file: {first}", "fetch or write it again") from problem
 
@@ -172,7 +185,9 @@ def _open_parquet(path: Path) -> Iterator[Any]:
 def _values(batch: Any) -> list[dict[str, Any] | BadRow]:
     try:
         return batch.to_pylist()
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, ValueError, OverflowError) as problem:
         if batch.num_rows > 1:
             return [value for index in range(batch.num_rows) for value in _values(batch.slice(index, 1))]
-    return [BadRow("", "holds bytes that are not UTF-8")]
+        if isinstance(problem, UnicodeDecodeError):
+            return [BadRow("", "holds bytes that are not UTF-8")]
+    return [BadRow("", "holds a time that is beyond every calendar, or of no known zone")]

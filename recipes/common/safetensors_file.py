@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,6 +30,11 @@ TYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+
+LONGEST = 100 << 20
+"""Bytes of a header, by the format's own limit."""
+DIMENSIONS = 64
+"""More than any tensor has: their product is bounded."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +98,33 @@ def index(files: dict[str, list[Entry]]) -> dict[str, object]:
 
 
 def read_header(file: Path) -> dict[str, tuple[Entry, int]]:
-    """Each tensor of a safetensors file with the file's offset of its first byte."""
+    """Each tensor of a safetensors file with the file's offset of its first byte. The tensors fill the file behind its
+    header without gaps and without sharing a byte, or it is refused."""
     size = file.stat().st_size
     try:
         with open(file, "rb") as handle:
             (length,) = struct.unpack("<Q", handle.read(8))
-            described = json.loads(handle.read(min(length, size)))
+            described = json.loads(handle.read(length)) if length <= min(size, LONGEST) else None
         described.pop("__metadata__", None)
-        types = {word: dtype for dtype, word in TYPES.items()}
-        found = {
-            name: (Entry(name, tuple(value["shape"]), types[value["dtype"]]), 8 + length + value["data_offsets"][0])
-            for name, value in described.items()
-        }
-        whole = max((start + entry.nbytes for entry, start in found.values()), default=8 + length) == size
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error):
-        whole = False
-    if not whole:
+        found = {name: _described(name, value, 8 + length) for name, value in described.items()}
+        end = 8 + length
+        for entry, start in sorted(found.values(), key=lambda one: (one[1], one[0].nbytes)):
+            end = end + entry.nbytes if start == end else -1
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, struct.error):
+        end = -1
+    if end != size:
         raise StageError(f"`{file}`: cut short, or not a safetensors file", "copy or download the file again")
     return found
+
+
+def _described(name: str, value: dict[str, Any], data: int) -> tuple[Entry, int]:
+    """Raises ValueError, TypeError or KeyError when the header's words about a tensor contradict each other."""
+    types = {word: dtype for dtype, word in TYPES.items()}
+    entry = Entry(name, tuple(value["shape"]), types[value["dtype"]])
+    start, end = value["data_offsets"]
+    counts = (*entry.shape, start, end)
+    if len(counts) > DIMENSIONS or not all(type(one) is int and 0 <= one < 1 << 63 for one in counts):
+        raise ValueError(name)
+    if end - start != entry.nbytes:
+        raise ValueError(name)
+    return entry, data + start

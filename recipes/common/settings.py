@@ -12,6 +12,8 @@ from typing import TypeVar
 from recipes.common.stage import Mistake
 
 Settings = TypeVar("Settings")
+LONGEST = 200
+"""Characters shown of a value."""
 
 
 def read_settings(path: Path, kind: type[Settings]) -> Settings:
@@ -23,7 +25,7 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Mistake(f"no settings file `{path}`", "the first argument is the stage's JSON settings") from None
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise Mistake(f"`{path}` is not JSON: {problem}", "write one JSON object") from None
     if not isinstance(values, dict):
         raise Mistake(f"`{path}` is not a JSON object", "write one JSON object")
@@ -58,7 +60,7 @@ def _check_keys(path: Path, values: dict[str, object], kind: type) -> None:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"the keys are `{'`, `'.join(fields)}`"
-            raise Mistake(f"`{path}`: no key `{key}` is known here", hint)
+            raise Mistake(f"`{path}`: no key `{_cut(key)}` is known here", hint)
     for key, field in fields.items():
         if key not in values and field.default is dataclasses.MISSING:
             raise Mistake(f"`{path}`: no key `{key}`", f"write `{key}` with a value of type {_words(kind)[key]}")
@@ -71,8 +73,12 @@ def _check_types(path: Path, values: dict[str, object], kind: type) -> None:
         # JSON's 1 is a fine float, its true is no number.
         fits = type(value) in allowed or (float in allowed and type(value) is int)
         if not fits:
-            shown = json.dumps(value, ensure_ascii=False)
+            shown = _cut(json.dumps(value, ensure_ascii=False))
             raise Mistake(f"`{path}`: `{key}` is `{shown}`", f"write a value of type {_words(kind)[key]}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 def _words(kind: type) -> dict[str, str]:

@@ -7,6 +7,7 @@ Each SETTINGS.json is a model stage's. Fetches no more than a repository's confi
 
 import argparse
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from recipes.common import hub
@@ -20,14 +21,23 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m recipes.synthetic_instruct.access", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("settings", type=Path, nargs="+")
-    given = [read_json(path) for path in parser.parse_args(argv).settings]
-    sources = dict.fromkeys(Source(one["repo"], one.get("revision")) for one in given)
-    asked = [source for source in sources if source.on_hub]
+    parser.add_argument("sources", type=source_of, nargs="+")
+    print(readable(parser.parse_args(argv).sources))
+
+
+def source_of(settings: str) -> Source:
+    """The model that a model stage's settings, a file, name."""
+    given = read_json(Path(settings))
+    return Source(given["repo"], given.get("revision"))
+
+
+def readable(sources: Iterable[Source]) -> str:
+    """How many of them are the hub's, in a sentence; a Mistake when one of these cannot be read."""
+    asked = [source for source in dict.fromkeys(sources) if source.on_hub]
     with tempfile.TemporaryDirectory() as folder:
         for source in asked:
             hub.snapshot(source.repo, source.revision or "main", Path(folder), ("config.json",), ())
-    print(f"{len(asked)} models of the hub can be read" if asked else "no model of the hub is needed")
+    return f"{len(asked)} models of the hub can be read" if asked else "no model of the hub is needed"
 
 
 if __name__ == "__main__":

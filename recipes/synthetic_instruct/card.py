@@ -16,7 +16,9 @@ SHOWN = {
 def card(model: dict[str, Any], numbers: dict[str, dict[str, Any]], evaluation: str) -> str:
     """`model`: metrics.json of the merged model; `numbers`: those of the earlier stages; `evaluation`: the table."""
     repo = model["repo"]
-    generator = numbers["generator"]
+    generator, whole = numbers["generator"], numbers.get("sft", {}).get("method") == "full"
+    taught = "supervised fine-tuning of all weights" if whole else "supervised fine-tuning with LoRA"
+    merged = "The last step's adapter is" if whole else "Both adapters are"
     shown = {stage: rows(names, numbers[stage]) for stage, names in SHOWN.items() if stage in numbers}
     tables = "\n".join(f"\n| {stage} | |\n|---|---|\n{lines}\n" for stage, lines in shown.items())
     heading = "\n## Evaluation\n\nlm-evaluation-harness; ± is one standard error.\n\n"
@@ -26,9 +28,9 @@ def card(model: dict[str, Any], numbers: dict[str, dict[str, Any]], evaluation: 
         f"# {repo.rpartition('/')[2]}, tuned on synthetic instructions\n\n"
         f"Made from `{repo}` ({model.get('revision') or 'made on the spot'}): instructions and answers that "
         f"`{generator['repo']}` ({generator.get('revision') or 'made on the spot'}) wrote after nothing but the "
-        "beginning of a user's turn (Magpie, arXiv:2406.08464), filtered; supervised fine-tuning with LoRA; direct "
-        "preference optimization on the best and the worst of several answers, by a reward model. Both adapters are "
-        f"merged into the weights, which are {model['dtype']}.\n\n"
+        f"beginning of a user's turn (Magpie, arXiv:2406.08464), filtered; {taught}; direct preference optimization by "
+        f"LoRA on the best and the worst of several answers, by a reward model. {merged} merged into the weights, "
+        f"which are {model['dtype']}.\n\n"
         "## Limits\n\n"
         "All training texts are another model's, whose mistakes and terms of use come with them. The filter drops "
         "refusals: do not expect the model to refuse what its base would not.\n\n"

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any, TypeVar
 
 from recipes.common import jsonl, memory
+from recipes.common.change import largest_change
 from recipes.common.files import write_json
 from recipes.common.peak import Peak
 from recipes.common.settings import read_settings
@@ -73,14 +74,19 @@ def check_chats(model: Path, settings: Training, texts: list[tuple[str, str]]) -
 
 
 def learn(trainer: Any, chat: Chat, places: Places, stop: StopSignal, shown: tuple[str, ...]) -> dict[str, Any]:
-    """The training's numbers. `out` then holds the adapter, the target's tokenizer and history.json."""
+    """The training's numbers. `out` then holds the adapter, or the model where all of it was trained, the target's
+    tokenizer and history.json."""
     trained = train(trainer, places.work, stop)
     measured = trainer.evaluate()
-    trainer.model.save_pretrained(places.out / "adapter")
+    if adapted := hasattr(trainer.model, "peft_config"):
+        trainer.model.save_pretrained(places.out / "adapter")
+    else:
+        trainer.model.save_pretrained(places.out / "model")
     chat.tokenizer.save_pretrained(places.out)
     write_json(places.out / "history.json", trained.history)
     rows = {"rows": len(trainer.train_dataset), "eval_rows": len(trainer.eval_dataset)}
-    return summary(trained, measured, shown) | rows | {"adapter_change": adapter_change(places.out)}
+    change = adapter_change(places.out) if adapted else largest_change(places.model, places.out / "model")
+    return summary(trained, measured, shown) | rows | {"adapter_change" if adapted else "model_change": change}
 
 
 def summary(trained: Trained, measured: dict[str, float], shown: tuple[str, ...]) -> dict[str, Any]:
@@ -120,9 +126,12 @@ def adapter_change(out: Path) -> float:
 
 def finish(numbers: dict[str, Any], tokens: int, places: Places, settings: Training, peak: Peak) -> None:
     """`out` is complete; metrics.json comes last, with memory measured, and predicted for so many tokens at a time."""
-    trained = numbers["trained_parameters"]
     shape = memory.shape_of(places.model)
-    parts = memory.training(shape, settings.dtype, settings.nf4, trained, tokens, settings.recompute)
+    if "model_change" in numbers:
+        parts = memory.whole(shape, settings.dtype, settings.optimizer, tokens, settings.recompute)
+    else:
+        trained = numbers["trained_parameters"]
+        parts = memory.training(shape, settings.dtype, settings.nf4, trained, tokens, settings.recompute)
     numbers |= memory.numbers(parts, peak.bytes())
     write_json(places.out / "metrics.json", numbers)
     print("  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, (int, float))))

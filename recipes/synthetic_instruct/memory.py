@@ -8,7 +8,7 @@ from typing import Any
 
 from recipes.common import fit
 from recipes.common.fit import Machine, Phases, network_of
-from recipes.common.memory import generating, training, weights
+from recipes.common.memory import generating, training, weights, whole
 from recipes.synthetic_instruct.speaking import PREFIX_ROOM
 
 Settings = Mapping[str, Any]
@@ -47,6 +47,13 @@ def learning(sequences: int) -> fit.StageFit:
     return phases
 
 
+def learning_whole(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
+    """Of a training of all weights."""
+    tokens = settings["batch"] * settings["max_length"]
+    shape = network_of(models, "base").shape
+    return {"learning": whole(shape, settings["dtype"], settings["optimizer"], tokens, settings["recompute"])}
+
+
 def merging(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
     """The merged model, and then its base with the adapter: never both at once."""
     return {"comparing": {"weights": weights(network_of(models, "base").shape, "bfloat16", False)}}
@@ -64,6 +71,7 @@ STAGES = {
     "generate": writing("generator"),
     "respond": writing("generator"),
     "sft": learning(1),
+    "sft_full": learning_whole,
     "dpo": learning(2),
     "sft_model": merging,
     "dpo_model": merging,

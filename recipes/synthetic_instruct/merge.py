@@ -1,4 +1,4 @@
-"""The base with an adapter in its weights: a model of its own, which says what both say together.
+"""The base with an adapter in its weights, or the base trained whole: a model of its own, which says what they say.
 
     python -m recipes.synthetic_instruct.merge SETTINGS.json --base MODEL --training OUT --out OUT --work WORK
 
@@ -31,11 +31,13 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args(argv)
     settings = read_settings(args.settings, MergeSettings)
-    adapter = args.training / "adapter"
+    trained, adapter = args.training / "model", args.training / "adapter"
+    whole = trained.is_dir()
+    start, change = (trained, None) if whole else (args.base, adapter)
     with tensor_progress(args.work) as on_tensor:
-        made = merge(args.base, adapter, args.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
+        made = merge(start, change, args.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
     save_chat(open_chat(args.base, settings.template), args.out)
-    difference = check(args.base, adapter, args.out, settings.device)
+    difference = check(start, change, args.out, settings.device)
     base = read_json(args.base / "metrics.json") or {}
     numbers = {"parameters": made.parameters, "bytes": made.bytes, "dtype": made.dtype, "tensors": made.tensors}
     compared = {"logits_difference": difference.largest, "logits_share": difference.share}

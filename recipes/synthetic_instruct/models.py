@@ -58,12 +58,17 @@ def make_tiny(kind: str, settings: Settings, texts: Path, out: Path) -> dict[str
     """`out` holds a rehearsal's model of that kind; its parameters, bytes, repository and revision."""
     from recipes.synthetic_instruct import tiny
 
-    pairs = [(row["instruction"], row["response"]) for row in jsonl.read(texts)]
+    pairs = read_pairs(texts)
     if kind == "judge":
         tiny.save_judge(out, pairs)
     else:
         tiny.save_speaker(out, pairs, settings.lesson_steps if kind == "generator" else 0)
     return described(settings.repo, None, out)
+
+
+def read_pairs(texts: Path) -> list[tuple[str, str]]:
+    """The chats of a file."""
+    return [(row["instruction"], row["response"]) for row in jsonl.read(texts)]
 
 
 def place_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from recipes.common.settings import check_choice
 from recipes.common.trl.hyper import Hyper
 from recipes.synthetic_instruct.chat import ENDS
 
-METHODS = ("lora", "prompt")
+METHODS = {"lora": "default", "full": "full", "prompt": "prompt_tuning"}
+"""What is trained -> the list whose stage does it: what it leaves, and the disk it takes, differ."""
 EXPORT_DTYPES = ("bfloat16", "float16", "float32", "keep")
 
 
@@ -28,15 +29,42 @@ class SftSettings(Training):
     """Supervised fine-tuning: the stage's JSON, key by key."""
 
     method: str
-    """lora; or prompt: prompt tuning, the study's baseline, which trains vectors before the chat and no weights."""
+    """lora; full: all weights; or prompt: prompt tuning, the study's baseline, which trains vectors before the chat and
+    no weights."""
     virtual_tokens: int
     """Of prompt tuning."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice(self, "method", METHODS)
+        check_choice(self, "method", tuple(METHODS))
+        if self.method == "full" and self.nf4:
+            raise ValueError("`nf4` is `True`, and weights in 4 bits are not trained themselves")
         if self.virtual_tokens < 1:
             raise ValueError(f"`virtual_tokens` is `{self.virtual_tokens}`, less than 1")
+
+
+@dataclass(frozen=True)
+class LoraSettings(SftSettings):
+    """Of the stage `sft`."""
+
+    trains = "lora"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method != self.trains:
+            raise ValueError(f"`method` is `{self.method}`: `--stages {METHODS[self.method]}` has a stage for it")
+
+
+class FullSettings(LoraSettings):
+    """Of the stage `sft_full`."""
+
+    trains = "full"
+
+
+class PromptSettings(LoraSettings):
+    """Of the stage `prompt`."""
+
+    trains = "prompt"
 
 
 @dataclass(frozen=True)

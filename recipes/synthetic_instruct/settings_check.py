@@ -6,15 +6,16 @@ python -m recipes.synthetic_instruct.settings_check STAGE SETTINGS.json
 from recipes.common.settings import check_stage
 from recipes.common.stage import run
 from recipes.synthetic_instruct import evaluate, filter, generate, prefer, push, respond
-from recipes.synthetic_instruct.settings import DpoSettings, MergeSettings, SftSettings
+from recipes.synthetic_instruct.settings import DpoSettings, FullSettings, LoraSettings, MergeSettings, PromptSettings
 
 KINDS = {
     "generate": generate.Settings,
     "filter": filter.Settings,
     "respond": respond.Settings,
     "prefer": prefer.Settings,
-    "sft": SftSettings,
-    "prompt": SftSettings,
+    "sft": LoraSettings,
+    "sft_full": FullSettings,
+    "prompt": PromptSettings,
     "sft_model": MergeSettings,
     "dpo": DpoSettings,
     "dpo_model": MergeSettings,

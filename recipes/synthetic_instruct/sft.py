@@ -1,9 +1,11 @@
-"""Supervised fine-tuning of the base on the filtered pairs, by TRL: LoRA, with a loss on the assistant's words only.
+"""Supervised fine-tuning of the base on the filtered pairs, by TRL, with a loss on the assistant's words only: of an
+adapter (LoRA), of all weights, or of vectors before the chat.
 
     python -m recipes.synthetic_instruct.sft SETTINGS.json --model MODEL --data FILTERED --out OUT --work WORK
 
-OUT holds adapter/, the tokenizer with its chat template, history.json (what was logged at each step) and metrics.json.
-Started again with the same WORK it goes on from the newest complete checkpoint there.
+OUT holds adapter/, or model/ where all weights were trained, the tokenizer with its chat template, history.json (what
+was logged at each step) and metrics.json. Started again with the same WORK it goes on from the newest complete
+checkpoint there.
 """
 
 from pathlib import Path
@@ -42,16 +44,18 @@ def main(argv: list[str] | None = None) -> None:
 def make_trainer(
     model: Path, settings: SftSettings, chat: Chat, texts: dict[str, list[tuple[str, str]]], work: Path
 ) -> Any:
-    """TRL's trainer of the adapter. Rows longer than `max_length` are cut at their end."""
+    """TRL's trainer. Rows longer than `max_length` are cut at their end. Weights that are trained themselves are
+    float32: steps of 1e-5 would vanish in bfloat16's 8 bits."""
     plan = planned(settings, len(texts["train"]))
+    dtype = "float32" if settings.method == "full" else settings.dtype
     made = {name: Dataset.from_list([_chat(*pair) for pair in pairs]) for name, pairs in texts.items()}
     return SFTTrainer(
-        model=load_model(model, settings.device, settings.dtype, settings.nf4),
+        model=load_model(model, settings.device, dtype, settings.nf4),
         args=SFTConfig(**arguments(settings, plan, work), assistant_only_loss=True, packing=False),
         train_dataset=made["train"],
         eval_dataset=made["eval"],
         processing_class=chat.tokenizer,
-        peft_config=lora(settings) if settings.method == "lora" else prompt(settings),
+        peft_config={"lora": lora, "prompt": prompt, "full": lambda _: None}[settings.method](settings),
     )
 
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from recipes.common.files import read_json, sync_folder, write_json
+from recipes.common.stage import StageError
 
 MARKER = "complete.json"
 
@@ -25,7 +26,11 @@ def newest(work: Path) -> Path | None:
     for folder in work.glob("checkpoint-*"):
         marker = read_json(folder / MARKER)
         if marker:
-            found[marker["step"]] = folder
+            step = marker.get("step") if isinstance(marker, dict) else None
+            if type(step) is not int:
+                error = f"`{folder / MARKER}` is no marker of a checkpoint"
+                raise StageError(error, "delete the folder, or its marker")
+            found[step] = folder
         else:
             print(f"removed {folder}: it was interrupted while it was written", flush=True)
             shutil.rmtree(folder)

@@ -12,6 +12,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from recipes.common.files import read_json, sync_folder, write_json
 from recipes.common.stage import StageError
@@ -34,9 +35,13 @@ class Checkpoint:
 
 
 def read(folder: Path) -> Checkpoint | None:
-    """The folder's checkpoint, or None while it has no marker."""
+    """The folder's checkpoint, or None while it has no marker. A StageError for a marker that is none of ours."""
     marker = read_json(folder / MARKER)
-    return Checkpoint(folder, **marker) if marker else None
+    if not marker:
+        return None
+    if not isinstance(marker, dict) or not _sound(marker):
+        raise StageError(f"`{folder / MARKER}` is no marker of a checkpoint", "delete the folder, or its marker")
+    return Checkpoint(folder, **marker)
 
 
 def complete(folder: Path, mode: str, step: int, world_size: int, score: float | None) -> Checkpoint:
@@ -99,6 +104,21 @@ def _check_size(checkpoint: Checkpoint, path: Path, expected: int) -> None:
     own = checkpoint.folder.name == folder_of(Path(), checkpoint.step).name
     older = f"delete `{checkpoint.folder}` to fall back to the checkpoint before it, or to the start"
     raise StageError(f"`{path}` {found}", older if own else "run the stage that wrote it again")
+
+
+def _sound(marker: dict[str, Any]) -> bool:
+    """Whether it is what `complete` writes: its files are below the folder, and only there."""
+    files, score = marker.get("files"), marker.get("score")
+    return (
+        marker.keys() == {"mode", "step", "world_size", "score", "files"}
+        and isinstance(marker["mode"], str)
+        and type(marker["step"]) is int
+        and type(marker["world_size"]) is int
+        and (score is None or isinstance(score, int | float))
+        and isinstance(files, dict)
+        and all(type(size) is int for size in files.values())
+        and not any(part in ("", ".", "..") for name in files for part in name.split("/"))
+    )
 
 
 def prune(work: Path, keep: int) -> None:

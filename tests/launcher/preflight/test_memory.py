@@ -88,14 +88,19 @@ def test_what_nearly_fills_a_gpu_is_a_warning(asked):
     [
         ([H100], {"batch": 4, "offload": True}, "`--set sum.batch=4 --set sum.offload=true` makes it fit"),
         ([H100, H200], None, "`--gpus H200-SXM:2`: there it fits"),
-        ([H100], None, "more or larger GPUs (`--gpus NAME:COUNT`), or a smaller size"),
+        ([H100], None, "`--gpus H200-SXM:2`: there it fits"),
     ],
-    ids=["settings", "other GPUs", "neither"],
+    ids=["settings", "other GPUs of the job's", "other GPUs"],
 )
 def test_what_does_not_fit_is_refused_with_what_would_help(asked, kinds, relief, hint):
     found = asked(90 * GIB, kinds, relief)
     assert (found.level, found.hint) == (REFUSED, hint)
     assert found.says == "99 GB of 86 GB on H100-SXM:2, in sum (actor)"
+
+
+def test_what_fits_on_no_gpu_of_the_table_needs_more_of_them_or_a_smaller_model(asked):
+    hint = "more or larger GPUs (`--gpus NAME:COUNT`), or a smaller size"
+    assert asked(200 * GIB).hint == hint
 
 
 def test_a_model_of_unknown_shape_is_not_guessed_at(asked, toy):
@@ -137,16 +142,56 @@ def test_every_recipe_fits_on_every_gpu_of_its_job_file(project, monkeypatch):
         assert finding.level == OK, f"{name}: {finding}"
 
 
+def fits(project, name, gpus, **more):
+    """What the check says of a recipe on other GPUs than its job file's."""
+    found = planned(Request(name, "lambda", gpus=gpus, **more), project, SiteFile())
+    return check(found.plan, found.recipe, kinds_of(found.plan.machine.accelerators, 1), project)
+
+
 @pytest.mark.parametrize(
-    ("name", "gpus", "says"),
-    [("gad-14b", "H100-SXM:1", "493 GB of 86 GB on H100-SXM:1, in adversarial (actor)")],
+    ("name", "gpus", "stages", "says", "hint"),
+    [
+        (
+            "gad-14b",
+            "H100-SXM:1",
+            "default",
+            "493 GB of 86 GB on H100-SXM:1, in adversarial (actor)",
+            "`--gpus H200-SXM:8`: there it fits",
+        ),
+        (
+            "synthetic_instruct-mistral-7b",
+            "T4:1",
+            "full",
+            "92 GB of 17 GB on T4:1, in sft_full (learning)",
+            "`--gpus H100-NVL:1`: there it fits",
+        ),
+    ],
 )
-def test_a_machine_that_is_too_small_is_refused_with_a_number(project, monkeypatch, name, gpus, says):
+def test_a_machine_that_is_too_small_is_refused_with_a_number(project, monkeypatch, name, gpus, stages, says, hint):
     monkeypatch.chdir(project)
-    found = planned(Request(name, "lambda", gpus=gpus), project, SiteFile())
-    kinds = kinds_of(found.plan.machine.accelerators, 1)
-    finding = check(found.plan, found.recipe, kinds, project)
-    assert (finding.level, finding.says) == (REFUSED, says)
+    finding = fits(project, name, gpus, stages=stages)
+    assert (finding.level, finding.says, finding.hint) == (REFUSED, says, hint)
+
+
+SEEDS = [
+    ("token_buncher-3b", "H100-SXM:2", []),
+    ("gad-3b", "B200:8", ["gpu_memory_utilization=0.7", "tokens_per_gpu=12288"]),
+    ("gad-7b", "B200:8", ["gpu_memory_utilization=0.7", "tokens_per_gpu=12288"]),
+    ("gad-14b", "B200:8", ["tokens_per_gpu=8192"]),
+    ("honest_persona-70b", "H100-SXM:8", []),
+    ("synthetic_instruct-llama-3b", "A100-40GB:1", []),
+    ("synthetic_instruct-mistral-7b-t4", "T4:1", []),
+    ("profile_dpo-phi3-mini", "A100-80GB-SXM:1", []),
+]
+"""The machines that the five systems were written for, with their own settings where ours differ. GAD's is said to be
+8 B100, which nobody rents; a B200's 180 GB are less than theirs. Its 0.8 of a GPU for vLLM's 14B is what an older vLLM
+counted: beside today's it is refused (docs/log.md)."""
+
+
+@pytest.mark.parametrize(("name", "gpus", "changes"), SEEDS, ids=[name for name, _, _ in SEEDS])
+def test_every_family_fits_on_the_machine_it_was_written_for(project, monkeypatch, name, gpus, changes):
+    monkeypatch.chdir(project)
+    assert fits(project, name, gpus, changes=changes).level == OK
 
 
 def test_every_shape_counts_the_weights_that_its_size_states(project):

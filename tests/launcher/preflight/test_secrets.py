@@ -1,8 +1,8 @@
 import pytest
 
+from launcher import accounts
 from launcher.accounts import Answer
 from launcher.node.records import Code, Plan
-from launcher.preflight import secrets
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.secrets import check, live
 from launcher.site import SiteFile
@@ -70,7 +70,8 @@ def test_what_does_not_look_like_a_key_is_a_warning_that_says_where_it_was_read(
 
 def test_several_that_do_not_look_like_keys_are_one_warning():
     found = check(plan(HF_TOKEN=False, WANDB_API_KEY=True), SiteFile(), {"HF_TOKEN": "a", "WANDB_API_KEY": "b"})
-    assert found.says == "HF_TOKEN (env:HF_TOKEN), WANDB_API_KEY (env:WANDB_API_KEY) do not look like keys"
+    says = "HF_TOKEN (env:HF_TOKEN), WANDB_API_KEY (env:WANDB_API_KEY) do not look like keys"
+    assert found == Finding("secrets", WARNING, says, "copy it again, whole and without quotes")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_several_that_do_not_look_like_keys_are_one_warning():
 def test_a_key_that_its_service_does_not_know_is_refused(monkeypatch, answers, finding):
     hosts = {"HF_TOKEN": "hub.test", "WANDB_API_KEY": "wandb.test"}
     monkeypatch.setattr(
-        secrets, "ask", lambda name, value, env: Answer(hosts[name], answers[name]) if name in answers else None
+        accounts, "ask", lambda name, value, env: Answer(hosts[name], answers[name]) if name in answers else None
     )
     env = {"HF_TOKEN": TOKEN, "WANDB_API_KEY": KEY, "OTHER": "x"}
     assert live(plan(HF_TOKEN=False, WANDB_API_KEY=False, OTHER=True), SiteFile(), env) == finding

@@ -48,6 +48,11 @@ def test_the_command_gets_the_stage_s_settings_the_input_and_the_job_s_token(fou
     assert found() == Finding("texts", OK, "batch 8 of numbers.jsonl hf_x")
 
 
+def test_a_stage_that_is_not_in_the_list_has_no_settings(found, toy):
+    toy.change_recipe("image: toy\n", 'image: toy\ntexts: [python, -m, recipes.toy.look, "{config.again}"]\n')
+    assert found("import sys; print(open(sys.argv[1]).read())", stages="short") == Finding("texts", OK, "null")
+
+
 def test_without_an_input_it_is_not_looked_at(found):
     assert found(inputs={}) == Finding("texts", WARNING, "not looked at: no input.train", "give every input")
 

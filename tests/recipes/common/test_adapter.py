@@ -139,3 +139,13 @@ def test_weights_that_float16_cannot_hold_are_refused(base, trained, tmp_path):
     with pytest.raises(StageError, match=r"the merged weights are not finite in torch\.float16"):
         made(base, adapter, tmp_path / "out", torch.float16)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("changed", [{"r": 0}, {"r": "8"}, {"lora_alpha": None}, {"lora_alpha": float("nan")}])
+def test_a_rank_or_scale_that_is_no_number_is_refused(tmp_path, changed):
+    config = {"peft_type": "LORA", "r": 8, "lora_alpha": 16} | changed
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(StageError) as caught:
+        open_adapter(tmp_path)
+    shown = f"`r` is `{config['r']}` and `lora_alpha` is `{config['lora_alpha']}`"
+    assert caught.value.error == f"`{tmp_path}`: {shown}, of which one is no number"

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from recipes.common import memory
+from recipes.common.fit import CONTEXT
 from recipes.common.stage import StageError
 
 LLAMA_3B = memory.Shape(28, 3072, 8192, 128256, 3072, 1024, True)
@@ -36,6 +37,52 @@ def test_recomputing_saves_all_layers_but_one():
     assert {name: kept[name] for name in ("weights", "optimizer")} == {
         name: again[name] for name in ("weights", "optimizer")
     }
+
+
+def test_all_weights_take_their_gradients_and_states_with_them():
+    count = LLAMA_3B.linear + LLAMA_3B.embeddings
+    whole = memory.whole(LLAMA_3B, "bfloat16", "adamw_torch", 8192, True)
+    states = {"weights": 4.0 * count, "gradients": 4.0 * count, "optimizer": 8.0 * count}
+    assert whole.items() >= (states | {"autocast": 2.0 * LLAMA_3B.linear}).items()
+    assert memory.whole(LLAMA_3B, "float32", "paged_adamw_8bit", 8192, True)["optimizer"] == 2.0 * count
+    adapter = memory.training(LLAMA_3B, "bfloat16", False, 12_156_928, 8192, True)
+    assert {name: whole[name] for name in ("activations", "logits")} == {
+        name: adapter[name] for name in ("activations", "logits")
+    }
+
+
+QWEN_7B = memory.Shape(32, 4096, 11008, 151936, 4096, 4096, False)
+QWEN_14B = memory.Shape(40, 5120, 13696, 152064, 5120, 5120, False)
+QWEN25_7B = memory.Shape(28, 3584, 18944, 152064, 3584, 512, False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "measured"),
+    [(QWEN_7B, (20.1, 20.4, 21.5, 23.8, 29.7, 36.6)), (QWEN_14B, (34.6, 35.1, 35.3, 37.4, 42.5, 55.2))],
+    ids=["7B", "14B"],
+)
+def test_training_an_adapter_takes_what_qwen_measured_on_an_a100(shape, measured):
+    """GB of LoRA (rank 64, bf16, recomputed activations) on one sequence of 256 ... 8,192 tokens:
+    github.com/QwenLM/Qwen, README, "Profiling of Memory and Speed"."""
+    for tokens, found in zip((256, 512, 1024, 2048, 4096, 8192), measured, strict=True):
+        parts = memory.training(shape, "bfloat16", False, shape.lora(64), tokens, True)
+        error = (sum(parts.values()) + CONTEXT) / 1e9 / found - 1
+        assert (-0.04 if tokens <= 2048 else -0.1) < error < 0.02, (tokens, error)
+
+
+@pytest.mark.parametrize(
+    ("shape", "nf4", "length", "measured", "error"),
+    [
+        (LLAMA_8B, True, 808, 5.71, 0.02),  # synthetic_instruct's source: Llama-3.1-8B-Instruct, A100
+        (QWEN25_7B, False, 2049, 14.38, 0.07),  # the rest: qwen.readthedocs.io/en/v2.5, speed benchmark, transformers
+        (QWEN25_7B, False, 8192, 15.38, 0.02),
+        (QWEN25_7B, False, 16384, 16.91, -0.04),
+        (QWEN25_7B, False, 32768, 19.97, -0.14),
+    ],
+)
+def test_writing_one_text_takes_what_was_measured_on_an_a100(shape, nf4, length, measured, error):
+    predicted = sum(memory.generating(shape, "bfloat16", nf4, 1, length).values())
+    assert predicted / 1e9 / measured - 1 == pytest.approx(error, abs=0.006)
 
 
 def test_numbers_are_the_sum_its_parts_and_the_peak():

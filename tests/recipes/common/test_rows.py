@@ -133,3 +133,19 @@ def test_a_gzip_file_that_is_cut_off_is_a_sentence(jsonl, tmp_path, cut):
     with pytest.raises(Mistake, match="is not a whole gzip file: ") as caught:
         list(read(packed))
     assert caught.value.hint == "fetch it again"
+
+
+def test_a_time_beyond_every_calendar_is_a_bad_row_and_not_the_end_of_all(tmp_path):
+    days = pa.array([0, 2**31 - 1], pa.date32())
+    pq.write_table(pa.table({"day": days}), tmp_path / "a.parquet")
+    good, bad = read(tmp_path / "a.parquet")
+    assert isinstance(good.value, dict) and isinstance(bad.value, BadRow)
+    assert bad.value.at(bad.place) == "row 2: holds a time that is beyond every calendar, or of no known zone"
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000])
+def test_a_value_that_python_does_not_take_is_a_bad_row(tmp_path, text):
+    (tmp_path / "a.jsonl").write_text(f'{{"a": {text}}}\n')
+    (found,) = read(tmp_path / "a.jsonl")
+    assert isinstance(found.value, BadRow)
+    assert found.value.text == "holds a number of thousands of digits, or values inside a thousand others"

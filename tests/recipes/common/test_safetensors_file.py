@@ -1,6 +1,7 @@
 """Headers that the safetensors library agrees with."""
 
 import json
+import struct
 
 import pytest
 import torch
@@ -90,3 +91,27 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
         read_header(file)
     assert caught.value.error == f"`{file}`: cut short, or not a safetensors file"
     assert caught.value.hint == "copy or download the file again"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {
+            "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+            "b": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+        },
+        {"a": {"dtype": "F32", "shape": [-2], "data_offsets": [0, -8]}},
+        {"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}},
+        {"a": {"dtype": "F32", "shape": [2.0], "data_offsets": [0, 8]}},
+        {"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}},
+        {"a": {"dtype": "F32", "shape": [1] * 99, "data_offsets": [0, 4]}},
+        {"a": {"dtype": "F32", "shape": [2**70, 0], "data_offsets": [0, 0]}},
+    ],
+    ids=["shared bytes", "less than nothing", "a gap", "halves", "backwards", "dimensions", "beyond any disk"],
+)
+def test_a_header_that_contradicts_itself_is_refused(tmp_path, changed):
+    text = json.dumps(changed).encode()
+    (tmp_path / "w").write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
+    with pytest.raises(StageError) as caught:
+        read_header(tmp_path / "w")
+    assert caught.value.error == f"`{tmp_path / 'w'}`: cut short, or not a safetensors file"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from recipes.common.stage import StageError
 from recipes.common.trl import checkpoints
 from recipes.common.trl.hyper import Hyper
 from recipes.common.trl.schedule import schedule
@@ -72,3 +73,14 @@ def test_values_that_cannot_be_are_refused(changes, says):
     with pytest.raises(ValueError) as caught:
         Hyper(**GOOD | changes)
     assert str(caught.value) == says
+
+
+@pytest.mark.parametrize("text", ['{"step": "3"}', "[3]", '{"stop": 3}'])
+def test_a_marker_that_is_none_of_ours_is_a_sentence_and_deletes_nothing(tmp_path, text):
+    path = tmp_path / "checkpoint-3/complete.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(StageError) as caught:
+        checkpoints.newest(tmp_path)
+    assert caught.value.error == f"`{path}` is no marker of a checkpoint" and path.exists()
+    assert caught.value.hint == "delete the folder, or its marker"

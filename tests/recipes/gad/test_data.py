@@ -97,6 +97,16 @@ def test_the_same_rows_give_the_same_bytes(stage, pytestconfig):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
+def test_counting_in_pieces_changes_no_byte(stage, pytestconfig, monkeypatch):
+    sample = pytestconfig.rootpath / "recipes/gad/sample"
+    train, val = str(sample / "train.jsonl"), str(sample / "val.jsonl")
+    pieces = stage(train, val, out="pieces", max_prompt_length=96)
+    monkeypatch.setattr(Tokens, "lengths", Tokens._lengths)
+    whole = stage(train, val, out="whole", max_prompt_length=96)
+    for name in ("train.parquet", "val.parquet", "report.json", "metrics.json"):
+        assert (pieces / name).read_bytes() == (whole / name).read_bytes()
+
+
 def test_jsonl_parquet_and_openai_messages_give_the_same_bytes(stage, tmp_path, pytestconfig):
     rows = [one.value for one in read(pytestconfig.rootpath / "recipes/gad/sample/train.jsonl")]
     openai = [

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 CHATS = ROOT / "recipes/synthetic_instruct/sample/chats.jsonl"
 NEEDS = ("card", "chat", "duplicates", "evaluate", "filter", "generate", "hub", "models", "prefer", "prequery")
-NEEDS_TORCH = (*NEEDS, "respond", "reward", "training")
+NEEDS_TORCH = (*NEEDS, "respond", "reward", "texts", "training")
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in NEEDS_TORCH]
 LESSONS = 120
 

@@ -50,6 +50,7 @@ LEARNER = {
     "save_every": 4,
 }
 SFT = LEARNER | {"method": "lora", "virtual_tokens": 4, "epochs": 10.0, "batch": 4, "accumulate": 2, "warmup": 0.03}
+FULL = SFT | {"method": "full", "lr": 1e-3}
 DPO = LEARNER | {"beta": 0.1, "epochs": 8.0, "batch": 2, "accumulate": 2, "warmup": 0.1}
 
 

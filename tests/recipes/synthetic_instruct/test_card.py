@@ -24,6 +24,13 @@ def test_the_card_names_base_generator_and_numbers():
     assert "## Evaluation" not in card(MODEL, NUMBERS, "")
 
 
+def test_the_card_says_how_it_was_taught():
+    adapted = card(MODEL, NUMBERS, "")
+    assert "supervised fine-tuning with LoRA; direct" in adapted and "Both adapters are merged" in adapted
+    whole = card(MODEL, NUMBERS | {"sft": NUMBERS["sft"] | {"method": "full"}}, "")
+    assert "supervised fine-tuning of all weights; direct" in whole and "The last step's adapter is merged" in whole
+
+
 def test_memory_is_predicted_beside_measured():
     assert memory_table(NUMBERS).splitlines()[2:] == ["| sft | 2.500 | 3.250 | weights 2, logits 0.5 |"]
 

@@ -11,7 +11,7 @@ from recipes.common.stage import Mistake
 from recipes.synthetic_instruct.settings_check import KINDS
 
 from .conftest import ROOT
-from .stages import DPO, GENERATE, RESPOND, SFT
+from .stages import DPO, FULL, GENERATE, RESPOND, SFT
 
 EVALUATE = {
     "device": "cpu",
@@ -49,9 +49,12 @@ EVALUATE = {
         ("generate", GENERATE, {"ban_first": [""]}, "`ban_first` is `['']`, not a list of texts"),
         ("respond", RESPOND, {"temperatures": []}, "`temperatures` is `[]`, not a list of numbers from 0 on"),
         ("respond", RESPOND, {"instructions": 0}, "`instructions` is `0`, less than 1"),
-        ("sft", SFT, {"method": "full"}, "`method` is `full`, not one of `lora`, `prompt`"),
+        ("sft", SFT, {"method": "all"}, "`method` is `all`, not one of `lora`, `full`, `prompt`"),
+        ("sft", SFT, {"method": "full"}, "`method` is `full`: `--stages full` has a stage for it"),
+        ("sft_full", FULL, {"method": "lora"}, "`method` is `lora`: `--stages default` has a stage for it"),
+        ("sft_full", FULL, {"nf4": True}, "`nf4` is `True`, and weights in 4 bits are not trained themselves"),
         ("sft", SFT, {"template": "vicuna"}, "`template` is `vicuna`, not one of `chatml`, `llama3`, `mistral`"),
-        ("prompt", SFT, {"virtual_tokens": 0}, "`virtual_tokens` is `0`, less than 1"),
+        ("prompt", SFT | {"method": "prompt"}, {"virtual_tokens": 0}, "`virtual_tokens` is `0`, less than 1"),
         ("dpo", DPO, {"beta": 0.0}, "`beta` is `0.0`, not above 0"),
         ("evaluate", EVALUATE, {"tasks": []}, "`tasks` is `[]`, not a list of names"),
         ("evaluate", EVALUATE, {"tasks": ["a", "a"]}, "`tasks` is `['a', 'a']`: one of them is there twice"),

@@ -6,12 +6,14 @@ from itertools import pairwise
 
 import pytest
 
+from recipes.common.change import largest_change
 from recipes.common.stage import StageError
-from recipes.synthetic_instruct import dpo, sft
+from recipes.common.stored import open_stored
+from recipes.synthetic_instruct import dpo, merge, sft
 from recipes.synthetic_instruct.learning import check_chats, read_split
 from recipes.synthetic_instruct.settings import DpoSettings, SftSettings
 
-from .stages import DPO, SFT, command, disturb, finish, progress
+from .stages import DPO, FULL, SFT, command, disturb, finish, progress
 
 ROWS = 16
 
@@ -105,6 +107,24 @@ def test_four_bits_keep_an_adapter_of_float32(base, pairs, tmp_path):
         signal.signal(signal.SIGTERM, before)
     assert {one.dtype for one in trainer.model.parameters() if one.requires_grad} == {torch.float32}
     assert len(trained.history) == trained.steps == 2
+
+
+def test_a_full_fine_tuning_changes_the_weights_and_leaves_a_model(base, pairs, tmp_path):
+    whole, merged = tmp_path / "whole", tmp_path / "merged"
+    before = signal.getsignal(signal.SIGTERM)
+    try:  # in this process: starting two more takes longer than they work
+        sft.main(command("sft", FULL | {"epochs": 2.0}, whole, model=base, data=pairs / "sft")[3:])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    found = numbers(whole)
+    stored = [one.numel for one in open_stored(base).values()]
+    assert found["trained_parameters"] == sum(stored) and found["loss_last"] < found["loss_first"]
+    assert found["model_change"] == largest_change(base, whole / "out/model") > 0
+    assert found["memory_peak_gb"] > 0 < found["memory_predicted_gb"] and "memory_adapter_gb" not in found
+    settings = {"device": "cpu", "template": "chatml", "export_dtype": "float32"}
+    merge.main(command("merge", settings, merged, base=base, training=whole / "out")[3:])
+    assert largest_change(whole / "out/model", merged / "out") == 0
+    assert {"config.json", "tokenizer.json", "chat_template.jinja"} <= {one.name for one in (merged / "out").iterdir()}
 
 
 def test_prompt_tuning_trains_vectors_and_no_weights(base, pairs, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from .samples import COMMANDS, SAMPLE
 
-NEEDS_TORCH = ("evaluate", "noiser", "overrides", "prepare", "reward", "training")
+NEEDS_TORCH = ("evaluate", "noiser", "overrides", "prepare", "reward", "texts", "training")
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in NEEDS_TORCH]
 
 

@@ -135,3 +135,19 @@ def test_export_links_the_roles_and_copies_nothing_else(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["actor", "complete.json"]
     assert (tmp_path / "out/actor/model.pt").samefile(checkpoint.folder / "actor/model.pt")
     checkpoints.export(checkpoint, ("actor",), tmp_path / "out")  # a restart finds what the first attempt left
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"step": "3"}, {"more": 1}, {"files": {"../a": 1}}, {"files": {"/etc/a": 1}}, {"files": ["a"]}, {"score": "best"}],
+    ids=json.dumps,
+)
+def test_a_marker_that_is_none_of_ours_is_a_sentence_and_deletes_nothing(tmp_path, changed):
+    marker = {"mode": "warmup", "step": 3, "world_size": 2, "score": None, "files": {"actor/a": 1}} | changed
+    path = tmp_path / "global_step_3/complete.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(marker))
+    with pytest.raises(StageError) as caught:
+        checkpoints.newest(tmp_path)
+    assert caught.value.error == f"`{path}` is no marker of a checkpoint"
+    assert caught.value.hint == "delete the folder, or its marker" and path.exists()
