@@ -28,7 +28,7 @@ FAMILIES := $(patsubst recipes/%/recipe.yaml,tests/rehearsal/test_%.py,$(filter-
 IMAGE := $(if $(VARIANT),--variant $(VARIANT)) $(if $(BASE),--base $(BASE)) $(if $(PUSH),--push $(PUSH))
 
 .PHONY: launch plan image images setup setup-clouds setup-cpu lint test faults test-light test-clouds test-recipes \
-  test-rehearsal test-families check lock bench clean
+  test-rehearsal test-families check lock audit reference bench clean
 
 launch: setup $(if $(filter local,$(CLOUD)),setup-cpu) $(if $(filter docker,$(CLOUD)),image) \
   $(if $(filter local docker slurm,$(CLOUD)),,setup-clouds) $(if $(filter slurm,$(CLOUD)),$(VIA_SKY))
@@ -90,13 +90,13 @@ test: setup setup-cpu setup-clouds
 
 test-light: setup-clouds
 	.venv/bin/python -m pytest tests --ignore=tests/recipes --ignore=tests/rehearsal --ignore=tests/images \
-	  --ignore=tests/clouds
+	  --ignore=tests/clouds --ignore=tests/fuzz/recipes
 
 test-clouds: setup-clouds
 	.venv/bin/python -m pytest tests/images tests/clouds
 
 test-recipes: setup-cpu
-	.venv-cpu/bin/python -m pytest tests/recipes
+	.venv-cpu/bin/python -m pytest tests/recipes tests/fuzz/recipes
 
 test-rehearsal: setup-cpu setup-clouds
 	.venv/bin/python -m pytest tests/rehearsal $(addprefix --ignore=,$(FAMILIES))
@@ -104,20 +104,36 @@ test-rehearsal: setup-cpu setup-clouds
 test-families: setup-cpu
 	.venv/bin/python -m pytest $(FAMILIES)
 
+# all of what a test run takes by chance; the fault matrix writes its page
 faults: setup-cpu setup-clouds
-	FAULTS=all .venv/bin/python -m pytest tests/rehearsal/test_kills.py tests/rehearsal/test_slurm.py \
+	FAULTS=all RELIABILITY=$(CURDIR)/docs/reliability.md .venv/bin/python -m tests.engine .venv/bin/python -m pytest \
+	  tests/faults tests/rehearsal/test_kills.py tests/rehearsal/test_slurm.py \
 	  tests/launcher/backends/test_slurm.py tests/launcher/backends/test_held.py \
 	  tests/clouds
-	FAULTS=all .venv-cpu/bin/python -m pytest tests/recipes/*/test_training.py
+	FAULTS=all .venv/bin/python -m pytest tests/fuzz --ignore=tests/fuzz/recipes
+	FAULTS=all .venv-cpu/bin/python -m pytest tests/recipes/*/test_training.py tests/fuzz/recipes
 
 check: lint test
+
+# known holes in the locked packages; needs a network
+audit: setup
+	.venv/bin/python -m tests.security.audit
 
 lock: setup
 	locks/resolve
 
-bench: setup-cpu
-	.venv/bin/python -m benchmarks.cli
-	.venv-cpu/bin/python -m benchmarks.convert
+# what docs/reference says, from the code
+reference: setup
+	PYTHONPATH=. .venv/bin/python docs/reference/make.py
+
+# measures everything but launches on rented machines, and writes docs/benchmarks.md: an hour, 16 GB of disk
+bench: setup-cpu setup-clouds .venv-bench
+	.venv/bin/python -m benchmarks
+
+# other programs whose command line is timed beside ours; oumi wants torch and CUDA for its own, 4 GB, and is left out
+.venv-bench: | $(LIGHT)
+	$(PYTHON) -m venv $@
+	.venv/bin/uv pip install --quiet --python $@/bin/python --compile-bytecode dstack==0.22.5
 
 clean:
 	rm -rf .venv .venv-cpu .venv-bench runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -46,6 +46,8 @@ CARDS = (
 )
 """Names from SkyPilot 0.14.1's catalogs v8 and sky/provision/runpod/utils.py; memory from NVIDIA's data sheets, in GB
 as they are sold; capabilities from developer.nvidia.com/cuda-gpus."""
+MAJORS = (8, 9, 10)
+"""flash-attn is compiled for 8.0, 9.0 and 10.0 (images/base); a kernel runs on every later minor of its major."""
 
 
 def for_cloud(accelerators: Iterable[str], cloud: str) -> tuple[str, ...]:

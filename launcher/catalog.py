@@ -1,6 +1,7 @@
 """SkyPilot's price lists as they lie on this machine. SkyPilot itself is not imported: that takes seconds."""
 
 import csv
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def read_catalogs(clouds: Iterable[str], place: Path, now: float) -> dict[str, C
         try:
             with open(path, newline="", encoding="utf-8") as file:
                 found[cloud] = Catalog(cloud, kinds(csv.DictReader(file)), (now - path.stat().st_mtime) / DAY)
-        except (FileNotFoundError, KeyError, ValueError):
+        except (OSError, KeyError, ValueError, OverflowError, csv.Error):
             continue
     return found
 
@@ -55,12 +56,12 @@ def kinds(rows: Iterable[Mapping[str, str]]) -> tuple[Kind, ...]:
     Raises KeyError or ValueError when they are no such rows."""
     found: dict[tuple[str, float], tuple[Mapping[str, str], dict[str, None]]] = {}
     for row in rows:
-        if float(row["Price"] or 0) > 0:
+        if 0 < float(row["Price"] or 0) < math.inf:
             found.setdefault((row["InstanceType"], float(row["Price"])), (row, {}))[1][row["Region"]] = None
     return tuple(
         Kind(
             name,
-            row["AcceleratorName"],
+            row["AcceleratorName"] or "",
             int(float(row["AcceleratorCount"] or 0)),
             float(row["vCPUs"] or 0),
             float(row["MemoryGiB"] or 0),

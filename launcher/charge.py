@@ -12,7 +12,7 @@ def weights(text: str) -> dict[str, float]:
     found = {}
     for one in text.removeprefix("TRESBillingWeights=").split(","):
         name, _, value = one.strip().partition("=")
-        if number := re.fullmatch(r"([\d.]+)([KMGT]?)", value):
+        if number := re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)([KMGT]?)", value):
             scale = gigabytes(f"1{number[2]}") if number[2] and name.lower() == "mem" else 1.0
             found[name.lower()] = float(number[1]) / scale
     return found

@@ -36,6 +36,7 @@ from launcher.preflight import (
     queue,
     secrets,
     settings,
+    sources,
     texts,
     world,
 )
@@ -91,6 +92,7 @@ def thorough(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
     )
     found += [
         data.check(planned.recipe.file.check, planned.inputs, root, python),
+        *([sources.check(planned.plan, paid=planned.plan.machine.cloud not in HERE)] if planned.plan.sources else []),
         *(_remote(planned, root, site) if fine else []),
     ]
     names = [one.check for one in found]

@@ -23,21 +23,33 @@ app = typer.Typer(
 RecipeName = Annotated[str, typer.Argument(help="<family>-<size>, as gad-7b", show_default=False)]
 RunName = Annotated[str | None, typer.Argument(help="the run's name; the newest run when left out")]
 Cloud = Annotated[
-    str, typer.Option(help="local, docker, lambda, runpod, slurm or kubernetes; or several, as runpod,lambda")
+    str,
+    typer.Option(
+        metavar="CLOUD", help="local, docker, lambda, runpod, slurm or kubernetes; or several, as runpod,lambda"
+    ),
 ]
-Named = Annotated[str | None, typer.Option("--run", help="the run's name (default: the recipe's)")]
-Stages = Annotated[str, typer.Option(help="which of the recipe's stage lists")]
+Named = Annotated[str | None, typer.Option("--run", metavar="RUN", help="the run's name (default: the recipe's)")]
+Stages = Annotated[str, typer.Option(metavar="LIST", help="which of the recipe's stage lists")]
 Rounds = Annotated[int, typer.Option(min=1, metavar="K", help="do the list's rounds K times, each from the one before")]
-Data = Annotated[list[str] | None, typer.Option(help="an input, NAME=FILE (.parquet or .jsonl); FILE alone is train")]
-Change = Annotated[list[str] | None, typer.Option("--set", help="a setting, NAME=VALUE or STAGE.NAME=VALUE")]
-Redo = Annotated[str | None, typer.Option(help="do this stage and what follows again; the old result is set aside")]
-Cost = Annotated[float | None, typer.Option(help="dollars the run may cost")]
-Dirty = Annotated[bool, typer.Option("--dirty", help="lay code that is not committed over the image's")]
-Hours = Annotated[float | None, typer.Option(help="hours the run may take")]
-Gpus = Annotated[
-    str | None, typer.Option(help="NAME:COUNT instead of the job file's GPUs, as H100-SXM:8; several with commas")
+Data = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=FILE", help="an input (.parquet or .jsonl); FILE alone is train")
 ]
-Force = Annotated[list[str] | None, typer.Option(help="a check whose refusal you take upon yourself, as memory")]
+Change = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting; STAGE.NAME=VALUE of one stage")
+]
+Redo = Annotated[
+    str | None, typer.Option(metavar="STAGE", help="do this stage and what follows again; the old result is set aside")
+]
+Cost = Annotated[float | None, typer.Option(metavar="DOLLARS", help="what the run may cost")]
+Dirty = Annotated[bool, typer.Option("--dirty", help="lay code that is not committed over the image's")]
+Hours = Annotated[float | None, typer.Option(metavar="HOURS", help="what the run may take")]
+Gpus = Annotated[
+    str | None,
+    typer.Option(metavar="NAME:COUNT", help="instead of the job file's GPUs, as H100-SXM:8; several with commas"),
+]
+Force = Annotated[
+    list[str] | None, typer.Option(metavar="CHECK", help="a check whose refusal you take upon yourself, as memory")
+]
 
 
 def _version(asked: bool) -> None:
@@ -55,7 +67,7 @@ def every(version: Annotated[bool, typer.Option("--version", callback=_version, 
 
 @app.command()
 def plan(
-    recipe: RecipeName,
+    recipe: RecipeName = "",
     cloud: Cloud = "local",
     run: Named = None,
     stages: Stages = "default",
@@ -69,10 +81,9 @@ def plan(
     dirty: Dirty = False,
     json: Annotated[bool, typer.Option("--json", help="the plan as the node gets it")] = False,
     shell: Annotated[bool, typer.Option("--shell", help="as a script to run by hand")] = False,
-    write: Annotated[Path | None, typer.Option(help="a new run folder for a node program started by hand")] = None,
+    write: Annotated[Path | None, typer.Option(metavar="FOLDER", help="a run folder to start by hand")] = None,
 ) -> None:
-    """Show what a launch would do, and do nothing; or write it down for plain `sky` or `sbatch`."""
-    from launcher import checks, screen
+    """Show what a launch would do, and check it. Or write it down, for plain `sky` or `sbatch`."""
     from launcher.request import Request
 
     request = Request(
@@ -80,6 +91,7 @@ def plan(
     )
     planned, root = _planned(request)
     if write:
+        from launcher import screen
         from launcher.node.folder import RunFolder
         from launcher.store import make_folder
 
@@ -92,12 +104,12 @@ def plan(
 
         typer.echo(script(planned.plan) if shell else to_json(planned.plan), nl=False)
         return
-    screen.plan(planned.plan, checks.quick(planned, root, _site()), checks.expected(planned, root, _site()))
+    _show(planned, root)
 
 
 @app.command()
 def launch(
-    recipe: Annotated[str | None, typer.Argument(help="<family>-<size>, as gad-7b", show_default=False)] = None,
+    recipe: RecipeName = "",
     cloud: Cloud = "local",
     run: Named = None,
     stages: Stages = "default",
@@ -110,8 +122,8 @@ def launch(
     gpus: Gpus = None,
     force: Force = None,
     dirty: Dirty = False,
-    resume: Annotated[str | None, typer.Option(help="a run to go on with as it is, here or elsewhere")] = None,
-    wait: Annotated[float, typer.Option(help="hours to ask again where no machine is to be had")] = 0.0,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="a run to go on with as it is, anywhere")] = None,
+    wait: Annotated[float, typer.Option(metavar="HOURS", help="ask again so long where there is no machine")] = 0.0,
     keep: Annotated[bool, typer.Option("--keep", help="leave the machine up, and billed, when the run ends")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="rent without asking; in a pipe nothing is asked")] = False,
 ) -> None:
@@ -120,18 +132,7 @@ def launch(
     from launcher.request import Request
 
     request = Request(
-        recipe or "",
-        cloud,
-        run,
-        stages,
-        rounds,
-        data or (),
-        change or (),
-        max_cost,
-        max_hours,
-        dirty,
-        gpus,
-        force or (),
+        recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
     )
     _launch(request, Manner(redo, wait, keep, not yes and sys.stdin.isatty(), sys.argv[1:]), resume)
 
@@ -189,7 +190,7 @@ def logs(
 
 @app.command()
 def runs() -> None:
-    """List the runs of this folder, and every machine of yours that costs money."""
+    """List the runs here, and every machine of yours that is billed."""
     from launcher import fleet, watching
 
     watching.list_runs(_store())
@@ -242,7 +243,7 @@ def report(
     run: RunName = None,
     out: Annotated[Path | None, typer.Option(help="where to write it (default: runs/<run>/report.html)")] = None,
 ) -> None:
-    """Write a run as one HTML page: its course, its numbers, what it was made from, what it cost."""
+    """Write a run as one HTML page. Its course, its numbers, what it was made from, what it cost."""
     from launcher import reporting, screen
 
     store = _store()
@@ -254,7 +255,7 @@ def compare(
     one: Annotated[str, typer.Argument(help="a run's name", show_default=False)],
     other: Annotated[str, typer.Argument(help="another run's", show_default=False)],
 ) -> None:
-    """Put two runs side by side: what differs in them, and what came of it."""
+    """Put two runs side by side. What differs in them, and what came of it."""
     from launcher import reporting
 
     reporting.compare_runs(one, other, _store())
@@ -267,7 +268,7 @@ def doctor(
     host: Annotated[str | None, typer.Option(help="the login node, as ssh knows it (default: site.yaml's)")] = None,
     extend: Annotated[int | None, typer.Option(help="make or extend site.yaml's workspace, for so many days")] = None,
 ) -> None:
-    """Say why a run failed and what to do next; look at this installation; or propose what site.yaml could say about a
+    """Say why a run failed, and what to do next. Look at this installation; or propose what site.yaml could say about a
     Slurm cluster (--cloud slurm)."""
     if cloud is None and host is None and extend is None:
         from launcher.examining import examine
@@ -314,12 +315,25 @@ def image(
 def _planned(request: "Request") -> "tuple[Planned, Path]":
     from launcher.code import find_root
     from launcher.errors import LaunchError
+    from launcher.recipe import names
     from launcher.request import planned
 
-    if not request.recipe:
-        raise LaunchError("no recipe is named", "`launcher launch gad-7b`, or `launcher launch --resume RUN`")
     root = find_root()
+    if not request.recipe:
+        raise LaunchError("no recipe is named", f"known are {', '.join(names(root))}")
     return planned(request, root, _site()), root
+
+
+def _show(planned: "Planned", root: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from launcher import checks
+
+    with ThreadPoolExecutor(1) as beside:
+        found = beside.submit(checks.quick, planned, root, _site())
+        from launcher import screen  # rich takes as long as the programs that the checks start meanwhile
+
+        screen.plan(planned.plan, found.result(), checks.expected(planned, root, _site()))
 
 
 def _launch(request: "Request", manner: "Manner", resume: str | None = None) -> None:

@@ -1,5 +1,6 @@
 """A Slurm cluster looked at: what it has, what its user may use, and what site.yaml could say. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -47,7 +48,7 @@ def read(text: str) -> Found:
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         words = rest.split("|")
-        if kind == "partition" and len(words) == 7:
+        if kind == "partition" and len(words) == 7 and words[2].isdecimal():
             name, time, nodes, cpus, memory, gres, state = words
             found.partitions.append(Partition(name, time, int(nodes), cpus, memory, gres, state == "up"))
         elif kind == "account" and len(words) == 2:
@@ -104,6 +105,7 @@ def _remarks(found: Found, python: str | None) -> list[str]:
 
 def _newest(pythons: Mapping[str, str]) -> str | None:
     """The plain `python3` if it is new enough, else the newest; None when there is none."""
-    fits = {name: tuple(int(part) for part in version.split(".")) for name, version in pythons.items()}
+    known = {name: version for name, version in pythons.items() if re.fullmatch(r"\d{1,4}(\.\d{1,4})*", version)}
+    fits = {name: tuple(int(part) for part in version.split(".")) for name, version in known.items()}
     fits = {name: version for name, version in fits.items() if version >= (3, 10)}
     return "python3" if "python3" in fits else max(fits, key=lambda name: fits[name], default=None)

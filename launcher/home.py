@@ -31,7 +31,7 @@ from launcher.secrets import values
 from launcher.site import HERE, SiteFile
 from launcher.status import RunStatus, status
 from launcher.store import Store, place_of, plan_of
-from launcher.transfer import faults, pull, read_manifest
+from launcher.transfer import alone, faults, pull, read_manifest
 from launcher.typed import note
 from launcher.where import backend_of
 
@@ -78,7 +78,8 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
     if fresh:  # what is refused leaves nothing behind
         _show(plan, findings)
     _accepted(findings)
-    run = ready(plan, machine, redo, backend)
+    with alone(machine.path):
+        run = ready(plan, machine, redo, backend)
     for name in run.set_aside:
         screen.say(f"set aside {name}")
     if redo and plan.bucket:  # or else the bucket would bring it back
@@ -144,9 +145,8 @@ def bring(plan: Plan, machine: RunFolder, back: RunFolder, backend: Backend) -> 
     """The run's export is at home, verified, and can be opened; what was moved is on the screen."""
     backend.fetch(plan, machine)
     manifest = read_manifest(machine)
-    back.path.mkdir(parents=True, exist_ok=True)
     total = sum(one["bytes"] for one in manifest["export"].values())
-    with Bar("pull", total) as bar:
+    with alone(back.path), Bar("pull", total) as bar:
         pull(machine, back, bar.add)
     screen.say(f"pulled    {len(manifest['export'])} files, {size(total)}, every sha256 as in the manifest")
     if (found := opened(back.export))["tensors"]:

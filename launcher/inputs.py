@@ -13,6 +13,10 @@ def measure(name: str, path: Path) -> Input:
     """The input `name` as the plan records it. Raises LaunchError when there is no such file or it cannot be read."""
     if path.suffix not in KINDS:
         raise LaunchError(f"input `{name}`: `{path}` is neither .parquet nor .jsonl", "convert it to one of them")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise LaunchError(f"input `{name}`: the name `{path}` is not UTF-8", "rename the file") from None
     if not path.is_file():
         raise LaunchError(f"input `{name}`: `{path}` is no file", "check the path")
     rows = _parquet_rows(name, path) if path.suffix == ".parquet" else _lines(path)
@@ -27,7 +31,7 @@ def _parquet_rows(name: str, path: Path) -> int:
 
     try:
         return int(parquet.read_metadata(path).num_rows)
-    except (pyarrow.ArrowException, OSError):
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError):
         raise LaunchError(f"input `{name}`: `{path}` is no parquet file", "copy it again: it may be cut off") from None
 
 

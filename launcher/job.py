@@ -19,8 +19,13 @@ RESOURCE_KEYS = """
     priority_class volumes max_hourly_cost
 """
 
-ROOM = {"cpus": re.compile(r"[\d.]+\+?"), "memory": re.compile(r"[\d.]+[+x]?")}
+ROOM = {"cpus": re.compile(r"\d{1,6}(\.\d{1,6})?\+?"), "memory": re.compile(r"\d{1,6}(\.\d{1,6})?[+x]?")}
 """How much of a machine a job may ask for: a number, `2+` for at least two, and of memory `4x` for 4 GiB a CPU."""
+
+
+ACCELERATOR = re.compile(r"[^\s:,]{1,100}:[1-9]\d{0,4}")
+MOST = 10**6
+"""Nodes, or GB of a disk, that a number in a job file may mean."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,14 @@ def read_job(path: Path) -> Job:
         _known(path, "resources.", one, RESOURCE_KEYS)
     accelerators = tuple(dict.fromkeys(name for one in choices for name in _accelerators(path, {**resources, **one})))
     nodes = value.get("num_nodes", 1)
-    if not isinstance(nodes, int) or nodes < 1:
+    if not _counts(nodes):
         raise LaunchError(f"`{path}`: `num_nodes` is `{nodes}`", "give a whole number from 1 on")
     disk = resources.get("disk_size")
-    if disk is not None and not isinstance(disk, int):
+    if disk is not None and not _counts(disk):
         raise LaunchError(f"`{path}`: `resources.disk_size` is `{disk}`", "give a whole number of GB")
+    for name in ("envs", "file_mounts"):
+        if not isinstance(value.get(name) or {}, dict):
+            raise LaunchError(f"`{path}`: `{name}` is `{value[name]}`", "it holds keys and values")
     image = resources.get("image_id")
     if image is not None and not isinstance(image, str):
         raise LaunchError(f"`{path}`: `resources.image_id` is `{image}`", "write it as `docker:NAME@sha256:...`")
@@ -75,10 +83,16 @@ def _accelerators(path: Path, resources: dict[str, Any]) -> list[str]:
     if isinstance(wanted, str):
         wanted = [wanted]
     if isinstance(wanted, dict):
-        return [f"{name}:{count or 1}" for name, count in wanted.items()]
-    if not isinstance(wanted, list) or not all(isinstance(one, str) for one in wanted):
+        wanted = [f"{name}:{1 if count is None else count}" for name, count in wanted.items()]
+    named = isinstance(wanted, list) and all(isinstance(one, str) for one in wanted)
+    words = [one if ":" in one else f"{one}:1" for one in wanted] if named else [""]
+    if not all(map(ACCELERATOR.fullmatch, words)):
         raise LaunchError(f"`{path}`: `resources.accelerators` is `{wanted}`", "write it as `H100:8`")
-    return [one if ":" in one else f"{one}:1" for one in wanted]
+    return words
+
+
+def _counts(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= MOST
 
 
 def _room(path: Path, name: str, value: Any) -> str | None:

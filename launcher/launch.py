@@ -9,10 +9,10 @@ from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.history import changes, followers, set_aside
 from launcher.interruption import held_back
 from launcher.node.events import Tail
-from launcher.node.files import read_json
 from launcher.node.folder import RunFolder
 from launcher.node.manifest import is_finished
 from launcher.node.problem import end_of, said
+from launcher.node.proof import read_proof
 from launcher.node.records import Plan, to_json
 from launcher.status import RunStatus, status
 from launcher.store import read_existing, write_plan
@@ -108,8 +108,8 @@ def exit_code(status: RunStatus) -> int:
 
 def verification(folder: RunFolder, plan: Plan) -> dict[str, object]:
     """What the run's last stage found out about the exported model."""
-    done = read_json(folder.stage(plan.stages[-1].name).done)
-    return dict(done["metrics"]) if isinstance(done, dict) else {}
+    done = read_proof(folder.stage(plan.stages[-1].name).done)
+    return dict(done["metrics"]) if done else {}
 
 
 def _unexplained(end: End, now: RunStatus, folder: RunFolder, logged: int) -> RunStatus:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from launcher.node.files import write_json
+from launcher.node.heard import moment
+from launcher.node.names import plain
 
 SECONDS = 3600.0
 
@@ -35,6 +37,20 @@ class Entry:
     ended: float | None = None
     end: str | None = None
     """Why it is gone."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether it can be counted with: its file may be damaged."""
+        texts = (self.cloud, self.region, self.machine, self.end)
+        numbers = (self.price, self.up, self.ended)
+        return (
+            plain(self.run)
+            and isinstance(self.clouds, str)
+            and isinstance(self.folder, str)
+            and moment(self.asked)
+            and all(one is None or isinstance(one, str) for one in texts)
+            and all(one is None or moment(one) for one in numbers)
+        )
 
     def hours(self, now: float) -> float:
         return max(0.0, (self.ended or now) - self.asked) / SECONDS
@@ -80,9 +96,11 @@ class Ledger:
         found = []
         for path in self.folder.glob("*.json"):
             try:
-                found.append(Entry(**json.loads(path.read_text(encoding="utf-8"))))
-            except (ValueError, TypeError):
+                entry = Entry(**json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError, RecursionError):
                 continue
+            if entry.sound:
+                found.append(entry)
         return sorted(found, key=lambda entry: entry.asked)
 
     def files(self, run: str) -> list[Path]:

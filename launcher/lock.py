@@ -1,10 +1,16 @@
 """What a git ref or a model revision stands for right now, asked of the server."""
 
+import os
 import subprocess
+from collections.abc import Sequence
 
 from launcher.errors import LaunchError
 from launcher.pins import COMMIT, Pins, is_local
 from launcher.recipe import Recipe
+
+PATIENCE = 30
+"""Seconds."""
+SSH = "ssh -o BatchMode=yes -o ConnectTimeout=10"
 
 
 def resolve(recipe: Recipe) -> Pins:
@@ -26,18 +32,31 @@ def resolve(recipe: Recipe) -> Pins:
 def git_commit(git: str, ref: str) -> str:
     """The commit that a branch or tag of a repository points to; of an annotated tag, the commit it names."""
     wanted = [f"refs/heads/{ref}", f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}"]
-    try:
-        done = subprocess.run(["git", "ls-remote", "--", git, *wanted], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise LaunchError("`git` is not installed", "install git") from None
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
-        raise LaunchError(f"`{git}` cannot be read: {reason}", "check the address and your access")
-    found = {name: commit for commit, _, name in (line.partition("\t") for line in done.stdout.splitlines())}
+    found = git_refs(git, wanted)
     for name in wanted:
         if name in found:
             return found[name]
     raise LaunchError(f"`{git}` has no branch or tag `{ref}`", f"see `git ls-remote {git}`")
+
+
+def git_refs(git: str, wanted: Sequence[str]) -> dict[str, str]:
+    """The repository's refs of these names, with their commits. Raises LaunchError when it cannot be read; it asks for
+    no password, and waits no longer than PATIENCE."""
+    env = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND") or SSH}
+    words = ["git", "ls-remote", "--", git, *wanted]
+    try:
+        done = subprocess.run(
+            words, env={**os.environ, **env}, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except FileNotFoundError:
+        raise LaunchError("`git` is not installed", "install git") from None
+    except subprocess.TimeoutExpired:
+        raise LaunchError(f"`{git}` did not answer within {PATIENCE} s", "check your connection") from None
+    if done.returncode:
+        said = " ".join(done.stderr.partition("Please make sure")[0].split())
+        reason = said.removesuffix(" fatal: Could not read from remote repository.") or "no answer"
+        raise LaunchError(f"`{git}` cannot be read: {reason}", "check the address and your access")
+    return {name: commit for commit, _, name in (line.partition("\t") for line in done.stdout.splitlines())}
 
 
 def model_commit(repo: str, revision: str) -> str:

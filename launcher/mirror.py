@@ -1,22 +1,26 @@
 """The laptop's copy of a run folder that lies on a machine: what is said there, and what a fresh machine would need."""
 
-import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
-from launcher.errors import LaunchError
+from launcher.errors import FAILED, LaunchError
 from launcher.node.events import Tail
 from launcher.node.files import read_json, write_json
 from launcher.node.folder import RunFolder
 from launcher.node.keeping import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT, Keep, keeps
-from launcher.node.manifest import has_all
+from launcher.node.manifest import has_all, read, wrong
+from launcher.node.names import inside
 from launcher.node.records import Plan
 from launcher.remote import Remote, Unreachable
 
 AT_ONCE = 4
 """Files of an export that are copied at the same time."""
+PLAIN = "--no-links"
+"""rsync's word for files and folders alone: what is read, or appended to, here must not be a link to somewhere else."""
+DISTRUST = "nothing was copied: do not trust the machine that wrote it"
 BROUGHT = ".brought.json"
 """Below the run folder here: what was copied, and when it was made there."""
 
@@ -36,7 +40,7 @@ class Mirror:
         """Events and logs are as they are there. Raises Unreachable."""
         folders = {"/".join(name.split("/")[:depth]) for name in MIRRORED for depth in range(1, name.count("/") + 1)}
         shown = [f"--include=/{name}/" for name in sorted(folders)] + [f"--include=/{name}" for name in MIRRORED]
-        self.remote.fetch(f"{self.there}/", self.here.path, *shown, "--exclude=*", "--prune-empty-dirs")
+        self.remote.fetch(f"{self.there}/", self.here.path, PLAIN, *shown, "--exclude=*", "--prune-empty-dirs")
 
     def missing(self) -> list[Keep]:
         """What a fresh machine would need and is not here yet, in the order in which it must come; nothing where a
@@ -73,14 +77,18 @@ class Mirror:
 
     def has_export(self) -> bool:
         """Whether the manifest is here, and all that it lists."""
-        manifest = read_json(self.here.manifest)
-        return isinstance(manifest, dict) and has_all(manifest, self.here)
+        manifest = read(self.here.manifest)
+        return manifest is not None and has_all(manifest, self.here)
 
     def export(self) -> None:
         """The finished run's export is here, several files at a time, and after it the manifest. Raises LaunchError."""
         part = self.here.path / ".incoming" / "manifest.json"
-        self.remote.fetch(f"{self.there}/manifest.json", part)
-        names = list(json.loads(part.read_text(encoding="utf-8"))["export"])
+        self.remote.fetch(f"{self.there}/manifest.json", part, PLAIN)
+        manifest = read_json(part)
+        if not isinstance(manifest, dict) or (why := wrong(manifest)):
+            why = why if isinstance(manifest, dict) else "it cannot be read"
+            raise LaunchError(f"`{self.remote.host}:{self.there}/manifest.json`: {why}", DISTRUST, FAILED)
+        names = list(manifest["export"])
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(self._fetch_exported, names))
         os.replace(part, self.here.manifest)
@@ -97,6 +105,7 @@ class Mirror:
         source = f"{self.there}/{one.path}"
         folder = one.kind in (CHECKPOINT, RESULT)
         self.remote.fetch(source + "/" if folder else source, part, *(["--delete"] if folder else []))
+        _demand_own(part)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             shutil.rmtree(target)
@@ -104,10 +113,11 @@ class Mirror:
         write_json(self.here.path / BROUGHT, {**self._brought(), one.path: one.time})
 
     def _brought(self) -> dict[str, float]:
-        return read_json(self.here.path / BROUGHT) or {}
+        found = read_json(self.here.path / BROUGHT)
+        return {name: one for name, one in found.items() if inside(name)} if isinstance(found, dict) else {}
 
     def _fetch_exported(self, name: str) -> None:
-        self.remote.fetch(f"{self.there}/export/{name}", self.here.export / name)
+        self.remote.fetch(f"{self.there}/export/{name}", self.here.export / name, PLAIN)
 
     def _drop_superseded(self) -> None:
         """Checkpoints that were copied here and that something newer here has replaced are gone."""
@@ -118,3 +128,12 @@ class Mirror:
             for path in old:
                 shutil.rmtree(self.here.path / path, ignore_errors=True)
             write_json(self.here.path / BROUGHT, {path: brought[path] for path in brought if path not in old})
+
+
+def _demand_own(part: Path) -> None:
+    """Raises LaunchError, and removes it, when a copy holds a link to a place outside of it: rsync leaves such links
+    out (`--safe-links`), but older ones overlook those that lead out by way of another."""
+    for path in [part, *part.rglob("*")]:
+        if path.is_symlink() and not path.resolve().is_relative_to(part.resolve() if path != part else part.parent):
+            shutil.rmtree(part, ignore_errors=True)
+            raise LaunchError(f"`{path}` is a link to a place outside of its folder", DISTRUST, FAILED)

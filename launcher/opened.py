@@ -1,7 +1,6 @@
 """Whether an export is a model that can be loaded: its headers, its configuration, its tokenizer."""
 
 import json
-import struct
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "
 """Bytes of an element by safetensors' name of its type; other types have one (github.com/huggingface/safetensors)."""
 LONGEST = 100 << 20
 """safetensors' own limit of a header."""
+DIMENSIONS = 64
+"""More than any tensor has."""
 
 
 def opened(export: Path) -> dict[str, int]:
@@ -44,9 +45,12 @@ def _header(path: Path) -> dict[str, int]:
             ends = [8 + length + one["data_offsets"][1] for one in header.values()]
             for name, one in header.items():
                 begin, end = one["data_offsets"]
+                counts = (*one["shape"], begin, end)
+                if len(counts) > DIMENSIONS or not all(type(count) is int and 0 <= count < 1 << 63 for count in counts):
+                    raise ValueError
                 if end - begin != prod(one["shape"]) * BYTES.get(one["dtype"], 1):
                     raise _broken(path, f"`{name}` has {end - begin:,} bytes, its shape needs another number")
-        except (ValueError, KeyError, TypeError, AttributeError, struct.error):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise _broken(path, "its header cannot be read") from None
     if max(ends, default=size) != size:
         raise _broken(path, f"it has {size:,} bytes, its header says {max(ends):,}")
@@ -55,7 +59,10 @@ def _header(path: Path) -> dict[str, int]:
 
 def _indexed(index: Path, tensors: dict[str, int], export: Path) -> None:
     place = index.parent.relative_to(export)
-    for name, file in (_json(index).get("weight_map") or {}).items():
+    placed = _json(index).get("weight_map") or {}
+    if not isinstance(placed, dict):
+        raise _broken(index, "its `weight_map` is no table")
+    for name, file in placed.items():
         if f"{place}/{name}" not in tensors:
             raise _broken(index, f"`{name}` should be in `{file}`, and is in no file")
 
@@ -72,7 +79,7 @@ def _described(folder: Path) -> None:
 def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise _broken(path, "it cannot be read") from None
     if not isinstance(value, dict):
         raise _broken(path, "it is no table")

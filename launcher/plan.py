@@ -7,7 +7,7 @@ from typing import Any
 from launcher.errors import LaunchError, did_you_mean
 from launcher.node.records import Bucket, Budget, Code, Image, Input, Machine, Model, Must, Plan, Source, Stage
 from launcher.pins import MADE_HERE, Pins, is_local
-from launcher.recipe import HubPin, Recipe, StageList, StageSpec
+from launcher.recipe import MOST, HubPin, Recipe, StageList, StageSpec
 from launcher.settings import Change, changes_read, check_names, shared, stage_settings
 from launcher.wiring import all_read, check_words, order_of
 
@@ -106,6 +106,8 @@ def _steps(
         raise LaunchError(f"setting `{spec.steps.batch}` is `{batch}`", "give a whole number from 1 on")
     rows = rows_used(recipe, spec.steps.rows, settings, inputs)
     steps = int(rows // batch * epochs)
+    if steps > MOST:
+        raise LaunchError(f"stage `{name}` would train {steps:,} steps", "give fewer `epochs`")
     if steps < 1:
         raise LaunchError(
             f"stage `{name}` would train 0 steps: {rows:,} rows, batch {batch:,}, epochs {epochs:g}",
@@ -162,10 +164,18 @@ def _disk(recipe: Recipe, order: StageList, settings: Mapping[str, Any], models:
         disk = recipe.file.stages[name].disk
         if disk:
             weights = models[disk.model].parameters
-            kept = settings[disk.kept] + 1 if disk.kept else 1
+            kept = _kept(disk.kept, settings) + 1 if disk.kept else 1
             total += weights * (disk.checkpoint * kept + disk.out)
             writing = max(writing, weights * disk.checkpoint)
     return int(total + writing)
+
+
+def _kept(name: str, settings: Mapping[str, Any]) -> int:
+    """How many checkpoints a setting keeps."""
+    count = settings[name]
+    if type(count) is not int or not 0 <= count <= MOST:
+        raise LaunchError(f"setting `{name}` is `{count}`", "it says how many checkpoints stay: give a whole number")
+    return count
 
 
 def _named(name: str, stages: Sequence[Stage]) -> bool:

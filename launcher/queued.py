@@ -55,7 +55,8 @@ class Queued:
     def look(self, anew: bool = False) -> Answer:
         """What is known of the jobs; events and logs are as they were there at that time. Raises Unreachable."""
         with contextlib.suppress(OSError):
-            if not anew and time.time() - self.seen.stat().st_mtime < self.shared.cluster.every:
+            age = time.time() - self.seen.stat().st_mtime
+            if not anew and 0 <= age < self.shared.cluster.every:  # a clock that was set back makes it negative
                 return squeue.answer(self.jobs, self.seen.read_text(encoding="utf-8"))
         text = self.shared.login.said(squeue.question(self.jobs), self.shared.there)
         if mirror := self.shared.mirror:

@@ -15,6 +15,10 @@ REHEARSAL = "tiny"
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 """A stage's or an input's: it is a placeholder and a file's name too."""
 
+MOST = 10**12
+"""What a recipe counts is less, so that what is computed from it stays a number."""
+Count = Annotated[int, Field(ge=0, le=MOST)]
+
 Test = Literal["above", "below", "equals", "at_least"]
 """The words of launcher/node/checks.py."""
 
@@ -32,12 +36,12 @@ class Shape(Strict):
     """A decoder's widths, as its config.json has them: what memory is computed from before the model is here.
     `attention` and `keys` are the widths of all queries and of the keys of one token."""
 
-    layers: int
-    hidden: int
-    intermediate: int
-    vocabulary: int
-    attention: int
-    keys: int
+    layers: Count
+    hidden: Count
+    intermediate: Count
+    vocabulary: Count
+    attention: Count
+    keys: Count
     tied: bool = False
 
 
@@ -45,8 +49,9 @@ class HubPin(Strict):
     """A model of the hub, or a folder; `revision` is a branch, tag or commit."""
 
     repo: str
+    """`owner/name`; a folder; or `tiny`, which the recipe makes itself."""
     revision: str = "main"
-    parameters: float = Field(default=0, ge=0)
+    parameters: float = Field(default=0, ge=0, le=1e15)
     """Number of weights; disk and memory are computed from it."""
     shape: Shape | None = None
 
@@ -55,13 +60,14 @@ class InputSpec(Strict):
     """A file the user brings, and what stands in for it."""
 
     about: str
-    rows: int = Field(default=0, ge=0)
+    """What its rows hold."""
+    rows: int = Field(default=0, ge=0, le=MOST)
     """Rows to assume in a plan made without the file."""
     default: str | None = None
     """A file of the recipe's own, used when the user brings none (rehearsals)."""
     sample: str | None = None
     """The setting that limits how many rows are used."""
-    share: float = 1.0
+    share: float = Field(default=1.0, ge=0, le=1)
     """The part of that limit which this input gets."""
 
 
@@ -69,15 +75,19 @@ class Counting(Strict):
     """How a stage's steps follow from its data: epochs x (rows // batch)."""
 
     rows: str
+    """An input."""
     batch: str
-    epochs: float = Field(gt=0)
+    """The setting that has the rows of a step."""
+    epochs: float = Field(gt=0, le=MOST)
 
 
 class MustSpec(Strict):
     """What a stage has to have produced (docs/concepts/stage-contract.md)."""
 
     files: list[str] = []
+    """Glob patterns below `{out}`; each matches a file that is not empty."""
     metrics: dict[str, dict[Test, float]] = {}
+    """Conditions on numbers of `{out}/metrics.json`."""
 
 
 class DiskSpec(Strict):
@@ -85,15 +95,17 @@ class DiskSpec(Strict):
     checkpoints stay; the best one and the one being written come on top."""
 
     model: str
-    checkpoint: float = 0
+    """A name under `models`."""
+    checkpoint: float = Field(default=0, ge=0, le=1000)
     kept: str | None = None
-    out: float = 0
+    out: float = Field(default=0, ge=0, le=1000)
 
 
 class StageSpec(Strict):
     """One command of the recipe."""
 
     run: list[str] = Field(min_length=1)
+    """The command, as a list; placeholders are in the stage contract."""
     each: list[str] = []
     """After the rounds of a list: more words of `run`, for every round, of which `{round}` is the number."""
     needs: Annotated[dict[str, str], BeforeValidator(lambda given: _by_name(given))] = {}
@@ -105,12 +117,14 @@ class StageSpec(Strict):
     uses: list[str] = []
     """The shared settings this stage reads."""
     settings: dict[str, Any] = {}
+    """Its own, over the shared ones of the same name."""
     steps: Counting | None = None
     check: list[str] | None = None
     """A command that looks at the settings (`{config}`) before anything is paid, with nothing installed but PyYAML."""
     must: MustSpec = MustSpec()
     disk: DiskSpec | None = None
-    grace: int = Field(default=60, ge=1)
+    grace: int = Field(default=60, ge=1, le=86400)
+    """Seconds between SIGTERM and SIGKILL."""
 
 
 class Rounds(Strict):
@@ -126,20 +140,26 @@ class StageList(Strict):
 
     stages: list[str] = Field(min_length=1)
     export: str
+    """The stage whose `out` comes home."""
     names: dict[str, str] = {}
     rounds: Rounds | None = None
 
 
 class RecipeFile(Strict):
     name: str
+    """The folder's name."""
     about: str
     image: str
+    """A folder below images/: the software of all stages."""
     packages: dict[str, str] = {}
+    """Distribution -> version, looked at on the machine before the first stage."""
     sources: dict[str, GitPin] = {}
     models: dict[str, HubPin] = {}
     inputs: dict[Name, InputSpec] = {}
     secrets: dict[str, bool] = {}
+    """Environment variable -> whether a run cannot do without it."""
     settings: dict[str, Any] = {}
+    """What stages share: each reads those that it names under `uses`."""
     check: list[str] | None = None
     """A command that looks at the inputs before anything is paid; placeholders `{input.NAME}`."""
     flash_attention: bool = True
@@ -159,13 +179,14 @@ class RecipeFile(Strict):
 class StageChange(Strict):
     """What a size changes in a stage."""
 
-    epochs: float | None = Field(default=None, gt=0)
+    epochs: float | None = Field(default=None, gt=0, le=MOST)
     settings: dict[str, Any] = {}
 
 
 class SizeFile(Strict):
     about: str
     models: dict[str, HubPin] = {}
+    """In the place of the recipe's of the same name; as are `inputs` and `settings`."""
     inputs: dict[str, InputSpec] = {}
     secrets: dict[str, bool] = {}
     """Over the recipe's: a gated model needs a key that others do not."""

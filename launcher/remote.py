@@ -4,6 +4,7 @@ import contextlib
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ CONNECT = 15
 """Seconds until a machine that does not answer counts as unreachable; a connection that hangs takes twice as long."""
 SHARED = 120
 """Seconds that the shared connection outlives its last use."""
+CIPHERS = "-oCiphers=^aes128-gcm@openssh.com"
+"""The one for which processors have instructions, before what ssh would take: copies take less of a core."""
 UNREACHABLE = {10, 12, 30, 35, 255}
 """rsync's exit codes for sockets, its protocol stream and its timeouts; 255 is ssh's own."""
 VANISHED = 24
@@ -40,7 +43,7 @@ class Remote:
         own = [f"-oControlPath={_sockets()}/%C", "-oControlMaster=auto", f"-oControlPersist={SHARED}"]
         alive = [f"-oConnectTimeout={CONNECT}", "-oServerAliveInterval=5", f"-oServerAliveCountMax={CONNECT // 5}"]
         named = ["-F", str(self.config)] if self.config else []
-        return ["ssh", "-oBatchMode=yes", "-oLogLevel=ERROR", *alive, *(own if self.config else []), *named]
+        return ["ssh", "-oBatchMode=yes", "-oLogLevel=ERROR", CIPHERS, *alive, *(own if self.config else []), *named]
 
     def run(self, *argv: str, timeout: float = 120, text: str | None = None) -> str:
         """What the command printed. `text` is its standard input. Raises Unreachable, or LaunchError when it fails."""
@@ -85,7 +88,18 @@ class Remote:
     def _rsync(self, words: Sequence[str]) -> None:
         if not shutil.which("rsync"):
             raise LaunchError("there is no command `rsync` here", "install rsync")
-        argv = ["rsync", "-a", "--protect-args", "--partial", f"--timeout={CONNECT * 4}", "-e", shlex.join(self.ssh)]
+        argv = [
+            "rsync",
+            "-a",
+            "--safe-links",
+            "--no-devices",
+            "--no-specials",
+            "--protect-args",
+            "--partial",
+            f"--timeout={CONNECT * 4}",
+            "-e",
+            shlex.join(self.ssh),
+        ]
         done = subprocess.run([*argv, *words], capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             raise _problem(self.host, f"rsync {words[-2]}", done.returncode, done.stderr)
@@ -102,6 +116,8 @@ def _sockets() -> Path:
     """A folder of this user's alone, with a name short enough for a socket's path."""
     folder = Path(tempfile.gettempdir()) / f"launcher-ssh-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
+    about = folder.lstat()
+    if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode):
         raise LaunchError(f"`{folder}` belongs to somebody else", "name another folder in TMPDIR")
+    folder.chmod(0o700)  # who may open its sockets is whoever may log in
     return folder

@@ -20,6 +20,7 @@ from launcher.rounds import repeated
 from launcher.settings import parse_change
 from launcher.site import SiteFile, clouds_of
 from launcher.store import run_name
+from launcher.written_path import expanded
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _inputs(recipe: Recipe, data: Sequence[str], root: Path) -> dict[str, Input]
             name, path = "train", text
         if name not in specs:
             raise LaunchError(f"`--data {text}`: the recipe has no input `{name}`", did_you_mean(name, specs))
-        found[name] = measure(name, Path(path).expanduser())
+        found[name] = measure(name, expanded(path))
     for name, spec in specs.items():
         if name not in found and spec.default:
             found[name] = measure(name, _relative(root / spec.default))

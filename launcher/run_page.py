@@ -1,6 +1,7 @@
 """A run on one page of 80 columns: its stages, its curves, what it costs and what is at risk."""
 
 import math
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -26,7 +27,8 @@ def page(status: RunStatus, outside: Outside, now: float) -> RenderableType:
 def line(stage: StageStatus) -> str:
     """A stage in a line, for a pipe: its state, its step and the numbers that matter."""
     step = f" {stage.step}/{stage.steps}" if stage.steps and stage.step else ""
-    numbers = " ".join(f"{_short(name)} {stage.metrics[name]:.4g}" for name in telling(stage.metrics)[:CURVES])
+    shown = _apart(telling(stage.metrics)[:CURVES])
+    numbers = " ".join(f"{short} {stage.metrics[name]:.4g}" for name, short in shown.items())
     return f"{stage.name:<12} {stage.state}{step}  {numbers}".rstrip()
 
 
@@ -58,10 +60,10 @@ def _numbers(status: RunStatus) -> list[RenderableType]:
     table = Table.grid(padding=(0, 2))
     stage = shown[-1]
     names = telling({name: value for one in stage.history.values() for name, value in one.items()})
-    for at, name in enumerate(names[:CURVES]):
+    for at, (name, short) in enumerate(_apart(names[:CURVES]).items()):
         values = curve(stage, name)
         last = next((one for one in reversed(values) if math.isfinite(one)), math.nan)
-        table.add_row(stage.name if at == 0 else "", _short(name), spark(values, WIDTH), f"{last:.4g}")
+        table.add_row(stage.name if at == 0 else "", short, spark(values, WIDTH), f"{last:.4g}")
     return [Text(), table]
 
 
@@ -84,5 +86,11 @@ def _lines(status: RunStatus, outside: Outside, now: float) -> list[RenderableTy
     return [Text(), table] if table.row_count else []
 
 
-def _short(name: str) -> str:
-    return name.rpartition("/")[2]
+def _apart(names: Sequence[str]) -> dict[str, str]:
+    """Each name -> its end, as many of its parts as tell it from the others."""
+    found = {}
+    for name in names:
+        parts = name.split("/")
+        ends = ("/".join(parts[-count:]) for count in range(1, len(parts) + 1))
+        found[name] = next((end for end in ends if sum(f"/{one}".endswith(f"/{end}") for one in names) == 1), name)
+    return found

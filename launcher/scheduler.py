@@ -79,6 +79,7 @@ class Needs(Strict):
     time: Time | None = None
     """The longest that a job may take; a run that takes longer is continued by the same job again."""
     constraint: Line | None = None
+    """Features that a node has to have, in Slurm's words."""
     options: dict[Option, Line | int | bool] = {}
     """Other long options of sbatch: {mem: 100G, cpus-per-task: 24, exclusive: true}."""
     modules: tuple[Line, ...] = ()

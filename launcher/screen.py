@@ -1,10 +1,11 @@
 """What a user sees: the only module that prints. Readable at 80 columns, without colour, and when piped."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.prompt import Confirm
+from rich.segment import Segment
 from rich.text import Text
 
 from launcher.duration import duration as duration
@@ -14,8 +15,21 @@ from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.status import RunStatus
 from launcher.table import columns
 
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-err = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
+FOREIGN = dict.fromkeys((*range(32), *range(127, 160), *range(0xD800, 0xE000)), "\N{REPLACEMENT CHARACTER}")
+"""Characters that steer a terminal, or that no terminal can be sent."""
+del FOREIGN[ord("\n")], FOREIGN[ord("\t")]
+
+
+class Plainly(Console):
+    """A console on which a text is only a text: what a machine said cannot steer the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for one in super().render(renderable, options):
+            yield one if one.control else one._replace(text=one.text.translate(FOREIGN))
+
+
+out = Plainly(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Plainly(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
 STYLE = {
     "done": "green",
     "finished": "green",
@@ -138,6 +152,6 @@ def ago(moment: float) -> str:
 
 
 def say_raw(text: str) -> None:
-    """A log's bytes as they are."""
-    out.file.write(text)
+    """A log's text as it is, as far as it can be sent."""
+    out.file.write(text.encode(errors="replace").decode())
     out.file.flush()

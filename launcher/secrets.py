@@ -8,6 +8,7 @@ from pathlib import Path
 from launcher.errors import LaunchError
 from launcher.node.records import Plan
 from launcher.site import SiteFile
+from launcher.written_path import expanded
 
 
 class Values(dict[str, str]):
@@ -102,7 +103,7 @@ def helps(reference: str) -> str:
 
 
 def _path(place: str, env: Mapping[str, str]) -> Path:
-    return Path(env["HOME"], place[2:]) if place.startswith("~/") and env.get("HOME") else Path(place).expanduser()
+    return Path(env["HOME"], place[2:]) if place.startswith("~/") and env.get("HOME") else expanded(place)
 
 
 def _file(path: Path) -> str | None:

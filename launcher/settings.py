@@ -1,14 +1,13 @@
 """A recipe's settings: its defaults, what the size changes, what the command line changes."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
-from launcher.document import parse
 from launcher.errors import LaunchError, did_you_mean
-from launcher.recipe import Recipe, StageSpec
+from launcher.plain import parse
+from launcher.recipe import MOST, Recipe, StageSpec
 
 Change = tuple[str, Any]
 """A dotted name (`train_batch`, `warmup.epochs`) and its new value."""
@@ -56,7 +55,7 @@ def stage_settings(recipe: Recipe, stage: str, changes: Sequence[Change]) -> tup
             continue
         if name == "epochs" and spec.steps:
             epochs = _retyped(f"`--set {dotted}`", name, value, {"epochs": 1.0})
-            if not epochs or not 0 < epochs < math.inf:
+            if not epochs or not 0 < epochs <= MOST:
                 raise LaunchError(f"`--set {dotted}={value}`: epochs have to be more than 0", "give a number above 0")
         else:
             found[name] = _retyped(f"`--set {dotted}`", name, value, {**_inherited(recipe, spec), **found})

@@ -164,6 +164,7 @@ shift
 """
 SECRETS = """\
 umask 077
+rm -f -- "$1/slurm/secrets.sh"
 base64 --decode > "$1/slurm/secrets.sh" << END
 {text}
 END

@@ -11,6 +11,7 @@ from pydantic import ByteSize, Field, field_validator
 from launcher.document import Strict, read
 from launcher.errors import LaunchError, did_you_mean
 from launcher.scheduler import SlurmSite
+from launcher.written_path import expanded
 
 CLOUDS = ("local", "docker", "lambda", "runpod", "slurm", "kubernetes")
 """The words `--cloud` knows without a site file."""
@@ -24,8 +25,11 @@ class BucketSite(Strict):
     """An object store that outlives the machines; credentials come from the environment."""
 
     url: str
+    """`s3://BUCKET/FOLDER`, or an rclone remote, `NAME:FOLDER`."""
     endpoint: str | None = None
+    """Where an `s3://` that is not Amazon's answers."""
     provider: str = "Other"
+    """rclone's word for it: AWS, Cloudflare, Minio, ..."""
     region: str | None = None
 
     @field_validator("url")
@@ -44,6 +48,7 @@ class BudgetSite(Strict):
     """What no run may exceed unless the command line says otherwise."""
 
     max_cost: float | None = Field(default=None, gt=0)
+    """Dollars."""
     max_hours: float | None = Field(default=None, gt=0)
 
 
@@ -51,13 +56,16 @@ class LocalSite(Strict):
     """The machine in front of you: which Python runs the stages."""
 
     python: str | None = None
+    """`.venv-cpu/bin/python` unless said otherwise."""
 
 
 class DockerSite(Strict):
     """The local Docker engine: what a container may take."""
 
     memory: ByteSize | None = None
+    """All of the machine's unless said otherwise."""
     cpus: float | None = Field(default=None, gt=0)
+    """All unless said otherwise."""
     shm: ByteSize | None = None
     """Shared memory, for data loaders and NCCL; half of the machine's memory unless said otherwise."""
     offline: bool = False
@@ -80,6 +88,7 @@ class LoginSite(Strict):
 
     username: str
     password: str
+    """By reference, as `secrets`."""
 
     @field_validator("password", mode="before")
     @classmethod
@@ -102,6 +111,7 @@ class SiteFile(Strict):
     sky: SkySite = SkySite()
     slurm: SlurmSite | None = None
     budget: BudgetSite = BudgetSite()
+    """`--max-cost` and `--max-hours` go before it."""
     bucket: BucketSite | None = None
     """Where every run's checkpoints and results are kept too, below a folder of its name."""
 
@@ -114,7 +124,7 @@ class SiteFile(Strict):
 
     @property
     def local_store(self) -> Path:
-        return (self.store or self.runs / ".store").expanduser()
+        return expanded(self.store or self.runs / ".store")
 
 
 def reference(key: str, value: Any) -> str:

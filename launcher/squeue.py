@@ -77,7 +77,8 @@ def answer(names: Sequence[str], text: str) -> Answer:
             found[name]["end"] = value
         elif kind == "state" and name in numbers:
             state, reason, start = [*value.split("|"), "", "", ""][:3]
-            found[numbers[name]] |= {"state": state.split()[0].rstrip("+"), "reason": reason, "start": start}
+            word = (state.split() or ["UNKNOWN"])[0].rstrip("+")
+            found[numbers[name]] |= {"state": word, "reason": reason, "start": start}
         elif kind == "trouble":
             trouble = rest
         elif kind == "manifest":
@@ -93,7 +94,7 @@ def _job(name: str, facts: dict[str, str]) -> Job:
         facts.get("state"),
         facts.get("reason", ""),
         facts.get("start", ""),
-        int(code) if code.isdigit() else None,
+        int(code) if code.isdecimal() and len(code) < 10 else None,
         word.strip(),
     )
 

@@ -10,6 +10,7 @@ from launcher.node.folder import RunFolder
 from launcher.node.records import Plan, from_json, to_json
 from launcher.site import SiteFile
 from launcher.transfer import push
+from launcher.written_path import expanded
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 """A run's name is a cluster's name too: SkyPilot, Slurm and Docker all take these."""
@@ -30,7 +31,7 @@ class Store:
 
     def home(self, run: str) -> RunFolder:
         """The folder that results are brought home to."""
-        return RunFolder((self.site.runs.expanduser() / run).absolute())
+        return RunFolder((expanded(self.site.runs) / run).absolute())
 
     def runs(self) -> list[str]:
         """The names of all runs that were ever started here, oldest first."""

@@ -1,17 +1,37 @@
 """Data up, results home: copies that resume where they broke off and are believed only after their sha256 agrees."""
 
+import contextlib
+import fcntl
+import hashlib
 import os
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from launcher.errors import FAILED, LaunchError
 from launcher.node.files import read_json, sha256, sync_folder
 from launcher.node.folder import RunFolder
+from launcher.node.manifest import read, wrong
 from launcher.node.records import Plan
 
 BLOCK = 4 << 20
+AT_ONCE = 4
+"""Files of an export that are copied, and their sha256 computed, at the same time."""
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """No other launcher here is in such a block of the folder meanwhile; one that dies lets the next in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def push(plan: Plan, folder: RunFolder) -> None:
@@ -28,27 +48,29 @@ def push(plan: Plan, folder: RunFolder) -> None:
 def pull(source: RunFolder, home: RunFolder, moved: Callable[[int], None]) -> dict[str, Any]:
     """`home/export` is the run's export, each file's sha256 as the manifest says; the manifest, which is copied last,
     is returned. A pull that was cut off goes on. `moved` hears of bytes. Raises LaunchError with exit code 3."""
-    manifest, before = read_manifest(source), read_json(home.manifest)
-    for name, wanted in manifest["export"].items():
-        target = home.export / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_file() and target.stat().st_size == wanted["bytes"] and sha256(target) == wanted["sha256"]:
-            moved(wanted["bytes"])
-            continue
-        if not (source.export / name).is_file():
-            raise LaunchError(f"`{source.export / name}` is gone", "launch again: it is made anew", FAILED)
-        found = copy(source.export / name, target, moved, wanted["sha256"])
-        if found != wanted["sha256"]:
-            raise LaunchError(
-                f"`{source.export / name}` is not what its run exported: its sha256 is {found[:12]}…, "
-                f"the manifest says {wanted['sha256'][:12]}…",
-                "`--redo` the stage that makes it",
-                FAILED,
-            )
-    for name in before["export"] if isinstance(before, dict) else ():
+    manifest, before = read_manifest(source), read(home.manifest)
+    given_up = threading.Event()
+
+    def heard(size: int) -> None:
+        if given_up.is_set():
+            raise InterruptedError
+        moved(size)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # sha256, reading and writing hold no interpreter lock
+        copies = [pool.submit(_pull_file, source, home, name, one, heard) for name, one in manifest["export"].items()]
+        try:
+            for copied in copies:
+                copied.result()
+        except BaseException:
+            given_up.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    for name in before["export"] if before else ():
         if name not in manifest["export"]:  # an earlier export brought it, this one does not have it
             (home.export / name).unlink(missing_ok=True)
     for path in (source.plan, source.events, source.manifest):
+        if path == source.events and not path.exists():
+            continue  # somebody removed it: nothing of the result is in there
         shutil.copyfile(path, part := home.path / f".{path.name}.part")
         os.replace(part, home.path / path.name)
     return manifest
@@ -58,15 +80,20 @@ def copy(source: Path, target: Path, moved: Callable[[int], None], wanted: str) 
     """`target` is a copy of `source`, on disk, if the sha256 that was found and is returned is the `wanted` one."""
     part = target.with_name(f".{target.name}.part")
     resumed = part.stat().st_size if part.exists() else 0
-    with open(source, "rb") as read, open(part, "ab") as write:
+    with open(source, "rb") as read, open(part, "a+b") as write:
+        write.seek(0)
+        hash = hashlib.sha256()
+        while block := write.read(BLOCK):
+            hash.update(block)
         read.seek(resumed)
         moved(resumed)
         while block := read.read(BLOCK):
             write.write(block)
+            hash.update(block)
             moved(len(block))
         write.flush()
         os.fsync(write.fileno())
-    found = sha256(part)
+    found = hash.hexdigest()
     if found != wanted:
         part.unlink()
         # what lay there before may have been of another file
@@ -91,10 +118,34 @@ def faults(home: RunFolder, every_byte: bool) -> list[str]:
 
 
 def read_manifest(folder: RunFolder) -> dict[str, Any]:
-    """The folder's manifest. Raises LaunchError when the run is not finished."""
+    """The folder's manifest. Raises LaunchError when the run is not finished, or the manifest is not one of ours."""
     manifest = read_json(folder.manifest)
     if not isinstance(manifest, dict):
         raise LaunchError(
             f"`{folder.path}` has no manifest: the run is not finished", "`launcher status` shows how far it is"
         )
+    if why := wrong(manifest):
+        raise LaunchError(
+            f"`{folder.manifest}`: {why}", "nothing was copied: do not trust the machine that wrote it", FAILED
+        )
     return manifest
+
+
+def _pull_file(
+    source: RunFolder, home: RunFolder, name: str, wanted: Mapping[str, Any], moved: Callable[[int], None]
+) -> None:
+    target = home.export / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_file() and target.stat().st_size == wanted["bytes"] and sha256(target) == wanted["sha256"]:
+        moved(wanted["bytes"])
+        return
+    if not (source.export / name).is_file():
+        raise LaunchError(f"`{source.export / name}` is gone", "launch again: it is made anew", FAILED)
+    found = copy(source.export / name, target, moved, wanted["sha256"])
+    if found != wanted["sha256"]:
+        raise LaunchError(
+            f"`{source.export / name}` is not what its run exported: its sha256 is {found[:12]}…, "
+            f"the manifest says {wanted['sha256'][:12]}…",
+            "`--redo` the stage that makes it",
+            FAILED,
+        )

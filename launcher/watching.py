@@ -15,6 +15,7 @@ from launcher.ledger import ledger
 from launcher.live import Live
 from launcher.node.events import Tail
 from launcher.node.folder import RunFolder
+from launcher.node.records import Plan
 from launcher.outside import outside
 from launcher.run_page import page
 from launcher.site import SiteFile
@@ -25,13 +26,12 @@ from launcher.where import backend_of
 
 def work_of(folder: RunFolder, site: SiteFile) -> Work | None:
     """The node program that works on the run, wherever it was launched."""
-    return backend_of(plan_of(folder).machine.cloud, find_root(), site).find(folder)
+    return _work(plan_of(folder), folder, site)
 
 
 def current(folder: RunFolder, site: SiteFile) -> RunStatus:
     """Where the run in `folder` stands now."""
-    running = work_of(folder, site) is not None
-    return status(plan_of(folder), Tail(folder.events).new(), running)
+    return _standing(plan_of(folder), folder, site)
 
 
 def stop(folder: RunFolder, site: SiteFile) -> bool:
@@ -122,7 +122,8 @@ def list_runs(store: Store) -> None:
         folder = store.machine(name)
         age = screen.ago(folder.plan.stat().st_mtime)
         try:
-            now, at = current(folder, store.site), plan_of(folder)
+            at = plan_of(folder)
+            now = _standing(at, folder, store.site)
         except LaunchError:  # it does not hide the other runs; `status` says what is wrong
             rows.append((name, "", "damaged", "", "", age))
             continue
@@ -130,6 +131,15 @@ def list_runs(store: Store) -> None:
         step = f"{stage.step}/{stage.steps}" if stage and stage.steps else ""
         rows.append((name, at.recipe, now.state, stage.name if stage else "", step, age))
     screen.runs(rows)
+
+
+def _work(plan: Plan, folder: RunFolder, site: SiteFile) -> Work | None:
+    return backend_of(plan.machine.cloud, find_root(), site).find(folder)
+
+
+def _standing(plan: Plan, folder: RunFolder, site: SiteFile) -> RunStatus:
+    running = _work(plan, folder, site) is not None
+    return status(plan, Tail(folder.events).new(), running)
 
 
 def _show(now: RunStatus, folder: RunFolder) -> None:

@@ -55,13 +55,13 @@ def name_of(work: str) -> str:
 
 def _workspace(facts: dict[str, str]) -> Workspace:
     left = facts.get("remaining time", "")
-    days, hours = (re.search(rf"(\d+) {word}", left) for word in ("day", "hour"))
+    days, hours = (re.search(rf"\b([0-9]{{1,9}}) {word}", left) for word in ("day", "hour"))
     often = facts.get("available extensions", "")
     return Workspace(
         facts["id"],
         facts["workspace directory"],
         (int(days[1]) * 24 if days else 0) + (int(hours[1]) if hours else 0),
-        int(often) if often.isdigit() else None,
+        int(often) if re.fullmatch(r"[0-9]{1,9}", often) else None,
     )
 
 

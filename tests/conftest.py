@@ -1,10 +1,13 @@
 """For all tests."""
 
+import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from tests.chance import taken
+from tests.chance import SEED, taken
+from tests.faults.page import record
 from tests.slurm.cluster import cluster
 
 __all__ = ["cluster"]  # here, or each module that asks for it would start a Slurm of its own
@@ -25,3 +28,12 @@ def pytest_collection_modifyitems(config, items):
 def pytest_terminal_summary(terminalreporter, config):
     if said := config.stash.get(LEFT_OUT, ""):
         terminalreporter.write_line(said)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Where RELIABILITY names a page, it says how a cell of the fault matrix ended."""
+    report = yield
+    if (path := os.environ.get("RELIABILITY")) and report.when == "call" and (cell := item.funcargs.get("cell")):
+        record(Path(path), cell, report.passed, report.duration, SEED)
+    return report

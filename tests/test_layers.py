@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ["node"],
     ["errors"],
+    ["plain", "written_path"],
     [
         "document",
         "pins",
@@ -117,8 +118,9 @@ LAYERS = [
 ]
 """A module imports only from lines above its own; `node` is all of launcher.node."""
 NODE = [
-    ["problem", "files", "folder", "records", "events", "processes", "lock", "code", "pinned"],
-    ["fingerprint", "checks", "checkout", "child", "gpus", "limits", "keeping", "rclone", "taken"],
+    ["names"],
+    ["heard", "problem", "files", "folder", "records", "processes", "lock", "code", "pinned"],
+    ["events", "proof", "fingerprint", "checks", "checkout", "child", "gpus", "limits", "keeping", "rclone", "taken"],
     ["command", "manifest", "kept"],
     ["stages", "storing"],
     ["run", "vault", "restoring"],
@@ -158,6 +160,9 @@ PURE = [
     "environment",
     "squeue",
     "verdict",
+    "plain",
+    "node.names",
+    "node.heard",
     "node.records",
     "node.fingerprint",
     "node.keeping",

@@ -16,6 +16,7 @@ from launcher.node.processes import signal_quietly
 from launcher.node.records import Plan
 from launcher.secrets import values
 from launcher.site import SiteFile
+from launcher.written_path import expanded
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class LocalWork:
 
 def find_python(root: Path, wanted: str | None) -> Path:
     """The Python with the rehearsal's packages: the site's, or the one `make setup-cpu` makes."""
-    python = Path(wanted).expanduser() if wanted else root / ".venv-cpu" / "bin" / "python"
+    python = expanded(wanted) if wanted else root / ".venv-cpu" / "bin" / "python"
     if not python.exists():
         where = "site.yaml says so" if wanted else "the recipes' CPU environment is not made yet"
         raise LaunchError(

@@ -50,7 +50,7 @@ class Sky:
             self._send(mirror, renting.left(entry.price))
             self.show("starting  the node program")
             if given := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
-                leave = f"umask 077; cat > {taken.place(plan.run)}"
+                leave = f"umask 077; set -C; rm -f {taken.place(plan.run)}; cat > {taken.place(plan.run)}"
                 mirror.remote.run("sh", "-c", leave, text=json.dumps(given))
             job = cluster.submit(plan.run, run_task(plan, document))
         return Rented(job, mirror, renting.book, joined=False)

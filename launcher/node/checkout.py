@@ -26,9 +26,9 @@ def checkout(source: Source, folder: Path) -> Path:
         with open(part / ".git/info/exclude", "a", encoding="utf-8") as file:
             file.write("__pycache__/\n")  # what importing leaves behind is no change
         try:
-            _git(part, "fetch", "--quiet", "--depth", "1", source.git, source.commit)
+            _git(part, "fetch", "--quiet", "--depth", "1", "--", source.git, source.commit)
         except CheckoutError:  # a server that hands out branches only
-            _git(part, "fetch", "--quiet", source.git, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+            _git(part, "fetch", "--quiet", "--", source.git, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
         _git(part, "checkout", "--quiet", "--detach", source.commit)
         part.rename(place)
     found = _git(place, "rev-parse", "HEAD").strip()

@@ -7,6 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from launcher.node.heard import heard
+
+LONGEST = 1 << 20
+"""Bytes of a line."""
+
 
 class Events:
     """The node program's end of the file."""
@@ -30,7 +35,8 @@ class Events:
 
 
 class Tail:
-    """New whole lines of a growing file of JSON lines; torn or foreign lines are passed over."""
+    """New whole lines of a growing file of JSON lines; torn or foreign lines are passed over, and so are those that are
+    longer or deeper than any of ours. A file that is shorter than it was has been begun anew: all of it is new."""
 
     def __init__(self, path: Path, offset: int = 0):
         self.path, self.offset = path, offset
@@ -38,6 +44,8 @@ class Tail:
     def new(self) -> list[dict[str, Any]]:
         try:
             with open(self.path, "rb") as file:
+                if os.fstat(file.fileno()).st_size < self.offset:
+                    self.offset = 0
                 file.seek(self.offset)
                 data = file.read()
         except FileNotFoundError:
@@ -47,9 +55,9 @@ class Tail:
         found = []
         for line in whole.splitlines():
             try:
-                value = json.loads(line)
-            except ValueError:
+                value = json.loads(line) if len(line) <= LONGEST else None
+            except (ValueError, RecursionError):
                 continue
-            if isinstance(value, dict):
-                found.append(value)
+            if isinstance(value, dict) and (known := heard(value)) is not None:
+                found.append(known)
         return found

@@ -8,6 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+LONGEST = 64 << 20
+"""Bytes of a JSON file: the longest of ours lists the files of an export."""
+
 
 def write_json(path: Path, value: Any) -> None:
     """`path` holds the value, on disk, or is what it was before."""
@@ -23,10 +26,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The file's value; None when there is no such file or it is torn: both mean "not yet"."""
+    """The file's value; None when there is no such file or it is torn: both mean "not yet". What is too long or too
+    deep to be one of ours counts as torn."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        with open(path, "rb") as file:
+            data = file.read(LONGEST + 1)
+        return json.loads(data.decode()) if len(data) <= LONGEST else None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher.node.files import sha256, tree
-from launcher.node.keeping import Keep
+from launcher.node.heard import number, whole
+from launcher.node.keeping import CHECKPOINT, EXPORT, MANIFEST, PROOF, RESULT, Keep
+from launcher.node.names import inside, plain
 from launcher.node.rclone import NONE, S3, StoreError, rclone, remote
 from launcher.node.records import Bucket
 
@@ -58,10 +60,29 @@ def read_index(bucket: Bucket, run: str, secrets: Mapping[str, str] = NONE) -> t
         value = json.loads(text)
         if value["format"] != 1:
             raise ValueError
-        return tuple(Entry(**one) for one in value["entries"])
-    except (ValueError, TypeError, KeyError):
+        entries = tuple(Entry(**one) for one in value["entries"])
+        if not all(map(_sound, entries)):
+            raise ValueError
+        return entries
+    except (ValueError, TypeError, KeyError, RecursionError):
         hint = "another version wrote it, or something else lies there: choose another folder in `bucket.url`"
         raise StoreError(f"`{run}/{NAME}` cannot be understood", hint, True) from None
+
+
+def _sound(one: Entry) -> bool:
+    """Whether it is a thing of a run, and would lie in the run folder: who may write to the bucket may not write
+    elsewhere."""
+    known = one.kind in (CHECKPOINT, RESULT, PROOF, EXPORT, MANIFEST) and number(one.time) and whole(one.step)
+    named = inside(one.path) and (one.stage is None or plain(one.stage))
+    return (
+        known
+        and named
+        and isinstance(one.files, dict)
+        and all(
+            (name == "" or inside(name)) and isinstance(about, dict) and type(about.get("bytes")) is int
+            for name, about in one.files.items()
+        )
+    )
 
 
 def write_index(bucket: Bucket, run: str, entries: tuple[Entry, ...], secrets: Mapping[str, str] = NONE) -> None:

@@ -2,11 +2,12 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from launcher.node.files import read_json
+from launcher.node.heard import moment
 from launcher.node.problem import INTERRUPTED, MISTAKE, Problem
 
 ASKED, STALLED, BUDGET = "asked", "stalled", "budget"
@@ -61,9 +62,16 @@ def read_limits(path: Path) -> Limits:
         return Limits()
     value = read_json(path)
     known = {one.name for one in fields(Limits)}
-    if not isinstance(value, dict) or value.pop("format", None) != 1 or set(value) - known:
+    if not isinstance(value, dict) or value.pop("format", None) != 1 or set(value) - known or not _fit(value):
         raise Problem(f"`{path}` does not hold limits of format 1", "launch again: they are written anew", MISTAKE)
     return Limits(**value)
+
+
+def _fit(value: Mapping[str, object]) -> bool:
+    """Whether each limit is a number, or none where it may be, and the reason a word."""
+    until, stall = value.get("until"), value.get("stall_seconds")
+    given = [value.get("reserve_seconds", 0.0), *(one for one in (until, stall) if one is not None)]
+    return isinstance(value.get("reason", BUDGET), str) and all(map(moment, given))
 
 
 def not_begun(reason: str, what: str) -> Problem:

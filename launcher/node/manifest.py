@@ -1,12 +1,17 @@
 """The last word of a run: what it made, byte for byte, and where that came from."""
 
+import re
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from launcher.node.files import read_json, same_folder, sha256, tree, write_json
 from launcher.node.fingerprint import fingerprint
 from launcher.node.folder import RunFolder
+from launcher.node.names import inside
+from launcher.node.proof import read_proof
 from launcher.node.records import Plan, digest
 
 
@@ -50,14 +55,36 @@ def lineage(plan: Plan) -> dict[str, Any]:
 
 def is_finished(plan: Plan, folder: RunFolder) -> bool:
     """Whether the run's manifest is there, is this plan's, and every exported file has the size it had."""
-    manifest = read_json(folder.manifest)
-    if not isinstance(manifest, dict):
+    manifest = read(folder.manifest)
+    if manifest is None:
         return False
-    same = all(
-        manifest["stages"].get(stage.name, {}).get("fingerprint") == fingerprint(plan, stage) for stage in plan.stages
-    )
+    said = {name: one.get("fingerprint") for name, one in manifest.get("stages", {}).items()}
+    same = all(said.get(stage.name) == fingerprint(plan, stage) for stage in plan.stages)
     same = same and manifest.get("exported") == plan.export
     return same and has_all(manifest, folder)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The manifest; None when there is none, or it is not one that can be believed (`wrong`)."""
+    value = read_json(path)
+    return value if isinstance(value, dict) and wrong(value) is None else None
+
+
+def wrong(manifest: Mapping[str, Any]) -> str | None:
+    """Why this is no manifest of ours, in a sentence: a file that it lists would lie outside the export, or is not
+    described. It may come from a machine that is somebody else's."""
+    stages = manifest.get("stages", {})
+    if not isinstance(manifest.get("export"), dict) or not isinstance(stages, dict):
+        return "it has no table `export`, or its `stages` are no table"
+    if not all(isinstance(one, dict) for one in stages.values()):
+        return "its `stages` are no tables"
+    for name, one in manifest["export"].items():
+        if not inside(name):
+            return f"its file `{name}` would lie outside the export"
+        size, hash = (one.get("bytes"), one.get("sha256")) if isinstance(one, dict) else (None, None)
+        if type(size) is not int or size < 0 or not isinstance(hash, str) or not re.fullmatch("[0-9a-f]{64}", hash):
+            return f"its file `{name}` has no size and sha256"
+    return None
 
 
 def has_all(manifest: dict[str, Any], folder: RunFolder) -> bool:
@@ -66,7 +93,8 @@ def has_all(manifest: dict[str, Any], folder: RunFolder) -> bool:
 
 
 def _summary(plan: Plan, name: str, folder: RunFolder) -> dict[str, Any]:
-    done = read_json(folder.stage(name).done)
+    done = read_proof(folder.stage(name).done)
+    assert done, f"stage `{name}` is done"
     return {
         "fingerprint": fingerprint(plan, plan.stage(name)),
         "attempt": done["attempt"],

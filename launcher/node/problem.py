@@ -2,8 +2,16 @@
 
 from pathlib import Path
 
-DONE, OURS, MISTAKE, FAILED, INTERRUPTED = 0, 1, 2, 3, 33
-"""Exit codes, the same as the launcher's own."""
+DONE = 0
+"""What was asked for is done."""
+OURS = 1
+"""A defect of the launcher's, or a disk that is full or closed to it."""
+MISTAKE = 2
+"""The user's mistake: nothing was started."""
+FAILED = 3
+"""A stage failed, or what it left is not what was demanded; or something outside did not answer."""
+INTERRUPTED = 33
+"""Stopped after a checkpoint, because it was asked to, at a limit, or with its machine: the same command goes on."""
 
 
 class Problem(Exception):

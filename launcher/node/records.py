@@ -1,12 +1,15 @@
 """The records that the laptop writes and the node reads: a plan, its stages, its pins."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import types
 import typing
 from dataclasses import dataclass, field
 from typing import Any
+
+from launcher.node.names import plain
 
 FORMAT = 1
 """Version of plan.json; a node program refuses a plan of another version."""
@@ -183,13 +186,18 @@ def to_json(plan: Plan) -> str:
 
 
 def from_json(text: str) -> Plan:
-    """Raises ValueError with a sentence when the text is no plan of this format."""
-    value = json.loads(text)
+    """Raises ValueError or TypeError with a sentence when the text is no plan of this format, or when something that it
+    names is not there or would lie outside the run folder."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         found = value.get("format") if isinstance(value, dict) else type(value).__name__
         raise ValueError(f"this program reads plans of format {FORMAT}, not `{found}`")
     plan = _build(Plan, value)
     assert isinstance(plan, Plan)
+    _check(plan)
     return plan
 
 
@@ -201,10 +209,9 @@ def digest(value: Any) -> str:
 def _build(kind: Any, value: Any) -> Any:
     """A dataclass, and whatever it is made of, from plain JSON values."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        names = {one.name for one in dataclasses.fields(kind)}
-        if not isinstance(value, dict) or set(value) - names:
-            raise ValueError(f"`{kind.__name__}` does not have {sorted(set(value) - names) if value else value!r}")
+        hints = _hints(kind)
+        if not isinstance(value, dict) or value.keys() - hints.keys():
+            raise ValueError(f"`{kind.__name__}` does not have {sorted(set(value) - set(hints)) if value else value!r}")
         return kind(**{name: _build(hints[name], item) for name, item in value.items()})
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (tuple, dict) and not isinstance(value, list if origin is tuple else dict):
@@ -213,6 +220,37 @@ def _build(kind: Any, value: Any) -> Any:
         return tuple(_build(inner[0], item) for item in value)
     if origin is dict:
         return {key: _build(inner[1], item) for key, item in value.items()}
-    if origin in (typing.Union, types.UnionType) and value is not None:
-        return _build(inner[0], value)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _build(inner[0], value)
+    if kind is not Any and type(value) not in ((int, float) if kind is float else (kind,)):
+        raise ValueError(f"`{str(value)[:40]}` is no {WORDS[kind]}")
     return value
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """The dataclass's fields; reading them from its annotations takes longer than all else of a plan."""
+    hints = typing.get_type_hints(kind)
+    return {one.name: hints[one.name] for one in dataclasses.fields(kind)}
+
+
+WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+
+
+def _check(plan: Plan) -> None:
+    """Raises ValueError with the first of the plan's names that is no name, or that nothing has."""
+    stages: list[str] = []
+    for stage in plan.stages:
+        if not stage.argv:
+            raise ValueError(f"stage `{stage.name}` has no command")
+        if absent := [one for one in stage.needs.values() if one not in stages]:
+            raise ValueError(f"stage `{stage.name}` needs `{absent[0]}`, which no earlier stage makes")
+        if stage.source is not None and stage.source not in plan.sources:
+            raise ValueError(f"stage `{stage.name}` has the unknown source `{stage.source}`")
+        stages.append(stage.name)
+    if plan.export not in stages:
+        raise ValueError(f"it exports `{plan.export}`, which is no stage")
+    files = [one.file for one in plan.inputs.values()]
+    commits = [one.commit for one in plan.sources.values()]
+    if odd := [one for one in (plan.run, *stages, *files, *commits) if not plain(one)]:
+        raise ValueError(f"`{odd[0]}` names no file of the run folder")

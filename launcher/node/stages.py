@@ -11,13 +11,14 @@ from launcher.node.checks import read_metrics, shortcomings
 from launcher.node.child import Child
 from launcher.node.command import arguments, environment
 from launcher.node.events import Events, Tail
-from launcher.node.files import read_json, tree, write_json
+from launcher.node.files import tree, write_json
 from launcher.node.fingerprint import fingerprint
 from launcher.node.folder import RunFolder, StageFolder
 from launcher.node.gpus import Gpus
 from launcher.node.keeping import needed
 from launcher.node.limits import AGAIN, ASKED, Stop, interrupted
 from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, end_of, said
+from launcher.node.proof import read_proof
 from launcher.node.records import Plan, Stage, settings_of
 
 POLL = 0.1
@@ -40,11 +41,11 @@ def is_done(plan: Plan, stage: Stage, folder: RunFolder) -> bool:
     """Whether the stage is done by this plan. Raises Problem when it was by another one, or when its result is damaged
     and still needed."""
     own = folder.stage(stage.name)
-    done = read_json(own.done)
-    if not isinstance(done, dict):
+    done = read_proof(own.done)
+    if done is None:
         return False
     again = f"`--redo {stage.name}` does the stage and all that follows again"
-    if done.get("fingerprint") != fingerprint(plan, stage):
+    if done["fingerprint"] != fingerprint(plan, stage):
         raise Problem(f"stage `{stage.name}` was done with other settings than this plan's", again, MISTAKE)
     proved = [one.name for one in plan.stages if folder.stage(one.name).done.exists()]
     for name, size in done["files"].items() if stage.name in needed(plan, proved) else ():
@@ -62,7 +63,7 @@ def carry_out(plan: Plan, stage: Stage, site: Site) -> None:
     shutil.rmtree(own.out, ignore_errors=True)
     for place in (own.work, own.out):
         place.mkdir(parents=True, exist_ok=True)
-    attempt = int(own.attempts.read_text() or 0) + 1 if own.attempts.exists() else 1
+    attempt = _attempts(own) + 1
     own.attempts.write_text(str(attempt))
     write_json(own.config, settings_of(stage))
     argv = arguments(plan, stage, site.folder)
@@ -90,6 +91,12 @@ def carry_out(plan: Plan, stage: Stage, site: Site) -> None:
     }
     write_json(own.done, proof)
     site.events.add("stage.finished", stage=stage.name, attempt=attempt, seconds=round(time.time() - began, 3))
+
+
+def _attempts(own: StageFolder) -> int:
+    """How often the stage was begun; none when the file that counts is gone or damaged."""
+    found = own.attempts.read_bytes().strip() if own.attempts.exists() else b""
+    return int(found) if found.isdigit() and len(found) < 10 else 0
 
 
 def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[int, str | None]:

@@ -1,12 +1,14 @@
 """Whatever an evaluation wrote, as tables: recipes have different ones, and none is known by name here. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launcher.report.html import Html, pairs, table
 
 MOST = 400
 """Rows of a table; what is longer is a file to be read with something else."""
+NUMBERS = ("value", "mean", "score", "acc")
+"""What a table calls its own number."""
 EARLIER = ("before", "base")
 """Columns that come first: what the others are compared with."""
 
@@ -30,9 +32,8 @@ def tables(value: Any) -> list[Html]:
 def shown(value: Any) -> str:
     """A number with its interval or error where it has one; lists and what is deeper in one line."""
     if isinstance(value, Mapping):
-        for name in ("value", "mean", "score", "acc"):
-            if isinstance(value.get(name), int | float):
-                return _measured(value, name)
+        if name := _own(value):
+            return _measured(value, name)
         return " ".join(f"{name}={shown(one)}" for name, one in value.items())
     if isinstance(value, bool) or value is None:
         return "" if value is None else str(value).lower()
@@ -46,11 +47,26 @@ def shown(value: Any) -> str:
 
 
 def _side_by_side(value: Mapping[str, Mapping[str, Any]]) -> Html:
-    """A column for each outer name and a row for each inner one."""
-    value = dict(sorted(value.items(), key=lambda one: one[0] not in EARLIER))
+    """A column for each outer name and a row for each inner one, or for each number of it."""
+    first = sorted(value.items(), key=lambda one: one[0] not in EARLIER)
+    value = {name: dict(_numbers(one)) for name, one in first}
     rows = list(dict.fromkeys(name for one in value.values() for name in one))[:MOST]
     filled = [(str(row), *(shown(one.get(row)) for one in value.values())) for row in rows]
     return table(("", *map(str, value)), filled)
+
+
+def _numbers(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a cell can show; of a table without a number of its own, each of its cells under both names."""
+    for name, one in value.items():
+        if isinstance(one, Mapping) and not _own(one):
+            yield from ((f"{name} {inner}", cell) for inner, cell in one.items())
+        else:
+            yield str(name), one
+
+
+def _own(value: Mapping[str, Any]) -> str | None:
+    """The name of its number."""
+    return next((name for name in NUMBERS if isinstance(value.get(name), int | float)), None)
 
 
 def _measured(value: Mapping[str, Any], name: str) -> str:

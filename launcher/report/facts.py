@@ -10,6 +10,8 @@ from launcher.ledger import Entry, Ledger
 from launcher.node.events import Tail
 from launcher.node.files import read_json, sha256
 from launcher.node.folder import RunFolder
+from launcher.node.manifest import read
+from launcher.node.proof import read_proof
 from launcher.node.records import Plan
 from launcher.report.timeline import Attempt, attempts
 from launcher.status import RunStatus
@@ -60,8 +62,7 @@ def facts(
 ) -> Facts:
     """As they are now."""
     events = Tail(folder.events).new()
-    done = {stage.name: read_json(folder.stage(stage.name).done) for stage in plan.stages}
-    manifest = read_json(folder.manifest)
+    done = {stage.name: read_proof(folder.stage(stage.name).done) for stage in plan.stages}
     return Facts(
         plan=plan,
         status=status,
@@ -70,9 +71,9 @@ def facts(
         attempts=tuple(attempts(events, status.state == "running")),
         history={stage.name: _history(folder.stage(stage.name).progress, stage.history) for stage in status.stages},
         gpus=tuple(one for one in events if one.get("event") == "run.gpus" and one.get("used")),
-        done={name: one for name, one in done.items() if isinstance(one, dict)},
+        done={name: one for name, one in done.items() if one},
         evaluations=dict(_evaluations(plan, folder)),
-        manifest=manifest if isinstance(manifest, dict) else None,
+        manifest=read(folder.manifest),
         machines=tuple(one for one in book.entries() if (one.run, one.folder) == (plan.run, str(folder.path))),
         commands=tuple(commands(folder)),
         diagnosis=diagnosis,

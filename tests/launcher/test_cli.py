@@ -37,6 +37,13 @@ def test_help_names_every_command(toy):
     done = toy.launcher("--help")
     assert done.returncode == 0
     assert [name for name in COMMANDS if f"  {name} " not in done.stdout] == []
+    assert "..." not in done.stdout.partition("Commands:")[2], "each command's first sentence fits beside it"
+
+
+@pytest.mark.parametrize("command", ["plan", "launch"])
+def test_a_command_without_a_recipe_says_which_there_are(toy, command):
+    done = toy.launcher(command)
+    assert (done.returncode, done.stderr) == (2, "error: no recipe is named\n\nhint: known are toy-tiny\n")
 
 
 @pytest.mark.parametrize("command", ["status", "logs", "verify"])

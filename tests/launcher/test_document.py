@@ -1,7 +1,8 @@
 import pytest
 from pydantic import Field
 
-from launcher.document import Strict, check, parse, read
+from launcher.document import Strict, check, read
+from launcher.plain import parse
 
 
 class Inner(Strict):

@@ -40,3 +40,10 @@ def test_a_file_that_cannot_be_trained_on_is_a_sentence(tmp_path, refusal):
     assert "is no file" in refusal(measure, "train", tmp_path / "folder.jsonl")
     parquet.write_table(pyarrow.table({"a": pyarrow.array([], pyarrow.int64())}), tmp_path / "none.parquet")
     assert "has no rows" in refusal(measure, "train", tmp_path / "none.parquet")
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path, refusal):
+    path = tmp_path / "a\udcff.jsonl"
+    assert refusal(measure, "train", path) == (
+        f"error: input `train`: the name `{path}` is not UTF-8\n\nhint: rename the file"
+    )

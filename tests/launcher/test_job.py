@@ -110,3 +110,27 @@ def test_every_job_file_is_a_recipe_s_and_says_what_it_needs(path):
     assert len(path.read_text().splitlines()) <= 40
     assert found.nodes >= 1
     assert found.accelerators or path.stem.endswith("-tiny")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "num_nodes: true",
+        "num_nodes: 99999999999",
+        "envs: 3",
+        "file_mounts: [a]",
+        "resources: {disk_size: true}",
+        "resources: {disk_size: -5}",
+        "resources: {cpus: ...}",
+        "resources: {memory: 1.2.3}",
+        "resources: {accelerators: {H100: many}}",
+        "resources: {accelerators: {H100: 0}}",
+        "resources: {accelerators: 'H100:x'}",
+        "resources: {accelerators: [3]}",
+        "resources: {accelerators: 'a b:1'}",
+    ],
+)
+def test_a_number_or_name_that_means_nothing_is_refused_before_it_is_reckoned_with(tmp_path, refusal, text):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"run: a\n{text}\n")
+    assert refusal(read_job, path).startswith(f"error: `{path}`: `")

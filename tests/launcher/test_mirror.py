@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from launcher.mirror import BROUGHT, Mirror
+from launcher.node.files import sha256
 from launcher.node.folder import RunFolder
 from launcher.node.records import Bucket, Code, Plan, Stage
 from tests.launcher.test_remote import remote
@@ -159,7 +160,7 @@ def test_an_export_is_here_when_its_manifest_is(mirror, there):
     for name in ("config.json", "a.safetensors", "deep/b.safetensors"):
         (export / name).parent.mkdir(exist_ok=True)
         (export / name).write_text(name)
-        sizes[name] = {"bytes": len(name)}
+        sizes[name] = {"bytes": len(name), "sha256": sha256(export / name)}
     there.folder.manifest.write_text(json.dumps({"export": sizes}))
     assert not mirror.has_export()
     mirror.export()

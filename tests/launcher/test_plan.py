@@ -260,3 +260,20 @@ def test_nothing_of_this_process_s_environment_is_in_a_plan(toy):
     for name in ("HOME", "PATH", "USER"):
         value = os.environ.get(name, "")
         assert len(value) < 5 or value not in text
+
+
+@pytest.mark.parametrize("value", ['"two"', "true", "-1", "[2]"])
+def test_a_number_of_checkpoints_that_is_none_is_a_sentence(recipe, refusal, value):
+    found = recipe(TEXT.replace("keep: 2", f"keep: {value}"))
+    said = refusal(made, found)
+    assert said.startswith("error: setting `keep` is `")
+    assert said.endswith("`\n\nhint: it says how many checkpoints stay: give a whole number")
+
+
+def test_steps_without_end_are_a_sentence(recipe, refusal):
+    found = recipe(
+        TEXT.replace("rows: 1000, sample", "rows: 1000000000, sample").replace("epochs: 2", "epochs: 1.0e+9")
+    )
+    assert refusal(made, found) == (
+        "error: stage `warmup` would train 125,000,000,000,000,000 steps\n\nhint: give fewer `epochs`"
+    )

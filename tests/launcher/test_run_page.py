@@ -81,6 +81,13 @@ def test_a_running_run_says_how_far_it_is_what_it_costs_and_what_is_at_risk(show
     ]
 
 
+def test_curves_that_end_alike_are_told_apart(shown):
+    numbers = {"val/accuracy": 0.5, "val/lies/accuracy": 0.25, "loss": 1.0, "train/loss": 2.0}
+    lines = shown([*BEGUN, progress(100, 1, **numbers), progress(200, 2, **numbers)])
+    named = [line.split()[-3] for line in lines if "▄▄" in line]
+    assert named == ["loss", "train/loss", "val/accuracy", "lies/accuracy"], lines
+
+
 def test_a_run_that_stands_still_says_for_how_long(shown):
     lines = shown(TRAINING[:-2], now=5100 + 2520)
     assert lines[-2:] == [

@@ -1,3 +1,5 @@
+import fcntl
+import json
 import os
 import shutil
 import tempfile
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from launcher.node.files import read_json, sha256, tree, write_json
 from launcher.node.folder import RunFolder
 from launcher.node.records import Code, Input, Plan
-from launcher.transfer import copy, faults, pull, push, read_manifest
+from launcher.transfer import alone, copy, faults, pull, push, read_manifest
 
 CONTENT = bytes(range(256)) * 40
 
@@ -46,6 +48,21 @@ def source(tmp_path):
 def home(tmp_path):
     (tmp_path / "home").mkdir()
     return RunFolder(tmp_path / "home")
+
+
+def test_two_launchers_write_into_a_folder_one_after_the_other(tmp_path):
+    with alone(tmp_path / "runs/one"):
+        other = os.open(tmp_path / "runs/one", os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+
+
+def test_a_result_comes_home_without_the_events_that_somebody_removed(source, home):
+    source.events.unlink()
+    pull(source, home, nothing)
+    assert faults(home, True) == [] and not home.events.exists()
 
 
 def test_what_is_pulled_is_what_was_exported_and_the_manifest_comes_last(source, home):
@@ -185,3 +202,22 @@ def test_an_input_that_changes_while_it_is_sent_is_a_sentence(sent, home, refusa
     change(path)
     assert refusal(push, plan, home) == f"error: `{path}` changed while it was sent\n\nhint: launch again"
     assert not (home.inputs / "train.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "why"),
+    [
+        ({"export": []}, "it has no table `export`, or its `stages` are no table"),
+        ({"export": {}, "stages": []}, "it has no table `export`, or its `stages` are no table"),
+        ({"export": {}, "stages": {"a": 1}}, "its `stages` are no tables"),
+        ({"export": {"../a": {}}}, "its file `../a` would lie outside the export"),
+        ({"export": {"a": {"bytes": -1, "sha256": "0" * 64}}}, "its file `a` has no size and sha256"),
+        ({"export": {"a": {"bytes": 1, "sha256": "0"}}}, "its file `a` has no size and sha256"),
+        ({"export": {"a": 3}}, "its file `a` has no size and sha256"),
+    ],
+)
+def test_a_manifest_that_cannot_be_believed_is_a_sentence(tmp_path, refusal, manifest, why):
+    folder = RunFolder(tmp_path)
+    folder.manifest.write_text(json.dumps(manifest))
+    hint = "nothing was copied: do not trust the machine that wrote it"
+    assert refusal(read_manifest, folder, code=3) == f"error: `{folder.manifest}`: {why}\n\nhint: {hint}"

@@ -75,7 +75,7 @@ def test_the_model_comes_home_with_its_card_and_report(rehearsed):
     assert merged["logits_share"] < 0.1
 
 
-@pytest.mark.parametrize("stages", ["default", "several", "prompt_tuning", "push"])
+@pytest.mark.parametrize("stages", ["default", "full", "several", "prompt_tuning", "push"])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_list_of_stages_makes_a_plan(tmp_path, size, stages):
     done = make_place(tmp_path).launcher("plan", f"synthetic_instruct-{size}", "--stages", stages, "--json")

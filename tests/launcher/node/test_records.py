@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ from launcher.node.records import (
 )
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+name = st.from_regex(r"[a-z][a-z0-9_.-]{0,7}", fullmatch=True)
 number = st.floats(allow_nan=False, allow_infinity=False)
 value = st.recursive(
     st.none() | st.booleans() | st.integers() | number | text,
@@ -36,27 +38,39 @@ def table(of):
 
 stage = st.builds(
     Stage,
-    name=text,
-    argv=st.lists(text, max_size=3).map(tuple),
-    needs=table(text),
+    name=name,
+    argv=st.lists(text, min_size=1, max_size=3).map(tuple),
     config=table(value),
     must=st.builds(Must, files=st.lists(text, max_size=2).map(tuple), metrics=table(table(number))),
-    source=st.none() | text,
     steps=st.none() | st.integers(0),
     grace=st.integers(1),
 )
-plans = st.builds(
+
+
+@st.composite
+def plans(draw):
+    """Stages that need earlier ones, sources that there are, an export among them."""
+    plan = draw(loose)
+    stages = []
+    for one in plan.stages:
+        needs = draw(table(st.sampled_from([other.name for other in stages]))) if stages else {}
+        source = draw(st.none() | st.sampled_from(sorted(plan.sources))) if plan.sources else None
+        stages.append(replace(one, needs=needs, source=source))
+    return replace(plan, stages=tuple(stages), export=draw(st.sampled_from(stages)).name)
+
+
+loose = st.builds(
     Plan,
-    run=text,
+    run=name,
     recipe=text,
-    stages=st.lists(stage, max_size=3).map(tuple),
-    export=text,
+    stages=st.lists(stage, min_size=1, max_size=3).map(tuple),
+    export=name,
     code=st.builds(Code, text, st.lists(text, max_size=2).map(tuple), st.none() | text, st.booleans()),
     machine=st.builds(Machine, text, st.lists(text, max_size=2).map(tuple), st.integers(1), st.none() | st.integers()),
     packages=table(text),
-    sources=table(st.builds(Source, text, text, text, text, text)),
+    sources=table(st.builds(Source, text, text, name, text, text)),
     models=table(st.builds(Model, text, text, st.none() | text)),
-    inputs=table(st.builds(Input, text, text, st.integers(0), text, st.integers(0))),
+    inputs=table(st.builds(Input, text, name, st.integers(0), text, st.integers(0))),
     image=st.none() | st.builds(Image, text, text, text, text, st.none() | text, st.booleans()),
     secrets=table(st.booleans()),
     disk_bytes=st.integers(0),
@@ -66,14 +80,14 @@ plans = st.builds(
 
 
 @settings(max_examples=40, deadline=None)
-@given(plans)
+@given(plans())
 def test_a_plan_read_from_its_own_text_is_the_same_plan_and_the_same_text(plan):
     text = to_json(plan)
     assert from_json(text) == plan
     assert to_json(from_json(text)) == text
 
 
-SMALL = Plan("run", "some-tiny", (Stage("one", ("a",), {"x": "y"}, {"b": 1}, steps=3),), "one", Code("tree"))
+SMALL = Plan("run", "some-tiny", (Stage("one", ("a",), {}, {"b": 1}, steps=3),), "one", Code("tree"))
 
 
 def changed(**fields):
@@ -95,6 +109,24 @@ def changed(**fields):
         (changed(stages="one"), "`'one'` is no list"),
         (changed(packages=[]), "`[]` is no table"),
         (changed(code=None), "`Code` does not have None"),
+        (changed(run=3), "`3` is no text"),
+        (changed(disk_bytes=True), "`True` is no whole number"),
+        (changed(forced=[None]), "`None` is no text"),
+        (changed(budget={"max_cost": "1"}), "`1` is no number"),
+        (changed(run="../a"), "`../a` names no file of the run folder"),
+        (changed(stages=[{"name": "..", "argv": ["a"]}], export=".."), "`..` names no file of the run folder"),
+        (changed(stages=[{"name": "one", "argv": []}]), "stage `one` has no command"),
+        (
+            changed(stages=[{"name": "one", "argv": ["a"], "needs": {"x": "two"}}]),
+            "stage `one` needs `two`, which no earlier stage makes",
+        ),
+        (changed(stages=[{"name": "one", "argv": ["a"], "source": "s"}]), "stage `one` has the unknown source `s`"),
+        (changed(export="two"), "it exports `two`, which is no stage"),
+        (
+            changed(inputs={"i": {"path": "p", "file": "/etc/a", "bytes": 1, "sha256": "", "rows": 1}}),
+            "`/etc/a` names no file of the run folder",
+        ),
+        ("[" * 100_000, "it is nested too deeply"),
     ],
 )
 def test_what_is_no_plan_of_this_format_is_refused_with_a_sentence(text, error):

@@ -26,6 +26,16 @@ def test_columns_with_the_same_rows_stand_side_by_side_and_the_base_first():
     ]
 
 
+def test_several_numbers_of_a_row_are_a_row_each_and_not_one_long_line():
+    one = {"accuracy": {"value": 0.5, "low": 0.25, "high": 0.75}, "unparsed": 3}
+    (found,) = tables({"before": {"all": one}, "after": {"all": {**one, "unparsed": 0}}})
+    assert rows(found) == [
+        ["", "before", "after"],
+        ["all accuracy", "0.5 (0.25 to 0.75)", "0.5 (0.25 to 0.75)"],
+        ["all unparsed", "3", "0"],
+    ]
+
+
 def test_a_list_of_rows_is_a_table_with_all_their_columns():
     (found,) = tables([{"task": "a", "acc": 0.5}, {"task": "b", "n": 3}])
     assert rows(found) == [["task", "acc", "n"], ["a", "0.5", ""], ["b", "", "3"]]

@@ -1,0 +1,1 @@
+"""As the tests beside it, for what needs torch."""

@@ -1,0 +1,315 @@
+"""A run folder whose files are not what we wrote: read by the laptop, by the node program, and copied home."""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launcher import checks, home, reporting, screen, watching
+from launcher.diagnosis.rules import rules
+from launcher.examining import examine
+from launcher.fleet import list_machines
+from launcher.ledger import Entry, ledger
+from launcher.mirror import BROUGHT, Mirror
+from launcher.node.fingerprint import fingerprint
+from launcher.node.keeping import keeps
+from launcher.node.kept import holds, read_index
+from launcher.node.limits import read_limits
+from launcher.node.manifest import is_finished
+from launcher.node.names import inside, plain
+from launcher.node.rclone import StoreError
+from launcher.node.records import Bucket, Code, Input, Machine, Plan, Stage, to_json
+from launcher.node.run import read_plan
+from launcher.node.stages import is_done
+from launcher.preflight import world
+from launcher.preflight.forecast import measured
+from launcher.remote import Remote
+from launcher.site import SiteFile
+from launcher.status import status
+from launcher.store import Store, plan_of
+from launcher.transfer import faults, pull
+
+from .hostile import NAMES, as_json, damaged, mutated, odd, spliced, trials, written
+from .outcome import only_below, said
+
+NAME, BEGAN = "toy-tiny", 1_795_000_000.0
+STAGES = (
+    Stage("data", ("python", "{input.train}")),
+    Stage("train", ("python", "{data}"), {"data": "data"}, {"lr": 1e-6, "batch": 8}, steps=40),
+)
+PLAN = Plan(
+    NAME,
+    NAME,
+    STAGES,
+    "train",
+    Code("7" * 64),
+    Machine("local", ("H100-SXM:8",)),
+    inputs={"train": Input("/data/a.jsonl", "train.jsonl", 3, "4" * 64, 3)},
+)
+WEIGHTS = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+EXPORT = {
+    "config.json": b'{"architectures": ["A"]}',
+    "model.safetensors": struct.pack("<Q", len(WEIGHTS)) + WEIGHTS + bytes(8),
+    "model.safetensors.index.json": b'{"weight_map": {"a": "model.safetensors"}}',
+    "tokenizer.json": b"{}",
+}
+
+
+def at(after, event, /, **facts):
+    return {"time": BEGAN + after, "event": event, **facts}
+
+
+EVENTS = [
+    at(0, "run.started", run=NAME, logged=0),
+    at(0, "stage.started", stage="data", attempt=1, steps=None, logged=0),
+    at(5, "stage.finished", stage="data", attempt=1, seconds=5.0),
+    at(5, "stage.started", stage="train", attempt=1, steps=40, logged=0),
+    *(at(10 + n, "stage.progress", stage="train", step=n, steps=40, metrics={"loss": 1.0 / n}) for n in (1, 2, 3)),
+    at(20, "stage.checkpoint", stage="train", name="step_3", step=3),
+    at(21, "stage.stored", stage="train", kind="checkpoint", path="stages/train/work/step_3", step=3),
+    at(22, "stage.warning", stage="train", warning="d_acc is high"),
+    at(23, "run.gpus", stage="train", name="H100", total=81559, used=[70000, 100], busy=[90, 10]),
+    at(24, "run.warning", warning="nothing can be stored"),
+    at(25, "run.stored", step=3, manifest=False),
+    at(30, "stage.failed", stage="train", code=3, error="stage `train`: it is full", hint="make room"),
+    at(30, "run.ended", code=3, error="stage `train`: it is full", hint="read x", reason="asked"),
+]
+PROGRESS = [
+    {"time": BEGAN + 11, "step": 1, "steps": 40, "metrics": {"loss": 1.0, "tokens_per_s": 10.0}},
+    {"time": BEGAN + 12, "checkpoint": "step_3", "step": 3},
+    {"time": BEGAN + 13, "warning": "look"},
+]
+MANIFEST = {
+    "format": 1,
+    "run": NAME,
+    "plan_sha256": "0" * 64,
+    "exported": "train",
+    "export": {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in EXPORT.items()},
+    "stages": {one.name: {"fingerprint": fingerprint(PLAN, one), "attempt": 1, "metrics": {}} for one in STAGES},
+}
+DONE = {
+    "stage": "data",
+    "fingerprint": fingerprint(PLAN, STAGES[0]),
+    "attempt": 1,
+    "started": BEGAN,
+    "finished": BEGAN + 5,
+    "exit_code": 0,
+    "metrics": {"rows": 96, "name": "x"},
+    "files": {"rows.txt": 1},
+}
+EVALUATION = {"before": {"gsm8k": {"value": 0.5, "low": 0.4, "high": 0.6, "of": 9}}, "after": {"gsm8k": 1}, "rows": [1]}
+ENTRY = vars(Entry(NAME, "runpod,lambda", "/", BEGAN, "runpod", "US", "8x", 20.0, BEGAN, BEGAN + 9, "done"))
+FILES = {
+    "plan.json": json.loads(to_json(PLAN)),
+    "events.jsonl": EVENTS,
+    "commands.jsonl": [{"time": BEGAN, "words": ["launcher", "launch", "toy-tiny", "--redo", "data"]}],
+    "limits.json": {"format": 1, "until": BEGAN, "reason": "budget", "stall_seconds": 60, "reserve_seconds": 5},
+    "manifest.json": MANIFEST,
+    BROUGHT: {"stages/train/work/step_3": BEGAN + 20},
+    "stages/data/done.json": DONE,
+    "stages/train/work/progress.jsonl": PROGRESS,
+    "stages/train/work/step_3/complete.json": {"step": 3, "world_size": 8},
+    "stages/train/out/evaluation.json": EVALUATION,
+    "ledger": ENTRY,
+}
+
+
+class Place:
+    """A user's folder with one run, inside of folders that nothing may be written to."""
+
+    def __init__(self, outer):
+        self.outer, self.folder = outer, outer / "a/b/here"
+        self.site = SiteFile.model_validate({"runs": str(self.folder / "runs")})
+        self.store = Store(self.site)
+        self.run, self.home = self.store.machine(NAME), self.store.home(NAME)
+
+    def made(self, texts):
+        """The run folder holds what it should, but for `texts`."""
+        shutil.rmtree(self.folder / "runs", ignore_errors=True)
+        for name, data in {
+            **EXPORT,
+            "../stages/data/out/rows.txt": b"x",
+            "../stages/train/log.txt": b"error: x\n",
+        }.items():
+            path = self.run.export / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        book = Path(os.environ["XDG_STATE_HOME"]) / "launcher/machines"
+        for name, value in FILES.items():
+            path = book / "one.json" if name == "ledger" else self.run.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(texts.get(name, written(lines(value) if name.endswith("jsonl") else as_json(value))))
+
+    def read(self):
+        """What each command that looks at runs does; each says a sentence at most."""
+        for call in (
+            lambda: watching.show_status(self.run, self.site, False),
+            lambda: watching.show_status(self.run, self.site, True),
+            lambda: watching.list_runs(self.store),
+            lambda: watching.print_log(self.run, self.site, None, False),
+            lambda: reporting.write_report(self.run, self.store),
+            lambda: reporting.compare_runs(NAME, NAME, self.store),
+            lambda: examine(NAME, self.store),
+            list_machines,
+            lambda: list(measured("toy", self.store)),
+            lambda: world.check(plan_of(self.run), self.run),
+            lambda: checks._past(plan_of(self.run), self.site),
+        ):
+            said(call)
+
+    def bring(self):
+        said(lambda: pull(self.run, self.home, lambda _: None))
+        if self.home.manifest.exists():
+            said(lambda: faults(self.home, True))
+        said(lambda: home.pull_run(self.run, self.home, self.site))
+        said(lambda: home.verify(self.home))
+
+    def carry_on(self):
+        """What the node program reads before it begins."""
+        if said(lambda: read_plan(self.run)):
+            return
+        plan = read_plan(self.run)
+        said(lambda: read_limits(self.run.limits))
+        said(lambda: is_finished(plan, self.run))
+        for stage in plan.stages:
+            said(lambda stage=stage: is_done(plan, stage, self.run))
+
+
+def lines(values):
+    return "".join(as_json(one) + "\n" for one in values) if isinstance(values, list) else as_json(values)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return Place(tmp_path_factory.mktemp("outer"))
+
+
+@pytest.fixture(autouse=True)
+def surroundings(place, monkeypatch, tmp_path):
+    place.folder.mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(place.folder)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("launcher.examining.rules", functools.cache(rules))
+
+
+def test_the_folder_as_it_should_be_is_read_and_brought_home(place, capsys):
+    place.made({})
+    place.read()
+    out = capsys.readouterr().out
+    assert "train  failed" in out and (place.home.path / "report.html").exists()
+    assert plan_of(place.run) == PLAN and is_finished(PLAN, place.run) and is_done(PLAN, STAGES[0], place.run)
+    assert len(ledger().entries()) == 1
+    place.bring()
+    assert faults(place.home, True) == []
+    assert status(PLAN, [], False).state == "planned"
+
+
+@trials(25)
+@given(data=st.data())
+def test_a_changed_file_is_a_sentence_at_most_and_nothing_lands_elsewhere(place, data):
+    name = data.draw(st.sampled_from([*FILES, "events.jsonl", "manifest.json", "manifest.json"]))
+    changed = data.draw(mutated(FILES[name]))
+    text = lines(changed) if name.endswith("jsonl") else as_json(changed)
+    place.made({name: written(text)})
+    with only_below(place.folder, place.outer):
+        place.read()
+        place.bring()
+        place.carry_on()
+
+
+@trials(15)
+@given(data=st.data())
+def test_damaged_bytes_are_a_sentence_at_most(place, data):
+    name = data.draw(st.sampled_from(list(FILES)))
+    plain_text = lines(FILES[name]) if name.endswith("jsonl") else as_json(FILES[name])
+    raw = data.draw(damaged(plain_text.encode()) | spliced(plain_text).map(written))
+    place.made({name: raw})
+    with only_below(place.folder, place.outer):
+        place.read()
+        place.bring()
+        place.carry_on()
+
+
+@trials(40)
+@given(name=st.sampled_from(NAMES) | st.text(max_size=6), data=st.data())
+def test_a_manifest_s_names_lead_nowhere_else(place, name, data):
+    place.made({})
+    listed = {**MANIFEST["export"], name: MANIFEST["export"]["config.json"]}
+    place.run.manifest.write_bytes(written(as_json({**MANIFEST, "export": listed})))
+    for base in (place.run.export, place.folder, place.outer):  # what it names is there, if it can be
+        if "\0" not in name and len(name) < 99 and data.draw(st.booleans()):
+            try:
+                os.lstat(base / name)
+            except (OSError, UnicodeEncodeError):
+                continue
+    with only_below(place.folder, place.outer):
+        refused = said(lambda: pull(place.run, place.home, lambda _: None))
+    assert inside(name) or "would lie outside the export" in refused
+
+
+@trials(50)
+@given(events=st.lists(mutated(EVENTS[7]), max_size=4), brought=mutated(FILES[BROUGHT]))
+def test_what_a_machine_calls_a_checkpoint_is_below_its_stage_s_work(place, events, brought):
+    place.made({"events.jsonl": written(lines([*EVENTS, *events])), BROUGHT: written(as_json(brought))})
+    mirror = Mirror(PLAN, Remote("h"), "/there", place.run)
+    with only_below(place.folder, place.outer):
+        for one in (*mirror.needed(), *mirror.missing()):
+            assert (place.run.path / one.path).resolve().is_relative_to(place.run.path.resolve())
+        assert all(inside(path) for path in mirror.to_send())
+        mirror._drop_superseded()
+
+
+KEPT = {
+    "format": 1,
+    "entries": [
+        {
+            "path": "stages/train/work/step_3",
+            "kind": "checkpoint",
+            "stage": "train",
+            "step": 3,
+            "time": BEGAN,
+            "files": {"weights": {"bytes": 1, "sha256": "0" * 64}, "": {"bytes": 3}},
+        }
+    ],
+}
+
+
+@trials(50)
+@given(index=mutated(KEPT) | spliced(as_json(KEPT)))
+def test_a_bucket_s_index_names_places_in_the_run_folder_or_is_refused(place, monkeypatch, index):
+    text = index if isinstance(index, str) else as_json(index)
+    monkeypatch.setattr("launcher.node.kept.rclone", lambda *_, **__: text)
+    try:
+        found = read_index(Bucket("s3://a"), NAME)
+    except StoreError as problem:
+        assert problem.lasting and problem.says == f"`{NAME}/kept.json` cannot be understood"
+        return
+    for one in found:
+        assert inside(one.path) and (one.stage is None or plain(one.stage))
+        holds(place.run.path / one.path, one)
+    keeps(PLAN, [])
+
+
+@trials(200)
+@given(name=st.sampled_from(NAMES) | st.text(max_size=20) | st.text("./a~-", max_size=12))
+def test_a_name_that_counts_as_inside_stays_inside(tmp_path, name):
+    assert not plain(name) or inside(name)
+    if inside(name):
+        assert os.path.normpath(tmp_path / name) == f"{tmp_path}/{name}"
+
+
+@trials(40)
+@given(text=st.lists(odd, max_size=4))
+def test_what_is_printed_steers_no_terminal(text, capsys):
+    screen.say(" ".join(map(str, text)))
+    screen.error("error: " + " ".join(map(str, text)))
+    shown = "".join(capsys.readouterr())
+    assert not [one for one in shown if ord(one) < 32 and one not in "\n\t"] and "\x9b" not in shown

@@ -1,0 +1,1 @@
+"""What docs/concepts/threat-model.md claims, each claim shown."""
