@@ -50,6 +50,20 @@ class Rented(Local):
             self.order = None
         return process
 
+    def held(self, process: "subprocess.Popen[str]") -> None:
+        """The node program has told of every checkpoint, too: it looks ten times a second, and steps take no time."""
+        super().held(process)
+        if self.hold.is_relative_to(self.toy.root):
+            return
+        saved = sum(
+            "checkpoint" in one for name in ("sum", "again") for one in lines_of(self.inside.stage(name).progress)
+        )
+        until(lambda: self.told() >= saved, "every checkpoint is told")
+
+    def told(self) -> int:
+        """Checkpoints that the node program knows of."""
+        return sum(one.get("event") == "stage.checkpoint" for one in lines_of(self.inside.events))
+
     def spoil(self, path: Path, content: bytes) -> None:
         """A file of the machine's run folder, where it has one of this name."""
         name = path.relative_to(self.folder.path) if path.is_relative_to(self.folder.path) else path

@@ -166,7 +166,7 @@ def test_the_command_line_s_budget_wins_over_the_site_s(toy, cost, hours, budget
 def test_a_rehearsal_is_the_smallest_size_here_under_its_own_name(toy):
     (toy.root / "recipes/toy/sizes/7b.yaml").write_text("about: large\n")
     found = rehearsal_of(Request("toy-7b", "docker", stages="short", changes=["batch=4"]), toy.root)
-    assert found == Request("toy-tiny", "docker", "toy-rehearsal", "short", (), ["batch=4"])
+    assert found == Request("toy-tiny", "docker", "toy-rehearsal", "short", changes=["batch=4"])
     assert rehearsal_of(Request("toy-7b", run="mine"), toy.root).run == "mine"
 
 
