@@ -56,7 +56,8 @@ def plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] = ()) 
             " ".join(f"{name}={stage.config[name]}" for name in keys),
         )
     out.print(table)
-    out.print(f"{'exports':<9} {plan.export}, {size(plan.disk_bytes)} of disk a node at most")
+    disk = f", {size(plan.disk_bytes)} of disk a node at most" if plan.disk_bytes else ""
+    out.print(f"{'exports':<9} {plan.export}{disk}")
     for name, one in plan.inputs.items():
         out.print(f"{name:<9} {one.path}: {one.rows:,} rows, {size(one.bytes)}, sha256 {one.sha256[:12]}")
     for name, model in plan.models.items():

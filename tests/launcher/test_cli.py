@@ -81,7 +81,7 @@ def test_a_plan_does_nothing(toy):
         "stage  steps  needs  settings that matter",
         "sum        8",
         "again     16  sum",
-        "exports   again, 0 B of disk a node at most",
+        "exports   again",
     ]
     assert "ok       inputs: train: 64 rows" in lines
     assert sorted(toy.root.rglob("*")) == before
