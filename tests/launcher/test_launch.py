@@ -408,7 +408,8 @@ def test_a_node_program_s_own_fault_is_not_an_old_one_s_sentence(toy):
     words = ["launch", "toy-tiny", "--stages", "short", "--set", "sum.fault=exit@2"]
     toy.launcher(*words)
     assert "error: stage `sum`: the fault was asked for" in toy.folder().node_log.read_text()
-    toy.folder().stage("sum").attempts.write_text("many")
+    toy.folder().stage("sum").attempts.unlink()
+    toy.folder().stage("sum").attempts.mkdir()
     done = toy.launcher(*words)
     assert (done.returncode, done.stderr) == (
         1,

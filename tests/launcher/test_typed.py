@@ -1,7 +1,7 @@
 import pytest
 
 from launcher.node.folder import RunFolder
-from launcher.typed import commands, last_whole, note
+from launcher.typed import Command, commands, last_whole, note
 
 
 def test_commands_are_kept_as_they_were_typed(tmp_path):
@@ -23,5 +23,7 @@ def test_what_was_to_be_done_again_then_is_not_asked_for_once_more(tmp_path, red
 
 
 def test_a_torn_or_foreign_line_is_passed_over(tmp_path):
-    (tmp_path / "commands.jsonl").write_text('{"words": 5}\n{"time": null, "words": ["launcher", 1]}\n{"time"')
-    assert [one.words for one in commands(RunFolder(tmp_path))] == [("launcher", "1")]
+    lines = ['{"words": 5}', '{"time": null, "words": ["launcher"]}', '{"words": ["launcher", 1]}']
+    lines += ['{"time": 1.5, "words": ["launcher", "plan"]}', '{"time"']
+    (tmp_path / "commands.jsonl").write_text("\n".join(lines))
+    assert commands(RunFolder(tmp_path)) == [Command(1.5, ("launcher", "plan"))]
