@@ -6,7 +6,8 @@ from launcher.errors import LaunchError
 from launcher.recipe import Recipe, Rounds, StageSpec
 
 MARK = "{round}"
-"""In a stage after the rounds: nothing for the first round, `2` for the second."""
+"""In a repeated stage's words, the number of its round, from 1 on. In a stage after the rounds, what a repeated stage's
+name ends with: nothing for the first round, `2` for the second."""
 
 
 def nth(stage: str, number: int) -> str:
@@ -60,7 +61,7 @@ def _in(spec: StageSpec, rounds: Rounds, number: int) -> StageSpec:
         else need
         for name, need in spec.needs.items()
     }
-    return spec.model_copy(update={"needs": needs})
+    return spec.model_copy(update={"needs": needs, "run": [word.replace(MARK, str(number)) for word in spec.run]})
 
 
 def _after(spec: StageSpec, rounds: Rounds, times: int) -> StageSpec:

@@ -1,6 +1,6 @@
 """Writes several profiles of each author: the candidates of a tournament.
 
-    python -m recipes.profile_dpo.generate SETTINGS.json --model MODEL --data SETUP --out OUT --work WORK
+    python -m recipes.profile_dpo.generate SETTINGS.json --model MODEL --data SETUP --out OUT --work WORK [--round 2]
 
 OUT holds candidates.jsonl, {"unit", "abstracts", "prompt", "profiles": [...]} for each author with two different
 profiles or more, and metrics.json, which counts what was left out and why. WORK keeps each author's texts: a second
@@ -11,7 +11,7 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from recipes.profile_dpo.likeness import different
 from recipes.profile_dpo.writing import Speaker, Writing, ask, open_writer
 
 METHODS = ("sampling", "beams")
+ROUND = 1 << 24
+"""Seeds between two rounds, more than a round has texts: where the model has stayed the same, they are other texts."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("settings", type=Path)
     for name in ("--model", "--data", "--out", "--work"):
         parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--round", type=int, default=1, help="which of several, from 1 on")
     args = parser.parse_args(argv)
     settings = read_settings(args.settings, Settings)
+    settings = replace(settings, seed=settings.seed + (args.round - 1) * ROUND)
     journal, progress = Journal(args.work), Progress(args.work)
     writer = open_writer(args.model, settings)
     units = list(jsonl.read(args.data / "train.jsonl"))

@@ -9,7 +9,7 @@ about: a recipe
 image: some
 stages:
   model: {run: [a]}
-  write: {run: [a, "{model}"], needs: [model], settings: {length: 1}}
+  write: {run: [a, "{model}", --round, "{round}"], needs: [model], settings: {length: 1}}
   train: {run: [a, "{model}", "{write}", "{base}"], needs: [model, write, base]}
   weigh: {run: [a, "{train}"], needs: [train]}
   export:
@@ -34,6 +34,7 @@ def test_a_later_round_takes_what_the_one_before_has_made(recipe):
     assert stages["train"].needs == {"model": "model", "write": "write", "base": "base"}
     assert stages["train2"].needs == {"model": "weigh", "write": "write2", "base": "base"}
     assert stages["write3"].needs == {"model": "weigh2"}
+    assert [stages[one].run[-1] for one in ("write", "write2", "write3")] == ["1", "2", "3"]
     assert stages["train3"].run == stages["train"].run
 
 

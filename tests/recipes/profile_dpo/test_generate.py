@@ -105,6 +105,18 @@ def test_a_writer_without_a_profile_is_said(model, tmp_path, refusal):
     assert json.loads((tmp_path / "out/metrics.json").read_text())["texts"] == 10
 
 
+def test_another_round_draws_other_texts_from_the_same_model(model, tmp_path, refusal):
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(unit) + "\n" for unit in UNITS))
+    (tmp_path / "settings.json").write_text(json.dumps(SETTINGS))
+    words = [str(tmp_path / "settings.json"), "--model", str(model), "--data", str(tmp_path)]
+    drawn = []
+    for number in ("1", "2"):
+        work = tmp_path / number
+        refusal(generate.main, [*words, "--out", str(work / "out"), "--work", str(work), "--round", number])
+        drawn.append({text for row in Journal(work).rows for text in row["texts"]})
+    assert len(drawn[0]) == len(drawn[1]) == 10 and not drawn[0] & drawn[1]
+
+
 def test_those_held_out_are_written_about_by_every_model(model, tmp_path):
     long = {**UNITS[0], "unit": "long", "prompt": prompts.write(["the sea and the tide " * 400], [])}
     (tmp_path / "held_out.jsonl").write_text("".join(json.dumps(unit) + "\n" for unit in [*UNITS, long]))
