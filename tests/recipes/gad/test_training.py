@@ -77,7 +77,7 @@ class Stage:
             )
 
     def run(self, *more: str | Path) -> int:
-        return self.start(*more).wait(timeout=180)
+        return self.start(*more).wait(timeout=400)
 
     def wait_for(self, text: str, process: subprocess.Popen) -> None:
         while text not in self.log.read_text():
