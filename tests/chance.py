@@ -17,7 +17,7 @@ TAKEN = {
     "faults/test_local.py": 8,
     "faults/test_slurm.py": 3,
     "launcher/backends/test_held.py": 2,
-    "launcher/backends/test_slurm.py": 16,
+    "launcher/backends/test_slurm.py": 12,
     "rehearsal/test_slurm.py": 2,
 }
 """How many of a file's tests: each takes minutes, or many of them do."""
