@@ -18,18 +18,19 @@ from pathlib import Path
 from benchmarks.loopback import HOST, loopback
 from benchmarks.measure import ROOT, Took, forget, in_turn, ratio, run, spread
 from benchmarks.result import Result, Verdict, load, parser, say
+from launcher.copied import copy
 from launcher.mirror import Mirror
 from launcher.node.files import sha256, write_json
 from launcher.node.folder import RunFolder
 from launcher.node.records import Code, Plan
 from launcher.remote import Remote
-from launcher.transfer import copy, pull
+from launcher.transfer import pull
 
 SHARDS = 4
 NOTE = """The files are random bytes in {shards} shards, as a sharded model; nothing is in the page cache when a round
-begins. Ours is what `launcher pull` does for a run on a rented machine: rsync into the run folder's copy here, then
-the copy to `runs/<run>/export` with every file's sha256 compared with the manifest. Theirs is `rsync -a` with ssh as
-it comes, into one folder, and nothing is compared."""
+begins. Ours is what `launcher pull` does for a run on a rented machine: rsync into the run folder's copy here, every
+file's sha256 compared with the manifest, every byte on disk, and the file's second name in `runs/<run>/export`. Theirs
+is `rsync -a` with ssh as it comes; nothing is compared, and what it leaves may still be in memory alone."""
 
 
 def export(there: Path, megabytes: int) -> None:
@@ -65,7 +66,7 @@ def send(config: Path, there: Path, here: Path) -> None:
     """The first shard is in `here`, as a run's data is sent: into the run folder by its sha256, and from there."""
     source = next(iter(sorted((there / "export").iterdir())))
     (here / "store").mkdir(parents=True)
-    copy(source, here / "store/data", lambda _: None, sha256(source))
+    copy(source, here / "store/data", lambda _: None, sha256(source), lasting=False)
     Remote(HOST, config).send([str(here / "store/data")], f"{here}/data")
 
 

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from launcher.errors import FAILED, LaunchError
 from launcher.node.events import Tail
@@ -88,9 +90,8 @@ class Mirror:
         if not isinstance(manifest, dict) or (why := wrong(manifest)):
             why = why if isinstance(manifest, dict) else "it cannot be read"
             raise LaunchError(f"`{self.remote.host}:{self.there}/manifest.json`: {why}", DISTRUST, FAILED)
-        names = list(manifest["export"])
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(self._fetch_exported, names))
+            list(pool.map(self._fetch_exported, *zip(*manifest["export"].items(), strict=True)))
         os.replace(part, self.here.manifest)
 
     def to_send(self) -> list[str]:
@@ -116,8 +117,13 @@ class Mirror:
         found = read_json(self.here.path / BROUGHT)
         return {name: one for name, one in found.items() if inside(name)} if isinstance(found, dict) else {}
 
-    def _fetch_exported(self, name: str) -> None:
-        self.remote.fetch(f"{self.there}/export/{name}", self.here.export / name, PLAIN)
+    def _fetch_exported(self, name: str, wanted: Mapping[str, Any]) -> None:
+        target = self.here.export / name
+        begun = target.stat() if target.is_file() else None
+        # what broke off is a beginning, most likely: rsync looks, and starts over where it is not. A file with a second
+        # name is not written to
+        goes_on = begun is not None and begun.st_size < wanted["bytes"] and begun.st_nlink == 1
+        self.remote.fetch(f"{self.there}/export/{name}", target, PLAIN, *(["--append-verify"] if goes_on else []))
 
     def _drop_superseded(self) -> None:
         """Checkpoints that were copied here and that something newer here has replaced are gone."""

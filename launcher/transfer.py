@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import shutil
 import threading
@@ -11,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from launcher.copied import brought, copy
 from launcher.errors import FAILED, LaunchError
-from launcher.node.files import read_json, sha256, sync_folder
+from launcher.node.files import read_json, sha256
 from launcher.node.folder import RunFolder
 from launcher.node.manifest import read, wrong
 from launcher.node.records import Plan
 
-BLOCK = 4 << 20
 AT_ONCE = 4
 """Files of an export that are copied, and their sha256 computed, at the same time."""
 
@@ -41,7 +40,8 @@ def push(plan: Plan, folder: RunFolder) -> None:
         target = folder.inputs / one.file
         if target.is_file() and target.stat().st_size == one.bytes and sha256(target) == one.sha256:
             continue
-        if not Path(one.path).is_file() or copy(Path(one.path), target, lambda _: None, one.sha256) != one.sha256:
+        given = Path(one.path)
+        if not given.is_file() or copy(given, target, lambda _: None, one.sha256, lasting=False) != one.sha256:
             raise LaunchError(f"`{one.path}` changed while it was sent", "launch again")
 
 
@@ -74,33 +74,6 @@ def pull(source: RunFolder, home: RunFolder, moved: Callable[[int], None]) -> di
         shutil.copyfile(path, part := home.path / f".{path.name}.part")
         os.replace(part, home.path / path.name)
     return manifest
-
-
-def copy(source: Path, target: Path, moved: Callable[[int], None], wanted: str) -> str:
-    """`target` is a copy of `source`, on disk, if the sha256 that was found and is returned is the `wanted` one."""
-    part = target.with_name(f".{target.name}.part")
-    resumed = part.stat().st_size if part.exists() else 0
-    with open(source, "rb") as read, open(part, "a+b") as write:
-        write.seek(0)
-        hash = hashlib.sha256()
-        while block := write.read(BLOCK):
-            hash.update(block)
-        read.seek(resumed)
-        moved(resumed)
-        while block := read.read(BLOCK):
-            write.write(block)
-            hash.update(block)
-            moved(len(block))
-        write.flush()
-        os.fsync(write.fileno())
-    found = hash.hexdigest()
-    if found != wanted:
-        part.unlink()
-        # what lay there before may have been of another file
-        return copy(source, target, lambda _: None, wanted) if resumed else found
-    os.replace(part, target)
-    sync_folder(target.parent)
-    return found
 
 
 def faults(home: RunFolder, every_byte: bool) -> list[str]:
@@ -141,7 +114,7 @@ def _pull_file(
         return
     if not (source.export / name).is_file():
         raise LaunchError(f"`{source.export / name}` is gone", "launch again: it is made anew", FAILED)
-    found = copy(source.export / name, target, moved, wanted["sha256"])
+    found = brought(source.export / name, target, moved, wanted["sha256"])
     if found != wanted["sha256"]:
         raise LaunchError(
             f"`{source.export / name}` is not what its run exported: its sha256 is {found[:12]}…, "

@@ -42,6 +42,7 @@ LAYERS = [
         "workspace",
         "squeue",
         "doctor",
+        "copied",
         "diagnosis.rules",
         "report.chart",
     ],

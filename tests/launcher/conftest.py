@@ -396,3 +396,24 @@ class Refused:
 @pytest.fixture
 def refusal():
     return Refused()
+
+
+@pytest.fixture
+def repository(tmp_path, environment, monkeypatch):
+    """`git(...)` in a repository with the branches `main` and `ours`, both at `git.commit`; it lies in `git.path`."""
+    for name, value in environment.items():
+        if name.startswith("GIT_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LC_ALL", "C")
+    folder = tmp_path / "repository"
+    folder.mkdir()
+
+    def git(*words):
+        done = subprocess.run(["git", *words], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet", "--initial-branch", "main")
+    git("commit", "--quiet", "--allow-empty", "-m", "one")
+    git("branch", "ours")
+    git.path, git.commit = str(folder), git("rev-parse", "HEAD")
+    return git

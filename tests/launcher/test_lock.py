@@ -6,28 +6,8 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-import pytest
-
 from launcher.lock import git_commit, resolve
 from launcher.pins import Pins
-
-
-@pytest.fixture
-def repository(tmp_path, environment, monkeypatch):
-    for name, value in environment.items():
-        if name.startswith("GIT_"):
-            monkeypatch.setenv(name, value)
-    folder = tmp_path / "repository"
-    folder.mkdir()
-
-    def git(*words):
-        done = subprocess.run(["git", *words], cwd=folder, env=environment, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    git("init", "--quiet", "--initial-branch", "main")
-    git("commit", "--quiet", "--allow-empty", "-m", "one")
-    git.path = str(folder)
-    return git
 
 
 def test_a_branch_is_its_newest_commit_and_moves(repository):

@@ -168,6 +168,41 @@ def test_an_export_is_here_when_its_manifest_is(mirror, there):
     assert (mirror.here.export / "deep/b.safetensors").read_text() == "deep/b.safetensors"
 
 
+def exported(there, mirror, content):
+    """The export there, and what a first attempt left of it here."""
+    there.folder.export.mkdir(exist_ok=True)
+    (there.folder.export / "model").write_bytes(content)
+    wanted = {"bytes": len(content), "sha256": sha256(there.folder.export / "model")}
+    there.folder.manifest.write_text(json.dumps({"export": {"model": wanted}}))
+    mirror.here.export.mkdir(exist_ok=True)
+    return mirror.here.export / "model"
+
+
+@pytest.mark.parametrize("begun", [b"", b"0123", b"something else", b"0123456789 and more than there is there"])
+def test_an_export_that_broke_off_goes_on_whatever_lies_here(mirror, there, begun):
+    target = exported(there, mirror, b"0123456789" * 3)
+    target.write_bytes(begun)
+    mirror.export()
+    assert target.read_bytes() == b"0123456789" * 3
+
+
+def test_a_beginning_is_appended_to_and_not_copied_again(mirror, there):
+    target = exported(there, mirror, b"0123456789" * 3)
+    target.write_bytes(b"0123")
+    before = target.stat().st_ino
+    mirror.export()
+    assert target.stat().st_ino == before and target.read_bytes() == b"0123456789" * 3
+
+
+def test_a_file_with_a_second_name_is_not_written_to(mirror, there, tmp_path):
+    """It is at home, where an earlier export stays as it is until the new one is whole."""
+    target = exported(there, mirror, b"0123456789" * 3)
+    target.write_bytes(b"0123")
+    (tmp_path / "home").hardlink_to(target)
+    mirror.export()
+    assert (tmp_path / "home").read_bytes() == b"0123" and target.read_bytes() == b"0123456789" * 3
+
+
 def test_where_the_folder_outlives_its_machine_nothing_large_comes_here(mirror, there):
     there.saves("first", 2)
     mirror.look()

@@ -1,18 +1,13 @@
 import fcntl
 import json
 import os
-import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from launcher.node.files import read_json, sha256, tree, write_json
 from launcher.node.folder import RunFolder
 from launcher.node.records import Code, Input, Plan
-from launcher.transfer import alone, copy, faults, pull, push, read_manifest
+from launcher.transfer import alone, faults, pull, push, read_manifest
 
 CONTENT = bytes(range(256)) * 40
 
@@ -84,34 +79,6 @@ def test_a_second_pull_copies_nothing(source, home):
     assert {path: path.stat().st_ino for path in home.export.rglob("*")} == before
 
 
-@settings(max_examples=40, deadline=None)
-@given(length=st.integers(0, len(CONTENT) + 300), right=st.booleans(), filler=st.integers(0, 255))
-def test_a_copy_that_was_cut_off_goes_on_whatever_lies_there(length, right, filler):
-    folder = Path(tempfile.mkdtemp())
-    try:
-        source, target, heard = folder / "source", folder / "target", []
-        source.write_bytes(CONTENT)
-        begun = CONTENT[:length].ljust(length, bytes([filler])) if right else bytes([filler]) * length
-        (folder / ".target.part").write_bytes(begun)
-        wanted = sha256(source)
-        assert copy(source, target, heard.append, wanted) == wanted
-        assert target.read_bytes() == CONTENT
-        assert sorted(path.name for path in folder.iterdir()) == ["source", "target"]
-        assert sum(heard) == max(length, len(CONTENT))
-    finally:
-        shutil.rmtree(folder)
-
-
-def test_a_copy_that_goes_on_reads_only_what_is_missing(tmp_path):
-    """The first half at the source is spoilt: only a copy that does not read it again can be right."""
-    wanted = tmp_path / "wanted"
-    wanted.write_bytes(CONTENT)
-    (tmp_path / "source").write_bytes(b"x" * 4096 + CONTENT[4096:])
-    (tmp_path / ".target.part").write_bytes(CONTENT[:4096])
-    assert copy(tmp_path / "source", tmp_path / "target", nothing, sha256(wanted)) == sha256(wanted)
-    assert (tmp_path / "target").read_bytes() == CONTENT
-
-
 def test_a_byte_flipped_at_the_source_is_found_and_nothing_takes_the_place(source, home, refusal):
     wanted = sha256(source.export / "model.bin")
     spoilt = bytearray(CONTENT)
@@ -131,6 +98,15 @@ def test_a_file_gone_at_the_source_is_a_sentence(source, home, refusal):
     assert refusal(pull, source, home, nothing, code=3) == (
         f"error: `{source.export / 'model.bin'}` is gone\n\nhint: launch again: it is made anew"
     )
+
+
+def test_a_large_file_lies_on_the_disk_once_and_a_small_one_twice(source, home, monkeypatch):
+    monkeypatch.setattr("launcher.copied.SHARED", len(CONTENT))
+    pull(source, home, nothing)
+    assert (home.export / "model.bin").samefile(source.export / "model.bin")
+    assert not (home.export / "deep/config.json").samefile(source.export / "deep/config.json")
+    assert faults(home, True) == []
+    assert not [path for path in home.path.rglob("*") if path.name.endswith(".part")]
 
 
 def test_a_pull_mends_what_was_damaged_at_home(source, home):

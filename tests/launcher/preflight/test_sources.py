@@ -1,5 +1,4 @@
 import socket
-import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -11,27 +10,6 @@ from launcher.node.records import Code, Plan, Source
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.sources import check
 from launcher.site import SiteFile
-
-
-@pytest.fixture
-def repository(tmp_path, environment, monkeypatch):
-    """`git(...)` in a repository with the branch `ours`."""
-    for name, value in environment.items():
-        if name.startswith("GIT_"):
-            monkeypatch.setenv(name, value)
-    monkeypatch.setenv("LC_ALL", "C")
-    folder = tmp_path / "repository"
-    folder.mkdir()
-
-    def git(*words):
-        done = subprocess.run(["git", *words], cwd=folder, env=environment, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    git("init", "--quiet", "--initial-branch", "main")
-    git("commit", "--quiet", "--allow-empty", "-m", "one")
-    git("branch", "ours")
-    git.path, git.commit = str(folder), git("rev-parse", "HEAD")
-    return git
 
 
 def plan(git, commit, ref="ours"):
