@@ -126,9 +126,10 @@ lock: setup
 reference: setup
 	PYTHONPATH=. .venv/bin/python docs/reference/make.py
 
-# measures everything but launches on rented machines, and writes docs/benchmarks.md: an hour, 16 GB of disk
+# measures everything, launches on emulated machines, and writes docs/benchmarks.md: an hour, 16 GB of disk
 bench: setup-cpu setup-clouds .venv-bench
 	.venv/bin/python -m benchmarks
+	.venv/bin/python -m benchmarks.emulated
 
 # other programs whose command line is timed beside ours; oumi wants torch and CUDA for its own, 4 GB, and is left out
 .venv-bench: | $(LIGHT)

@@ -27,7 +27,7 @@ BENCHES = {
 }
 """In the page's order: each benchmark's environment."""
 NAMED = {"launch", "images"}
-"""Measured only when they are named: launches need an account or the emulator's environment, images an engine."""
+"""Measured only when they are named: launches need an account, images an engine; or else benchmarks/emulated.py."""
 RESULTS = ROOT / "benchmarks/results"
 PAGE = ROOT / "docs/benchmarks.md"
 

@@ -18,13 +18,9 @@ from pathlib import Path
 from benchmarks.loopback import HOST, loopback
 from benchmarks.measure import ROOT, Took, forget, in_turn, ratio, run, spread
 from benchmarks.result import Result, Verdict, load, parser, say
-from launcher.copied import copy
-from launcher.mirror import Mirror
 from launcher.node.files import sha256, write_json
 from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Plan
 from launcher.remote import Remote
-from launcher.transfer import pull
 
 SHARDS = 4
 NOTE = """The files are random bytes in {shards} shards, as a sharded model; nothing is in the page cache when a round
@@ -47,27 +43,6 @@ def export(there: Path, megabytes: int) -> None:
     for path in (folder.plan, folder.events):
         path.write_text("{}\n")
     write_json(folder.manifest, {"export": files, "stages": {}})
-
-
-def bring(config: Path, there: Path, here: Path) -> None:
-    """The export is in `here/home/export`, verified: what the launcher does when a run has ended."""
-    mirror = Mirror(
-        Plan("bench", "bench-tiny", (), "export", Code("")), Remote(HOST, config), str(there), RunFolder(here / "store")
-    )
-    for folder in (here / "store", here / "home"):
-        folder.mkdir(parents=True, exist_ok=True)
-    mirror.export()
-    mirror.look()
-    shutil.copyfile(there / "plan.json", mirror.here.plan)  # the launcher wrote it there itself
-    pull(mirror.here, RunFolder(here / "home"), lambda _: None)
-
-
-def send(config: Path, there: Path, here: Path) -> None:
-    """The first shard is in `here`, as a run's data is sent: into the run folder by its sha256, and from there."""
-    source = next(iter(sorted((there / "export").iterdir())))
-    (here / "store").mkdir(parents=True)
-    copy(source, here / "store/data", lambda _: None, sha256(source), lasting=False)
-    Remote(HOST, config).send([str(here / "store/data")], f"{here}/data")
 
 
 def cut(argv: list[str], here: Path, enough: int) -> None:
@@ -96,7 +71,7 @@ class Copies:
 
     def ours(self, what: str) -> list[str]:
         places = [str(self.config), str(self.there), str(self.here)]
-        return [sys.executable, "-m", "benchmarks.copies", "--only", what, *places]
+        return [sys.executable, "-m", "benchmarks.copying", what, *places]
 
     def rsync(self, *places: str) -> list[str]:
         return ["rsync", "-a", "-e", f"ssh -F {self.config}", *places]
@@ -122,11 +97,7 @@ class Copies:
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--megabytes", type=int, default=2000)
-    options.add_argument("--only", nargs=4, metavar=("bring|send", "CONFIG", "THERE", "HERE"), help="do that alone")
     args, before = options.parse_args(), load()
-    if args.only:
-        {"bring": bring, "send": send}[args.only[0]](*map(Path, args.only[1:]))
-        return
     with tempfile.TemporaryDirectory(dir=args.scratch, prefix="copies-") as scratch:
         place = Path(scratch).resolve()
         (place / "ssh").mkdir()

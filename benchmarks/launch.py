@@ -2,9 +2,9 @@
 
     python -m benchmarks.launch [--cloud runpod] [--recipe gad-tiny] [--rounds N]
 
-With an account, or in the emulator's environment (`python -m tests.engine python -m tests.emulator FOLDER VM_IMAGE`
-prints it). Each round makes both machines, one after the other, and ends them. Ours counts until the first stage is
-running on the screen; SkyPilot's until its job has printed its first line.
+With an account, or on an emulated provider (`python -m benchmarks.emulated`). Each round makes both machines, one after
+the other, and ends them. Ours counts until the first stage is running on the screen; SkyPilot's until its job has
+printed its first line.
 """
 
 import json
@@ -23,7 +23,8 @@ from launcher.site import read_site, site_path
 
 SKY = str(Path(sys.executable).with_name("sky"))
 NOTE = """SkyPilot's server runs already. What ours adds is a second request to it, which starts the job once the inputs
-are there, and the node program's look at its image and packages: some seconds, the same where a machine takes minutes
+are there and the machine's end is armed (docs/log.md), so that a laptop closed during an upload leaves no machine
+running; and the node program's look at its image and packages: some seconds, the same where a machine takes minutes
 to appear."""
 
 

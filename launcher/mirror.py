@@ -10,7 +10,7 @@ from typing import Any
 
 from launcher.errors import FAILED, LaunchError
 from launcher.node.events import Tail
-from launcher.node.files import read_json, write_json
+from launcher.node.files import read_json, sha256, write_json
 from launcher.node.folder import RunFolder
 from launcher.node.keeping import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT, Keep, keeps
 from launcher.node.manifest import has_all, read, wrong
@@ -118,12 +118,14 @@ class Mirror:
         return {name: one for name, one in found.items() if inside(name)} if isinstance(found, dict) else {}
 
     def _fetch_exported(self, name: str, wanted: Mapping[str, Any]) -> None:
-        target = self.here.export / name
-        begun = target.stat() if target.is_file() else None
-        # what broke off is a beginning, most likely: rsync looks, and starts over where it is not. A file with a second
-        # name is not written to
-        goes_on = begun is not None and begun.st_size < wanted["bytes"] and begun.st_nlink == 1
-        self.remote.fetch(f"{self.there}/export/{name}", target, PLAIN, *(["--append-verify"] if goes_on else []))
+        target, source = self.here.export / name, f"{self.there}/export/{name}"
+        if target.is_file() and target.stat().st_size < wanted["bytes"] and target.stat().st_nlink == 1:
+            # what broke off is a beginning, most likely; what has a second name at home is not written to
+            self.remote.fetch(source, target, PLAIN, "--append")
+            if sha256(target) == wanted["sha256"]:
+                return
+            target.unlink()
+        self.remote.fetch(source, target, PLAIN)
 
     def _drop_superseded(self) -> None:
         """Checkpoints that were copied here and that something newer here has replaced are gone."""

@@ -11,8 +11,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recipes.common.stage import Mistake
 
 VERSION = "0.9.1"
@@ -44,6 +42,10 @@ def check_overrides(overrides: list[str], decided: dict[str, str]) -> None:
 
     `decided` tells which setting of the stage decides a key: an override of it would make the settings lie.
     """
+    if not overrides:
+        return
+    import yaml  # as long in coming as the rest of a check; most settings override nothing
+
     known = json.loads(KEYS.read_text(encoding="utf-8"))
     unread = yaml.safe_load(UNREAD.read_text(encoding="utf-8"))
     for override in overrides:

@@ -1,0 +1,53 @@
+"""What of the launcher the benchmark of copies times: an export brought home, and a data file sent.
+
+    python -m benchmarks.copying bring|send CONFIG THERE HERE
+
+CONFIG is ssh's, which knows the machine; THERE is a run folder on it; HERE an empty folder.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from benchmarks.loopback import HOST
+from launcher.copied import copy
+from launcher.mirror import Mirror
+from launcher.node.files import sha256
+from launcher.node.folder import RunFolder
+from launcher.node.records import Code, Plan
+from launcher.remote import Remote
+from launcher.transfer import pull
+
+
+def bring(config: Path, there: Path, here: Path) -> None:
+    """The export is in `here/home/export`, verified: what the launcher does when a run has ended."""
+    mirror = Mirror(
+        Plan("bench", "bench-tiny", (), "export", Code("")), Remote(HOST, config), str(there), RunFolder(here / "store")
+    )
+    for folder in (here / "store", here / "home"):
+        folder.mkdir(parents=True, exist_ok=True)
+    mirror.export()
+    mirror.look()
+    shutil.copyfile(there / "plan.json", mirror.here.plan)  # the launcher wrote it there itself
+    pull(mirror.here, RunFolder(here / "home"), lambda _: None)
+
+
+def send(config: Path, there: Path, here: Path) -> None:
+    """The first shard is in `here`, as a run's data is sent: into the run folder by its sha256, and from there."""
+    source = next(iter(sorted((there / "export").iterdir())))
+    (here / "store").mkdir(parents=True)
+    copy(source, here / "store/data", lambda _: None, sha256(source), lasting=False)
+    Remote(HOST, config).send([str(here / "store/data")], f"{here}/data")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("what", choices=("bring", "send"))
+    for name in ("config", "there", "here"):
+        options.add_argument(name, type=Path)
+    args = options.parse_args()
+    {"bring": bring, "send": send}[args.what](args.config, args.there, args.here)
+
+
+if __name__ == "__main__":
+    main()
