@@ -8,6 +8,7 @@ Both run as processes of their own, in turn, with the checkpoint's pages dropped
 
 import json
 import shutil
+import statistics
 import struct
 import sys
 import tempfile
@@ -76,17 +77,31 @@ def chunks(file: Path, start: int, length: int) -> Iterator[bytes]:
             yield handle.read(min(1 << 22, length - done))
 
 
+def scaling(walls: dict[tuple[str, int], float], gigabytes: dict[str, float]) -> str:
+    """How our time grows with the checkpoint, in a sentence for each number of ranks; empty for a single size."""
+    said = []
+    ordered = sorted((size, name) for name, size in gigabytes.items())
+    (less, small), (more, large) = ordered[0], ordered[-1]
+    for ranks in sorted({ranks for _, ranks in walls}) if small != large else ():
+        times = walls[large, ranks] / walls[small, ranks]
+        speeds = f"{less / walls[small, ranks]:.2f} and {more / walls[large, ranks]:.2f} GB/s"
+        said.append(f"Of {ranks} rank{'s' if ranks > 1 else ''}, {times:.1f} times the time: {speeds}.")
+    head = f"{large.upper()} is {more / less:.1f} times {small.upper()}. "
+    return head + " ".join(said) if said else ""
+
+
 def main() -> None:
     options = parser(__doc__)
     options.set_defaults(rounds=2)
     options.add_argument("--sizes", default="0.5b,1.5b")
     options.add_argument("--ranks", default="1,4,8")
     args, before = options.parse_args(), load()
-    rows, verdicts = [], []
+    rows, verdicts, walls, sizes = [], [], {}, {}
     for size in args.sizes.split(","):
         for ranks in map(int, args.ranks.split(",")):
             with tempfile.TemporaryDirectory(dir=args.scratch, prefix="convert-") as scratch:
                 took, gigabytes = conversions(size, ranks, args.rounds, Path(scratch))
+            walls[size, ranks], sizes[size] = statistics.median(one.wall for one in took[OURS]), gigabytes
             what = f"{size.upper()}, {ranks} rank{'s' if ranks > 1 else ''}"
             for program, found in took.items():
                 rows.append([f"{what}, {gigabytes:.1f} GB: `{program}`", *columns(found)])
@@ -95,7 +110,8 @@ def main() -> None:
             verdicts.append(Verdict("its peak memory", max(one.peak for one in took[OURS]) / 1e9, 0.6, " GB"))
     head = ["", "wall, s", "CPU, s", "peak, GB"]
     versions = ["torch", "verl", "transformers"]
-    say(Result("convert", "Conversion", head, rows, verdicts, [NOTE], versions), before, args.result)
+    notes = [one for one in (scaling(walls, sizes), NOTE) if one]
+    say(Result("convert", "Conversion", head, rows, verdicts, notes, versions), before, args.result)
 
 
 if __name__ == "__main__":
