@@ -131,10 +131,14 @@ bench: setup-cpu setup-clouds .venv-bench
 	.venv/bin/python -m benchmarks
 	.venv/bin/python -m benchmarks.emulated
 
-# other programs whose command line is timed beside ours; oumi wants torch and CUDA for its own, 4 GB, and is left out
-.venv-bench: | $(LIGHT)
+# other programs whose command line is timed beside ours; oumi wants 184 packages with CUDA for its own, and is given the
+# trainers' environment in their place
+.venv-bench: | $(LIGHT) $(CPU)
 	$(PYTHON) -m venv $@
-	.venv/bin/uv pip install --quiet --python $@/bin/python --compile-bytecode dstack==0.22.5
+	.venv/bin/uv pip install --quiet --python $@/bin/python --compile-bytecode dstack==0.22.5 jsonlines==4.0.0
+	.venv/bin/uv pip install --quiet --python $@/bin/python --compile-bytecode --no-deps oumi==0.9
+	.venv-cpu/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
+	  $$($@/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/trainers.pth
 
 clean:
 	rm -rf .venv .venv-cpu .venv-bench runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

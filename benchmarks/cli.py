@@ -17,8 +17,8 @@ from benchmarks.result import Result, Verdict, load, parser, say
 TARGETS = {"launcher --help": 0.15, "launcher plan gad-7b --cloud runpod": 0.4}
 PEERS = ("sky --help", "dstack --help", "oumi --help")
 NOTE = """Bytecode is there and every program was started once before. SkyPilot is the one in our own environment;
-dstack has one of its own (`make .venv-bench`). oumi is timed where it is installed: of itself it wants 184 packages
-with torch and CUDA, so that it was put over the trainers' environment without them for the number here."""
+dstack and oumi have another (`make .venv-bench`), in which oumi finds the trainers' packages instead of the 184, with
+torch for CUDA, that it wants of itself."""
 
 
 def found(command: str, path: str) -> list[str] | None:
