@@ -78,16 +78,16 @@ def chunks(file: Path, start: int, length: int) -> Iterator[bytes]:
 
 
 def scaling(walls: dict[tuple[str, int], float], gigabytes: dict[str, float]) -> str:
-    """How our time grows with the checkpoint, in a sentence for each number of ranks; empty for a single size."""
+    """How our time grows with the checkpoint, for each number of ranks, in a sentence; empty for a single size."""
     said = []
     ordered = sorted((size, name) for name, size in gigabytes.items())
     (less, small), (more, large) = ordered[0], ordered[-1]
     for ranks in sorted({ranks for _, ranks in walls}) if small != large else ():
         times = walls[large, ranks] / walls[small, ranks]
         speeds = f"{less / walls[small, ranks]:.2f} and {more / walls[large, ranks]:.2f} GB/s"
-        said.append(f"Of {ranks} rank{'s' if ranks > 1 else ''}, {times:.1f} times the time: {speeds}.")
-    head = f"{large.upper()} is {more / less:.1f} times {small.upper()}. "
-    return head + " ".join(said) if said else ""
+        said.append(f"of {ranks} rank{'s' if ranks > 1 else ''} {times:.1f} times ({speeds})")
+    head = f"{large.upper()} is {more / less:.1f} times {small.upper()}, and takes "
+    return head + ", ".join(said) + " as long." if said else ""
 
 
 def main() -> None:

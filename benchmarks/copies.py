@@ -26,7 +26,9 @@ SHARDS = 4
 NOTE = """The files are random bytes in {shards} shards, as a sharded model; nothing is in the page cache when a round
 begins. Ours is what `launcher pull` does for a run on a rented machine: rsync into the run folder's copy here, every
 file's sha256 compared with the manifest, every byte on disk, and the file's second name in `runs/<run>/export`. Theirs
-is `rsync -a` with ssh as it comes; nothing is compared, and what it leaves may still be in memory alone."""
+is `rsync -a` with ssh as it comes; nothing is compared, and what it leaves may still be in memory alone. Data is sent
+from a copy in the run folder here, whose sha256 is compared while it is written: what the next machine gets when this
+one vanishes is the same, whatever became of the user's file. That copy is all that sending takes longer."""
 
 
 def export(there: Path, megabytes: int) -> None:
@@ -88,9 +90,11 @@ class Copies:
         return in_turn({name: lambda argv=argv: self.fresh(argv) for name, argv in ways.items()}, rounds)
 
     def rest(self, enough: int) -> Took:
-        """Our pull, after one that was ended when so many bytes had arrived."""
+        """Our pull, some time after one that was ended when so many bytes were here: they are on disk, not cached."""
         self.emptied()
         cut(self.ours("bring"), self.here, enough)
+        for place in (self.here, self.there):
+            forget(place)
         return run(self.ours("bring"))
 
 
