@@ -19,12 +19,12 @@ PEERS = ("sky --help", "dstack --help", "oumi --help")
 NOTE = """Bytecode is there and every program was started once before. SkyPilot is the one in our own environment;
 dstack and oumi have another (`make .venv-bench`), in which oumi finds the trainers' packages instead of the 184, with
 torch for CUDA, that it wants of itself."""
-PROFILE = """Where a plan's time goes (`-X importtime` and stamps, on this kind of machine with nothing else to do, where a
-plan alone takes 0.39 s, and 0.25 s with `--json`): Python and the command line 0.06 s; pydantic and the models of recipe,
-job and site 0.12 s; the plan itself, with two questions to git, 0.04 s; the recipe's own programs, which look at the
-settings of two stages and at the memory, beside each other and beside the import of rich, 0.13 s; the end 0.03 s. In turn
-with other programs, as here, every part takes longer, SkyPilot's too. What is left would be a cache of the programs'
-answers, with the risk of an old one."""
+PROFILE = """Where a plan's time goes (`-X importtime` and stamps, on this kind of machine with nothing else to do,
+where a plan alone takes 0.39 s, and 0.25 s with `--json`): Python and the command line 0.06 s; pydantic and the
+models of recipe, job and site 0.12 s; the plan itself, with two questions to git, 0.04 s; the recipe's own programs,
+which look at the settings of two stages and at the memory, beside each other and beside the import of rich, 0.13 s;
+the end 0.03 s. In turn with other programs, as here, every part takes longer, SkyPilot's too. What is left would be a
+cache of the programs' answers, with the risk of an old one."""
 
 
 def found(command: str, path: str) -> list[str] | None:
@@ -52,7 +52,8 @@ def main() -> None:
         for command, target in TARGETS.items()
     ]
     head = ["", "wall, s", "CPU, s", "peak, GB"]
-    say(Result("cli", "Start of the command line", head, rows, verdicts, [NOTE, PROFILE], ["skypilot"]), before, args.result)
+    result = Result("cli", "Start of the command line", head, rows, verdicts, [NOTE, PROFILE], ["skypilot"])
+    say(result, before, args.result)
 
 
 if __name__ == "__main__":
