@@ -23,7 +23,7 @@ def main() -> None:
             layers = [one for one in client.images.get(name).history() if one["Size"]]
             rows.append([f"**{name}**", f"{sum(one['Size'] for one in layers) / MB:,.0f}"])
             for one in reversed(layers):
-                text = " ".join(one["CreatedBy"].split())[:90].replace("|", "\\|")
+                text = " ".join(one["CreatedBy"].split())[:90].replace("|", "\\|") or "imported"
                 rows.append([text, f"{one['Size'] / MB:,.1f}"])
     say(Result("images", "Images", ["", "MB"], rows, notes=[NOTE]), before, args.result)
 
