@@ -65,9 +65,10 @@ class Rented(Local):
         return sum(one.get("event") == "stage.checkpoint" for one in lines_of(self.inside.events))
 
     def spoil(self, path: Path, content: bytes) -> None:
-        """A file of the machine's run folder, where it has one of this name."""
-        name = path.relative_to(self.folder.path) if path.is_relative_to(self.folder.path) else path
-        super().spoil(self.inside.path / name, content)
+        """A file of the machine's run folder, or one at home, where no machine may be any more."""
+        if path.is_relative_to(self.folder.path):
+            path = self.inside.path / path.relative_to(self.folder.path)
+        super().spoil(path, content)
 
     def remove(self, path: Path) -> None:
         (self.inside.path / path.relative_to(self.folder.path)).unlink()
