@@ -1,19 +1,16 @@
 """One file that becomes another's copy, or its second name: believed only when its sha256 is the wanted one."""
 
-import errno
 import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from launcher.node.files import sync_folder
+from launcher.node.files import UNSHARED, sync_folder
 
 BLOCK = 4 << 20
 SHARED = 64 << 20
 """Bytes from which on a file gets a second name instead of a copy. A checkpoint's shards are that large; what people
 edit in place, a `config.json`, is not."""
-UNSHARED = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK)
-"""What a file system says that cannot give a file a second name there."""
 
 
 def brought(source: Path, target: Path, moved: Callable[[int], None], wanted: str) -> str:

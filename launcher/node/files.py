@@ -10,6 +10,8 @@ from typing import Any
 
 LONGEST = 64 << 20
 """Bytes of a JSON file: the longest of ours lists the files of an export."""
+UNSHARED = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK)
+"""What a file system says that cannot give a file a second name there."""
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -68,7 +70,7 @@ def same_folder(source: Path, target: Path) -> None:
         try:
             os.link(os.path.realpath(source / name), copy)
         except OSError as problem:
-            if problem.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+            if problem.errno not in UNSHARED:
                 raise
             shutil.copyfile(source / name, copy)
     part.mkdir(exist_ok=True)
