@@ -86,7 +86,7 @@ lint: setup
 # two at a time, on one Docker engine: rented machines mostly wait, trainings do not
 test: setup setup-cpu setup-clouds
 	.venv/bin/python -m tests.engine $(MAKE) --no-print-directory -j2 --output-sync=target \
-	  test-clouds test-light test-recipes test-rehearsal test-families
+	  test-clouds test-rehearsal test-light test-recipes test-families
 
 test-light: setup-clouds
 	.venv/bin/python -m pytest tests --ignore=tests/recipes --ignore=tests/rehearsal --ignore=tests/images \

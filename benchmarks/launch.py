@@ -22,11 +22,9 @@ from launcher.request import Request, planned
 from launcher.site import read_site, site_path
 
 SKY = str(Path(sys.executable).with_name("sky"))
-NOTE = """SkyPilot's server runs already. What ours adds is a second request to it, most of the difference: the job is
-submitted only when its inputs are there and the machine's end is armed (docs/log.md), so that a laptop closed during an
-upload leaves no machine running. And the checks before, the upload, the node program's look at its image and packages:
-seconds that stay the same where a machine takes minutes to appear. A job that is submitted with the machine and waits
-for its inputs would save them; it would have to end itself when nobody sends any."""
+NOTE = """SkyPilot's server runs already. What ours adds: the checks before a machine is rented, the upload while the job
+waits on the machine, the node program's look at its image and packages, and its start of the first stage. They stay the
+same where a machine takes minutes to appear."""
 
 
 def until(argv: list[str], word: str) -> float:

@@ -17,12 +17,14 @@ from launcher.errors import FAILED, LaunchError
 
 @dataclass(frozen=True)
 class Made:
-    """A cluster that is up: the provider's words for it, and dollars per hour for all of it."""
+    """A cluster that is up: the provider's words for it, dollars per hour for all of it, and the number of the job that
+    was submitted with it; None where its task runs nothing."""
 
     cloud: str
     region: str
     machine: str
     price: float | None
+    job: int | None = None
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,11 @@ class Patience:
     idle: int | None
 
 
-def provision(
+def launch(
     name: str, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience, said: Callable[[str], None]
 ) -> Made:
-    """The cluster is up. `login` lets it pull its image. `said` hears SkyPilot's lines. Raises NoCapacity, or
-    LaunchError; there may be a machine then."""
+    """The cluster is up, and has the task's job if that runs something. `login` lets it pull its image, and is told to
+    the job too. `said` hears SkyPilot's lines. Raises NoCapacity, or LaunchError; there may be a machine then."""
     sky = _sky()
     from sky.skylet.autostop_lib import AutostopWaitFor
 
@@ -56,7 +58,7 @@ def provision(
         late = threading.Timer(patience.start * 60, lambda: sky.api_cancel(request, silent=True))
         late.start()
         try:
-            _, handle = sky.stream_and_get(request, output_stream=Lines(lambda line: said(tried.heard(line))))
+            job, handle = sky.stream_and_get(request, output_stream=Lines(lambda line: said(tried.heard(line))))
         except KeyboardInterrupt:
             sky.get(sky.api_cancel(request, silent=True))
             raise
@@ -75,7 +77,8 @@ def provision(
     except Exception as problem:
         raise _failure(problem, f"sky logs --provision {name}") from None
     found = handle.launched_resources
-    return Made(str(found.cloud).lower(), str(found.region), str(found.instance_type), _price(handle))
+    place = str(found.cloud).lower(), str(found.region), str(found.instance_type)
+    return Made(*place, _price(handle), None if job is None else int(job))
 
 
 def submit(name: str, task: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ from launcher import checks, screen
 from launcher.backend import Backend
 from launcher.bucket import Stored
 from launcher.code import find_root
-from launcher.errors import DONE, FAILED, LaunchError
+from launcher.errors import DONE, FAILED, OURS, LaunchError
 from launcher.fleet import say_billed
 from launcher.history import followers
 from launcher.launch import Ready, exit_code, follow, ready, verification
@@ -103,7 +103,9 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
         if code := exit_code(end):
             _reported(run, store, end)
             _not_done(end, machine)
-            if not manner.keep and backend.find(machine) is None:
+            # a run that would not stop, or that we could not follow, is not cut off
+            going = end.state == "running" or (code == OURS and backend.find(machine) is not None)
+            if not manner.keep and not going:
                 backend.down(machine, end.state)
             return code
         _times(end, run.plan)

@@ -74,7 +74,7 @@ def ready(new: Plan, folder: RunFolder, redo: str | None, backend: Backend) -> R
 
 def follow(ready: Ready, backend: Backend, show: Callable[[RunStatus], None]) -> RunStatus:
     """The run's state at its end. A node program that already works on it is joined, otherwise one is started. When
-    this process is interrupted, so is the run."""
+    this process is interrupted, so is the run; its state is `running` when it did not end in time."""
     logged = ready.folder.node_log.stat().st_size if ready.folder.node_log.exists() else 0
     work = None
     tail, events = Tail(ready.folder.events), []
@@ -91,9 +91,8 @@ def follow(ready: Ready, backend: Backend, show: Callable[[RunStatus], None]) ->
                 break
             time.sleep(LOOK)
     except KeyboardInterrupt:
-        if work:
-            work.stop(max(stage.grace for stage in ready.plan.stages) + 15)
-        return status(ready.plan, [*events, *tail.new()], False)
+        running = work is not None and not work.stop(max(stage.grace for stage in ready.plan.stages) + 15)
+        return status(ready.plan, [*events, *tail.new()], running)
     if end.code in (DONE, None) or (now.error and now.code == end.code and _said_since(events, started)):
         return now
     return _unexplained(end, now, ready.folder, logged)

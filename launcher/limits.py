@@ -26,7 +26,7 @@ def seconds_left(plan: Plan, hours: float, dollars: float, price: float | None) 
             found.append((cost - dollars) / price * 3600)
     if found and min(found) < LEAST:
         raise LaunchError(
-            f"the budget of run `{plan.run}` is used up: {hours:.1f} hours and ${dollars:.2f}",
+            f"the budget of run `{plan.run}` is used up: {hours:.2f} hours and ${dollars:.2f}",
             "allow more with `--max-hours` or `--max-cost`",
         )
     return min(found, default=None)

@@ -7,9 +7,11 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from launcher.errors import FAILED, LaunchError
 
@@ -17,6 +19,8 @@ CONNECT = 15
 """Seconds until a machine that does not answer counts as unreachable; a connection that hangs takes twice as long."""
 SHARED = 120
 """Seconds that the shared connection outlives its last use."""
+SPEAK, ALONE = 10, 60
+"""Seconds between words to a terminal that is held open, and without one until it closes."""
 CIPHERS = "-oCiphers=^aes128-gcm@openssh.com"
 """The one for which processors have instructions, before what ssh would take: copies take less of a core."""
 UNREACHABLE = {10, 12, 30, 35, 255}
@@ -69,16 +73,22 @@ class Remote:
         self._rsync([*options, *sources, f"{self.host}:{target}"])
 
     @contextlib.contextmanager
-    def present(self) -> Iterator[None]:
-        """A terminal is open there for the length of the block: what turns idle machines off sees somebody."""
-        argv = [*self.ssh, "-tt", self.host, "--", "sleep infinity"]
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        session = subprocess.Popen(argv, **quiet)  # type: ignore[call-overload]
-        try:
-            yield
-        finally:
-            session.terminate()
-            session.wait()
+    def present(self, sign: str = ":") -> Iterator[None]:
+        """A terminal is open there for the length of the block: what turns idle machines off sees somebody. It closes
+        when this process is not heard for a minute. `sign` is a shell's command that is run there now and then."""
+        stay = f"{sign}; while read -r -t {ALONE} _; do {sign}; done"
+        argv = [*self.ssh, "-tt", self.host, "--", shlex.join(["exec", "bash", "-c", stay])]
+        quiet = subprocess.DEVNULL
+        over = threading.Event()
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, bufsize=0) as session:
+            speaker = threading.Thread(target=_speak, args=(session.stdin, over), daemon=True)
+            speaker.start()
+            try:
+                yield
+            finally:
+                over.set()
+                speaker.join()
+                session.terminate()
 
     def close(self) -> None:
         """The shared connection is closed."""
@@ -103,6 +113,13 @@ class Remote:
         done = subprocess.run([*argv, *words], capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             raise _problem(self.host, f"rsync {words[-2]}", done.returncode, done.stderr)
+
+
+def _speak(line: IO[bytes], over: threading.Event) -> None:
+    """A word now and then, until it is over or nobody listens."""
+    with contextlib.suppress(OSError):
+        while not over.wait(SPEAK):
+            line.write(b"\n")
 
 
 def _problem(host: str, what: str, code: int, said: str) -> LaunchError:

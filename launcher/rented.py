@@ -40,9 +40,10 @@ class Ways:
 
 
 class Rented:
-    """A SkyPilot job that runs a node program. What it says is copied here by a thread, once somebody waits."""
+    """A SkyPilot job that runs a node program. What it says is copied here by a thread, once somebody waits. `before`
+    is how many events are from before the job, where that is known."""
 
-    def __init__(self, job: int, mirror: Mirror, book: Ledger, joined: bool, ways: Ways | None = None):
+    def __init__(self, job: int, mirror: Mirror, book: Ledger, before: int | None, ways: Ways | None = None):
         self.job, self.mirror, self.book = job, mirror, book
         self.ways = ways or Ways((PYTHON, "-m", "launcher.node", mirror.there, "--stop"))
         self.plan, self.folder = mirror.plan, mirror.here
@@ -50,8 +51,15 @@ class Rented:
         self.ended: End | None = None
         events = Tail(self.folder.events).new()
         starts = [number for number, one in enumerate(events) if one.get("event") == RUN[0]]
-        self.before = max(starts, default=0) if joined else len(events)
+        self.sure = before is not None
+        self.before = max(starts, default=0) if before is None else before
         """How many events are not this job's."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing that counts is done any more, by the job's own word. Its process may be there for a moment;
+        where there is a bucket, until all is stored."""
+        return self.sure and self.plan.bucket is None and self._said_its_end()
 
     def end(self) -> End | None:
         if self.thread is None:
@@ -85,14 +93,15 @@ class Rented:
                 keeper.wake()
             now = time.monotonic()
             quiet = now - answered > QUIET
-            if self._said_its_end() or now - asked > (QUIET if quiet else ASK):
+            found = End(None) if self.over else None
+            if found is None and (self._said_its_end() or now - asked > (QUIET if quiet else ASK)):
                 asked = now
                 found = self._ended(quiet)
                 if found is None and now - answered > SILENT:
                     error = f"the machine of `{self.plan.run}` has not answered for {SILENT / 60:.0f} minutes"
                     found = End(INTERRUPTED, error, self._carries_on())
-                if found:
-                    break
+            if found:
+                break
             time.sleep(self.ways.look if self._said() else self.ways.first)
         with self.mirror.remote.present():  # a machine without a job ends itself after a while
             keeper.last()

@@ -49,15 +49,18 @@ class Renting:
         return seconds_left(self.plan, self.book.hours(run, now), self.book.spent(run, now), price)
 
     @contextlib.contextmanager
-    def machine(self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience) -> Iterator[Entry]:
-        """The machine is up, and the ledger knows which it is and what it costs. When the block fails, it is ended
-        unless it was there before."""
+    def machine(
+        self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience
+    ) -> Iterator[tuple[Entry, int | None]]:
+        """The machine is up, and the ledger knows which it is and what it costs; with it the number of the task's job,
+        if it has one. When the block fails, the machine is ended unless it was there before."""
         self.left(None)
         before = self.own()
         entry = before or self.book.begin(self.plan.run, self.plan.machine.cloud, self.folder.path, time.time())
         try:
             with interruptible():
-                yield self._written(entry, self._made(task, login, patience))
+                made = self._made(task, login, patience)
+                yield self._written(entry, made), made.job
         except BaseException as problem:
             with undisturbed(), contextlib.suppress(LaunchError):  # the ledger shows what could not be ended
                 if before:
@@ -102,7 +105,7 @@ class Renting:
 
             while True:
                 try:
-                    return cluster.provision(self.plan.run, task, login, patience, said)
+                    return cluster.launch(self.plan.run, task, login, patience, said)
                 except NoCapacity as problem:
                     if time.monotonic() + AGAIN > until:
                         raise

@@ -9,6 +9,7 @@ from launcher.errors import LaunchError
 from launcher.node.records import Plan
 from launcher.scheduler import SlurmSite, gigabytes
 from launcher.store import place_of
+from launcher.turn import WAIT
 
 ROOM = ("cpus-per-task", "mem")
 """sbatch's options that SkyPilot takes among the resources."""
@@ -21,10 +22,11 @@ def machine_task(plan: Plan, document: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "name": plan.run, "resources": _resources(plan, document.get("resources") or {})}
 
 
-def run_task(plan: Plan, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The task that starts the node program on that machine. Secrets do not go this way: launcher.node.taken."""
-    envs = {**(document.get("envs") or {}), "RUN": place_of(plan.run)}
-    return {"name": plan.run, "num_nodes": plan.machine.nodes, "envs": envs, "run": document["run"]}
+def run_task(plan: Plan, document: Mapping[str, Any], word: str) -> dict[str, Any]:
+    """The task that starts the node program on that machine, when it is the turn of the launch with this word. Secrets
+    do not go this way: launcher.node.taken."""
+    envs = {**(document.get("envs") or {}), "RUN": place_of(plan.run), "LAUNCH": word}
+    return {"name": plan.run, "num_nodes": plan.machine.nodes, "envs": envs, "run": WAIT + document["run"]}
 
 
 def held_task(plan: Plan, document: Mapping[str, Any], site: SlurmSite) -> dict[str, Any]:

@@ -46,7 +46,7 @@ LAYERS = [
         "diagnosis.rules",
         "report.chart",
     ],
-    ["recipe", "job", "site", "code", "login", "diagnosis.evidence", "report.evaluations"],
+    ["recipe", "job", "site", "code", "login", "turn", "diagnosis.evidence", "report.evaluations"],
     ["offers", "secrets"],
     [
         "settings",

@@ -16,6 +16,7 @@ from launcher.errors import LaunchError
 from launcher.ledger import Entry
 from launcher.limits import limits
 from launcher.mirror import Mirror
+from launcher.node.events import Tail
 from launcher.node.files import write_json
 from launcher.node.folder import RunFolder
 from launcher.node.records import Plan
@@ -45,7 +46,7 @@ class Held:
         task = held_task(plan, load(path), self.cluster)
         with shared.alone():
             if (job := renting.working()) is not None:
-                return self._followed(job, shared, renting, joined=True)
+                return self._followed(job, shared, renting, None)
             place = shared.place()
             write_json(folder.path / "slurm.json", {"jobs": [], "fetched": False})
             (folder.path / "slurm").mkdir(exist_ok=True)
@@ -55,12 +56,12 @@ class Held:
             patience = Patience(self.site.sky.start_minutes + 60 * self.wait, None)
             with shared.secret(values(plan, self.site, os.environ)):
                 shared.carry_out(self.show)
-                with renting.machine(task, {}, patience) as entry:
+                with renting.machine(task, {}, patience) as (entry, _):
                     write_json(folder.limits, self._limits(renting, entry))
                     shared.login.send(folder.path, ["limits.json"], shared.there)
                     self.show("starting  the node program")
                     job = cluster.submit(plan.run, held_run(plan, place))
-        return self._followed(job, shared, renting, joined=False)
+        return self._followed(job, shared, renting, len(Tail(folder.events).new()))
 
     def find(self, folder: RunFolder) -> Rented | None:
         plan = read_existing(folder)
@@ -71,7 +72,7 @@ class Held:
             with contextlib.suppress(LaunchError):
                 _mirror(shared).look()
         job = renting.working()
-        return None if job is None else self._followed(job, shared, renting, joined=True)
+        return None if job is None else self._followed(job, shared, renting, None)
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         Shared(plan, folder, self.cluster).fetch()
@@ -86,10 +87,10 @@ class Held:
     def _renting(self, plan: Plan, folder: RunFolder) -> Renting:
         return Renting(plan, folder, self.show, self.wait)
 
-    def _followed(self, job: int, shared: Shared, renting: Renting, joined: bool) -> Rented:
+    def _followed(self, job: int, shared: Shared, renting: Renting, before: int | None) -> Rented:
         every = self.cluster.every
         ways = Ways(("bash", "-c", STOP, "-", shared.there), every, every, GONE)
-        return Rented(job, _mirror(shared), renting.book, joined, ways)
+        return Rented(job, _mirror(shared), renting.book, before, ways)
 
     def _limits(self, renting: Renting, entry: Entry) -> dict[str, Any]:
         """The budget's, or the allocation's where that ends before."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from launcher.ledger import ledger
 from launcher.limits import limits
 from launcher.mirror import Mirror
 from launcher.node import taken
+from launcher.node.events import Tail
 from launcher.node.files import write_json
 from launcher.node.folder import RunFolder
 from launcher.node.records import Plan
@@ -27,6 +29,7 @@ from launcher.secrets import login, values
 from launcher.site import SiteFile
 from launcher.store import place_of, plan_of, read_existing
 from launcher.task import machine_task, run_task
+from launcher.turn import Turn
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,25 @@ class Sky:
         renting = self._renting(plan, folder)
         path = self.root / "jobs" / f"{plan.recipe}.yaml"
         document = load(path)
-        task = machine_task(plan, document)
+        word = secrets.token_hex(8)
+        machine, work, given = (
+            machine_task(plan, document),
+            run_task(plan, document, word),
+            login(self.site, os.environ),
+        )
+        task = machine if given else machine | work  # a job would hear a registry's password on its command line
         patience = Patience(self.site.sky.start_minutes, self.site.sky.idle_minutes)
-        with renting.machine(task, login(self.site, os.environ), patience) as entry:
+        with renting.machine(task, given, patience) as (entry, job):
             mirror = mirror_of(plan, folder)
-            self._send(mirror, renting.left(entry.price))
-            self.show("starting  the node program")
-            if given := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
-                leave = f"umask 077; set -C; rm -f {taken.place(plan.run)}; cat > {taken.place(plan.run)}"
-                mirror.remote.run("sh", "-c", leave, text=json.dumps(given))
-            job = cluster.submit(plan.run, run_task(plan, document))
-        return Rented(job, mirror, renting.book, joined=False)
+            turn = Turn(mirror.remote, mirror.there)
+            with turn.awaited():  # an upload may take longer than a machine may idle
+                self._send(mirror, renting.left(entry.price))
+                self.show("starting  the node program")
+                if job is None:
+                    job = cluster.submit(plan.run, work)
+                before = len(Tail(folder.events).new())
+                turn.give(word, job, before)
+        return Rented(job, mirror, renting.book, before)
 
     def find(self, folder: RunFolder) -> Rented | None:
         plan = read_existing(folder)
@@ -62,10 +73,14 @@ class Sky:
         renting = self._renting(plan, folder)
         if (job := renting.working()) is None:
             return None
-        work = Rented(job, mirror_of(plan, folder), renting.book, joined=True)
-        with contextlib.suppress(LaunchError):
-            work.mirror.look()
-        return work
+        mirror = mirror_of(plan, folder)
+        before = None
+        with contextlib.suppress(LaunchError):  # who follows the job will see what the matter is
+            if (before := Turn(mirror.remote, mirror.there).given(job)) is None:
+                return None  # its launch was killed before all was sent, or still sends
+            mirror.look()
+        work = Rented(job, mirror, renting.book, before)
+        return None if work.over else work
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         mirror = mirror_of(plan, folder)
@@ -91,21 +106,23 @@ class Sky:
         return Renting(plan, folder, self.show, self.wait)
 
     def _send(self, mirror: Mirror, left: float | None) -> None:
-        """The machine has the plan, its limits of `left` seconds, its inputs, and what earlier machines had done."""
+        """The machine has the plan, its limits of `left` seconds, its inputs, what earlier machines had done, and the
+        run's secrets."""
         plan, folder, remote, there = mirror.plan, mirror.here, mirror.remote, mirror.there
         write_json(folder.limits, limits(plan, left, self.site.sky.stall_minutes, time.time()))
-        remote.run("mkdir", "-p", there)
         always = ["plan.json", "limits.json", *(["inputs"] if plan.inputs else [])]
         kept = mirror.to_send()
         self.show(f"sending   {', '.join([*always, *kept])}")
-        with remote.present():  # an upload may take longer than a machine may idle
-            remote.send([f"{folder.path}/./{name}" for name in always], f"{there}/", "--relative", "--checksum")
-            if kept:
-                here = [f"{folder.path}/./{name}" for name in kept]
-                remote.send(here, f"{there}/", "--relative", "--ignore-existing")
-            if plan.image and plan.image.overlay:
-                for name in ("launcher/node", *plan.code.folders):
-                    remote.send([f"{self.root}/./{name}"], "/opt/launcher/", "--relative", "--delete")
+        remote.send([f"{folder.path}/./{name}" for name in always], f"{there}/", "--relative", "--checksum")
+        if kept:
+            here = [f"{folder.path}/./{name}" for name in kept]
+            remote.send(here, f"{there}/", "--relative", "--ignore-existing")
+        if plan.image and plan.image.overlay:
+            for name in ("launcher/node", *plan.code.folders):
+                remote.send([f"{self.root}/./{name}"], "/opt/launcher/", "--relative", "--delete")
+        if given := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
+            leave = f"umask 077; set -C; rm -f {taken.place(plan.run)}; cat > {taken.place(plan.run)}"
+            remote.run("sh", "-c", leave, text=json.dumps(given))
 
 
 def mirror_of(plan: Plan, folder: RunFolder) -> Mirror:

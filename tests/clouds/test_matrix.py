@@ -5,6 +5,7 @@ import contextlib
 import docker
 import pytest
 
+from tests.chance import SEED
 from tests.faults.cells import CLOUDS, cells
 from tests.faults.clouds import Rented
 from tests.faults.conftest import around, undisturbed
@@ -24,5 +25,6 @@ def holding_image(engine, toy_image, tmp_path_factory):
 )
 def test_nothing_is_lost(cell, around, holding_image, rented, providers):
     with contextlib.closing(docker.from_env()) as client:
-        place = Rented(rented, ("--cloud", cell.column), providers=providers, client=client)
+        kept = cell.draws(SEED).random() < 0.5
+        place = Rented(rented, ("--cloud", cell.column), providers=providers, client=client, kept=kept)
         carry_out(cell, place, around(cell))

@@ -26,6 +26,8 @@ class Rented(Local):
 
     providers: Emulator = field(kw_only=True)
     client: Any = field(kw_only=True)
+    kept: bool = False
+    """Whether the disturbed launch leaves its machine to the next one, which ends it."""
     order: str | None = None
     """What the machine is told before the node program starts."""
 
@@ -41,7 +43,7 @@ class Rented(Local):
             self.hold.unlink()
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
-        process = super().start(*words)
+        process = super().start(*words, *(["--keep"] if self.kept else []))
         if self.order:
             until(lambda: process.poll() is not None or self._containers(), "a machine", self.toy.patience)
             assert process.poll() is None, process.communicate()
@@ -86,6 +88,8 @@ class Rented(Local):
         self.providers.vanish(machine)
 
     def remains(self) -> list[str]:
+        if self.kept and ledger(self.toy.env).alive():  # the disturbed launch came to its end
+            self.launcher("down", "toy-tiny")
         return [one.name for one in self.providers.machines()] + [one.bill(0) for one in ledger(self.toy.env).alive()]
 
     def unlisted(self) -> list[str]:

@@ -117,7 +117,7 @@ def plan_all(root):
         else:
             price.check(given.plan, given.job, CATALOGS)
             offered.check(document, "toy-tiny.yaml", clouds)
-            run_task(given.plan, document)
+            run_task(given.plan, document, "word")
             machine_task(given.plan, document)
 
 

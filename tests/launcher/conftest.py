@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from launcher.node.folder import RunFolder
 from launcher.node.lock import holder
 from launcher.node.processes import descendants, signal_quietly
 from launcher.node.records import Code, Plan, Stage, to_json
+from launcher.remote import Remote
 from launcher.request import Request, planned
 from launcher.site import BucketSite, SiteFile
 from launcher.store import Store
@@ -364,6 +366,35 @@ def small(tmp_path):
         pytest.skip("no file system can be mounted here")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+SSH = """#!{python}
+import os, pathlib, subprocess, sys
+words = sys.argv[1:]
+folder = pathlib.Path({folder!r})
+(folder / "calls").open("a").write(repr(words) + "\\n")
+if (folder / "down").exists():
+    print("ssh: connect to host h port 22: Connection refused", file=sys.stderr)
+    sys.exit(255)
+while words[0].startswith("-"):
+    words = words[2:] if words[0] in ("-F", "-i", "-l") else words[1:]
+words = words[1:]
+if words[:1] == ["--"]:
+    words = words[1:]
+os.execvp("bash", ["bash", "-c", " ".join(words)])
+"""
+
+
+@pytest.fixture
+def remote(tmp_path, monkeypatch):
+    """A machine behind a program in ssh's place, which runs what it is told on this one."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    ssh = folder / "ssh"
+    ssh.write_text(SSH.format(python=sys.executable, folder=str(folder)))
+    ssh.chmod(ssh.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return Remote("h")
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_a_budget_that_is_spent_says_so_before_a_machine_is_asked_for():
     with pytest.raises(LaunchError) as problem:
         seconds_left(plan(max_hours=3), 3 - LEAST / 7200, 12.5, 2)
     assert str(problem.value) == (
-        "error: the budget of run `r` is used up: 3.0 hours and $12.50\n\n"
+        "error: the budget of run `r` is used up: 2.99 hours and $12.50\n\n"
         "hint: allow more with `--max-hours` or `--max-cost`"
     )
 

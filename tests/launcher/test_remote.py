@@ -1,8 +1,6 @@
 """Commands and copies over ssh, with a program in ssh's place that runs what it is told on this machine."""
 
 import json
-import os
-import stat
 import sys
 
 import pytest
@@ -10,34 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.errors import LaunchError
-from launcher.remote import Remote, Unreachable
-
-SSH = """#!{python}
-import os, pathlib, subprocess, sys
-words = sys.argv[1:]
-folder = pathlib.Path({folder!r})
-(folder / "calls").open("a").write(repr(words) + "\\n")
-if (folder / "down").exists():
-    print("ssh: connect to host h port 22: Connection refused", file=sys.stderr)
-    sys.exit(255)
-while words[0].startswith("-"):
-    words = words[2:] if words[0] in ("-F", "-i", "-l") else words[1:]
-words = words[1:]
-if words[:1] == ["--"]:
-    words = words[1:]
-os.execvp("bash", ["bash", "-c", " ".join(words)])
-"""
-
-
-@pytest.fixture
-def remote(tmp_path, monkeypatch):
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    ssh = folder / "ssh"
-    ssh.write_text(SSH.format(python=sys.executable, folder=str(folder)))
-    ssh.chmod(ssh.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return Remote("h")
+from launcher.remote import Unreachable
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

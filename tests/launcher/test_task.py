@@ -6,6 +6,7 @@ from launcher.node.records import Code, Image, Machine, Plan, Stage
 from launcher.plain import parse
 from launcher.scheduler import SlurmSite
 from launcher.task import held_run, held_task, machine_task, run_task
+from launcher.turn import WAIT
 
 JOB = """
 name: gad-7b
@@ -69,11 +70,11 @@ def test_a_digest_says_which_image_without_doubt():
 
 
 def test_the_run_starts_the_node_program_on_the_run_folder_and_holds_no_secret():
-    assert run_task(plan("runpod", secrets={"HF_TOKEN": True}), parse(JOB)) == {
+    assert run_task(plan("runpod", secrets={"HF_TOKEN": True}), parse(JOB), "word") == {
         "name": "my-run",
         "num_nodes": 1,
-        "envs": {"RUN": "/workspace/my-run"},
-        "run": 'exec python -m launcher.node "$RUN"\n',
+        "envs": {"RUN": "/workspace/my-run", "LAUNCH": "word"},
+        "run": WAIT + 'exec python -m launcher.node "$RUN"\n',
     }
 
 
