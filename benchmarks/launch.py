@@ -22,9 +22,9 @@ from launcher.request import Request, planned
 from launcher.site import read_site, site_path
 
 SKY = str(Path(sys.executable).with_name("sky"))
-NOTE = """SkyPilot's server runs already. What ours adds: the checks before a machine is rented, the upload while the job
-waits on the machine, the node program's look at its image and packages, and its start of the first stage. They stay the
-same where a machine takes minutes to appear."""
+NOTE = """SkyPilot's server runs already. What ours adds: the checks before a machine is rented, the upload while the
+job waits on the machine, the node program's look at its image and packages, and its start of the first stage. They stay
+the same where a machine takes minutes to appear."""
 
 
 def until(argv: list[str], word: str) -> float:
