@@ -54,6 +54,7 @@ def launch(
             idle_minutes_to_autostop=patience.idle,
             wait_for=None if patience.idle is None else AutostopWaitFor.JOBS_AND_SSH,
             down=patience.idle is not None,
+            fast=True,  # a cluster that is up is not made again
         )
         late = threading.Timer(patience.start * 60, lambda: sky.api_cancel(request, silent=True))
         late.start()

@@ -18,8 +18,8 @@ from launcher.remote import Unreachable
 LOOK, FIRST = 2.0, 0.5
 """Seconds between looks at a machine; and before the job has said anything."""
 QUIET, ASK = 20.0, 60.0
-"""Seconds without an answer after which its provider is asked whether a machine is there; and between questions to
-SkyPilot about a job that says nothing of its end."""
+"""Seconds without an answer after which its provider is asked whether a machine is there, and without a word after
+which SkyPilot is asked about a job; and between such questions about one that works."""
 SILENT = 900.0
 """Seconds without an answer after which a machine is given up, whatever its provider says: it costs, and nobody can
 tell what it does."""
@@ -94,7 +94,7 @@ class Rented:
             now = time.monotonic()
             quiet = now - answered > QUIET
             found = End(None) if self.over else None
-            if found is None and (self._said_its_end() or now - asked > (QUIET if quiet else ASK)):
+            if found is None and (self._said_its_end() or now - asked > (ASK if self._said() and not quiet else QUIET)):
                 asked = now
                 found = self._ended(quiet)
                 if found is None and now - answered > SILENT:

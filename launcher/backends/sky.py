@@ -70,17 +70,16 @@ class Sky:
         plan = read_existing(folder)
         if plan is None:
             return None
-        renting = self._renting(plan, folder)
-        if (job := renting.working()) is None:
+        renting, mirror = self._renting(plan, folder), mirror_of(plan, folder)
+        job, before = renting.working(), None
+        if job is None and not renting.own():
             return None
-        mirror = mirror_of(plan, folder)
-        before = None
         with contextlib.suppress(LaunchError):  # who follows the job will see what the matter is
-            if (before := Turn(mirror.remote, mirror.there).given(job)) is None:
+            mirror.look()  # also at what was said while nobody followed
+            if job and (before := Turn(mirror.remote, mirror.there).given(job)) is None:
                 return None  # its launch was killed before all was sent, or still sends
-            mirror.look()
-        work = Rented(job, mirror, renting.book, before)
-        return None if work.over else work
+        work = Rented(job, mirror, renting.book, before) if job else None
+        return None if work and work.over else work
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         mirror = mirror_of(plan, folder)
