@@ -1,6 +1,7 @@
 """A machine behind ssh: commands on it, and copies to and from it, over one shared connection."""
 
 import contextlib
+import hashlib
 import os
 import shlex
 import shutil
@@ -44,10 +45,16 @@ class Remote:
     @property
     def ssh(self) -> list[str]:
         """The beginning of every ssh command line to this machine. A control master of the user's own is used."""
-        own = [f"-oControlPath={_sockets()}/%C", "-oControlMaster=auto", f"-oControlPersist={SHARED}"]
+        own = [f"-oControlPath={self._socket()}", "-oControlMaster=auto", f"-oControlPersist={SHARED}"]
         alive = [f"-oConnectTimeout={CONNECT}", "-oServerAliveInterval=5", f"-oServerAliveCountMax={CONNECT // 5}"]
         named = ["-F", str(self.config)] if self.config else []
         return ["ssh", "-oBatchMode=yes", "-oLogLevel=ERROR", CIPHERS, *alive, *(own if self.config else []), *named]
+
+    def _socket(self) -> Path:
+        """The shared connection's, of this machine alone. ssh's own `%C` is one for all machines that are reached as
+        `localhost` by way of a proxy, as all of SkyPilot's clusters on Lambda are: two runs would share a machine."""
+        about = self.config.read_bytes() if self.config and self.config.is_file() else b""
+        return _sockets() / hashlib.sha256(about + b"\0" + self.host.encode()).hexdigest()[:24]
 
     def run(self, *argv: str, timeout: float = 120, text: str | None = None) -> str:
         """What the command printed. `text` is its standard input. Raises Unreachable, or LaunchError when it fails."""

@@ -48,6 +48,17 @@ def test_a_launch_brings_a_verified_result_home_and_ends_the_machine(rented, pro
     )
 
 
+def test_two_runs_at_once_have_a_machine_each_though_ssh_calls_both_localhost(rented, providers):
+    """SkyPilot reaches every container on a VM by the same name and port, each through a proxy of its own."""
+    runs = {name: rented.start("launch", "toy-tiny", "--cloud", "lambda", "--run", name) for name in ("one", "other")}
+    for name, process in runs.items():
+        out, errors = process.communicate(timeout=rented.patience)
+        assert (process.returncode, errors) == (0, ""), out + errors
+        assert int((rented.root / "runs" / name / "export/total.txt").read_text()) == rented.total
+    assert {entry.run for entry in book(rented).entries()} == set(runs)
+    assert providers.machines() == [] and book(rented).alive() == []
+
+
 def test_at_a_terminal_nothing_is_rented_before_the_user_agrees(rented, providers):
     before, (keyboard, terminal) = len(providers.journal.calls), os.openpty()
     process = rented.start("launch", "toy-tiny", "--cloud", "runpod", stdin=terminal)

@@ -1,6 +1,7 @@
 """Commands and copies over ssh, with a program in ssh's place that runs what it is told on this machine."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.errors import LaunchError
-from launcher.remote import Unreachable
+from launcher.remote import Remote, Unreachable
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -50,3 +51,18 @@ def test_copies_come_and_go_under_any_name(remote, tmp_path):
 def test_no_password_is_ever_asked_for(remote, tmp_path):
     remote.run("true")
     assert "'-oBatchMode=yes'" in (tmp_path / "bin/calls").read_text()
+
+
+def test_machines_behind_proxies_that_are_all_called_localhost_have_connections_of_their_own(tmp_path):
+    config = "Host toy\n  HostName localhost\n  Port 10022\n  User root\n  ProxyCommand ssh -W %h:%p ubuntu@{ip}\n"
+    paths = [tmp_path / name for name in ("one", "other", "again")]
+    for path, ip in zip(paths, ("10.0.0.1", "10.0.0.2", "10.0.0.1"), strict=True):
+        path.write_text(config.format(ip=ip))
+    one, other, again = (shared(Remote("toy", path)) for path in paths)
+    assert one != other and one == again and shared(Remote("toy-worker1", paths[0])) != one
+
+
+def shared(remote):
+    """Where ssh itself would have the connection."""
+    said = subprocess.run([*remote.ssh, "-G", remote.host], capture_output=True, text=True, check=True).stdout
+    return next(line for line in said.splitlines() if line.startswith("controlpath "))
