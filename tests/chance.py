@@ -23,7 +23,7 @@ TAKEN = {
 """How many of a file's tests: each takes minutes, or many of them do."""
 ALWAYS = ("test_make_launch_by_sbatch", "test_make_launch_by_skypilot")
 """How the names of tests begin that are taken beside those: what a user of a cluster types."""
-TRAININGS = 2
+TRAININGS = 1
 """How many families' files of real trainings; each family's rehearsal trains too."""
 
 
