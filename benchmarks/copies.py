@@ -5,6 +5,7 @@
 The machine is this one, behind an ssh server of its own on the loopback.
 """
 
+import json
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.copying import PARTS
 from benchmarks.loopback import HOST, loopback
 from benchmarks.measure import ROOT, Took, forget, in_turn, ratio, run, spread
 from benchmarks.result import Result, Verdict, load, parser, say
@@ -28,7 +30,8 @@ begins. Ours is what `launcher pull` does for a run on a rented machine: rsync i
 file's sha256 compared with the manifest, every byte on disk, and the file's second name in `runs/<run>/export`. Theirs
 is `rsync -a` with ssh as it comes; nothing is compared, and what it leaves may still be in memory alone. Data is sent
 from a copy in the run folder here, whose sha256 is compared while it is written: what the next machine gets when this
-one vanishes is the same, whatever became of the user's file. That copy is all that sending takes longer."""
+one vanishes is the same, whatever became of the user's file. Reading it for the plan, copying it and starting Python
+is what sending takes longer: seconds for gigabytes, whatever the line to the machine is."""
 
 
 def export(there: Path, megabytes: int) -> None:
@@ -61,6 +64,8 @@ class Copies:
 
     def __init__(self, config: Path, there: Path, here: Path):
         self.config, self.there, self.here = config, there, here
+        self.parts: dict[str, list[float]] = {name: [] for name in PARTS}
+        """Seconds of what sending consists of."""
 
     def emptied(self) -> None:
         shutil.rmtree(self.here, ignore_errors=True)
@@ -70,6 +75,12 @@ class Copies:
     def fresh(self, argv: list[str]) -> Took:
         self.emptied()
         return run(argv)
+
+    def sent(self) -> Took:
+        took = self.fresh(self.ours("send"))
+        for name, seconds in json.loads((self.here / "parts.json").read_text()).items():
+            self.parts[name].append(seconds)
+        return took
 
     def ours(self, what: str) -> list[str]:
         places = [str(self.config), str(self.there), str(self.here)]
@@ -85,9 +96,9 @@ class Copies:
             "rsync": self.rsync(f"{HOST}:{self.there}/export/", f"{self.here}/"),
             "pull": self.ours("bring"),
             "rsync up": self.rsync(shard, f"{HOST}:{self.here}/data"),
-            "sync": self.ours("send"),
         }
-        return in_turn({name: lambda argv=argv: self.fresh(argv) for name, argv in ways.items()}, rounds)
+        each = {name: lambda argv=argv: self.fresh(argv) for name, argv in ways.items()}
+        return in_turn({**each, "sync": self.sent}, rounds)
 
     def rest(self, enough: int) -> Took:
         """Our pull, some time after one that was ended when so many bytes were here: they are on disk, not cached."""
@@ -123,6 +134,7 @@ def main() -> None:
     for name, (title, size) in titles.items():
         speed = spread([size / wall for wall in walls[name]], ".0f") if size else ""
         rows.append([title, spread(walls[name]), speed, spread([one.cpu for one in took[name]])])
+    rows += [[f"of which {name}", spread(seconds), "", ""] for name, seconds in copies.parts.items()]
     verdicts = [
         Verdict("pull, as a share of rsync's speed", ratio(walls["rsync"], walls["pull"]), 0.9, least=True),
         Verdict("data sent, as a share of rsync's speed", ratio(walls["rsync up"], walls["sync"]), 0.9, least=True),

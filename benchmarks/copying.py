@@ -6,7 +6,10 @@ CONFIG is ssh's, which knows the machine; THERE is a run folder on it; HERE an e
 """
 
 import argparse
+import itertools
+import json
 import shutil
+import time
 from pathlib import Path
 
 from benchmarks.loopback import HOST
@@ -17,6 +20,8 @@ from launcher.node.folder import RunFolder
 from launcher.node.records import Code, Plan
 from launcher.remote import Remote
 from launcher.transfer import pull
+
+PARTS = ("the plan's sha256 of it", "the run folder's copy, and its sha256", "rsync, by content")
 
 
 def bring(config: Path, there: Path, here: Path) -> None:
@@ -33,11 +38,19 @@ def bring(config: Path, there: Path, here: Path) -> None:
 
 
 def send(config: Path, there: Path, here: Path) -> None:
-    """The first shard is in `here`, as a run's data is sent: into the run folder by its sha256, and from there."""
+    """The first shard is in `here`, as a run's data is sent: into the run folder by its sha256, and from there. What
+    took how many seconds is in `here/parts.json`."""
     source = next(iter(sorted((there / "export").iterdir())))
     (here / "store").mkdir(parents=True)
-    copy(source, here / "store/data", lambda _: None, sha256(source), lasting=False)
-    Remote(HOST, config).send([str(here / "store/data")], f"{here}/data")
+    times = [time.monotonic()]
+    planned = sha256(source)
+    times.append(time.monotonic())
+    copy(source, here / "store/data", lambda _: None, planned, lasting=False)
+    times.append(time.monotonic())
+    Remote(HOST, config).send([str(here / "store/data")], f"{here}/data", "--checksum")
+    times.append(time.monotonic())
+    took = [after - before for before, after in itertools.pairwise(times)]
+    (here / "parts.json").write_text(json.dumps(dict(zip(PARTS, took, strict=True))))
 
 
 def main() -> None:

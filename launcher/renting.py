@@ -77,14 +77,12 @@ class Renting:
         entry = self.own()
         if entry is None:
             return None
-        if (state := cluster.state(self.plan.run)) is None:
-            with contextlib.suppress(LaunchError):
-                gone(self.book, entry, "it had ended when we looked")
-        if state != "UP":
-            return None
         try:
             return cluster.working(self.plan.run)
         except LaunchError:  # it does not answer: whatever it does, it cannot be followed
+            if cluster.state(self.plan.run) is None:
+                with contextlib.suppress(LaunchError):
+                    gone(self.book, entry, "it had ended when we looked")
             return None
 
     def down(self, why: str) -> None:
