@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from launcher.backend import KILLED, Backend, End
+from launcher.backend import KILLED, Backend, End, Work
 from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.history import changes, followers, set_aside
 from launcher.interruption import held_back
@@ -30,12 +30,14 @@ class Ready:
     plan: Plan
     finished: bool
     set_aside: tuple[str, ...] = ()
+    work: Work | None = None
+    """The node program that works on it already."""
 
 
 def ready(new: Plan, folder: RunFolder, redo: str | None, backend: Backend) -> Ready:
     """The run folder holds the plan and its inputs. An existing run is taken up again only when nothing it has done
     would differ; otherwise LaunchError says what does. `redo` sets a stage and what follows it aside first."""
-    old = read_existing(folder)
+    old, work = read_existing(folder), None
     moved: list[str] = []
     if old is None:
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -55,21 +57,20 @@ def ready(new: Plan, folder: RunFolder, redo: str | None, backend: Backend) -> R
                 f"`--redo {stage}` does it and what follows again; `--run NAME` starts another run",
             )
         work = backend.find(folder)
-        running = work is not None
         if redo and work:
             if (end := work.end()) is None:
                 raise LaunchError(f"run `{new.run}` is running", f"`launcher stop {new.run}` first")
-            running = False
+            work = None
             if end.code == DONE:
                 backend.fetch(old, folder)  # what it made is kept
         moved = set_aside(folder, again) if redo else []
-        if to_json(old) != to_json(new) and not is_finished(new, folder) and not running:
+        if to_json(old) != to_json(new) and not is_finished(new, folder) and not work:
             write_plan(new, folder)
             old = new
     finished = is_finished(old, folder)
     if not finished:
         push(old, folder)
-    return Ready(folder, old, finished, tuple(moved))
+    return Ready(folder, old, finished, tuple(moved), work)
 
 
 def follow(ready: Ready, backend: Backend, show: Callable[[RunStatus], None]) -> RunStatus:
@@ -81,7 +82,8 @@ def follow(ready: Ready, backend: Backend, show: Callable[[RunStatus], None]) ->
     started = time.time()
     try:
         with held_back():
-            work = backend.find(ready.folder) or backend.start(ready.plan, ready.folder)
+            work = ready.work if ready.work and ready.work.end() is None else backend.find(ready.folder)
+            work = work or backend.start(ready.plan, ready.folder)
         while True:
             end = work.end()
             events += tail.new()
