@@ -10,9 +10,6 @@ from launcher.mirror import BROUGHT, Mirror
 from launcher.node.files import sha256
 from launcher.node.folder import RunFolder
 from launcher.node.records import Bucket, Code, Plan, Stage
-from tests.launcher.test_remote import remote
-
-__all__ = ["remote"]
 
 STAGES = (Stage("first", ("true",)), Stage("second", ("true",), needs={"first": "first"}))
 

@@ -11,7 +11,7 @@ from launcher.node.folder import RunFolder
 from launcher.node.records import Code, Plan, Stage
 from launcher.transfer import pull
 from tests.fuzz.outcome import only_below
-from tests.launcher.test_remote import remote
+from tests.launcher.conftest import remote
 
 __all__ = ["remote"]
 
