@@ -17,6 +17,7 @@ import pytest
 from launcher.build import Wanted, build
 from launcher.code import code_of
 from launcher.recipe import read_recipe
+from tests.apt import alone, apt
 
 ROOT = Path(__file__).parent.parent
 SOCKET = "/var/run/docker.sock"
@@ -35,9 +36,10 @@ class Engine:
     @property
     def local_base(self) -> str:
         """Debian as an image that came from no registry; made when it is first asked for."""
-        if not self.holds(BASE):
-            install("debootstrap", "debootstrap")
-            self.said("bash", str(ROOT / "images/local-base"), BASE)
+        with alone("base"):
+            if not self.holds(BASE):
+                install("debootstrap", "debootstrap")
+                self.said("bash", str(ROOT / "images/local-base"), BASE)
         return BASE
 
     def holds(self, image: str) -> bool:
@@ -130,10 +132,7 @@ def install(package: str, command: str) -> None:
     if os.geteuid() or not shutil.which("apt-get"):
         # a run that is to test everything must not pass without it
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no Docker engine answers, or no `{command}` is here")
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["update"], ["install", "-y", "--no-install-recommends", package]):
-        done = subprocess.run(["apt-get", "-q", *words], env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    apt(package)
 
 
 @contextlib.contextmanager

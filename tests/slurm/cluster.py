@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.apt import alone, apt
 from tests.slurm import conf
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -157,20 +158,19 @@ def started() -> Iterator[Cluster]:
 
 def _install() -> None:
     """The commands are here, if need be from Debian's packages, none of which starts a service."""
-    lacking = [package for command, package in PACKAGES.items() if not shutil.which(command, path=SYSTEM)]
-    if os.geteuid() or (lacking and not shutil.which("apt-get")):
-        # a run that is to test everything must not pass without it
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("a Slurm of the tests' own needs root and Debian")
-    if lacking:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(alone("slurm"))
+        lacking = [package for command, package in PACKAGES.items() if not shutil.which(command, path=SYSTEM)]
+        if os.geteuid() or (lacking and not shutil.which("apt-get")):
+            # a run that is to test everything must not pass without it
+            (pytest.fail if os.environ.get("CI") else pytest.skip)("a Slurm of the tests' own needs root and Debian")
         policy = Path("/usr/sbin/policy-rc.d")
-        with contextlib.ExitStack() as stack:
-            if not policy.exists():
-                policy.write_text("#!/bin/sh\nexit 101\n")
-                policy.chmod(0o755)
-                stack.callback(policy.unlink)
-            env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            said(["apt-get", "-q", "update"], env=env)
-            said(["apt-get", "-q", "install", "-y", "--no-install-recommends", *lacking], env=env)
+        if lacking and not policy.exists():
+            policy.write_text("#!/bin/sh\nexit 101\n")
+            policy.chmod(0o755)
+            stack.callback(policy.unlink)
+        if lacking:
+            apt(*lacking)
 
 
 def _user(cluster: Cluster) -> None:
