@@ -7,6 +7,7 @@ the other, and ends them. Ours counts until the first stage is running on the sc
 printed its first line.
 """
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -18,9 +19,12 @@ from pathlib import Path
 from benchmarks.measure import ROOT, ratio, spread
 from benchmarks.result import Result, Verdict, load, parser, say
 from launcher import document
+from launcher.ledger import ledger
+from launcher.node.events import Tail
 from launcher.request import Request, planned
 from launcher.site import read_site, site_path
 
+PARTS = ("plan and checks", "SkyPilot's machine, with the job", "the upload and the node program's start")
 SKY = str(Path(sys.executable).with_name("sky"))
 NOTE = """SkyPilot's server runs already. What ours adds: the checks before a machine is rented, the upload while the
 job waits on the machine, the node program's look at its image and packages, and its start of the first stage. They stay
@@ -41,10 +45,19 @@ def until(argv: list[str], word: str) -> float:
     raise SystemExit("".join(said)[-3000:])
 
 
-def ours(recipe: str, cloud: str) -> float:
-    run = f"bench-{recipe}".replace("_", "-")
+def ours(recipe: str, cloud: str, parts: dict[str, list[float]]) -> float:
+    """`parts` hears what it consists of, by the ledger's and the node program's clocks: one, on an emulated machine."""
+    run, began = f"bench-{recipe}".replace("_", "-"), time.time()
     try:
-        return until([sys.executable, "-m", "launcher", "launch", recipe, "--cloud", cloud, "--run", run], " running")
+        argv = [sys.executable, "-m", "launcher", "launch", recipe, "--cloud", cloud, "--run", run]
+        took = until(argv, " running")
+        entry = ledger().alive(run)[0]
+        events = Tail(ROOT / "runs/.store" / run / "events.jsonl").new()
+        stage = next(float(one["time"]) for one in events if one.get("event") == "stage.started")
+        moments = [began, entry.asked, entry.up or entry.asked, stage]
+        for name, (before, after) in zip(PARTS, itertools.pairwise(moments), strict=True):
+            parts[name].append(after - before)
+        return took
     finally:
         subprocess.run([sys.executable, "-m", "launcher", "down", run], cwd=ROOT, stdout=subprocess.DEVNULL)
         shutil.rmtree(ROOT / "runs/.store" / run, ignore_errors=True)
@@ -71,9 +84,11 @@ def main() -> None:
     args, before = options.parse_args(), load()
     what = args.recipe, args.cloud
     subprocess.run([SKY, "api", "start"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # both find it running
-    mine, sky = zip(*((ours(*what), plain(*what)) for _ in range(args.rounds)), strict=True)
+    parts: dict[str, list[float]] = {name: [] for name in PARTS}
+    mine, sky = zip(*((ours(*what, parts), plain(*what)) for _ in range(args.rounds)), strict=True)
     rows = [
         [f"`launcher launch {args.recipe} --cloud {args.cloud}`, to its first stage", spread(mine, ".1f")],
+        *([f"of which {name}", spread(seconds, ".1f")] for name, seconds in parts.items()),
         ["`sky launch` of the same job, to its first line", spread(sky, ".1f")],
     ]
     verdicts = [Verdict("a launch, as a share of SkyPilot's", ratio(mine, sky), 1.1)]
