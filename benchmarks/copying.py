@@ -6,13 +6,13 @@ CONFIG is ssh's, which knows the machine; THERE is a run folder on it; HERE an e
 """
 
 import argparse
-import itertools
 import json
 import shutil
 import time
 from pathlib import Path
 
 from benchmarks.loopback import HOST
+from benchmarks.measure import lengths
 from launcher.copied import copy
 from launcher.mirror import Mirror
 from launcher.node.files import sha256
@@ -49,8 +49,7 @@ def send(config: Path, there: Path, here: Path) -> None:
     times.append(time.monotonic())
     Remote(HOST, config).send([str(here / "store/data")], f"{here}/data", "--checksum")
     times.append(time.monotonic())
-    took = [after - before for before, after in itertools.pairwise(times)]
-    (here / "parts.json").write_text(json.dumps(dict(zip(PARTS, took, strict=True))))
+    (here / "parts.json").write_text(json.dumps(lengths(PARTS, times)))
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ the other, and ends them. Ours counts until the first stage is running on the sc
 printed its first line.
 """
 
-import itertools
 import json
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import ROOT, ratio, spread
+from benchmarks.measure import ROOT, lengths, ratio, spread
 from benchmarks.result import Result, Verdict, load, parser, say
 from launcher import document
 from launcher.ledger import ledger
@@ -55,8 +54,8 @@ def ours(recipe: str, cloud: str, parts: dict[str, list[float]]) -> float:
         events = Tail(ROOT / "runs/.store" / run / "events.jsonl").new()
         stage = next(float(one["time"]) for one in events if one.get("event") == "stage.started")
         moments = [began, entry.asked, entry.up or entry.asked, stage]
-        for name, (before, after) in zip(PARTS, itertools.pairwise(moments), strict=True):
-            parts[name].append(after - before)
+        for name, seconds in lengths(PARTS, moments).items():
+            parts[name].append(seconds)
         return took
     finally:
         subprocess.run([sys.executable, "-m", "launcher", "down", run], cwd=ROOT, stdout=subprocess.DEVNULL)

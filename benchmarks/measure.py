@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -60,6 +61,11 @@ def forget(folder: Path) -> None:
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Our median as a share of theirs."""
     return median(ours) / median(theirs)
+
+
+def lengths(names: Sequence[str], moments: Sequence[float]) -> dict[str, float]:
+    """Seconds from each moment to the next, by name."""
+    return {name: after - before for name, (before, after) in zip(names, pairwise(moments), strict=True)}
 
 
 def spread(values: Sequence[float], form: str = ".2f") -> str:

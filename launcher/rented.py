@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from launcher import cluster
@@ -49,17 +50,15 @@ class Rented:
         self.plan, self.folder = mirror.plan, mirror.here
         self.thread: threading.Thread | None = None
         self.ended: End | None = None
-        events = Tail(self.folder.events).new()
-        starts = [number for number, one in enumerate(events) if one.get("event") == RUN[0]]
         self.sure = before is not None
-        self.before = max(starts, default=0) if before is None else before
+        self.before = self._last_start() if before is None else before
         """How many events are not this job's."""
 
     @property
     def over(self) -> bool:
         """Whether nothing that counts is done any more, by the job's own word. Its process may be there for a moment;
         where there is a bucket, until all is stored."""
-        return self.sure and self.plan.bucket is None and self._said_its_end()
+        return self._believed and ends(self._said())
 
     def end(self) -> End | None:
         if self.thread is None:
@@ -91,10 +90,11 @@ class Rented:
                 self.mirror.look()
                 answered = time.monotonic()
                 keeper.wake()
-            now = time.monotonic()
+            now, said, found = time.monotonic(), self._said(), None
             quiet = now - answered > QUIET
-            found = End(None) if self.over else None
-            if found is None and (self._said_its_end() or now - asked > (ASK if self._said() and not quiet else QUIET)):
+            if self._believed and ends(said):
+                found = End(None)
+            elif ends(said) or now - asked > (ASK if said and not quiet else QUIET):
                 asked = now
                 found = self._ended(quiet)
                 if found is None and now - answered > SILENT:
@@ -102,7 +102,7 @@ class Rented:
                     found = End(INTERRUPTED, error, self._carries_on())
             if found:
                 break
-            time.sleep(self.ways.look if self._said() else self.ways.first)
+            time.sleep(self.ways.look if said else self.ways.first)
         with self.mirror.remote.present():  # a machine without a job ends itself after a while
             keeper.last()
         return found
@@ -121,9 +121,14 @@ class Rented:
         """The kinds of the job's events, as far as they are here."""
         return [one.get("event") for one in Tail(self.folder.events).new()[self.before :]]
 
-    def _said_its_end(self) -> bool:
-        last = next((kind for kind in reversed(self._said()) if kind in RUN), None)
-        return last in RUN[1:]
+    @property
+    def _believed(self) -> bool:
+        return self.sure and self.plan.bucket is None
+
+    def _last_start(self) -> int:
+        """How many events are from before the last start that was told."""
+        kinds = [one.get("event") for one in Tail(self.folder.events).new()]
+        return max((number for number, kind in enumerate(kinds) if kind == RUN[0]), default=0)
 
     def _gone(self) -> End | None:
         """That the machine is no longer there, by SkyPilot's and its provider's word."""
@@ -145,7 +150,7 @@ class Rented:
             return None
         with contextlib.suppress(LaunchError):
             self.mirror.look()
-        if self._said_its_end():
+        if ends(self._said()):
             return End(None)
         if state == "CANCELLED":
             return End(INTERRUPTED, "the job was cancelled", self._carries_on())
@@ -159,6 +164,11 @@ class Rented:
         points = [one for one in self.mirror.needed() if one.kind == CHECKPOINT and self.mirror.has(one)]
         where = f" from step {points[-1].step} of `{points[-1].stage}`" if points else ""
         return f"launch again: it carries on{where}"
+
+
+def ends(kinds: Sequence[object]) -> bool:
+    """Whether the last that these events say of a run is its end."""
+    return next((kind for kind in reversed(kinds) if kind in RUN), None) in RUN[1:]
 
 
 class _Keeper:

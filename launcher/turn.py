@@ -18,7 +18,7 @@ WAIT = f"""\
 began=$(date +%s)
 until read -r word _ 2> /dev/null < "$RUN/{FILE}" && [ "$word" = "$LAUNCH" ]; do
     heard=$(stat -c %Y "$RUN/{FILE}" 2> /dev/null || echo 0)
-    if [ $(($(date +%s) - (heard > began ? heard : began))) -gt "${{PATIENCE:-{PATIENCE}}}" ]; then
+    if [ $(($(date +%s) - (heard > began ? heard : began))) -gt {PATIENCE} ]; then
         echo "nobody has sent what the run needs: launch again"
         exit 33
     fi

@@ -17,7 +17,8 @@ import pytest
 from launcher.build import Wanted, build
 from launcher.code import code_of
 from launcher.recipe import read_recipe
-from tests.apt import alone, apt
+from launcher.transfer import alone
+from tests.apt import LOCKS, install
 
 ROOT = Path(__file__).parent.parent
 SOCKET = "/var/run/docker.sock"
@@ -36,7 +37,7 @@ class Engine:
     @property
     def local_base(self) -> str:
         """Debian as an image that came from no registry; made when it is first asked for."""
-        with alone("base"):
+        with alone(LOCKS / "base"):
             if not self.holds(BASE):
                 install("debootstrap", "debootstrap")
                 self.said("bash", str(ROOT / "images/local-base"), BASE)
@@ -99,6 +100,8 @@ def running() -> Iterator[Engine]:
         host = os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}"
         if not answers(host):
             install("docker.io", "dockerd")
+            if os.geteuid():
+                (pytest.fail if os.environ.get("CI") else pytest.skip)("no Docker engine answers, and one needs root")
             if not answers(host):
                 host = stack.enter_context(own_engine())
         yield Engine(client(), host)
@@ -123,16 +126,6 @@ def client() -> str:
         if built_in or subprocess.run([one, "buildx", "version"], capture_output=True).returncode == 0:
             return one
     return pytest.fail(f"no client of {found} builds with BuildKit: install docker-buildx")
-
-
-def install(package: str, command: str) -> None:
-    """A command is here, if need be from Debian's packages."""
-    if shutil.which(command) and not os.geteuid():
-        return
-    if os.geteuid() or not shutil.which("apt-get"):
-        # a run that is to test everything must not pass without it
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no Docker engine answers, or no `{command}` is here")
-    apt(package)
 
 
 @contextlib.contextmanager

@@ -47,14 +47,11 @@ class Sky:
         path = self.root / "jobs" / f"{plan.recipe}.yaml"
         document = load(path)
         word = secrets.token_hex(8)
-        machine, work, given = (
-            machine_task(plan, document),
-            run_task(plan, document, word),
-            login(self.site, os.environ),
-        )
-        task = machine if given else machine | work  # a job would hear a registry's password on its command line
+        machine, work = machine_task(plan, document), run_task(plan, document, word)
+        registry = login(self.site, os.environ)
+        task = machine if registry else machine | work  # a job would hear a registry's password on its command line
         patience = Patience(self.site.sky.start_minutes, self.site.sky.idle_minutes)
-        with renting.machine(task, given, patience) as (entry, job):
+        with renting.machine(task, registry, patience) as (entry, job):
             mirror = mirror_of(plan, folder)
             turn = Turn(mirror.remote, mirror.there)
             with turn.awaited():  # an upload may take longer than a machine may idle

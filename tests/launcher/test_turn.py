@@ -8,7 +8,7 @@ import time
 import pytest
 
 from launcher.remote import Remote
-from launcher.turn import WAIT, Turn
+from launcher.turn import PATIENCE, WAIT, Turn
 
 
 @pytest.fixture
@@ -24,8 +24,10 @@ def turn(remote, place):
 @contextlib.contextmanager
 def job(place, word, patience=60):
     """A job, which says that it began; ended with the block."""
-    env = {**os.environ, "RUN": str(place), "LAUNCH": word, "PATIENCE": str(patience)}
-    with subprocess.Popen(["bash", "-c", f"{WAIT}echo begun"], env=env, stdout=subprocess.PIPE, text=True) as process:
+    env = {**os.environ, "RUN": str(place), "LAUNCH": word}
+    wait = WAIT.replace(f"-gt {PATIENCE} ]", f"-gt {patience} ]")
+    assert wait != WAIT
+    with subprocess.Popen(["bash", "-c", f"{wait}echo begun"], env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
@@ -83,6 +85,6 @@ def test_a_terminal_closes_when_nobody_is_heard(remote, tmp_path, monkeypatch):
         assert sign.read_text() == said == "heard\n"
 
 
-def test_a_machine_that_cannot_be_reached_ends_no_copy(tmp_path, monkeypatch):
+def test_a_machine_that_cannot_be_reached_ends_no_copy():
     with Remote("no-such-host.invalid").present():
         pass

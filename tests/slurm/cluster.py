@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.apt import alone, apt
+from launcher.transfer import alone
+from tests.apt import LOCKS, apt
 from tests.slurm import conf
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -158,19 +159,19 @@ def started() -> Iterator[Cluster]:
 
 def _install() -> None:
     """The commands are here, if need be from Debian's packages, none of which starts a service."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(alone("slurm"))
+    with alone(LOCKS / "slurm"), contextlib.ExitStack() as stack:
         lacking = [package for command, package in PACKAGES.items() if not shutil.which(command, path=SYSTEM)]
         if os.geteuid() or (lacking and not shutil.which("apt-get")):
             # a run that is to test everything must not pass without it
             (pytest.fail if os.environ.get("CI") else pytest.skip)("a Slurm of the tests' own needs root and Debian")
+        if not lacking:
+            return
         policy = Path("/usr/sbin/policy-rc.d")
-        if lacking and not policy.exists():
+        if not policy.exists():
             policy.write_text("#!/bin/sh\nexit 101\n")
             policy.chmod(0o755)
             stack.callback(policy.unlink)
-        if lacking:
-            apt(*lacking)
+        apt(*lacking)
 
 
 def _user(cluster: Cluster) -> None:
