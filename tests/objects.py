@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import pytest
 
 from launcher.node.kept import read_index
 from launcher.node.records import Bucket
-from tests.engine import install
+from tests.apt import install
 
 HOST = "127.0.0.1"
 FREE = 8
@@ -107,8 +106,7 @@ class Objects:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Objects]:
     """A server that knows one user."""
-    if not shutil.which("rclone"):
-        install("rclone", "rclone")
+    install("rclone", "rclone")
     with socket.create_server((HOST, 0)) as one:
         port = one.getsockname()[1]
     env = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(FREE)}

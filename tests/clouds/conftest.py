@@ -10,6 +10,7 @@ import pytest
 
 from launcher.image import base_name
 from launcher.ledger import ledger
+from tests.apt import install
 from tests.emulator.client import client, end_server
 from tests.emulator.pods import DockerPods
 from tests.emulator.server import Emulator
@@ -76,7 +77,9 @@ def providers(engine, vm_image, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def account(providers, tmp_path_factory):
-    """The environment of a user with keys for both providers, whose SkyPilot server runs."""
+    """The environment of a user with keys for both providers, whose SkyPilot server runs; and the programs it needs."""
+    install("openssh-client", "ssh")
+    install("rsync", "rsync")
     env = client(tmp_path_factory.mktemp("account"), providers)
     yield env
     end_server(env)

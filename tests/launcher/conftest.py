@@ -27,6 +27,7 @@ from launcher.request import Request, planned
 from launcher.site import BucketSite, SiteFile
 from launcher.store import Store
 from launcher.transfer import pull
+from tests.apt import install
 from tests.engine import engine
 from tests.objects import gate, objects, server
 
@@ -388,6 +389,7 @@ os.execvp("bash", ["bash", "-c", " ".join(words)])
 @pytest.fixture
 def remote(tmp_path, monkeypatch):
     """A machine behind a program in ssh's place, which runs what it is told on this one."""
+    install("rsync", "rsync")
     folder = tmp_path / "bin"
     folder.mkdir()
     ssh = folder / "ssh"

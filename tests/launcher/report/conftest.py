@@ -15,7 +15,7 @@ from launcher.node.records import Budget, Code, Image, Input, Machine, Model, Pl
 from launcher.report.facts import facts
 from launcher.status import status
 from launcher.typed import note
-from tests.engine import install
+from tests.apt import install
 
 HOSTILE = "</script><script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">&amp;'"
 BEGAN = 1_795_000_000.0
