@@ -55,10 +55,14 @@ setup-clouds: setup $(CLOUDS)
 
 setup-cpu: setup $(CPU)
 
+# uv by pip, the rest by uv
 $(LIGHT): locks/launcher.lock
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --no-deps --require-hashes -r locks/launcher.lock
+	awk '/^[^ #]/ { on = /^uv==/ } on' $< > .venv/uv.lock
+	.venv/bin/python -m pip install --quiet --no-deps --require-hashes -r .venv/uv.lock
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --require-hashes --compile-bytecode \
+	  --no-python-downloads -r $<
 	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
