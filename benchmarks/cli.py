@@ -14,7 +14,12 @@ from statistics import median
 from benchmarks.measure import ROOT, columns, in_turn, run
 from benchmarks.result import Result, Verdict, load, parser, say
 
-TARGETS = {"launcher --help": 0.15, "launcher plan gad-7b --cloud runpod": 0.4}
+TARGETS = {
+    "launcher --help": 0.15,
+    "launcher plan gad-7b --cloud runpod": 0.4,
+    "launcher plan profile_dpo-phi3-mini --cloud runpod": 0.4,
+}
+"""The last is of the recipe with the most programs of its own."""
 PEERS = ("sky --help", "dstack --help", "oumi --help")
 NOTE = """Bytecode is there and every program was started once before. SkyPilot is the one in our own environment;
 dstack and oumi have another (`make .venv-bench`), in which oumi finds the trainers' packages instead of the 184, with

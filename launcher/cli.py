@@ -1,6 +1,7 @@
 """The commands. Nothing heavy is imported before a command needs it: `launcher --help` has to be instant."""
 
 import errno
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -402,6 +403,7 @@ def main() -> None:
     """The console script: a user's mistake is a sentence, never a traceback."""
     from launcher.errors import OURS, LaunchError
 
+    gc.set_threshold(50_000, 20, 50)  # what a command imports stays: to look through it again and again was a third
     try:
         app()
     except LaunchError as problem:
@@ -417,6 +419,8 @@ def main() -> None:
         helps = "name another place" if problem.errno in NAMED else "make room, or change site.yaml"
         screen.error(f"error: `{problem.filename}`: {problem.strerror}\n\nhint: {helps}")
         sys.exit(OURS)
+    finally:
+        gc.freeze()  # nor is there anything to look for at the end
 
 
 if __name__ == "__main__":

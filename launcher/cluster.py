@@ -3,10 +3,8 @@
 The only module that imports SkyPilot, and only inside functions: that costs seconds."""
 
 import contextlib
-import gc
 import io
 import os
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -139,16 +137,10 @@ def ssh_config(name: str) -> Path:
 
 def _sky() -> Any:
     os.environ.setdefault("SKYPILOT_DISABLE_USAGE_COLLECTION", "1")
-    if "sky" not in sys.modules:
-        gc.disable()  # all that it brings stays: to look for what does not is a third of the import
     try:
         import sky
     except ImportError:
         raise LaunchError("SkyPilot is not installed here", "run `make setup-clouds`") from None
-    finally:
-        if not gc.isenabled():
-            gc.freeze()
-            gc.enable()
     return sky
 
 

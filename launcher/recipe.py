@@ -119,8 +119,8 @@ class StageSpec(Strict):
     settings: dict[str, Any] = {}
     """Its own, over the shared ones of the same name."""
     steps: Counting | None = None
-    check: list[str] | None = None
-    """A command that looks at the settings (`{config}`) before anything is paid, with nothing installed but PyYAML."""
+    check: str | None = None
+    """A kind of settings that the recipe's `settings_check` knows."""
     must: MustSpec = MustSpec()
     disk: DiskSpec | None = None
     grace: int = Field(default=60, ge=1, le=86400)
@@ -167,6 +167,9 @@ class RecipeFile(Strict):
     texts: list[str] | None = None
     """A command that renders a sample of the inputs with the model's chat template; placeholders `{input.NAME}`,
     `{config.STAGE}`."""
+    settings_check: list[str] | None = None
+    """A command that looks at the stages' settings before anything is paid, with nothing installed but PyYAML;
+    placeholder `{request}`: a file with a list of `{"stage", "kind", "settings"}`."""
     memory: list[str] | None = None
     """A command that says what the stages keep on a GPU (recipes/common/fit.py); placeholder `{request}`."""
     outlook: list[str] | None = None

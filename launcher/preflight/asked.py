@@ -1,7 +1,9 @@
 """A recipe's own command, run here before anything is paid, and what it answered."""
 
+import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,3 +47,11 @@ def ask(
         return Answer(0, done.stdout)
     error, hint = said(done.stderr) or ((done.stderr.strip() or "no message").splitlines()[-1], "")
     return Answer(done.returncode, done.stdout, error, hint)
+
+
+def ask_about(command: Sequence[str], request: object, root: Path) -> Answer:
+    """Runs it with a file that says the request, as JSON, for its `{request}`."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "request.json"
+        place.write_text(json.dumps(request), encoding="utf-8")
+        return ask(command, {"request": place}, root)

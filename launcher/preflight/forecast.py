@@ -1,7 +1,5 @@
 """What a run will do, take and cost: the recipe's own arithmetic on what earlier runs of its family measured."""
 
-import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 from launcher.errors import LaunchError
 from launcher.node.proof import read_proof
 from launcher.node.records import Plan, settings_of
-from launcher.preflight.asked import ask
+from launcher.preflight.asked import ask_about
 from launcher.recipe import Recipe
 from launcher.store import Store, plan_of
 
@@ -25,10 +23,7 @@ def lines(plan: Plan, recipe: Recipe, store: Store, root: Path) -> list[str]:
         "stages": [{"name": stage.name, "settings": settings_of(stage)} for stage in plan.stages],
         "measured": list(measured(recipe.family, store)),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "request.json"
-        place.write_text(json.dumps(request), encoding="utf-8")
-        said = ask(recipe.file.outlook, {"request": place}, root)
+    said = ask_about(recipe.file.outlook, request, root)
     return [f"no outlook: {said.error}"] if said.code else said.out.rstrip().splitlines()
 
 

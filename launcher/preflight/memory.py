@@ -1,7 +1,6 @@
 """Does every stage fit on the GPUs that the run may get? The recipe's own arithmetic, run here; it needs no GPU."""
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from launcher.accelerators import CARDS, MAJORS, gibibytes
 from launcher.engine import Card
 from launcher.errors import FAILED
 from launcher.node.records import Plan, settings_of
-from launcher.preflight.asked import ask
+from launcher.preflight.asked import ask_about
 from launcher.preflight.disk import shown
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.recipe import Recipe
@@ -111,10 +110,7 @@ def _asked(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> lis
         },
         "machines": [vars(kind) for kind in kinds],
     }
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "request.json"
-        place.write_text(json.dumps(request), encoding="utf-8")
-        said = ask(recipe.file.memory or [], {"request": place}, root)
+    said = ask_about(recipe.file.memory or [], request, root)
     if said.code == FAILED:
         return Finding("memory", WARNING, f"not known: {said.error}", said.hint)
     if said.code:

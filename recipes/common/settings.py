@@ -5,9 +5,9 @@ import dataclasses
 import difflib
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from recipes.common.stage import Mistake
 
@@ -21,30 +21,46 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
 
     `kind` is a dataclass of JSON's types (a list is plain `list`); its `__post_init__` may raise ValueError.
     """
+    values = _read(path, "the first argument is the stage's JSON settings")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Mistake(f"no settings file `{path}`", "the first argument is the stage's JSON settings") from None
-    except (ValueError, RecursionError) as problem:
-        raise Mistake(f"`{path}` is not JSON: {problem}", "write one JSON object") from None
+        return as_kind(values, kind)
+    except Mistake as problem:
+        raise Mistake(f"`{path}`: {problem.error}", problem.hint) from None
+
+
+def as_kind(values: object, kind: type[Settings]) -> Settings:
+    """As `read_settings`, of what a file says."""
     if not isinstance(values, dict):
-        raise Mistake(f"`{path}` is not a JSON object", "write one JSON object")
-    _check_keys(path, values, kind)
-    _check_types(path, values, kind)
+        raise Mistake("no JSON object", "write one JSON object")
+    _check_keys(values, kind)
+    _check_types(values, kind)
     try:
         return kind(**values)
     except ValueError as problem:
-        raise Mistake(f"`{path}`: {problem}", "change that value") from None
+        raise Mistake(str(problem), "change that value") from None
 
 
-def check_stage(program: str, about: str, kinds: Mapping[str, type], argv: list[str] | None = None) -> str:
-    """The command `PROGRAM STAGE SETTINGS.json`: the stage, whose settings are of its kind. A Mistake when not."""
+def check_stages(
+    program: str,
+    about: str,
+    kinds: Mapping[str, type],
+    argv: list[str] | None = None,
+    look: Callable[[Any], None] = lambda _: None,
+) -> None:
+    """The command `PROGRAM REQUEST.json`, whose request is a list of `{"stage", "kind", "settings"}`: the settings of
+    each stage are of its kind, and `look` has nothing against them. A Mistake names the first stage that is not so."""
     parser = argparse.ArgumentParser(prog=program, description=about)
-    parser.add_argument("stage", choices=kinds)
-    parser.add_argument("settings", type=Path)
-    given = parser.parse_args(argv)
-    read_settings(given.settings, kinds[given.stage])
-    return str(given.stage)
+    parser.add_argument("request", type=Path)
+    path = parser.parse_args(argv).request
+    for one in _read(path, "the argument is a JSON list of stages"):
+        if one["kind"] not in kinds:
+            hint = f"the kinds are `{'`, `'.join(kinds)}`"
+            raise Mistake(f"stage `{one['stage']}`: no kind `{one['kind']}` of settings is known here", hint)
+        try:
+            look(as_kind(one["settings"], kinds[one["kind"]]))
+        except Mistake as problem:
+            raise Mistake(f"stage `{one['stage']}`: {problem.error}", problem.hint) from None
+        print(f"{one['stage']}: fine")
 
 
 def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
@@ -54,19 +70,29 @@ def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"`{name}` is `{value}`, not one of `{'`, `'.join(choices)}`")
 
 
-def _check_keys(path: Path, values: dict[str, object], kind: type) -> None:
+def _read(path: Path, hint: str) -> Any:
+    """What the JSON file says. A Mistake when there is none, or it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Mistake(f"`{path}`: no such file", hint) from None
+    except (ValueError, RecursionError) as problem:
+        raise Mistake(f"`{path}`: no JSON: {problem}", "write one JSON object") from None
+
+
+def _check_keys(values: Mapping[str, object], kind: type) -> None:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"the keys are `{'`, `'.join(fields)}`"
-            raise Mistake(f"`{path}`: no key `{_cut(key)}` is known here", hint)
+            raise Mistake(f"no key `{_cut(key)}` is known here", hint)
     for key, field in fields.items():
         if key not in values and field.default is dataclasses.MISSING:
-            raise Mistake(f"`{path}`: no key `{key}`", f"write `{key}` with a value of type {_words(kind)[key]}")
+            raise Mistake(f"no key `{key}`", f"write `{key}` with a value of type {_words(kind)[key]}")
 
 
-def _check_types(path: Path, values: dict[str, object], kind: type) -> None:
+def _check_types(values: Mapping[str, object], kind: type) -> None:
     hints = typing.get_type_hints(kind)
     for key, value in values.items():
         allowed = typing.get_args(hints[key]) or (hints[key],)
@@ -74,7 +100,7 @@ def _check_types(path: Path, values: dict[str, object], kind: type) -> None:
         fits = type(value) in allowed or (float in allowed and type(value) is int)
         if not fits:
             shown = _cut(json.dumps(value, ensure_ascii=False))
-            raise Mistake(f"`{path}`: `{key}` is `{shown}`", f"write a value of type {_words(kind)[key]}")
+            raise Mistake(f"`{key}` is `{shown}`", f"write a value of type {_words(kind)[key]}")
 
 
 def _cut(text: str) -> str:

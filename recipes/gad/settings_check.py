@@ -1,25 +1,25 @@
-"""Looks at a training stage's settings before anything is paid: no torch, no verl.
+"""Looks at the stages' settings before anything is paid: no torch, no verl.
 
-python -m recipes.gad.settings_check SETTINGS.json
+python -m recipes.gad.settings_check REQUEST.json
 """
 
-import argparse
-from pathlib import Path
-
-from recipes.common.settings import read_settings
+from recipes.common.settings import check_stages
 from recipes.common.stage import run
 from recipes.common.verl.keys import check_overrides
 from recipes.gad.decided import DECIDED
 from recipes.gad.settings import Settings
 
+KINDS = {"train": Settings}
 
-def main() -> None:
-    """Exits with 2 and a sentence when a value cannot be, or verl would not read an override."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.gad.settings_check", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    settings = read_settings(parser.parse_args().settings, Settings)
+
+def look(settings: Settings) -> None:
+    """A Mistake where verl would not read an override."""
     check_overrides(settings.verl_overrides, DECIDED)
-    print(f"{settings.mode}: {settings.steps:,} steps")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Exits with 2 and a sentence when a value cannot be, or verl would not read an override."""
+    check_stages("python -m recipes.gad.settings_check", __doc__.split("\n")[0], KINDS, argv, look)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Looks at a stage's settings before anything is paid: no torch.
+"""Looks at the stages' settings before anything is paid: no torch.
 
-python -m recipes.honest_persona.settings_check prepare|train|evaluate SETTINGS.json
+python -m recipes.honest_persona.settings_check REQUEST.json
 """
 
 from typing import Any
 
-from recipes.common.settings import check_stage
+from recipes.common.settings import check_stages
 from recipes.common.stage import run
 from recipes.honest_persona import evaluate, selection, settings
 
@@ -18,8 +18,7 @@ KINDS: dict[str, Any] = {
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and a sentence when a value cannot be."""
-    stage = check_stage("python -m recipes.honest_persona.settings_check", __doc__.split("\n")[0], KINDS, argv)
-    print(f"{stage}: the settings fit")
+    check_stages("python -m recipes.honest_persona.settings_check", __doc__.split("\n")[0], KINDS, argv)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Looks at a stage's settings before anything is paid: nothing heavy is imported.
+"""Looks at the stages' settings before anything is paid: nothing heavy is imported.
 
-python -m recipes.profile_dpo.settings_check STAGE SETTINGS.json
+python -m recipes.profile_dpo.settings_check REQUEST.json
 """
 
-from recipes.common.settings import check_stage
+from recipes.common.settings import check_stages
 from recipes.common.stage import run
 from recipes.profile_dpo import current, generate, setup, tournament, write
 from recipes.profile_dpo.judging import JudgeSettings
@@ -21,10 +21,9 @@ KINDS = {
 }
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and a sentence when a value cannot be."""
-    stage = check_stage("python -m recipes.profile_dpo.settings_check", __doc__.split("\n")[0], KINDS)
-    print(f"{stage}: fine")
+    check_stages("python -m recipes.profile_dpo.settings_check", __doc__.split("\n")[0], KINDS, argv)
 
 
 if __name__ == "__main__":

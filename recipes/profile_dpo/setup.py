@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recipes.common import jsonl
 from recipes.common.files import write_json
@@ -25,8 +25,10 @@ from recipes.common.stop import StopSignal
 from recipes.profile_dpo import profile, prompts
 from recipes.profile_dpo.bracket import expected
 from recipes.profile_dpo.likeness import Nearest
-from recipes.profile_dpo.openalex import OpenAlex
 from recipes.profile_dpo.papers import Paper, Query, by_author, read
+
+if TYPE_CHECKING:
+    from recipes.profile_dpo.openalex import OpenAlex
 
 ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 SPARE = 3
@@ -77,6 +79,8 @@ def main(argv: list[str] | None = None) -> None:
     check_address(queries, settings.mailto)
     examples, progress = read_examples(args.examples), Progress(args.work)
     if queries:
+        from recipes.profile_dpo.openalex import OpenAlex  # an HTTP library, which a look at settings does without
+
         service = OpenAlex(settings.openalex_url, str(settings.mailto), os.environ.get("OPENALEX_API_KEY"))
         papers += fetch(service, queries, settings, Journal(args.work), progress, stop)
         args.out.mkdir(parents=True, exist_ok=True)
@@ -122,7 +126,7 @@ def read_examples(path: Path) -> list[dict[str, Any]]:
 
 
 def fetch(
-    service: OpenAlex,
+    service: "OpenAlex",
     queries: Iterable[Query],
     settings: Settings,
     journal: Journal,

@@ -150,15 +150,17 @@ def test_numbers_without_end_and_lists_in_lists_are_bad_rows(folder, text):
 
 
 def settings():
-    """(family, stage, the check's module, its words, the settings that the stage would get) of every tiny recipe."""
+    """(recipe, stages and stage, the check's module, its kind, the settings that the stage would get) of every tiny
+    recipe."""
     for name in (one for one in names(ROOT) if one.endswith("-tiny")):
         recipe = read_recipe(name, ROOT)
         for order in recipe.file.lists:
             plan = planned(Request(name, stages=order), ROOT, SiteFile()).plan
             for stage in plan.stages:
-                if command := recipe.file.stages[stage.name].check:
+                if kind := recipe.file.stages[stage.name].check:
                     own = {"hub_repo": "me/it"} if "hub_repo" in stage.config else {}
-                    yield f"{name} {order} {stage.name}", (command[2], tuple(command[3:-1]), settings_of(stage) | own)
+                    module = recipe.file.settings_check[2]
+                    yield f"{name} {order} {stage.name}", (module, kind, settings_of(stage) | own)
 
 
 SETTINGS = dict(settings())
@@ -167,18 +169,18 @@ SETTINGS = dict(settings())
 @trials(80)
 @given(name=st.sampled_from(sorted(SETTINGS)), data=st.data())
 def test_settings_are_accepted_or_refused(folder, name, data):
-    module, words, good = SETTINGS[name]
+    module, kind, good = SETTINGS[name]
     text = as_json(data.draw(mutated(good, 2)))
     if data.draw(st.integers(0, 3)) == 0:
         text = data.draw(spliced(text))
-    path = folder / "settings.json"
-    path.write_bytes(written(text))
-    run(module, [*words, str(path)])
+    looked_at(folder, module, kind, text)
 
 
-def run(module, words):
-    """The stage's check, as a program that gets these words."""
-    before, sys.argv = sys.argv, [module, *words]
+def looked_at(folder, module, kind, text):
+    """The recipe's check of one stage's settings, which are this JSON."""
+    path = folder / "request.json"
+    path.write_bytes(written(f'[{{"stage": "it", "kind": {json.dumps(kind)}, "settings": {text}}}]'))
+    before, sys.argv = sys.argv, [module, str(path)]
     try:
         return refused(importlib.import_module(module).main)
     finally:
@@ -186,7 +188,6 @@ def run(module, words):
 
 
 def test_the_tiny_recipes_settings_are_good(folder):
-    for name, (module, words, good) in SETTINGS.items():
-        (folder / "settings.json").write_text(json.dumps(good))
-        assert run(module, [*words, str(folder / "settings.json")]) is None, name
+    for name, (module, kind, good) in SETTINGS.items():
+        assert looked_at(folder, module, kind, json.dumps(good)) is None, name
     assert read_json(folder / "none.json") is None

@@ -6,8 +6,8 @@ import pytest
 
 LOOK = """
 import json, sys
-if json.load(open(sys.argv[1]))["batch"] == 4:
-    sys.stderr.write("error: `batch` is `4`\\n\\nhint: take 8\\n")
+if json.load(open(sys.argv[1]))[0]["settings"]["batch"] == 4:
+    sys.stderr.write("error: stage `sum`: `batch` is `4`\\n\\nhint: take 8\\n")
     sys.exit(2)
 """
 JOB = "name: toy\nresources: {accelerators: {H100-SXM: 8}}\nrun: |\n  exec true\n"
@@ -16,7 +16,8 @@ JOB = "name: toy\nresources: {accelerators: {H100-SXM: 8}}\nrun: |\n  exec true\
 @pytest.fixture
 def checked(toy):
     (toy.root / "recipes/toy/look.py").write_text(LOOK)
-    toy.change_recipe("  sum:\n", '  sum:\n    check: [python, -m, recipes.toy.look, "{config}"]\n')
+    toy.change_recipe("\nstages:\n", '\nsettings_check: [python, -m, recipes.toy.look, "{request}"]\nstages:\n')
+    toy.change_recipe("  sum:\n", "  sum:\n    check: count\n")
     return toy
 
 

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 
 import pytest
@@ -8,25 +7,29 @@ from launcher.preflight.settings import check
 
 CHECK = """
 import json, sys
-config = json.load(open(sys.argv[1]))
-print(json.dumps(config))
-if config["batch"] % 4:
-    sys.stderr.write(f"error: `{sys.argv[1]}`: `batch` is `{config['batch']}`\\n\\nhint: a multiple of 4\\n")
-    sys.exit(2)
-assert config["batch"] != 4, "four"
+for one in json.load(open(sys.argv[1])):
+    batch = one["settings"]["batch"]
+    if batch % 4:
+        sys.stderr.write(f"error: stage `{one['stage']}`: `batch` is `{batch}`\\n\\nhint: a multiple of 4\\n")
+        sys.exit(2)
+    assert batch != 4, "four"
 """
+
+
+COMMAND = '\nsettings_check: [python, -m, recipes.toy.look, "{request}"]\nstages:\n'
 
 
 @pytest.fixture
 def checked(toy):
-    """A recipe whose first stage has a check of its settings."""
+    """A recipe with a check of settings, which its first stage wants."""
     (toy.root / "recipes/toy/look.py").write_text(CHECK)
-    toy.change_recipe("  sum:\n", '  sum:\n    check: [python, -m, recipes.toy.look, "{config}"]\n')
+    toy.change_recipe("\nstages:\n", COMMAND)
+    toy.change_recipe("  sum:\n", "  sum:\n    check: count\n")
     return toy
 
 
-def found(toy, *changes):
-    planned = toy.planned(*changes)
+def found(toy, *changes, **request):
+    planned = toy.planned(*changes, **request)
     return check(planned.plan, planned.recipe, toy.root)
 
 
@@ -34,22 +37,30 @@ def test_a_recipe_without_a_check_takes_what_it_is_given(toy):
     assert found(toy) == Finding("settings", OK, "the recipe has no check of its own")
 
 
-def test_a_stage_s_check_sees_the_settings_the_stage_would_get(checked):
+def test_the_check_sees_the_settings_that_the_stages_would_get(checked):
     assert found(checked) == Finding("settings", OK, "of 1 stages")
+    checked.change_recipe("  again:\n", "  again:\n    check: count\n")
+    assert found(checked) == Finding("settings", OK, "of 2 stages")
     (checked.root / "recipes/toy/look.py").write_text("import sys; sys.exit(open(sys.argv[1]).read())")
-    refused = found(checked, "batch=4")
-    config = json.loads(refused.says.removeprefix("stage `sum`: "))
-    assert config == {"batch": 4, "pause": 0.0, "save_every": 2, "start": 0, "fault": None, "steps": 16}
+    settings = {"batch": 4, "pause": 0.0, "save_every": 2, "start": 0, "fault": None}
+    assert json.loads(found(checked, "batch=4").says) == [
+        {"stage": "sum", "kind": "count", "settings": {**settings, "steps": 16}},
+        {"stage": "again", "kind": "count", "settings": {**settings, "steps": 32}},
+    ]
 
 
-def test_a_refusal_is_the_check_s_sentence_without_the_file_nobody_knows(checked):
+def test_a_refusal_is_the_check_s_sentence(checked):
     assert found(checked, "batch=6") == Finding("settings", REFUSED, "stage `sum`: `batch` is `6`", "a multiple of 4")
 
 
 def test_a_check_that_breaks_is_a_refusal_too(checked):
-    assert found(checked, "batch=4") == Finding(
-        "settings", REFUSED, "stage `sum`: AssertionError: four", "correct the setting"
-    )
+    assert found(checked, "batch=4") == Finding("settings", REFUSED, "AssertionError: four", "correct the setting")
+
+
+def test_a_stage_that_nobody_can_check_is_a_refusal(checked):
+    checked.change_recipe(COMMAND, "\nstages:\n")
+    says = f"`{checked.recipe}`: stage `sum` has a `check`, and no command does it"
+    assert found(checked) == Finding("settings", REFUSED, says, "write `settings_check`")
 
 
 def test_a_launch_that_a_check_refuses_starts_nothing(checked):
@@ -60,7 +71,7 @@ def test_a_launch_that_a_check_refuses_starts_nothing(checked):
 
 
 def test_only_the_stages_of_the_list_are_checked(checked):
-    checked.change_recipe("  again:\n", '  again:\n    check: [python, -c, "raise SystemExit(1)"]\n')
-    planned = checked.planned(stages="short")
-    assert check(planned.plan, planned.recipe, checked.root).level == OK
-    assert dataclasses.replace(found(checked), hint="") == Finding("settings", REFUSED, "stage `again`: no message")
+    checked.change_recipe("    check: count\n", "")
+    checked.change_recipe("  again:\n", "  again:\n    check: count\n")
+    assert found(checked, "batch=6").says == "stage `again`: `batch` is `6`"
+    assert found(checked, "batch=6", stages="short") == Finding("settings", OK, "the recipe has no check of its own")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from recipes.common.settings import read_settings
+from recipes.common.settings import check_stages, read_settings
 from recipes.common.stage import MISTAKE, Mistake
 
 
@@ -38,10 +38,10 @@ def test_values_arrive_and_defaults_fill_in(tmp_path):
     [
         (
             "{",
-            "`{path}` is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+            "`{path}`: no JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
             None,
         ),
-        ("[]", "`{path}` is not a JSON object", "write one JSON object"),
+        ("[]", "`{path}`: no JSON object", "write one JSON object"),
         ({"degres": 1}, "`{path}`: no key `degres` is known here", "did you mean `degrees`?"),
         (
             {"colour": 1},
@@ -78,5 +78,43 @@ def test_a_missing_key_is_named(tmp_path):
 def test_an_absent_file_is_a_mistake(tmp_path):
     with pytest.raises(Mistake) as caught:
         read_settings(tmp_path / "oven.json", Oven)
-    assert caught.value.error == f"no settings file `{tmp_path}/oven.json`"
+    assert caught.value.error == f"`{tmp_path}/oven.json`: no such file"
     assert caught.value.hint == "the first argument is the stage's JSON settings"
+
+
+@dataclass(frozen=True)
+class Pan:
+    litres: float
+
+
+KINDS = {"oven": Oven, "pan": Pan}
+
+
+def look(settings):
+    if isinstance(settings, Pan) and settings.litres > 9:
+        raise Mistake("the pan is heavy", "take two")
+
+
+def checked(path, *stages):
+    path.write_text(json.dumps([dict(zip(("stage", "kind", "settings"), one, strict=True)) for one in stages]))
+    check_stages("python -m pans", "Looks.", KINDS, [str(path)], look)
+
+
+def test_all_stages_are_looked_at_in_one_go(tmp_path, capsys):
+    checked(tmp_path / "request.json", ("bake", "oven", GOOD), ("boil", "pan", {"litres": 2}))
+    assert capsys.readouterr().out == "bake: fine\nboil: fine\n"
+
+
+@pytest.mark.parametrize(
+    ("stage", "error", "hint"),
+    [
+        (("boil", "pan", {"litre": 2}), "stage `boil`: no key `litre` is known here", "did you mean `litres`?"),
+        (("boil", "pan", [2]), "stage `boil`: no JSON object", "write one JSON object"),
+        (("boil", "pan", {"litres": 10}), "stage `boil`: the pan is heavy", "take two"),
+        (("boil", "pot", {}), "stage `boil`: no kind `pot` of settings is known here", "the kinds are `oven`, `pan`"),
+    ],
+)
+def test_the_stage_of_a_mistake_is_named(tmp_path, stage, error, hint):
+    with pytest.raises(Mistake) as caught:
+        checked(tmp_path / "request.json", ("bake", "oven", GOOD), stage)
+    assert (caught.value.error, caught.value.hint) == (error, hint)

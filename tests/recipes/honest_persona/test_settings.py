@@ -1,5 +1,7 @@
 """A value that cannot be is refused before anything is paid."""
 
+import json
+
 import pytest
 
 from recipes.honest_persona import settings_check
@@ -7,10 +9,24 @@ from recipes.honest_persona import settings_check
 STAGES = ["prepare", "train", "evaluate"]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_the_recipe_s_own_fit(stage, write, capsys):
-    settings_check.main([stage, str(write(stage))])
-    assert capsys.readouterr().out == f"{stage}: the settings fit\n"
+@pytest.fixture
+def request_of(write, tmp_path):
+    """The path of a request about stages, each with its settings."""
+
+    def made(*stages, **changed):
+        path = tmp_path / "request.json"
+        told = [
+            {"stage": one, "kind": one, "settings": json.loads(write(one, **changed).read_text())} for one in stages
+        ]
+        path.write_text(json.dumps(told))
+        return [str(path)]
+
+    return made
+
+
+def test_the_recipe_s_own_fit(request_of, capsys):
+    settings_check.main(request_of(*STAGES))
+    assert capsys.readouterr().out == "".join(f"{stage}: fine\n" for stage in STAGES)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +50,6 @@ def test_the_recipe_s_own_fit(stage, write, capsys):
         ("evaluate", {"device": "tpu"}, "`device` is `tpu`, not one of `cuda`, `cpu`"),
     ],
 )
-def test_an_impossible_value_is_named(refusal, write, stage, changed, says):
-    path = write(stage, **changed)
-    assert refusal(settings_check.main, [stage, str(path)]) == f"error: `{path}`: {says}\n\nhint: change that value"
+def test_an_impossible_value_is_named(refusal, request_of, stage, changed, says):
+    said = refusal(settings_check.main, request_of(stage, **changed))
+    assert said == f"error: stage `{stage}`: {says}\n\nhint: change that value"

@@ -72,11 +72,14 @@ def test_a_setting_that_cannot_be_is_said(changes, says):
 
 
 def test_the_check_before_the_launch_refuses_it_in_a_sentence(tmp_path):
-    path = tmp_path / "settings.json"
-    path.write_text(json.dumps({**JUDGE, "api_key": KEY}))
-    argv = [sys.executable, "-m", "recipes.profile_dpo.settings_check", "evaluate", str(path)]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
+    path = tmp_path / "request.json"
+
+    def asked(**settings):
+        path.write_text(json.dumps([{"stage": "judge", "kind": "evaluate", "settings": {**JUDGE, **settings}}]))
+        argv = [sys.executable, "-m", "recipes.profile_dpo.settings_check", str(path)]
+        return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
+
+    done = asked(api_key=KEY)
     assert done.returncode == 2 and KEY not in done.stdout + done.stderr
-    assert done.stderr == f"error: `{path}`: `api_key` {HOLDS}\n\nhint: change that value\n"
-    path.write_text(json.dumps(JUDGE))
-    assert subprocess.run(argv, cwd=ROOT, capture_output=True, text=True).stdout == "evaluate: fine\n"
+    assert done.stderr == f"error: stage `judge`: `api_key` {HOLDS}\n\nhint: change that value\n"
+    assert asked().stdout == "judge: fine\n"

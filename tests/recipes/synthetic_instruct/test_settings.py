@@ -85,11 +85,12 @@ def test_a_value_that_cannot_be_is_a_sentence(tmp_path, stage, good, changes, sa
 
 
 def test_the_check_imports_nothing_heavy(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps(SFT))
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps([{"stage": "sft", "kind": "sft", "settings": SFT}]))
     code = (
         "import sys; from recipes.synthetic_instruct.settings_check import main\n"
-        f"sys.argv[1:] = ['sft', {str(tmp_path / 'config.json')!r}]; main()\n"
-        "print(sorted({'torch', 'transformers', 'trl', 'datasets', 'numpy'} & {*sys.modules}))"
+        f"sys.argv[1:] = [{str(request)!r}]; main()\n"
+        "print(sorted({'torch', 'transformers', 'trl', 'datasets', 'numpy', 'httpx'} & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "sft: fine\n[]\n", done.stderr
