@@ -1,10 +1,14 @@
-"""Which of the long tests a run takes: some by chance, all when they are asked for (`make faults`)."""
+"""Which of the long tests a run takes: some by chance, all when they are asked for (`make faults`), or of the fault
+matrix those that are left to do (`make faults CELLS=left`)."""
 
 import os
 import random
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
+
+from tests.faults.page import PASSED, read
 
 Thing = TypeVar("Thing")
 SEED = int(os.environ.get("FAULT_SEED") or time.time())
@@ -29,7 +33,7 @@ TRAININGS = 1
 
 def some(things: Sequence[Thing], count: int) -> list[Thing]:
     """As many of them as are wanted, in their order."""
-    if os.environ.get("FAULTS") == "all" or len(things) <= count:
+    if os.environ.get("FAULTS") in ("all", "left") or len(things) <= count:
         return list(things)
     chosen = sorted(random.Random(SEED).sample(range(len(things)), count))
     return [things[number] for number in chosen]
@@ -38,6 +42,9 @@ def some(things: Sequence[Thing], count: int) -> list[Thing]:
 def taken(items: list[Any]) -> tuple[list[Any], str]:
     """The tests that are run of those collected, and which were left out, in a sentence; empty when none was."""
     said, kept = [], list(items)
+    if os.environ.get("FAULTS") == "left":
+        kept = left(items, Path(os.environ["RELIABILITY"]).read_text(encoding="utf-8"))
+        return kept, f"{len(items) - len(kept)} cells have passed"
     for name, count in TAKEN.items():
         ours = [item for item in kept if item.path.as_posix().endswith(f"tests/{name}")]
         long = [item for item in ours if not item.name.startswith(ALWAYS)]
@@ -51,3 +58,14 @@ def taken(items: list[Any]) -> tuple[list[Any], str]:
         kept = [item for item in kept if item.path not in trainings or item.path in families]
         said.append(f"trainings of {' and '.join(path.parent.name for path in families)}")
     return kept, f"by chance (FAULT_SEED={SEED}; FAULTS=all takes all): {', '.join(said)}" if said else ""
+
+
+def left(items: list[Any], page: str) -> list[Any]:
+    """Those that are no cells of the fault matrix, or of which the page does not say that they passed."""
+    ends = read(page).ends
+    return [item for item in items if "cell" not in _drawn(item) or ends.get(_drawn(item)["cell"]) != PASSED]
+
+
+def _drawn(item: Any) -> dict[str, Any]:
+    """What a test was parametrised with."""
+    return dict(item.callspec.params) if hasattr(item, "callspec") else {}

@@ -1,7 +1,10 @@
 """The cells, and the page that tells of them."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from tests.chance import left
 from tests.faults import page
 from tests.faults.cells import COLUMNS, PHASES, ROWS, Cell, cells, why_not
 from tests.faults.matrix import FAULTS
@@ -43,3 +46,12 @@ def test_a_page_remembers_what_is_not_run_again(tmp_path):
 def test_a_cell_that_fails_is_told_in_bold(tmp_path):
     page.record(tmp_path / "page.md", cells("docker")[0], False, 1.0, 7)
     assert "**failed**" in (tmp_path / "page.md").read_text()
+
+
+def test_what_is_left_is_all_but_the_cells_that_have_passed(tmp_path):
+    path, (first, second, third, *_) = tmp_path / "page.md", cells("local")
+    for cell, passed in ((first, False), (second, True)):
+        page.record(path, cell, passed, 30.0, 7)
+    items = [SimpleNamespace(callspec=SimpleNamespace(params={"cell": cell})) for cell in (first, second, third)]
+    others = [SimpleNamespace(), SimpleNamespace(callspec=SimpleNamespace(params={"cloud": "runpod"}))]
+    assert left([*items, *others], path.read_text()) == [items[0], items[2], *others]
