@@ -25,8 +25,8 @@ TAKEN = {
     "rehearsal/test_slurm.py": 1,
 }
 """How many of a file's tests: each takes minutes, or many of them do."""
-ALWAYS = ("test_make_launch_by_sbatch", "test_make_launch_by_skypilot")
-"""How the names of tests begin that are taken beside those: what a user of a cluster types."""
+ALWAYS = "test_make_launch_by_sbatch"
+"""How the name of the test begins that is taken beside those: what a user of a cluster types."""
 TRAININGS = 1
 """How many families' files of real trainings; each family's rehearsal trains too."""
 
