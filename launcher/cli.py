@@ -403,7 +403,7 @@ def main() -> None:
     """The console script: a user's mistake is a sentence, never a traceback."""
     from launcher.errors import OURS, LaunchError
 
-    gc.set_threshold(50_000, 20, 50)  # what a command imports stays: to look through it again and again was a third
+    gc.set_threshold(50_000, 20, 50)  # what is imported stays; to look through it was a third of SkyPilot's import
     try:
         app()
     except LaunchError as problem:
