@@ -330,11 +330,12 @@ def _show(planned: "Planned", root: Path) -> None:
 
     from launcher import checks
 
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(2) as beside:
         found = beside.submit(checks.quick, planned, root, _site())
-        from launcher import screen  # rich takes as long as the programs that the checks start meanwhile
+        forecast = beside.submit(checks.expected, planned, root, _site())
+        from launcher import screen  # rich takes as long as the programs that both start meanwhile
 
-        screen.plan(planned.plan, found.result(), checks.expected(planned, root, _site()))
+        screen.plan(planned.plan, found.result(), forecast.result())
 
 
 def _launch(request: "Request", manner: "Manner", resume: str | None = None) -> None:
