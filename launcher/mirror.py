@@ -17,6 +17,7 @@ from launcher.node.manifest import has_all, read, wrong
 from launcher.node.names import inside
 from launcher.node.records import Plan
 from launcher.remote import Remote, Unreachable
+from launcher.transfer import alone
 
 AT_ONCE = 4
 """Files of an export that are copied at the same time."""
@@ -67,14 +68,15 @@ class Mirror:
         left = []
         for one in self.missing():
             try:
-                self._fetch(one)
+                self._bring(one)
             except Unreachable:
                 raise
             except LaunchError:
                 left.append(one)
                 if one.kind == RESULT:
                     break  # its proof must not come before it
-        self._drop_superseded()
+        with alone(self._incoming):
+            self._drop_superseded()
         return left
 
     def has_export(self) -> bool:
@@ -84,7 +86,28 @@ class Mirror:
 
     def export(self) -> None:
         """The finished run's export is here, several files at a time, and after it the manifest. Raises LaunchError."""
-        part = self.here.path / ".incoming" / "manifest.json"
+        with alone(self._incoming):
+            if not self.has_export():  # another launch may have brought it meanwhile
+                self._export()
+
+    def to_send(self) -> list[str]:
+        """What this copy has and a fresh machine needs, relative to the run folder."""
+        found = [one.path for one in self.needed()]
+        small = [path.relative_to(self.here.path).as_posix() for name in MIRRORED for path in self.here.path.glob(name)]
+        return [name for name in [*found, *small] if (self.here.path / name).exists()]
+
+    @property
+    def _incoming(self) -> Path:
+        """What is being copied. Two launches that follow one run take turns in it."""
+        return self.here.path / ".incoming"
+
+    def _bring(self, one: Keep) -> None:
+        with alone(self._incoming):
+            if not self.has(one):
+                self._fetch(one)
+
+    def _export(self) -> None:
+        part = self._incoming / "manifest.json"
         self.remote.fetch(f"{self.there}/manifest.json", part, PLAIN)
         manifest = read_json(part)
         if not isinstance(manifest, dict) or (why := wrong(manifest)):
@@ -94,15 +117,9 @@ class Mirror:
             list(pool.map(self._fetch_exported, *zip(*manifest["export"].items(), strict=True)))
         os.replace(part, self.here.manifest)
 
-    def to_send(self) -> list[str]:
-        """What this copy has and a fresh machine needs, relative to the run folder."""
-        found = [one.path for one in self.needed()]
-        small = [path.relative_to(self.here.path).as_posix() for name in MIRRORED for path in self.here.path.glob(name)]
-        return [name for name in [*found, *small] if (self.here.path / name).exists()]
-
     def _fetch(self, one: Keep) -> None:
         target = self.here.path / one.path
-        part = self.here.path / ".incoming" / one.path
+        part = self._incoming / one.path
         source = f"{self.there}/{one.path}"
         folder = one.kind in (CHECKPOINT, RESULT)
         self.remote.fetch(source + "/" if folder else source, part, *(["--delete"] if folder else []))

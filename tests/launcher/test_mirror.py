@@ -1,8 +1,11 @@
 """The laptop's copy of a run folder: whole things only, the newest checkpoint only, a proof never before its result."""
 
+import contextlib
 import json
 import shutil
-from dataclasses import replace
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -10,6 +13,7 @@ from launcher.mirror import BROUGHT, Mirror
 from launcher.node.files import sha256
 from launcher.node.folder import RunFolder
 from launcher.node.records import Bucket, Code, Plan, Stage
+from launcher.remote import Remote
 
 STAGES = (Stage("first", ("true",)), Stage("second", ("true",), needs={"first": "first"}))
 
@@ -205,3 +209,32 @@ def test_where_the_folder_outlives_its_machine_nothing_large_comes_here(mirror, 
     mirror.look()
     assert [one.path for one in mirror.missing()] == ["stages/first/work/step_2"]
     assert replace(mirror, lasting=True).missing() == []
+
+
+@dataclass(frozen=True)
+class Together(Remote):
+    """Of two who copy at the same time, neither goes on before the other has its copy."""
+
+    both: threading.Barrier = field(default_factory=lambda: threading.Barrier(2, timeout=1))
+    copied: list[str] = field(default_factory=list)
+
+    def fetch(self, source, target, *options):
+        super().fetch(source, target, *options)
+        self.copied.append(source)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.both.wait()
+
+
+@pytest.mark.parametrize("what", ["keep", "export"])
+def test_two_launches_of_one_run_copy_one_after_the_other_and_nothing_twice(mirror, there, what):
+    there.finishes("first")
+    exported(there, mirror, b"model")
+    mirror.look()
+    remote = Together("h")
+    following = [replace(mirror, remote=remote) for _ in range(2)]
+    with ThreadPoolExecutor() as pool:
+        for ended in [pool.submit(getattr(one, what)) for one in following]:
+            ended.result()
+    wanted = {"keep": ["stages/first/out/", "stages/first/done.json"], "export": ["manifest.json", "export/model"]}
+    assert remote.copied == [f"{mirror.there}/{name}" for name in wanted[what]]
+    assert mirror.missing() == [] if what == "keep" else mirror.has_export()
