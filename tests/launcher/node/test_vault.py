@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from launcher.node.lock import holder
 from launcher.node.processes import descendants
 from launcher.site import BucketSite, SiteFile
 
@@ -202,6 +203,7 @@ def test_a_folder_that_has_something_goes_on_without_a_store_that_cannot_be_read
     node, process = held(kept, "sum", 3, until, objects)
     process.kill()
     process.communicate(timeout=90)
+    until(lambda: holder(node.folder.lock) is None, "the stage's end")  # or it goes on, too
     gate.shut()
     node.go("sum")
     done = node.run()
