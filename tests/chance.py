@@ -15,8 +15,8 @@ SEED = int(os.environ.get("FAULT_SEED") or time.time())
 """Which ones: the same seed, the same tests. A run prints it, in a test's name or at its end."""
 TAKEN = {
     "clouds/test_faults.py": 1,
-    "clouds/test_launch.py": 2,
-    "clouds/test_matrix.py": 0,
+    "clouds/test_launch.py": 1,
+    "clouds/test_matrix.py": 1,
     "faults/test_docker.py": 2,
     "faults/test_local.py": 8,
     "faults/test_slurm.py": 3,
