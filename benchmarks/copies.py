@@ -31,7 +31,8 @@ file's sha256 compared with the manifest, every byte on disk, and the file's sec
 is `rsync -a` with ssh as it comes; nothing is compared, and what it leaves may still be in memory alone. Data is sent
 from a copy in the run folder here, whose sha256 is compared while it is written: what the next machine gets when this
 one vanishes is the same, whatever became of the user's file. Reading it for the plan, copying it and starting Python
-is what sending takes longer: seconds for gigabytes, whatever the line to the machine is."""
+is what sending takes longer: seconds for gigabytes, whatever the line to the machine is. A pull that goes on copies
+what is missing, and reads all there is for its sha256, most of it from the disk: it saves the copying alone."""
 
 
 def export(there: Path, megabytes: int) -> None:
