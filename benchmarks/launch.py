@@ -27,10 +27,10 @@ PARTS = ("plan and checks", "SkyPilot's machine, with the job", "the upload and 
 SKY = str(Path(sys.executable).with_name("sky"))
 ENDED = ("--down", "-i", "30")
 """What makes SkyPilot's machine end itself when nothing works on it, as ours always does."""
-NOTE = """SkyPilot's server runs already, and has made a machine. What ours adds to a launch whose machine ends itself: the checks before it is
-rented, the upload while the job waits there, the node program's look at its image and packages, and its start of the
-first stage. They stay the same where a machine takes minutes to appear. To tell a machine that it is to end itself is
-one more import of SkyPilot there, between the machine and the job; ours never leaves that out."""
+NOTE = """SkyPilot's server runs already, and has made a machine. What ours adds to a launch whose machine ends itself:
+the checks before it is rented, the upload while the job waits there, the node program's look at its image and packages,
+and its start of the first stage. They stay the same where a machine takes minutes to appear. To tell a machine that it
+is to end itself is one more import of SkyPilot there, between the machine and the job; ours never leaves that out."""
 
 
 def until(argv: list[str], word: str) -> float:
