@@ -14,6 +14,8 @@ from recipes.common.stage import Mistake
 Settings = TypeVar("Settings")
 LONGEST = 200
 """Characters shown of a value."""
+ASKED = {"stage", "kind", "settings"}
+"""What is told of a stage whose settings are looked at."""
 
 
 def read_settings(path: Path, kind: type[Settings]) -> Settings:
@@ -52,8 +54,11 @@ def check_stages(
     parser = argparse.ArgumentParser(prog=program, description=about)
     parser.add_argument("request", type=Path)
     path = parser.parse_args(argv).request
-    for one in _read(path, "the argument is a JSON list of stages"):
-        if one["kind"] not in kinds:
+    request = _read(path, "the argument is a JSON list of stages")
+    if not isinstance(request, list) or not all(isinstance(one, dict) and one.keys() == ASKED for one in request):
+        raise Mistake(f"`{path}`: no list of stages", f"each has `{'`, `'.join(sorted(ASKED))}`")
+    for one in request:
+        if not isinstance(one["kind"], str) or one["kind"] not in kinds:
             hint = f"the kinds are `{'`, `'.join(kinds)}`"
             raise Mistake(f"stage `{one['stage']}`: no kind `{one['kind']}` of settings is known here", hint)
         try:

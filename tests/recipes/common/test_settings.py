@@ -111,6 +111,11 @@ def test_all_stages_are_looked_at_in_one_go(tmp_path, capsys):
         (("boil", "pan", {"litre": 2}), "stage `boil`: no key `litre` is known here", "did you mean `litres`?"),
         (("boil", "pan", [2]), "stage `boil`: no JSON object", "write one JSON object"),
         (("boil", "pan", {"litres": 10}), "stage `boil`: the pan is heavy", "take two"),
+        (
+            ("boil", ["pan"], {}),
+            "stage `boil`: no kind `['pan']` of settings is known here",
+            "the kinds are `oven`, `pan`",
+        ),
         (("boil", "pot", {}), "stage `boil`: no kind `pot` of settings is known here", "the kinds are `oven`, `pan`"),
     ],
 )
@@ -118,3 +123,13 @@ def test_the_stage_of_a_mistake_is_named(tmp_path, stage, error, hint):
     with pytest.raises(Mistake) as caught:
         checked(tmp_path / "request.json", ("bake", "oven", GOOD), stage)
     assert (caught.value.error, caught.value.hint) == (error, hint)
+
+
+@pytest.mark.parametrize("request_", ["{}", "[5]", '[{"stage": "bake", "settings": {}}]', '[{"stage": 1, "kind": []}]'])
+def test_a_request_that_is_none_is_a_mistake(tmp_path, request_):
+    path = tmp_path / "request.json"
+    path.write_text(request_)
+    with pytest.raises(Mistake) as caught:
+        check_stages("python -m pans", "Looks.", KINDS, [str(path)])
+    assert caught.value.error == f"`{path}`: no list of stages"
+    assert caught.value.hint == "each has `kind`, `settings`, `stage`"
