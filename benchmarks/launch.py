@@ -73,20 +73,9 @@ def plain(recipe: str, cloud: str, *more: str) -> float:
         job = Path(folder) / "job.yaml"
         described = document.load(ROOT / "jobs" / f"{recipe}.yaml")
         job.write_text(json.dumps({**described, "run": "echo it-runs; sleep 600"}))
-        words = [
-            "-y",
-            "-c",
-            "bench-plain",
-            "--infra",
-            cloud,
-            "--image-id",
-            f"docker:{image.name}",
-            "--workdir",
-            folder,
-            *more,
-        ]
+        words = ["-y", "-c", "bench-plain", "--infra", cloud, "--image-id", f"docker:{image.name}", "--workdir", folder]
         try:
-            return until([SKY, "launch", *words, str(job)], "it-runs")
+            return until([SKY, "launch", *words, *more, str(job)], "it-runs")
         finally:
             subprocess.run([SKY, "down", "-y", "bench-plain"], cwd=ROOT, stdout=subprocess.DEVNULL)
 

@@ -330,9 +330,10 @@ def _show(planned: "Planned", root: Path) -> None:
 
     from launcher import checks
 
+    site = _site()
     with ThreadPoolExecutor(2) as beside:
-        found = beside.submit(checks.quick, planned, root, _site())
-        forecast = beside.submit(checks.expected, planned, root, _site())
+        found = beside.submit(checks.quick, planned, root, site)
+        forecast = beside.submit(checks.expected, planned, root, site)
         from launcher import screen  # rich takes as long as the programs that both start meanwhile
 
         screen.plan(planned.plan, found.result(), forecast.result())

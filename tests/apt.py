@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -19,9 +20,13 @@ def install(package: str, command: str) -> None:
     if shutil.which(command):
         return
     if os.geteuid() or not shutil.which("apt-get"):
-        # a run that is to test everything must not pass without it
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"`{command}` is not here: it needs root and Debian")
+        without(f"`{command}` is not here: it needs root and Debian")
     apt(package)
+
+
+def without(lacking: str) -> NoReturn:
+    """The test is left out; but a run that is to test everything must not pass without it."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
 
 
 def apt(*packages: str) -> None:
