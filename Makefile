@@ -14,6 +14,7 @@ VARIANT ?=
 BASE ?=
 PUSH ?=
 CELLS ?= all
+LANES ?= 3
 
 hash = $(shell cat $(1) | sha256sum | cut -c1-16)
 LIGHT := .venv/made-$(call hash,locks/launcher.lock)
@@ -110,10 +111,10 @@ test-rehearsal: setup-cpu setup-clouds
 test-families: setup-cpu
 	.venv/bin/python -m pytest $(FAMILIES)
 
-# all of what a test run takes by chance, three parts at a time; the fault matrix writes its page. It takes hours:
+# all of what a test run takes by chance, LANES of five parts at a time; the fault matrix writes its page. It takes hours:
 # CELLS=left takes the cells of the matrix that have not passed yet
 faults: setup-cpu setup-clouds
-	.venv/bin/python -m tests.engine $(MAKE) --no-print-directory -j3 --output-sync=target \
+	.venv/bin/python -m tests.engine $(MAKE) --no-print-directory -j$(LANES) --output-sync=target \
 	  faults-runpod faults-lambda faults-here $(if $(filter all,$(CELLS)),faults-launches faults-trainings)
 
 faults-%: export FAULTS = $(CELLS)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from launcher.errors import LaunchError
 from launcher.node.folder import RunFolder
 from launcher.node.records import Plan
 
@@ -41,6 +42,10 @@ class Backend(Protocol):
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         """The export of a finished run lies in its folder here. Raises LaunchError."""
+
+    def unsaved(self, folder: RunFolder) -> LaunchError | None:
+        """Why the run's newest work cannot be copied here from a machine that is lost with it; None where it is here,
+        or the machine does not answer."""
 
     def down(self, folder: RunFolder, why: str) -> None:
         """Nothing that costs money is left of the run. Raises LaunchError when something may be."""

@@ -106,7 +106,10 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
             # a run that would not stop, or that we could not follow, is not cut off
             going = end.state == "running" or (code == OURS and backend.find(machine) is not None)
             if not manner.keep and not going:
-                backend.down(machine, end.state)
+                if problem := backend.unsaved(machine):
+                    screen.error(str(problem))
+                else:
+                    backend.down(machine, end.state)
             return code
         _times(end, run.plan)
     bring(run.plan, machine, back, backend)

@@ -16,7 +16,7 @@ from launcher.node.keeping import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT
 from launcher.node.manifest import has_all, read, wrong
 from launcher.node.names import inside
 from launcher.node.records import Plan
-from launcher.remote import Remote, Unreachable
+from launcher.remote import NoRoom, Remote, Unreachable, writing
 from launcher.transfer import alone
 
 AT_ONCE = 4
@@ -40,7 +40,7 @@ class Mirror:
     """Whether `there` outlives the machine."""
 
     def look(self) -> None:
-        """Events and logs are as they are there. Raises Unreachable."""
+        """Events and logs are as they are there. Raises Unreachable, NoRoom, or LaunchError."""
         folders = {"/".join(name.split("/")[:depth]) for name in MIRRORED for depth in range(1, name.count("/") + 1)}
         shown = [f"--include=/{name}/" for name in sorted(folders)] + [f"--include=/{name}" for name in MIRRORED]
         self.remote.fetch(f"{self.there}/", self.here.path, PLAIN, *shown, "--exclude=*", "--prune-empty-dirs")
@@ -64,20 +64,21 @@ class Mirror:
 
     def keep(self) -> list[Keep]:
         """What was missing is here, each thing whole; what is returned is not, and will be tried again. A checkpoint
-        that made room for a newer one while it was copied is passed over. Raises Unreachable."""
-        left = []
-        for one in self.missing():
-            try:
-                self._bring(one)
-            except Unreachable:
-                raise
-            except LaunchError:
-                left.append(one)
-                if one.kind == RESULT:
-                    break  # its proof must not come before it
-        with alone(self._incoming):
-            self._drop_superseded()
-        return left
+        that made room for a newer one while it was copied is passed over. Raises Unreachable, or NoRoom."""
+        with writing(self.here.path):
+            return self._keep()
+
+    def unsaved(self) -> NoRoom | None:
+        """Why what a fresh machine would need cannot be had from a machine that has it; None where all of it is here,
+        or nobody answers."""
+        try:
+            self.look()
+            self.keep()
+        except NoRoom as problem:
+            return problem
+        except LaunchError:
+            return None
+        return None
 
     def has_export(self) -> bool:
         """Whether the manifest is here, and all that it lists."""
@@ -100,6 +101,21 @@ class Mirror:
     def _incoming(self) -> Path:
         """What is being copied. Two launches that follow one run take turns in it."""
         return self.here.path / ".incoming"
+
+    def _keep(self) -> list[Keep]:
+        left = []
+        for one in self.missing():
+            try:
+                self._bring(one)
+            except (Unreachable, NoRoom):
+                raise
+            except LaunchError:
+                left.append(one)
+                if one.kind == RESULT:
+                    break  # its proof must not come before it
+        with alone(self._incoming):
+            self._drop_superseded()
+        return left
 
     def _bring(self, one: Keep) -> None:
         with alone(self._incoming):

@@ -1,8 +1,10 @@
 """A machine behind ssh: commands on it, and copies to and from it, over one shared connection."""
 
 import contextlib
+import errno
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from launcher.errors import FAILED, LaunchError
+from launcher.errors import FAILED, OURS, LaunchError
 
 CONNECT = 15
 """Seconds until a machine that does not answer counts as unreachable; a connection that hangs takes twice as long."""
@@ -26,12 +28,30 @@ CIPHERS = "-oCiphers=^aes128-gcm@openssh.com"
 """The one for which processors have instructions, before what ssh would take: copies take less of a core."""
 UNREACHABLE = {10, 12, 30, 35, 255}
 """rsync's exit codes for sockets, its protocol stream and its timeouts; 255 is ssh's own."""
-VANISHED = 24
-"""rsync's exit code when a file went away while it was copied."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""What a disk answers that takes nothing."""
+ANSWER = re.compile(r" \((\d+)\)$", re.MULTILINE)
+"""The number of an answer in rsync's words."""
 
 
 class Unreachable(LaunchError):
     """The machine does not answer."""
+
+
+class NoRoom(LaunchError):
+    """The machine answers, but the disk here does not take what is copied."""
+
+    def __init__(self, path: Path, number: int):
+        super().__init__(f"`{path}` cannot be written: {os.strerror(number)}", "make room there", OURS)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What this side's system refuses in the block is NoRoom, for `path`."""
+    try:
+        yield
+    except OSError as problem:
+        raise NoRoom(path, problem.errno or errno.EIO) from problem
 
 
 @dataclass(frozen=True)
@@ -70,10 +90,10 @@ class Remote:
         return done.stdout
 
     def fetch(self, source: str, target: Path, *options: str) -> None:
-        """`target` holds what lies below `source` there (a copy that broke off goes on). Raises Unreachable, or
-        LaunchError."""
+        """`target` holds what lies below `source` there (a copy that broke off goes on). Raises Unreachable, NoRoom,
+        or LaunchError."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        self._rsync([*options, f"{self.host}:{source}", str(target)])
+        self._rsync([*options, f"{self.host}:{source}", str(target)], target)
 
     def send(self, sources: Sequence[str], target: str, *options: str) -> None:
         """`target` there holds the files and folders. Raises Unreachable, or LaunchError."""
@@ -102,7 +122,8 @@ class Remote:
         if self.config:
             subprocess.run([*self.ssh, "-O", "exit", self.host], capture_output=True, check=False)
 
-    def _rsync(self, words: Sequence[str]) -> None:
+    def _rsync(self, words: Sequence[str], here: Path | None = None) -> None:
+        """`here` is what is written on this side."""
         if not shutil.which("rsync"):
             raise LaunchError("there is no command `rsync` here", "install rsync")
         argv = [
@@ -119,6 +140,8 @@ class Remote:
         ]
         done = subprocess.run([*argv, *words], capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
+            if here and (full := FULL & {int(number) for number in ANSWER.findall(done.stderr)}):
+                raise NoRoom(here, min(full))
             raise _problem(self.host, f"rsync {words[-2]}", done.returncode, done.stderr)
 
 

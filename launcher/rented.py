@@ -3,18 +3,19 @@
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from launcher import cluster
 from launcher.backend import End
 from launcher.errors import FAILED, INTERRUPTED, OURS, LaunchError
+from launcher.keeper import Keeper
 from launcher.ledger import Ledger
 from launcher.machines import gone
 from launcher.mirror import Mirror
 from launcher.node.events import Tail
 from launcher.node.keeping import CHECKPOINT
-from launcher.remote import Unreachable
+from launcher.remote import NoRoom, Unreachable
 
 LOOK, FIRST = 2.0, 0.5
 """Seconds between looks at a machine; and before the job has said anything."""
@@ -42,10 +43,18 @@ class Ways:
 
 class Rented:
     """A SkyPilot job that runs a node program. What it says is copied here by a thread, once somebody waits. `before`
-    is how many events are from before the job, where that is known."""
+    is how many events are from before the job, where that is known; `show` hears what the user should know."""
 
-    def __init__(self, job: int, mirror: Mirror, book: Ledger, before: int | None, ways: Ways | None = None):
-        self.job, self.mirror, self.book = job, mirror, book
+    def __init__(
+        self,
+        job: int,
+        mirror: Mirror,
+        book: Ledger,
+        show: Callable[[str], None],
+        before: int | None,
+        ways: Ways | None = None,
+    ):
+        self.job, self.mirror, self.book, self.show = job, mirror, book, show
         self.ways = ways or Ways((PYTHON, "-m", "launcher.node", mirror.there, "--stop"))
         self.plan, self.folder = mirror.plan, mirror.here
         self.thread: threading.Thread | None = None
@@ -84,12 +93,17 @@ class Rented:
 
     def _until_the_end(self) -> End:
         answered = asked = time.monotonic()
-        keeper = _Keeper(self.mirror)
+        keeper = Keeper(self.mirror, self.show)
         while True:
-            with contextlib.suppress(LaunchError):
+            full = None
+            try:
                 self.mirror.look()
                 answered = time.monotonic()
                 keeper.wake()
+            except NoRoom as problem:
+                full = problem
+            except LaunchError:
+                pass
             now, said, found = time.monotonic(), self._said(), None
             quiet = now - answered > QUIET
             if self._believed and ends(said):
@@ -97,7 +111,9 @@ class Rented:
             elif ends(said) or now - asked > (ASK if said and not quiet else QUIET):
                 asked = now
                 found = self._ended(quiet)
-                if found is None and now - answered > SILENT:
+                if found is None and full and quiet:
+                    found = End(OURS, full.error, f"{full.hint}: the run goes on, and the same launch command joins it")
+                elif found is None and now - answered > SILENT:
                     error = f"the machine of `{self.plan.run}` has not answered for {SILENT / 60:.0f} minutes"
                     found = End(INTERRUPTED, error, self._carries_on())
             if found:
@@ -148,8 +164,12 @@ class Rented:
         state = cluster.job_state(name, self.job)
         if state is None or state in ("INIT", "PENDING", "SETTING_UP", "RUNNING"):
             return None
-        with contextlib.suppress(LaunchError):
+        try:
             self.mirror.look()
+        except NoRoom:  # what it said last is not known
+            raise
+        except LaunchError:
+            pass
         if ends(self._said()):
             return End(None)
         if state == "CANCELLED":
@@ -169,26 +189,3 @@ class Rented:
 def ends(kinds: Sequence[object]) -> bool:
     """Whether the last that these events say of a run is its end."""
     return next((kind for kind in reversed(kinds) if kind in RUN), None) in RUN[1:]
-
-
-class _Keeper:
-    """Copies checkpoints and results beside the looks, one after the other."""
-
-    def __init__(self, mirror: Mirror):
-        self.mirror = mirror
-        self.thread: threading.Thread | None = None
-
-    def wake(self) -> None:
-        if (self.thread is None or not self.thread.is_alive()) and self.mirror.missing():
-            self.thread = threading.Thread(target=self._keep, daemon=True)
-            self.thread.start()
-
-    def last(self) -> None:
-        """What can still be had is here."""
-        if self.thread:
-            self.thread.join()
-        self._keep()
-
-    def _keep(self) -> None:
-        with contextlib.suppress(LaunchError):
-            self.mirror.keep()

@@ -78,7 +78,7 @@ LAYERS = [
         "mirror",
         "report.facts",
     ],
-    ["machines", "task", "interruption", "outside", "report.missing"],
+    ["machines", "task", "interruption", "outside", "keeper", "report.missing"],
     ["rented", "renting", "program", "tracked", "outlook"],
     ["batch", "shared"],
     ["submissions"],

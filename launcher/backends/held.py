@@ -78,6 +78,10 @@ class Held:
         Shared(plan, folder, self.cluster).fetch()
         tracked.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
 
+    def unsaved(self, folder: RunFolder) -> LaunchError | None:
+        """The cluster keeps it."""
+        return None
+
     def down(self, folder: RunFolder, why: str) -> None:
         plan = plan_of(folder)
         self._renting(plan, folder).down(why)
@@ -90,7 +94,7 @@ class Held:
     def _followed(self, job: int, shared: Shared, renting: Renting, before: int | None) -> Rented:
         every = self.cluster.every
         ways = Ways(("bash", "-c", STOP, "-", shared.there), every, every, GONE)
-        return Rented(job, _mirror(shared), renting.book, before, ways)
+        return Rented(job, _mirror(shared), renting.book, self.show, before, ways)
 
     def _limits(self, renting: Renting, entry: Entry) -> dict[str, Any]:
         """The budget's, or the allocation's where that ends before."""

@@ -51,6 +51,10 @@ class Local:
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         """It is here already."""
 
+    def unsaved(self, folder: RunFolder) -> LaunchError | None:
+        """It is here already."""
+        return None
+
     def down(self, folder: RunFolder, why: str) -> None:
         """This machine costs nothing."""
 

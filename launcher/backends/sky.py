@@ -13,7 +13,7 @@ from launcher import cluster
 from launcher.bucket import Stored
 from launcher.cluster import Patience
 from launcher.document import load
-from launcher.errors import LaunchError
+from launcher.errors import OURS, LaunchError
 from launcher.ledger import ledger
 from launcher.limits import limits
 from launcher.mirror import Mirror
@@ -61,7 +61,7 @@ class Sky:
                     job = cluster.submit(plan.run, work)
                 before = len(Tail(folder.events).new())
                 turn.give(word, job, before)
-        return Rented(job, mirror, renting.book, before)
+        return Rented(job, mirror, renting.book, self.show, before)
 
     def find(self, folder: RunFolder) -> Rented | None:
         plan = read_existing(folder)
@@ -75,7 +75,7 @@ class Sky:
             mirror.look()  # also at what was said while nobody followed
             if job and (before := Turn(mirror.remote, mirror.there).given(job)) is None:
                 return None  # its launch was killed before all was sent, or still sends
-        work = Rented(job, mirror, renting.book, before) if job else None
+        work = Rented(job, mirror, renting.book, self.show, before) if job else None
         return None if work and work.over else work
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
@@ -94,6 +94,17 @@ class Sky:
             )
         with mirror.remote.present():
             mirror.export()
+
+    def unsaved(self, folder: RunFolder) -> LaunchError | None:
+        plan = plan_of(folder)
+        if plan.bucket or self._renting(plan, folder).own() is None:
+            return None
+        if problem := mirror_of(plan, folder).unsaved():
+            error = f"the machine stays, for its newest work is nowhere else: {problem.error}"
+            idle = self.site.sky.idle_minutes
+            hint = f"{problem.hint}, and launch again: it goes on. In {idle} minutes the machine ends itself"
+            return LaunchError(error, hint, OURS)
+        return None
 
     def down(self, folder: RunFolder, why: str) -> None:
         self._renting(plan_of(folder), folder).down(why)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import submissions, tracked, verdict
+from launcher.errors import LaunchError
 from launcher.node.files import read_json, write_json
 from launcher.node.folder import RunFolder
 from launcher.node.records import Plan
@@ -57,6 +58,10 @@ class Slurm:
             tracked.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
             known = read_json(folder.path / "slurm.json")
             write_json(folder.path / "slurm.json", {**known, "fetched": True})
+
+    def unsaved(self, folder: RunFolder) -> LaunchError | None:
+        """The cluster keeps it."""
+        return None
 
     def down(self, folder: RunFolder, why: str) -> None:
         """No job of the run is left in the queue, and no secret in its folder there."""

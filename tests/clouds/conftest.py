@@ -23,6 +23,7 @@ from tests.launcher.conftest import (
     environment,
     finished_runs,
     processes,
+    small,
     toy,
     until,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "finished_runs",
     "local_base",
     "processes",
+    "small",
     "toy",
 ]
 

@@ -13,7 +13,7 @@ from launcher.mirror import BROUGHT, Mirror
 from launcher.node.files import sha256
 from launcher.node.folder import RunFolder
 from launcher.node.records import Bucket, Code, Plan, Stage
-from launcher.remote import Remote
+from launcher.remote import NoRoom, Remote
 
 STAGES = (Stage("first", ("true",)), Stage("second", ("true",), needs={"first": "first"}))
 
@@ -119,6 +119,34 @@ def test_a_result_that_was_made_again_comes_again(mirror, there):
     mirror.look()
     mirror.keep()
     assert (mirror.here.stage("first").out / "result").read_text() == "newer"
+
+
+def test_what_there_is_no_room_for_is_said_until_there_is(mirror, there, small, tmp_path):
+    mirror = replace(mirror, here=RunFolder(small / "here"))
+    mirror.here.path.mkdir()
+    there.saves("first", 2)
+    assert mirror.unsaved() is None and mirror.missing() == []
+    there.saves("first", 4, "w" * 100_000)
+    mirror.look()
+    small.fill()
+    with pytest.raises(NoRoom):
+        mirror.keep()
+    problem = mirror.unsaved()
+    assert "No space left on device" in problem.error and problem.hint == "make room there"
+    assert (mirror.here.path / "stages/first/work/step_2/weights").exists(), "what is here stays"
+    (tmp_path / "bin/down").touch()
+    assert mirror.unsaved() is None, "a machine that does not answer is not waited for"
+    (tmp_path / "bin/down").unlink()
+    small.free()
+    assert mirror.unsaved() is None and mirror.missing() == []
+    assert (mirror.here.path / "stages/first/work/step_4/weights").stat().st_size == 100_000
+
+
+def test_what_is_gone_there_is_not_waited_for(mirror, there):
+    there.saves("first", 2)
+    mirror.look()
+    shutil.rmtree(there.folder.stage("first").work / "step_2")
+    assert [one.step for one in mirror.missing()] == [2] and mirror.unsaved() is None
 
 
 def test_what_is_here_is_what_a_fresh_machine_is_sent(mirror, there):

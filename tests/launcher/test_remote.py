@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from launcher.errors import LaunchError
-from launcher.remote import Remote, Unreachable
+from launcher.errors import OURS, LaunchError
+from launcher.remote import NoRoom, Remote, Unreachable
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -46,6 +46,24 @@ def test_copies_come_and_go_under_any_name(remote, tmp_path):
     assert sorted(path.name for path in there.iterdir()) == sorted(["a b", "-c", "ü$(x)"])
     remote.fetch(f"{there}/", tmp_path / "back")
     assert (tmp_path / "back/ü$(x)/f").read_text() == "ü$(x)"
+
+
+@pytest.mark.parametrize("name", ["file", "folder/within/file"])
+def test_a_disk_that_is_full_here_is_told_from_a_machine_that_fails(remote, tmp_path, small, name):
+    there = tmp_path / "there" / name
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"x" * 100_000)
+    small.fill()
+    with pytest.raises(NoRoom) as problem:
+        remote.fetch(f"{tmp_path}/there/", small / "here")
+    assert problem.value.error == f"`{small}/here` cannot be written: No space left on device"
+    assert problem.value.code == OURS
+    small.free()
+    remote.fetch(f"{tmp_path}/there/", small / "here")
+    assert (small / "here" / name).read_bytes() == there.read_bytes()
+    with pytest.raises(LaunchError) as problem:
+        remote.fetch(f"{tmp_path}/nowhere/", small / "here")
+    assert not isinstance(problem.value, NoRoom)
 
 
 def test_no_password_is_ever_asked_for(remote, tmp_path):
