@@ -1,14 +1,18 @@
 """What a process took: wall and CPU seconds, and its peak of memory."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+
+from launcher.node.processes import descendants
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,20 +27,51 @@ class Took:
     peak: int
 
 
-def run(argv: Sequence[str], folder: Path = ROOT, env: Mapping[str, str] | None = None) -> Took:
+def run(argv: Sequence[str], folder: Path = ROOT, env: Mapping[str, str] | None = None, together: bool = False) -> Took:
     """The command has ended with exit code 0; its output is left out. Exits with its last words when it failed. The
-    peak is its own as long as this process stays small: a child's maximum begins with its parent's."""
+    peak is its own as long as this process stays small: a child's maximum begins with its parent's. With `together` it
+    is that of all its processes at one time, looked at ten times a second, what they share counted once."""
     began = time.monotonic()
     out = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     process = subprocess.Popen(argv, cwd=folder, env=env and {**os.environ, **env}, **out)  # type: ignore[call-overload]
-    with process.stderr:
+    largest = _Largest(process.pid)
+    with process.stderr, largest if together else contextlib.nullcontext():
         complaint = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{' '.join(argv)} failed:\n{complaint.decode(errors='replace')[-3000:]}")
-    return Took(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    return Took(wall, usage.ru_utime + usage.ru_stime, largest.bytes or usage.ru_maxrss * 1024)
+
+
+class _Largest:
+    """What a process and those below it held together, at most, while the block lasted."""
+
+    def __init__(self, process: int):
+        self.process, self.bytes = process, 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join()
+
+    def _look(self) -> None:
+        while not self.over.wait(0.1):
+            self.bytes = max(self.bytes, sum(map(_share, [self.process, *descendants(self.process)])))
+
+
+def _share(process: int) -> int:
+    """Bytes of memory that the process holds; of what several hold, its share (Pss, proc(5))."""
+    try:
+        said = Path(f"/proc/{process}/smaps_rollup").read_text()
+    except OSError:  # it has ended
+        return 0
+    return sum(int(line.split()[1]) for line in said.splitlines() if line.startswith("Pss:")) * 1024
 
 
 def in_turn(ways: Mapping[str, Callable[[], Took]], rounds: int) -> dict[str, list[Took]]:

@@ -19,7 +19,8 @@ NOTE = """The rows are chats of the Chai set's number and size (`benchmarks/chat
 frequent as frequent as 1/n, and 2 % that never come again. Prompts over {limit:,} tokens are shortened by the same
 rule. Ours also finds duplicates and prompts that are in both files, and writes the report; both give the same rows,
 which is compared. Theirs calls the tokenizer once a row; ours tokenizes each different piece of the texts once
-(`recipes/common/pieces.py`)."""
+(`recipes/common/pieces.py`), in a process for each core but the first, which reads and writes. The peak is that of all
+processes at one time."""
 
 
 def same_rows(one: Path, other: Path) -> int:
@@ -71,7 +72,7 @@ def main() -> None:
 
         def fresh(argv: list[str]):
             forget(place)
-            return run(argv, env={"HF_HOME": str(place / "hub"), "HF_HUB_OFFLINE": "1"})
+            return run(argv, env={"HF_HOME": str(place / "hub"), "HF_HUB_OFFLINE": "1"}, together=True)
 
         took = in_turn(
             {

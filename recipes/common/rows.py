@@ -185,7 +185,7 @@ def _open_parquet(path: Path) -> Iterator[Any]:
 def _values(batch: Any) -> list[dict[str, Any] | BadRow]:
     try:
         return batch.to_pylist()
-    except (UnicodeDecodeError, ValueError, OverflowError) as problem:
+    except (UnicodeDecodeError, ValueError, OverflowError, KeyError) as problem:  # KeyError: pytz, of a zone
         if batch.num_rows > 1:
             return [value for index in range(batch.num_rows) for value in _values(batch.slice(index, 1))]
         if isinstance(problem, UnicodeDecodeError):

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 3, 2, 33
 """Exit codes of a stage (docs/concepts/stage-contract.md)."""
@@ -17,6 +18,10 @@ class StageError(Exception):
     def __init__(self, error: str, hint: str, code: int = FAILED):
         super().__init__(error)
         self.error, self.hint, self.code = error, hint, code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process may raise it."""
+        return self.__class__.__new__, (self.__class__, self.error), self.__dict__
 
 
 class Mistake(StageError):

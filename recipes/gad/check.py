@@ -7,46 +7,57 @@ Prints one line and exits 0, or says what is wrong and exits 2.
 
 import argparse
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
 from recipes.common.rows import unusable
 from recipes.common.stage import Mistake
-from recipes.gad.rows import Message, Problem, read
+from recipes.gad.rows import Message, Problem, Row, read
 
 
-@dataclass(frozen=True)
+@dataclass
 class Survey:
-    """What a file of good rows holds."""
+    """What a file holds, as far as it has been read."""
 
-    rows: int
-    duplicates: frozenset[int]
+    path: Path
+    rows: int = 0
+    duplicates: set[int] = field(default_factory=set)
     """Positions of the rows whose prompt and teacher text an earlier row has too."""
-    prompts: frozenset[bytes]
+    prompts: set[bytes] = field(default_factory=set)
     """A digest of each different prompt."""
 
+    def read(self, picks: Collection[int] | None = None) -> Iterator[Row]:
+        """The rows at `picks` (None: all), up to the first bad one. At the end comes a Mistake that names the bad
+        ones, or says that there are no rows at all."""
+        problems: list[Problem] = []
+        seen = set()
+        for row in read(self.path, picks):
+            self.rows += 1
+            if isinstance(row, Problem):
+                problems.append(row)
+                continue
+            prompt = _digest(row.prompt)
+            self.prompts.add(prompt)
+            whole = prompt + _digest(row.teacher)
+            if whole in seen:
+                self.duplicates.add(row.position)
+            seen.add(whole)
+            if not problems:
+                yield row
+        hint = "mend or leave out these rows; `content` is a list of {role, content}"
+        refuse(self.path, problems, self.rows, hint)
+        if not self.rows:
+            raise Mistake(f"`{self.path}` has no rows", "one JSON object a line, or a parquet file with rows")
 
-def survey(path: Path, picks: Collection[int] | None = None) -> Survey:
-    """Reads every row at `picks` (None: all); a Mistake that names the bad ones, or that there is none at all."""
-    problems: list[Problem] = []
-    rows, duplicates, seen, prompts = 0, set(), set(), set()
-    for row in read(path, picks):
-        rows += 1
-        if isinstance(row, Problem):
-            problems.append(row)
-            continue
-        prompt = _digest(row.prompt)
-        prompts.add(prompt)
-        whole = prompt + _digest(row.teacher)
-        if whole in seen:
-            duplicates.add(row.position)
-        seen.add(whole)
-    refuse(path, problems, rows, "mend or leave out these rows; `content` is a list of {role, content}")
-    if not rows:
-        raise Mistake(f"`{path}` has no rows", "one JSON object a line, or a parquet file with rows")
-    return Survey(rows, frozenset(duplicates), frozenset(prompts))
+
+def survey(path: Path) -> Survey:
+    """Reads every row; a Mistake as of `Survey.read`."""
+    found = Survey(path)
+    for _ in found.read():
+        pass
+    return found
 
 
 def refuse(path: Path, problems: list[Problem], rows: int, hint: str) -> None:

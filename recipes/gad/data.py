@@ -9,17 +9,20 @@ val.parquet, report.json and metrics.json. `check` needs neither settings nor mo
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from recipes.common import files, rows
+from recipes.common.processes import mapped, spare
 from recipes.common.settings import read_settings
 from recipes.common.stage import Mistake, Progress, run
 from recipes.common.tokens import Tokens
 from recipes.gad import check, report
-from recipes.gad.rows import Row, read
-from recipes.gad.split import Split, write
+from recipes.gad.rows import Row
+from recipes.gad.split import BATCH_ROWS, Split, made, write
 
 
 @dataclass(frozen=True)
@@ -64,30 +67,29 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path, progress: Progress) -> dict[str, Any]:
-    """`out` holds both splits and the report, which is also printed and returned. Every row is checked first."""
+    """`out` holds both splits and the report, which is also printed and returned; where a row is bad, neither split."""
     picks = {name: _picks(settings, name, path) for name, path in sources.items()}
-    surveys = {name: check.survey(path, picks[name]) for name, path in sources.items()}
-    skipped = {name: one.duplicates if settings.drop_duplicates else frozenset() for name, one in surveys.items()}
-    sizes = {name: surveys[name].rows - len(skipped[name]) for name in sources}
-    if sizes["train"] < settings.train_batch:
-        error = f"`{sources['train']}` gives {sizes['train']} rows, fewer than `train_batch` {settings.train_batch}"
-        raise Mistake(error, f"add rows, or set `train_batch` to at most {sizes['train']}")
-
+    total = sum(len(some) if (some := picks[name]) else rows.count(path) for name, path in sources.items())
+    surveys = {name: check.Survey(path) for name, path in sources.items()}
     out.mkdir(parents=True, exist_ok=True)
-    tokens = Tokens(model)
+    parts = {name: out / f".{name}.parquet.part" for name in sources}
     limits = report.Limits(settings.max_prompt_length, settings.max_response_length)
-    done = 0
-
-    def finished(count: int) -> None:
-        nonlocal done
-        done += count
-        progress.step(done, sum(sizes.values()))
-
     found: dict[str, Any] = {}
-    for name, path in sources.items():
-        good = (row for row in read(path, picks[name]) if isinstance(row, Row) and row.position not in skipped[name])
-        split = Split(name, path, good, len(surveys[name].duplicates))
-        found[name] = write(split, out / f"{name}.parquet", tokens, limits, finished).summary()
+    done = 0
+    with mapped(partial(made, Tokens(model), limits), spare() if total > BATCH_ROWS else 0) as make:
+        for name, survey in surveys.items():
+            split = Split(name, survey.path, _wanted(settings, survey, picks[name]))
+            told = partial(_told, progress, done, total)
+            counts = write(split, parts[name], make, limits, told)
+            counts.duplicates = len(survey.duplicates)
+            if name == "train" and counts.rows < settings.train_batch:
+                error = f"`{survey.path}` gives {counts.rows} rows, fewer than `train_batch` {settings.train_batch}"
+                raise Mistake(error, f"add rows, or set `train_batch` to at most {counts.rows}")
+            found[name] = counts.summary()
+            done += survey.rows
+    progress.step(done, total)
+    for name, part in parts.items():
+        part.replace(out / f"{name}.parquet")
     found["shared_prompts"] = len(surveys["train"].prompts & surveys["val"].prompts)
     for text in _warnings(settings, found):
         progress.warning(text)
@@ -96,6 +98,16 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     files.write_json(out / "report.json", found)
     files.write_json(out / "metrics.json", report.flat(found))
     return found
+
+
+def _told(progress: Progress, before: int, total: int, rows: int) -> None:
+    progress.step(before + rows, total)
+
+
+def _wanted(settings: Settings, survey: check.Survey, picks: range | None) -> Iterator[Row]:
+    for row in survey.read(picks):
+        if not (settings.drop_duplicates and row.position in survey.duplicates):
+            yield row
 
 
 def _picks(settings: Settings, name: str, path: Path) -> range | None:

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from recipes.gad.prompt import Fitted
@@ -30,7 +30,7 @@ class Limits(NamedTuple):
 class Counts:
     """Filled row after row. Lengths are those before anything is shortened."""
 
-    duplicates: int
+    duplicates: int = 0
     """Rows that repeat an earlier one, kept or not."""
     rows: int = 0
     truncated_rows: int = 0
@@ -53,6 +53,11 @@ class Counts:
         self.unended_responses += response_tokens > limits.response
         self.prompt_tokens.append(prompt_tokens)
         self.response_tokens.append(response_tokens)
+
+    def join(self, other: "Counts") -> None:
+        """The other's rows too."""
+        for name in (one.name for one in fields(self)):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def summary(self) -> dict[str, Any]:
         """The counts, and percentiles in place of the lengths."""

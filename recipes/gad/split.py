@@ -22,41 +22,67 @@ class Split(NamedTuple):
     name: str
     path: Path
     rows: Iterable[Row]
-    duplicates: int
 
 
-def write(split: Split, target: Path, tokens: Tokens, limits: Limits, finished: Callable[[int], None]) -> Counts:
-    """`target` holds the split in verl's format; `finished` hears how many rows each batch had.
+class Batch(NamedTuple):
+    """Some rows of the split of this name."""
+
+    split: str
+    rows: list[Row]
+
+
+class Made(NamedTuple):
+    """A batch in verl's format, an Arrow table; and the rows whose prompt cannot be brought within the limit."""
+
+    table: Any
+    counts: Counts
+    problems: list[Problem]
+
+
+def made(tokens: Tokens, limits: Limits, batch: Batch) -> Made:
+    """The batch's prompts are within the limit."""
+    import pyarrow
+
+    prompt_tokens = tokens.lengths([tokens.render(row.prompt) for row in batch.rows])
+    teacher_tokens = tokens.lengths([row.teacher for row in batch.rows])
+    counts, problems, lines = Counts(), [], []
+    for row, prompt_length, teacher_length in zip(batch.rows, prompt_tokens, teacher_tokens, strict=True):
+        fitted = _fit(row, prompt_length, tokens, limits.prompt)
+        if isinstance(fitted, Problem):
+            problems.append(fitted)
+            continue
+        counts.add(fitted, prompt_length, teacher_length + 1, limits)
+        lines.append(_line(batch.split, row, fitted.messages))
+    return Made(pyarrow.Table.from_pylist(lines, _schema()), counts, problems)
+
+
+def write(
+    split: Split,
+    target: Path,
+    make: Callable[[Iterable[Batch]], Iterable[Made]],
+    limits: Limits,
+    finished: Callable[[int], None],
+) -> Counts:
+    """`target` holds the split in verl's format, its batches as `make` makes them; `finished` hears, after each, how
+    many rows there are.
 
     The bytes depend on the rows alone. A Mistake names the rows whose prompt cannot be brought within the limit.
     """
-    import pyarrow
     from pyarrow.parquet import ParquetWriter
 
-    schema = _schema()
-    counts = Counts(split.duplicates)
+    counts = Counts()
     problems: list[Problem] = []
-    part = target.with_name(f".{target.name}.part")
-    with open(part, "wb") as file:
-        with ParquetWriter(file, schema) as writer:
-            for batch in _batches(split.rows):
-                prompt_tokens = tokens.lengths([tokens.render(row.prompt) for row in batch])
-                teacher_tokens = tokens.lengths([row.teacher for row in batch])
-                lines = []
-                for row, prompt_length, teacher_length in zip(batch, prompt_tokens, teacher_tokens, strict=True):
-                    fitted = _fit(row, prompt_length, tokens, limits.prompt)
-                    if isinstance(fitted, Problem):
-                        problems.append(fitted)
-                        continue
-                    counts.add(fitted, prompt_length, teacher_length + 1, limits)
-                    lines.append(_line(split.name, row, fitted.messages))
-                writer.write_table(pyarrow.Table.from_pylist(lines, schema))
-                finished(len(batch))
+    with open(target, "wb") as file:
+        with ParquetWriter(file, _schema()) as writer:
+            for batch in make(Batch(split.name, rows) for rows in _batches(split.rows)):
+                writer.write_table(batch.table)
+                counts.join(batch.counts)
+                problems += batch.problems
+                finished(counts.rows)
         file.flush()
         os.fsync(file.fileno())
     hint = f"shorten these system messages, or raise `max_prompt_length` above {limits.prompt}"
     refuse(split.path, problems, counts.rows + len(problems), hint)
-    part.replace(target)
     return counts
 
 

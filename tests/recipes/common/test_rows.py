@@ -143,6 +143,13 @@ def test_a_time_beyond_every_calendar_is_a_bad_row_and_not_the_end_of_all(tmp_pa
     assert bad.value.at(bad.place) == "row 2: holds a time that is beyond every calendar, or of no known zone"
 
 
+def test_a_time_of_no_known_zone_is_a_bad_row(tmp_path):
+    """pytz, where it is installed, says so in a way of its own."""
+    pq.write_table(pa.table({"at": pa.array([1], pa.timestamp("us", "no/such"))}), tmp_path / "a.parquet")
+    (found,) = read(tmp_path / "a.parquet")
+    assert isinstance(found.value, BadRow) and found.value.text.endswith("or of no known zone")
+
+
 @pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000])
 def test_a_value_that_python_does_not_take_is_a_bad_row(tmp_path, text):
     (tmp_path / "a.jsonl").write_text(f'{{"a": {text}}}\n')

@@ -12,7 +12,7 @@ from recipes.common.files import read_json
 from recipes.common.rows import read
 from recipes.common.stage import Mistake
 from recipes.common.tokens import Tokens
-from recipes.gad import data
+from recipes.gad import data, split
 
 SETTINGS = {
     "max_prompt_length": 64,
@@ -105,6 +105,42 @@ def test_counting_in_pieces_changes_no_byte(stage, pytestconfig, monkeypatch):
     whole = stage(train, val, out="whole", max_prompt_length=96)
     for name in ("train.parquet", "val.parquet", "report.json", "metrics.json"):
         assert (pieces / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_processes_change_no_byte(stage, pytestconfig, monkeypatch):
+    sample = pytestconfig.rootpath / "recipes/gad/sample"
+    train, val = str(sample / "train.jsonl"), str(sample / "val.jsonl")
+    for place in (data, split):
+        monkeypatch.setattr(place, "BATCH_ROWS", 10)
+    outs = []
+    for count in (0, 2):
+        monkeypatch.setattr(data, "spare", lambda count=count: count)
+        outs.append(stage(train, val, out=str(count), max_prompt_length=96))
+    one, other = outs
+    for name in ("train.parquet", "val.parquet", "report.json", "metrics.json"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    assert numbers(one)["train_truncated_rows"] > 0
+
+
+def test_a_mistake_in_another_process_leaves_no_split(stage, tmp_path, monkeypatch):
+    for place in (data, split):
+        monkeypatch.setattr(place, "BATCH_ROWS", 2)
+    monkeypatch.setattr(data, "spare", lambda: 2)
+    with pytest.raises(Mistake) as caught:
+        stage([row("Why?")] * 9, max_prompt_length=16)
+    assert caught.value.error.startswith("`train.jsonl`: 9 of 9 rows cannot be used\n  line 1, `content`: ")
+    assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+def test_a_bad_row_is_said_without_the_others_being_prepared(stage, tmp_path):
+    with pytest.raises(Mistake) as caught:
+        stage([row("Why?"), {"content": []}, row("When?"), {}])
+    assert caught.value.error == (
+        "`train.jsonl`: 2 of 4 rows cannot be used\n"
+        "  line 2, `content`: is an empty list\n"
+        "  line 4: no column `content`"
+    )
+    assert not list((tmp_path / "out").glob("*.parquet"))
 
 
 def test_jsonl_parquet_and_openai_messages_give_the_same_bytes(stage, tmp_path, pytestconfig):
