@@ -30,7 +30,7 @@ class Took:
 def run(argv: Sequence[str], folder: Path = ROOT, env: Mapping[str, str] | None = None, together: bool = False) -> Took:
     """The command has ended with exit code 0; its output is left out. Exits with its last words when it failed. The
     peak is its own as long as this process stays small: a child's maximum begins with its parent's. With `together` it
-    is that of all its processes at one time, looked at ten times a second, what they share counted once."""
+    is that of all its processes at one time, looked at once a second, what they share counted once."""
     began = time.monotonic()
     out = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     process = subprocess.Popen(argv, cwd=folder, env=env and {**os.environ, **env}, **out)  # type: ignore[call-overload]
@@ -61,7 +61,7 @@ class _Largest:
         self.thread.join()
 
     def _look(self) -> None:
-        while not self.over.wait(0.1):
+        while not self.over.wait(1.0):
             self.bytes = max(self.bytes, sum(map(_share, [self.process, *descendants(self.process)])))
 
 

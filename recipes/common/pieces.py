@@ -19,8 +19,8 @@ PATTERNS = {_FIRST + r"\p{N}" + _LAST, _FIRST + r"\p{N}{1,3}" + _LAST}
 
 LONGEST = 32
 """Characters of a piece that is remembered."""
-MOST = 400_000
-"""Pieces that are remembered, and those that came once: about 50 MB each."""
+MOST = 200_000
+"""Pieces that are remembered, and those that came once: about 25 MB each."""
 
 
 def divisible(core: Any) -> bool:

@@ -1,6 +1,7 @@
 """A function over many things, in several processes: results in order, and in bounded memory."""
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -36,6 +37,8 @@ def mapped(work: Callable[[Thing], Made], processes: int) -> Iterator[Callable[[
     if not processes:
         yield lambda things: map(work, things)
         return
+    gc.collect()
+    gc.freeze()  # a collection would write to what is shared, and so copy it
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(work,)) as pool:
         pool.submit(int).result()  # forks them all
@@ -51,7 +54,8 @@ def mapped(work: Callable[[Thing], Made], processes: int) -> Iterator[Callable[[
 
 def spare() -> int:
     """Processes beside this one that the cores at hand can serve; 0 where a fork is not safe."""
-    return min(MOST, len(os.sched_getaffinity(0)) - 1) if sys.platform == "linux" else 0
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    return min(MOST, cores) if cores > 1 else 0
 
 
 def _begin(work: Callable[[Any], Any]) -> None:
