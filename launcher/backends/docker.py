@@ -17,6 +17,7 @@ from launcher.node.lock import PATIENCE, holder
 from launcher.node.records import Plan
 from launcher.secrets import values
 from launcher.site import SiteFile
+from launcher.transfer import alone
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -31,9 +32,14 @@ class Docker:
     site: SiteFile
 
     def start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
+        with alone(folder.path):
+            return self.find(folder) or self._started(plan, folder)  # another launcher may have been quicker
+
+    def _started(self, plan: Plan, folder: RunFolder) -> "DockerWork":
         from docker.errors import APIError
 
         client = connect()  # closed by the work that is returned
+        _remove(client, name_of(folder))  # whoever made it did not come to start it
         image, has = _image(client, plan), facts(client.info())
         folder.inputs.mkdir(parents=True, exist_ok=True)
         env = {**os.environ, **values(plan, self.site, os.environ)}
@@ -47,8 +53,6 @@ class Docker:
             try:
                 return DockerWork(client.containers.run(image, ulimits=limits, **given), folder)
             except APIError as problem:
-                if problem.status_code == 409 and (work := self.find(folder)):  # another launcher was quicker
-                    return work
                 _remove(client, name_of(folder))
                 said = str(problem.explanation or problem)
                 if not (limits and "rlimit" in said):
@@ -64,21 +68,14 @@ class Docker:
             if holder(folder.lock) is not None:
                 raise
             return None  # what an engine that is gone had started is gone too
-        for container in client.containers.list(
-            all=True, filters={"label": f"{FOLDER}={folder.path}"}, ignore_removed=True
-        ):
-            work = DockerWork(container, folder)
-            if container.status == "created":  # whoever made it did not come to start it
-                container.remove(force=True)
-            elif work.end() is None:
-                return work
-        client.close()
         end = time.monotonic() + PATIENCE
-        while holder(folder.lock) is not None:  # what a killed container held is free in a moment
-            if time.monotonic() > end:
+        while (work := _running(client, folder)) is None and holder(folder.lock) is not None:
+            if time.monotonic() > end:  # what a killed container held would be free
                 raise LaunchError(f"a program outside Docker works on `{folder.path}`", "end it first")
             time.sleep(0.1)
-        return None
+        if work is None:
+            client.close()
+        return work
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         """It is here already."""
@@ -89,6 +86,10 @@ class Docker:
 
     def down(self, folder: RunFolder, why: str) -> None:
         """This machine costs nothing."""
+
+
+GONE = (404, 409)
+"""What the engine answers of a container that is removed, or is being removed."""
 
 
 class DockerWork:
@@ -128,12 +129,22 @@ class DockerWork:
             output = self.container.logs()
             self.container.remove()
         except APIError as problem:
-            if problem.status_code not in (404, 409):
+            if problem.status_code not in GONE:
                 raise
             return End(None)  # removed by hand, or by another launcher that follows the same run
         with open(self.folder.node_log, "ab") as log:
             log.write(output)
         return _end(state, self.container.attrs["HostConfig"].get("Memory") or 0)
+
+
+def _running(client: "DockerClient", folder: RunFolder) -> DockerWork | None:
+    """The container that works on the run folder; what others leave is collected."""
+    mine = {"label": f"{FOLDER}={folder.path}"}
+    for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
+        work = DockerWork(container, folder)
+        if container.status != "created" and work.end() is None:
+            return work
+    return None
 
 
 def _image(client: "DockerClient", plan: Plan) -> str:
@@ -165,10 +176,13 @@ def _ulimits() -> list[Any]:
 
 
 def _remove(client: "DockerClient", name: str) -> None:
-    from docker.errors import NotFound
+    from docker.errors import APIError
 
-    with contextlib.suppress(NotFound):
+    try:
         client.containers.get(name).remove(force=True)
+    except APIError as problem:
+        if problem.status_code not in GONE:
+            raise
 
 
 def _end(state: dict[str, Any], limit: int) -> End:
