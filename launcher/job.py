@@ -54,6 +54,8 @@ def read_job(path: Path) -> Job:
         raise LaunchError(f"`{path}`: `setup` is used", "put software into the recipe's image (images/)")
     if not value.get("run"):
         raise LaunchError(f"`{path}`: the key `run` is missing", "it starts the node program: see jobs/gad-7b.yaml")
+    if not isinstance(value["run"], str):
+        raise LaunchError(f"`{path}`: `run` is `{value['run']}`", "it is a text, the commands: see jobs/gad-7b.yaml")
     choices = resources.get("any_of") or resources.get("ordered") or [resources]
     if not isinstance(choices, list):
         raise LaunchError(f"`{path}`: `resources.any_of` is `{choices}`", "it is a list")

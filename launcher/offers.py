@@ -108,7 +108,7 @@ def _enough(has: float, wanted: str | None, cpus: float) -> bool:
 
 
 def _offer(cloud: str, kind: Kind, nodes: int) -> Offer:
-    price = round(kind.price * nodes, 4)
+    price = round(kind.price * nodes, 4) or kind.price * nodes
     return Offer(cloud, kind.name, kind.accelerator, kind.count, price, kind.regions, kind.cpus, kind.memory, nodes)
 
 

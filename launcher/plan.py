@@ -44,7 +44,7 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
     changes_read(recipe, choice.stages, choice.changes)
     models = {**recipe.file.models, **recipe.change.models}
     stages = tuple(_stage(recipe, name, order, settings, models, choice, world) for name in order.stages)
-    used = {stage.source for stage in stages if stage.source}
+    used = {stage.source for stage in stages if stage.source is not None}
     return Plan(
         run=choice.run,
         recipe=recipe.name,

@@ -54,7 +54,7 @@ def says(found: Answer) -> str | None:
         if job.code == DONE:
             continue
         if job.state == "PENDING":
-            start = f", expected to start at {job.start}" if job.start[:1].isdigit() else ""
+            start = f", expected to start at {job.start}" if job.start[:1].isdecimal() else ""
             return f"job {job.number} waits: {in_words(job.reason)}{start}"
         return None if job.state == "RUNNING" else f"job {job.number} is {(job.state or 'unknown').lower()}"
     return None

@@ -66,7 +66,7 @@ def read(text: str) -> dict[str, Any] | None:
     """`name` and `total` MiB of the first; `used` MiB and `busy` % of each, in the driver's order. None when it said
     nothing of the kind; a number that it does not know (`[N/A]`) is 0."""
     rows = [[word.strip() for word in line.rsplit(",", 3)] for line in text.splitlines()]
-    rows = [row for row in rows if len(row) == 4 and row[1].isdigit()]
+    rows = [row for row in rows if len(row) == 4 and row[1].isdecimal()]
     if not rows:
         return None
     return {
@@ -78,4 +78,4 @@ def read(text: str) -> dict[str, Any] | None:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isdecimal() else 0

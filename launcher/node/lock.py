@@ -52,7 +52,7 @@ def holder(path: Path) -> int | None:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         text = path.read_text().strip()
-        return int(text) if text.isdigit() else 0
+        return int(text) if text.isdecimal() else 0
     finally:
         os.close(handle)
     return None

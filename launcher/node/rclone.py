@@ -101,7 +101,8 @@ def failure(bucket: Bucket, log: str) -> StoreError:
     """What rclone's last words mean."""
     last = log[max(log.rfind("Failed to "), 0) :].strip()
     says = re.sub(r"^Failed to [^:]*: (?:last error was: )?", "", last)
-    says = (says.rpartition("caused by: ")[2].rpartition('": ')[2] or "no message").splitlines()[0]
+    said = says.rpartition("caused by: ")[2].rpartition('": ')[2].strip()
+    says = said.splitlines()[0] if said else "no message"
     if REFUSED.search(last):
         return StoreError(says, f"check {' and '.join(KEYS)}, and what they may do", True, log)
     if NOWHERE.search(last):

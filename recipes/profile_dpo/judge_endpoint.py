@@ -97,7 +97,7 @@ def reply_of(key: str, completion: dict[str, Any], question: Question, half_pric
 def pause(problem: Exception, own: float) -> float:
     """Seconds until the next try: what the service says, or `own` give or take a quarter."""
     said = problem.response.headers.get("retry-after") if isinstance(problem, openai.APIStatusError) else None
-    if said and said.replace(".", "", 1).isdigit():
+    if said and said.replace(".", "", 1).isdecimal():
         return min(float(said), LONGEST_WAIT)
     return min(own, LONGEST_WAIT) * random.uniform(0.75, 1.25)
 

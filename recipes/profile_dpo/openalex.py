@@ -74,7 +74,7 @@ class OpenAlex:
                     raise self._refused(reply)
                 failed, wait = f"answered {reply.status_code}", reply.headers.get("retry-after")
             if attempt < TRIES - 1:
-                time.sleep(float(wait) if wait and wait.isdigit() else self.pause * 2**attempt)
+                time.sleep(float(wait) if wait and wait.isdecimal() else self.pause * 2**attempt)
         hint = "start it again later: authors that are there are kept"
         if not self.identity.get("api_key"):
             hint = "set OPENALEX_API_KEY (free, openalex.org/settings/api), or start it again tomorrow"

@@ -25,7 +25,7 @@ def held(toy, process, lines_of):
     progress = lambda: [one["step"] for one in lines_of(folder.progress) if "metrics" in one]  # noqa: E731
     until(lambda: process.poll() is not None or 3 in progress(), "step 3 of again", 240)
     assert process.poll() is None, process.communicate()
-    until(lambda: list(folder.work.glob("step_*")), "a checkpoint", 60)
+    until(lambda: list(folder.work.glob("step_*")), "a checkpoint", 240)
 
 
 @pytest.mark.parametrize("cloud", some(CLOUDS, 1))

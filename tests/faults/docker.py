@@ -35,9 +35,9 @@ class Docker(Local):
         return self.client.containers.list(all=True, filters={"label": f"{FOLDER}={self.folder.path}"})
 
 
-def holding(engine: Engine, image: str, folder: Path) -> str:
-    """The image, whose Python can be held from now on, under its own name."""
+def holding(engine: Engine, image: str, folder: Path, name: str | None = None) -> str:
+    """The image, whose Python can be held from now on, under this name, or its own."""
     (folder / "Dockerfile").write_text(BAKED.format(image=image))
     (folder / "sitecustomize.py").write_bytes((HOLD / "sitecustomize.py").read_bytes())
-    engine.build(folder, "-t", image)
-    return image
+    engine.build(folder, "-t", name or image)
+    return name or image

@@ -198,6 +198,8 @@ def surroundings(place, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("launcher.examining.rules", functools.cache(rules))
+    # a machine that the ledger holds for alive: SkyPilot, which is asked, would start a server
+    monkeypatch.setattr("launcher.cluster.state", lambda *_, **__: "UP")
 
 
 def test_the_folder_as_it_should_be_is_read_and_brought_home(place, capsys):

@@ -63,9 +63,9 @@ def _nodes(cluster: Cluster) -> None:
     """SkyPilot's set-up of a node finds all it wants there: its user's PATH begins with a uv that asks nobody."""
     folder = cluster.folder
     shim = folder / "shim"
-    (folder / "nodes").mkdir()
+    (folder / "nodes").mkdir(exist_ok=True)
     (folder / "nodes").chmod(0o1777)
-    shim.mkdir()
+    shim.mkdir(exist_ok=True)
     packages = next(Path(sys.prefix).glob("lib/python3*/site-packages"))
     real, python = Path(sys.executable).with_name("uv"), Path(sys.base_prefix).resolve() / "bin/python3"
     words = {"uv": shim / "uv", "curl": "/usr/bin/curl", "real": real, "python": python}

@@ -165,7 +165,7 @@ def test_preemption_is_only_an_interruption(there, at_step, until):
     there.cluster.said(
         "sbatch", "--partition=cpu", "--nodes=2", "--exclusive", "--wrap", "sleep 5", "--output=/dev/null"
     )
-    until(lambda: set(there.jobs()) & set(there.cluster.requeued()), "a requeued job", 100)
+    until(lambda: set(there.jobs()) & set(there.cluster.requeued()), "a requeued job", 300)
     there.go("sum")
 
     def over():  # Slurm requeues it once more when it begins again within the grace of its preemption
