@@ -1,5 +1,6 @@
 """A data file of the user's, measured: how many rows, how many bytes, which content."""
 
+import os
 from pathlib import Path
 
 from launcher.errors import LaunchError
@@ -17,7 +18,7 @@ def measure(name: str, path: Path) -> Input:
         str(path).encode()
     except UnicodeEncodeError:
         raise LaunchError(f"input `{name}`: the name `{path}` is not UTF-8", "rename the file") from None
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path's, no error for a name that no file can have
         raise LaunchError(f"input `{name}`: `{path}` is no file", "check the path")
     rows = _parquet_rows(name, path) if path.suffix == ".parquet" else _lines(path)
     if rows == 0:

@@ -86,7 +86,7 @@ FIELDS: Mapping[str, Test] = {
 WITHOUT = {
     "run.warning": ("warning",),
     "run.ended": ("code",),
-    "run.gpus": ("name", "total", "used", "busy"),
+    "run.gpus": ("time", "name", "total", "used", "busy"),
     "stage.started": ("attempt",),
     "stage.checkpoint": ("name",),
     "stage.warning": ("warning",),

@@ -104,7 +104,7 @@ def test_a_parquet_file_is_used_or_named(folder, name, data):
     path, buffer = folder / "a.parquet", io.BytesIO()
     try:
         table(found, buffer)
-    except (pyarrow.ArrowException, OverflowError, AttributeError, TypeError, ValueError, RecursionError):
+    except (pyarrow.ArrowException, OverflowError, AttributeError, LookupError, TypeError, ValueError, RecursionError):
         table(SAMPLES[name], buffer := io.BytesIO())  # no such table can be written
     raw = buffer.getvalue()
     path.write_bytes(data.draw(st.just(raw) | damaged(raw)))

@@ -36,6 +36,7 @@ def test_a_file_that_cannot_be_trained_on_is_a_sentence(tmp_path, refusal):
         if text is not None:
             path.write_text(text)
         assert refusal(measure, "train", path) == f"error: input `train`: `{path}` {error}"
+    assert "is no file" in refusal(measure, "train", tmp_path / f"{'9' * 5000}.jsonl")
     (tmp_path / "folder.jsonl").mkdir()
     assert "is no file" in refusal(measure, "train", tmp_path / "folder.jsonl")
     parquet.write_table(pyarrow.table({"a": pyarrow.array([], pyarrow.int64())}), tmp_path / "none.parquet")

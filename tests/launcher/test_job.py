@@ -117,6 +117,7 @@ def test_every_job_file_is_a_recipe_s_and_says_what_it_needs(path):
     [
         "num_nodes: true",
         "num_nodes: 99999999999",
+        "run: {a: b}",
         "envs: 3",
         "file_mounts: [a]",
         "resources: {disk_size: true}",
@@ -132,5 +133,5 @@ def test_every_job_file_is_a_recipe_s_and_says_what_it_needs(path):
 )
 def test_a_number_or_name_that_means_nothing_is_refused_before_it_is_reckoned_with(tmp_path, refusal, text):
     path = tmp_path / "a.yaml"
-    path.write_text(f"run: a\n{text}\n")
+    path.write_text(f"{text}\n" if text.startswith("run") else f"run: a\n{text}\n")
     assert refusal(read_job, path).startswith(f"error: `{path}`: `")

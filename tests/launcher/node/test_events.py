@@ -73,6 +73,7 @@ ODD = [
     {"event": "run.ended"},
     {"event": "run.ended", "code": True},
     {"event": "run.gpus", "name": "a", "total": 1, "used": [], "busy": [1]},
+    {"event": "run.gpus", "name": "a", "total": 1, "used": [1], "busy": [1]},
     {"event": "a", "time": "1"},
     {"event": "a", "time": float("inf")},
     {"event": "a", "time": 1e300},

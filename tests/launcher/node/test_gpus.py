@@ -37,6 +37,7 @@ def driver(tmp_path, monkeypatch):
         ),
         ("", None),
         ("No devices were found\n", None),
+        ("NVIDIA H100, \u00b281559, 1, 1\n", None),
         ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver, a, b, c\n", None),
     ],
 )

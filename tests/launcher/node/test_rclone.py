@@ -72,6 +72,12 @@ caused by: Get "http://127.0.0.1:5556/b?prefix=k": dial tcp 127.0.0.1:5556: conn
             "make the bucket first, or correct `bucket.url` in site.yaml",
             True,
         ),
+        (
+            'Failed to copy: a, caused by: "x": \nNoSuchBucket',
+            "NoSuchBucket",
+            "make the bucket first, or correct `bucket.url` in site.yaml",
+            True,
+        ),
         ("", "no message", "check `bucket` in site.yaml, and the network", False),
     ],
 )
