@@ -14,7 +14,7 @@ from tests.faults.cells import Cell
 from tests.faults.local import Ended, Local
 from tests.faults.moments import moment
 from tests.faults.scene import Scene
-from tests.launcher.conftest import lines_of
+from tests.launcher.conftest import lines_of, until
 
 FAULTS: dict[str, Callable[[Scene], AbstractContextManager[None]]] = {
     "SIGTERM": killing.term,
@@ -110,7 +110,7 @@ def over(scene: Scene, before: dict[str, Any], undisturbed: dict[str, bytes]) ->
         done = [one["step"] for one in lines_of(folder.stage(stage).progress) if "metrics" in one]
         assert set(done) == set(range(1, steps + 1)), (stage, done)
         assert len(done) <= steps + scene.intervals * SAVE_EVERY, (stage, done)
-    assert place.remains() == []
+    until(lambda: not place.remains(), f"the end of {place.remains()}", 20)
 
 
 def proofs(folder: RunFolder) -> dict[str, Any]:
