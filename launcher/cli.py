@@ -1,6 +1,5 @@
 """The commands. Nothing heavy is imported before a command needs it: `launcher --help` has to be instant."""
 
-import errno
 import gc
 import sys
 from pathlib import Path
@@ -396,14 +395,9 @@ def _store() -> "Store":
     return Store(_site())
 
 
-NAMED = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}
-THEIRS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS} | NAMED
-"""What a disk, or the names on it, may do to any program."""
-
-
 def main() -> None:
     """The console script: a user's mistake is a sentence, never a traceback."""
-    from launcher.errors import OURS, LaunchError
+    from launcher.errors import LaunchError, of_disk
 
     gc.set_threshold(50_000, 20, 50)  # what is imported stays; to look through it was a third of SkyPilot's import
     try:
@@ -414,13 +408,12 @@ def main() -> None:
         screen.error(str(problem))
         sys.exit(problem.code)
     except OSError as problem:
-        if problem.errno not in THEIRS:
+        if (said := of_disk(problem)) is None:
             raise
         from launcher import screen
 
-        helps = "name another place" if problem.errno in NAMED else "make room, or change site.yaml"
-        screen.error(f"error: `{problem.filename}`: {problem.strerror}\n\nhint: {helps}")
-        sys.exit(OURS)
+        screen.error(str(said))
+        sys.exit(said.code)
     finally:
         gc.freeze()  # nor is there anything to look for at the end
 

@@ -1,11 +1,16 @@
 """A user's mistake, as the user reads it."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, OURS, Problem
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "OURS", "LaunchError", "did_you_mean"]
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "OURS", "LaunchError", "did_you_mean", "of_disk"]
+
+NAMED = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}
+THEIRS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS} | NAMED
+"""What a disk, or the names on it, may do to any program."""
 
 
 class LaunchError(Problem):
@@ -13,6 +18,14 @@ class LaunchError(Problem):
 
     def __init__(self, error: str, hint: str, code: int = MISTAKE):
         super().__init__(error, hint, code)
+
+
+def of_disk(problem: OSError) -> LaunchError | None:
+    """What a disk, or a name on it, did; None where that is not the matter."""
+    if problem.errno not in THEIRS:
+        return None
+    helps = "name another place" if problem.errno in NAMED else "make room, or change site.yaml"
+    return LaunchError(f"`{problem.filename}`: {problem.strerror}", helps, OURS)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
