@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from launcher.node.folder import RunFolder
-from tests.slurm.sky import account, sky
+from tests.slurm.sky import sky
 
 from .conftest import LAUNCHER, PATIENCE, ROOT, RUN, make_place
 from .test_kills import EXACT, reached
 
-__all__ = ["account"]
 FEW = "--set warmup.epochs=0.5 --set adversarial.epochs=0.34"
 """3 and 2 steps: these tests are not about learning."""
 LONG = 40

@@ -4,9 +4,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from tests.emulator import catalog
 from tests.emulator.client import PORT, end_server, free_port
@@ -31,11 +30,10 @@ case "$3" in */skypilot-runtime) ;; *) exit 1;; esac
 """
 
 
-@pytest.fixture(scope="session")
-def account(cluster: Cluster, tmp_path_factory) -> Iterator[dict[str, str]]:
-    """The environment of a user whose SkyPilot reaches the cluster; its server ends with the tests."""
+@contextmanager
+def user(cluster: Cluster, home: Path) -> Iterator[dict[str, str]]:
+    """The environment of a user whose SkyPilot reaches the cluster; its server ends with the block."""
     _nodes(cluster)
-    home = tmp_path_factory.mktemp("account")
     (home / ".slurm").mkdir()
     (home / ".slurm/config").write_text(cluster.ssh_config.read_text())
     catalog.write(home)
@@ -63,9 +61,9 @@ def _nodes(cluster: Cluster) -> None:
     """SkyPilot's set-up of a node finds all it wants there: its user's PATH begins with a uv that asks nobody."""
     folder = cluster.folder
     shim = folder / "shim"
-    (folder / "nodes").mkdir(exist_ok=True)
+    (folder / "nodes").mkdir()
     (folder / "nodes").chmod(0o1777)
-    shim.mkdir(exist_ok=True)
+    shim.mkdir()
     packages = next(Path(sys.prefix).glob("lib/python3*/site-packages"))
     real, python = Path(sys.executable).with_name("uv"), Path(sys.base_prefix).resolve() / "bin/python3"
     words = {"uv": shim / "uv", "curl": "/usr/bin/curl", "real": real, "python": python}

@@ -7,10 +7,10 @@ import signal
 import pytest
 
 from launcher.ledger import ledger
-from tests.slurm.sky import account, sky
+from tests.slurm.sky import sky
 from tests.slurm.there import HELD, at_step, there
 
-__all__ = ["account", "at_step", "there"]
+__all__ = ["at_step", "there"]
 LONG = pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="each takes two allocations: `make faults`")
 
 
