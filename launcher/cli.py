@@ -397,19 +397,13 @@ def _store() -> "Store":
 
 def main() -> None:
     """The console script: a user's mistake is a sentence, never a traceback."""
-    from launcher.errors import LaunchError, of_disk
+    from launcher.errors import LaunchError, sentence
 
     gc.set_threshold(50_000, 20, 50)  # what is imported stays; to look through it was a third of SkyPilot's import
     try:
         app()
-    except LaunchError as problem:
-        from launcher import screen
-
-        screen.error(str(problem))
-        sys.exit(problem.code)
-    except OSError as problem:
-        if (said := of_disk(problem)) is None:
-            raise
+    except (LaunchError, OSError) as problem:
+        said = sentence(problem)
         from launcher import screen
 
         screen.error(str(said))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, OURS, Problem
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "OURS", "LaunchError", "did_you_mean", "of_disk"]
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "OURS", "LaunchError", "did_you_mean", "sentence"]
 
 NAMED = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}
 THEIRS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS} | NAMED
@@ -20,10 +20,13 @@ class LaunchError(Problem):
         super().__init__(error, hint, code)
 
 
-def of_disk(problem: OSError) -> LaunchError | None:
-    """What a disk, or a name on it, did; None where that is not the matter."""
+def sentence(problem: LaunchError | OSError) -> LaunchError:
+    """The problem as the user reads it. Raises it where it is neither a mistake nor a matter of the disk, or of a name
+    on it."""
+    if isinstance(problem, LaunchError):
+        return problem
     if problem.errno not in THEIRS:
-        return None
+        raise problem
     helps = "name another place" if problem.errno in NAMED else "make room, or change site.yaml"
     return LaunchError(f"`{problem.filename}`: {problem.strerror}", helps, OURS)
 

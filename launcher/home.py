@@ -11,7 +11,7 @@ from launcher import checks, screen
 from launcher.backend import Backend
 from launcher.bucket import Stored
 from launcher.code import find_root
-from launcher.errors import DONE, FAILED, OURS, LaunchError, of_disk
+from launcher.errors import DONE, FAILED, OURS, LaunchError, sentence
 from launcher.fleet import say_billed
 from launcher.history import followers
 from launcher.launch import Ready, exit_code, follow, ready, verification
@@ -60,12 +60,8 @@ def launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
     that is still billed is said."""
     try:
         return _launch(planned, root, site, manner)
-    except LaunchError as problem:  # said before what it may cost
-        screen.error(str(problem))
-        return problem.code
-    except OSError as problem:
-        if (said := of_disk(problem)) is None:
-            raise
+    except (LaunchError, OSError) as problem:  # said before what it may cost
+        said = sentence(problem)
         screen.error(str(said))
         return said.code
     finally:

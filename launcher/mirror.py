@@ -48,7 +48,7 @@ class Mirror:
     def missing(self) -> list[Keep]:
         """What a fresh machine would need and is not here yet, in the order in which it must come; nothing where a
         bucket has it, or where it is does not go away."""
-        if self.plan.bucket or self.lasting:
+        if self._outlives:
             return []
         return [one for one in self.needed() if not self.has(one)]
 
@@ -70,14 +70,16 @@ class Mirror:
 
     def unsaved(self) -> NoRoom | None:
         """Why what a fresh machine would need cannot be had from a machine that has it; None where all of it is here,
-        or nobody answers."""
+        or elsewhere, or nobody answers."""
+        if self._outlives:
+            return None
         try:
             self.look()
             self.keep()
         except NoRoom as problem:
             return problem
         except LaunchError:
-            return None
+            pass
         return None
 
     def has_export(self) -> bool:
@@ -96,6 +98,11 @@ class Mirror:
         found = [one.path for one in self.needed()]
         small = [path.relative_to(self.here.path).as_posix() for name in MIRRORED for path in self.here.path.glob(name)]
         return [name for name in [*found, *small] if (self.here.path / name).exists()]
+
+    @property
+    def _outlives(self) -> bool:
+        """Whether what is there is not lost with the machine: a bucket has it, or it lies where it does not go away."""
+        return self.plan.bucket is not None or self.lasting
 
     @property
     def _incoming(self) -> Path:

@@ -108,7 +108,8 @@ def _enough(has: float, wanted: str | None, cpus: float) -> bool:
 
 
 def _offer(cloud: str, kind: Kind, nodes: int) -> Offer:
-    price = round(kind.price * nodes, 4) or kind.price * nodes
+    whole = kind.price * nodes
+    price = round(whole, 4) or whole  # however little it is, it is not nothing
     return Offer(cloud, kind.name, kind.accelerator, kind.count, price, kind.regions, kind.cpus, kind.memory, nodes)
 
 

@@ -13,7 +13,7 @@ from launcher import cluster
 from launcher.bucket import Stored
 from launcher.cluster import Patience
 from launcher.document import load
-from launcher.errors import OURS, LaunchError
+from launcher.errors import LaunchError
 from launcher.ledger import ledger
 from launcher.limits import limits
 from launcher.mirror import Mirror
@@ -97,14 +97,13 @@ class Sky:
 
     def unsaved(self, folder: RunFolder) -> LaunchError | None:
         plan = plan_of(folder)
-        if plan.bucket or self._renting(plan, folder).own() is None:
+        problem = mirror_of(plan, folder).unsaved() if self._renting(plan, folder).own() else None
+        if problem is None:
             return None
-        if problem := mirror_of(plan, folder).unsaved():
-            error = f"the machine stays, for its newest work is nowhere else: {problem.error}"
-            idle = self.site.sky.idle_minutes
-            hint = f"{problem.hint}, and launch again: it goes on. In {idle} minutes the machine ends itself"
-            return LaunchError(error, hint, OURS)
-        return None
+        error = f"the machine stays, for its newest work is nowhere else: {problem.error}"
+        idle = self.site.sky.idle_minutes
+        hint = f"{problem.hint}, and launch again: it goes on. In {idle} minutes the machine ends itself"
+        return LaunchError(error, hint, problem.code)
 
     def down(self, folder: RunFolder, why: str) -> None:
         self._renting(plan_of(folder), folder).down(why)

@@ -19,8 +19,8 @@ MOST = 8
 """Processes, however many cores there are."""
 AHEAD = 2
 """Things that wait, or whose results do, for each process."""
-PR_SET_PDEATHSIG = 1
-"""They end with this process, however that ends (prctl(2))."""
+PDEATHSIG = 1
+"""prctl's, of Linux: the signal that a process gets when its parent dies."""
 
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
@@ -58,9 +58,14 @@ def spare() -> int:
     return min(MOST, cores) if cores > 1 else 0
 
 
+def die_with_parent() -> None:
+    """This process is killed when the one that started it ends, however that ends."""
+    ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
+
+
 def _begin(work: Callable[[Any], Any]) -> None:
     global _work
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with_parent()
     _work = work
 
 

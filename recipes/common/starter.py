@@ -4,7 +4,6 @@ torchrun does the same and runs the same programs. Stages are started by this in
 exit code (a stage's 2 and 33 mean something), and kills 30 seconds after SIGTERM, whatever a checkpoint takes.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import time
 from typing import Any
 
 from recipes.common.meeting import STARTED, Meeting, by_srun, meeting
+from recipes.common.processes import die_with_parent
 from recipes.common.stage import DONE, INTERRUPTED, Mistake
 
 GRACE = 60.0
@@ -20,9 +20,6 @@ GRACE = 60.0
 
 BY_SRUN = signal.SIGUSR1
 """How srun is asked to stop: it passes this on to each machine, where SIGTERM would have it kill them all at once."""
-
-PDEATHSIG = 1
-"""prctl's, of Linux: the signal that a process gets when its parent dies."""
 
 
 def gpus(device: str) -> int:
@@ -99,4 +96,4 @@ def _begin() -> None:
     """A rank, before its program: dies with this process; srun's signal, which reaches it too, is not for it."""
     if not by_srun(os.environ):
         signal.signal(BY_SRUN, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
+    die_with_parent()

@@ -68,8 +68,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path, progress: Progress) -> dict[str, Any]:
     """`out` holds both splits and the report, which is also printed and returned; where a row is bad, neither split."""
-    picks = {name: _picks(settings, name, path) for name, path in sources.items()}
-    total = sum(len(some) if (some := picks[name]) else rows.count(path) for name, path in sources.items())
+    sizes = {name: rows.count(path) for name, path in sources.items()}
+    picks = {name: _picks(settings, name, size) for name, size in sizes.items()}
+    total = sum(size if (some := picks[name]) is None else len(some) for name, size in sizes.items())
     surveys = {name: check.Survey(path) for name, path in sources.items()}
     out.mkdir(parents=True, exist_ok=True)
     parts = {name: out / f".{name}.parquet.part" for name in sources}
@@ -110,10 +111,10 @@ def _wanted(settings: Settings, survey: check.Survey, picks: range | None) -> It
             yield row
 
 
-def _picks(settings: Settings, name: str, path: Path) -> range | None:
+def _picks(settings: Settings, name: str, size: int) -> range | None:
     if settings.sample is None:
         return None
-    return rows.spread(rows.count(path), settings.sample if name == "train" else settings.sample // 4, settings.seed)
+    return rows.spread(size, settings.sample if name == "train" else settings.sample // 4, settings.seed)
 
 
 def _warnings(settings: Settings, found: dict[str, Any]) -> list[str]:
