@@ -71,6 +71,7 @@ end() {{
 saved() {{ grep -c -e '"event": "stage.checkpoint"' -e '"event": "stage.finished"' events.jsonl 2> /dev/null; }}
 rm -f -- "$job.end"
 echo "$SLURM_JOB_ID" > "$job.job"
+touch "$job.begun"
 before=$(saved)
 node=
 asked=

@@ -20,7 +20,7 @@ def weights(text: str) -> dict[str, float]:
 
 def an_hour(worth: Mapping[str, float], group: Group, nodes: int) -> float:
     """Units an hour of a job on so many nodes; memory counts where `mem` is asked for."""
-    options, gres = group.needs.options, re.fullmatch(r"gpu:(?:([\w-]+):)?(\d+)", group.needs.gres or "")
+    options, gres = group.needs.options, re.fullmatch(r"gpu:(?:([\w-]+):)?(\d{1,9})", group.needs.gres or "")
     cards = int(gres[2]) if gres else 0
     card = worth.get(f"gres/gpu:{gres[1]}", worth.get("gres/gpu", 0.0)) if gres else 0.0
     memory = gigabytes(str(options["mem"])) if "mem" in options else 0.0

@@ -48,7 +48,7 @@ def read(text: str) -> Found:
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         words = rest.split("|")
-        if kind == "partition" and len(words) == 7 and words[2].isdecimal():
+        if kind == "partition" and len(words) == 7 and re.fullmatch("[0-9]{1,9}", words[2]):
             name, time, nodes, cpus, memory, gres, state = words
             found.partitions.append(Partition(name, time, int(nodes), cpus, memory, gres, state == "up"))
         elif kind == "account" and len(words) == 2:

@@ -107,6 +107,6 @@ def cards() -> list[Card]:
     found = []
     for line in done.stdout.splitlines() if done.returncode == 0 else []:
         name, *rest = (part.strip() for part in line.rsplit(",", 3))
-        if len(rest) == 3 and rest[0].isdecimal() and re.fullmatch(r"\d+\.\d+", rest[1]):
+        if len(rest) == 3 and re.fullmatch("[0-9]{1,12}", rest[0]) and re.fullmatch(r"\d+\.\d+", rest[1]):
             found.append(Card(name, int(rest[0]) << 20, float(rest[1]), rest[2]))  # it counts in MiB
     return found

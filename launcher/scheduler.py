@@ -16,7 +16,7 @@ OURS = set(
 SKYS = {"gpus", "gpus-per-node", "mem-per-cpu", "mem-per-gpu", "nodes", "ntasks", "ntasks-per-node", "wait-all-nodes"}
 """sbatch's options that SkyPilot writes, or that contradict those it writes (sky/provision/slurm/instance.py)."""
 PYXIS, APPTAINER = "pyxis", "apptainer"
-TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
+TIME = re.compile(r"(?:(?P<days>\d{1,9})-)?(?P<first>\d{1,9})(?::(?P<second>\d{1,9}))?(?::(?P<third>\d{1,9}))?")
 
 
 def _line(text: str) -> str:
@@ -50,7 +50,7 @@ def seconds(time: str) -> int:
 
 def gigabytes(memory: str) -> float:
     """The GiB of one of Slurm's sizes, megabytes without a letter. Raises ValueError."""
-    found = re.fullmatch(r"(\d+)([KMGT]?)", memory)
+    found = re.fullmatch(r"(\d{1,12})([KMGT]?)", memory)
     if not found:
         raise ValueError("it is no size of Slurm's: `100G`")
     return round(int(found[1]) * {"K": 2**-20, "M": 2**-10, "": 2**-10, "G": 1, "T": 2**10}[found[2]], 3)

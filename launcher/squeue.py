@@ -31,6 +31,8 @@ class Job:
     """The exit code that its script left."""
     word: str = ""
     """What the script had to add."""
+    begun: bool = False
+    """Whether its script ever ran, and saw the run folder."""
 
     @property
     def active(self) -> bool:
@@ -75,6 +77,8 @@ def answer(names: Sequence[str], text: str) -> Answer:
             numbers[value] = name
         elif kind == "end" and name in found:
             found[name]["end"] = value
+        elif kind == "begun" and name in found:
+            found[name]["begun"] = name
         elif kind == "state" and name in numbers:
             state, reason, start = [*value.split("|"), "", "", ""][:3]
             word = (state.split() or ["UNKNOWN"])[0].rstrip("+")
@@ -96,6 +100,7 @@ def _job(name: str, facts: dict[str, str]) -> Job:
         facts.get("start", ""),
         int(code) if code.isdecimal() and len(code) < 10 else None,
         word.strip(),
+        "begun" in facts,
     )
 
 
@@ -120,6 +125,7 @@ for number in $(printf %s "${{numbers#,}}" | tr , ' '); do
 done
 # after the states, so that a job that has ended left its word before
 for job in {names}; do
+    [ ! -e "slurm/$job.begun" ] || echo "begun $job"
     [ ! -s "slurm/$job.end" ] || echo "end $job $(cat "slurm/$job.end")"
 done
 [ ! -e manifest.json ] || echo manifest

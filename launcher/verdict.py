@@ -117,4 +117,6 @@ def _gone(job: Job) -> End:
         return End(INTERRUPTED, f"{name} ran into its time limit before it could write a checkpoint", hint)
     if job.state == "OUT_OF_MEMORY":
         return End(FAILED, f"{name} ran out of memory", "ask for more: `slurm.options: {mem: ...}`")
-    return End(OURS, f"{name} ended as {job.state} without a word of the node program", output)
+    if job.begun:
+        return End(INTERRUPTED, f"{name} ended without a word: it was killed, or its disk is full", CARRIES_ON)
+    return End(OURS, f"{name} ended as {job.state} before its script began", output)

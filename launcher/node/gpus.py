@@ -1,6 +1,7 @@
 """The GPUs of this machine, looked at now and then while a stage runs, by the driver's own `nvidia-smi`."""
 
 import contextlib
+import re
 import subprocess
 import time
 from typing import Any
@@ -10,6 +11,7 @@ from launcher.node.processes import die_with_parent
 EVERY, PATIENCE = 30.0, 20.0
 """Seconds between looks, and for one of them."""
 ASK = ["nvidia-smi", "--query-gpu=name,memory.total,memory.used,utilization.gpu", "--format=csv,noheader,nounits"]
+NUMBER = re.compile("[0-9]{1,12}")
 
 
 class Gpus:
@@ -66,7 +68,7 @@ def read(text: str) -> dict[str, Any] | None:
     """`name` and `total` MiB of the first; `used` MiB and `busy` % of each, in the driver's order. None when it said
     nothing of the kind; a number that it does not know (`[N/A]`) is 0."""
     rows = [[word.strip() for word in line.rsplit(",", 3)] for line in text.splitlines()]
-    rows = [row for row in rows if len(row) == 4 and row[1].isdecimal()]
+    rows = [row for row in rows if len(row) == 4 and NUMBER.fullmatch(row[1])]
     if not rows:
         return None
     return {
@@ -78,4 +80,4 @@ def read(text: str) -> dict[str, Any] | None:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    return int(text) if NUMBER.fullmatch(text) else 0

@@ -55,7 +55,7 @@ def mutated(draw, value, most=3):
     for _ in range(draw(st.integers(1, most))):
         path = draw(st.sampled_from(list(places(value))))
         if not path:
-            value = draw(st.just(value) if draw(st.integers(0, 9)) else odd)
+            value = copy.deepcopy(draw(st.just(value) if draw(st.integers(0, 9)) else odd))
             continue
         *above, last = path
         inside = value

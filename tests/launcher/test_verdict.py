@@ -83,7 +83,7 @@ CARRIES_ON = "launch again: it carries on"
             "FAILED",
             End(
                 1,
-                "job 12 ended as FAILED without a word of the node program",
+                "job 12 ended as FAILED before its script began",
                 "read slurm/toy.1-sum.abc.out in the run folder",
             ),
         ),
@@ -91,6 +91,12 @@ CARRIES_ON = "launch again: it carries on"
 )
 def test_a_job_that_ended_without_a_word_is_a_sentence(state, ended):
     assert end(seen(JOBS[0], f"state 12 {state}||")) == ended
+
+
+def test_a_job_whose_script_was_killed_carries_on():
+    killed = "job 12 ended without a word: it was killed, or its disk is full"
+    assert end(seen(JOBS[0], "state 12 FAILED||", f"begun {NAMES[0]}")) == End(33, killed, CARRIES_ON)
+    assert end(seen(JOBS[0], "state 12 OUT_OF_MEMORY||", f"begun {NAMES[0]}")).code == 3
 
 
 def test_a_job_that_everybody_forgot_and_one_that_was_never_submitted_are_interruptions():
