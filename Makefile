@@ -112,13 +112,15 @@ test-families: setup-cpu
 	.venv/bin/python -m pytest $(FAMILIES)
 
 # all of what a test run takes by chance, LANES of five parts at a time; the fault matrix writes its page. It takes hours:
-# CELLS=left takes the cells of the matrix that have not passed yet
+# CELLS=left goes on, with the cells that have not passed yet, and of each other part what failed, or all if it never ended
+LEFT := $(filter left,$(CELLS))
 faults: setup-cpu setup-clouds
 	.venv/bin/python -m tests.engine $(MAKE) --no-print-directory -j$(LANES) --output-sync=target \
-	  faults-runpod faults-lambda faults-here $(if $(filter all,$(CELLS)),faults-launches faults-trainings)
+	  faults-runpod faults-lambda faults-here faults-launches faults-trainings
 
 faults-%: export FAULTS = $(CELLS)
 faults-%: export RELIABILITY = $(CURDIR)/docs/reliability.md
+faults-launches faults-trainings: export FAULTS = all
 
 # pytest's 5: none is left
 faults-runpod faults-lambda: faults-%:
@@ -127,13 +129,18 @@ faults-runpod faults-lambda: faults-%:
 faults-here:
 	.venv/bin/python -m pytest tests/faults
 
+# $(1): a name; $(2): a Python; $(3): tests
+memory = .pytest_cache/faults-$(1)
+part = $(if $(LEFT),[ -e $(memory)/passed ] ||,rm -rf $(memory);) { $(2) -m pytest -o cache_dir=$(memory) \
+  $(if $(LEFT),--last-failed) $(3) && touch $(memory)/passed; }
+
 faults-launches:
-	.venv/bin/python -m pytest tests/clouds tests/rehearsal/test_kills.py tests/rehearsal/test_slurm.py \
-	  tests/launcher/backends/test_slurm.py tests/launcher/backends/test_held.py --ignore=tests/clouds/test_matrix.py
+	$(call part,launches,.venv/bin/python,tests/clouds tests/rehearsal/test_kills.py tests/rehearsal/test_slurm.py \
+	  tests/launcher/backends/test_slurm.py tests/launcher/backends/test_held.py --ignore=tests/clouds/test_matrix.py)
 
 faults-trainings:
-	.venv/bin/python -m pytest tests/fuzz --ignore=tests/fuzz/recipes
-	.venv-cpu/bin/python -m pytest tests/recipes/*/test_training.py tests/fuzz/recipes
+	$(call part,fuzz,.venv/bin/python,tests/fuzz --ignore=tests/fuzz/recipes)
+	$(call part,trainings,.venv-cpu/bin/python,tests/recipes/*/test_training.py tests/fuzz/recipes)
 
 check: lint test
 

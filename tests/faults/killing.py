@@ -25,6 +25,8 @@ def kill_trainer(scene: Scene) -> Iterator[None]:
 @contextlib.contextmanager
 def kill_node(scene: Scene) -> Iterator[None]:
     os.kill(scene.place.node(), signal.SIGKILL)
+    # it outlives it for milliseconds, in which a toy takes steps that a trainer takes minutes for
+    until(lambda: not scene.place.working(b"recipes.toy"), "the trainer's end")
     yield
 
 
