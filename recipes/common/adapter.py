@@ -57,7 +57,8 @@ def open_adapter(folder: Path) -> Adapter:
                 f"`{folder}`: the adapter's `{name}` is `{shown}`, which is not merged", "train plain LoRA"
             )
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    if type(rank) is not int or rank < 1 or type(alpha) not in (int, float) or not math.isfinite(alpha):
+    most = torch.finfo(torch.float32).max
+    if type(rank) is not int or not 1 <= rank <= most or type(alpha) not in (int, float) or not abs(alpha) <= most:
         raise StageError(f"`{folder}`: `r` is `{rank}` and `lora_alpha` is `{alpha}`, of which one is no number", again)
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     return Adapter(folder, scale, _pairs(folder, open_stored(folder)))

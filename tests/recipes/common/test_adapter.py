@@ -141,7 +141,18 @@ def test_weights_that_float16_cannot_hold_are_refused(base, trained, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("changed", [{"r": 0}, {"r": "8"}, {"lora_alpha": None}, {"lora_alpha": float("nan")}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"r": 0},
+        {"r": "8"},
+        {"r": 10**400},
+        {"lora_alpha": None},
+        {"lora_alpha": float("nan")},
+        {"lora_alpha": 1e39},
+        {"lora_alpha": 10**400},
+    ],
+)
 def test_a_rank_or_scale_that_is_no_number_is_refused(tmp_path, changed):
     config = {"peft_type": "LORA", "r": 8, "lora_alpha": 16} | changed
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))
