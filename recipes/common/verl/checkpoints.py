@@ -117,8 +117,14 @@ def _sound(marker: dict[str, Any]) -> bool:
         and (score is None or isinstance(score, int | float))
         and isinstance(files, dict)
         and all(type(size) is int for size in files.values())
-        and not any(part in ("", ".", "..") for name in files for part in name.split("/"))
+        and all(map(_inside, files))
     )
+
+
+def _inside(name: str) -> bool:
+    """Whether a file below the folder can have that name."""
+    parts = name.split("/")
+    return all(part not in ("", ".", "..") and len(part.encode(errors="replace")) <= 255 for part in parts)
 
 
 def prune(work: Path, keep: int) -> None:

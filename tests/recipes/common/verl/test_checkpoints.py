@@ -139,8 +139,16 @@ def test_export_links_the_roles_and_copies_nothing_else(tmp_path):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"step": "3"}, {"more": 1}, {"files": {"../a": 1}}, {"files": {"/etc/a": 1}}, {"files": ["a"]}, {"score": "best"}],
-    ids=json.dumps,
+    [
+        {"step": "3"},
+        {"more": 1},
+        {"files": {"../a": 1}},
+        {"files": {"/etc/a": 1}},
+        {"files": {"a" * 256: 1}},
+        {"files": ["a"]},
+        {"score": "best"},
+    ],
+    ids=lambda changed: json.dumps(changed)[:40],
 )
 def test_a_marker_that_is_none_of_ours_is_a_sentence_and_deletes_nothing(tmp_path, changed):
     marker = {"mode": "warmup", "step": 3, "world_size": 2, "score": None, "files": {"actor/a": 1}} | changed
