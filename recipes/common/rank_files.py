@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import torch
-import torch.distributed.tensor  # makes DTensor and its parts known to `weights_only`
+from torch.distributed.tensor import DTensor  # which makes it and its parts known to `weights_only`
 
 from recipes.common.files import read_json
 from recipes.common.stage import StageError
@@ -72,7 +72,11 @@ def _load(file: Path) -> object:
     level = mesh_log.level
     mesh_log.setLevel(logging.ERROR)
     try:
-        return torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        state = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        for value in state.values() if isinstance(state, dict) else ():
+            if isinstance(value, DTensor):  # damage leaves one without some of its parts
+                value.to_local(), value.placements, value.device_mesh.mesh
+        return state
     except pickle.UnpicklingError as problem:
         refused = re.search(r"(?:GLOBAL|class) `?([\w.]+)", str(problem))
         what = f"holds a pickled `{refused[1]}`" if refused else "holds pickled objects"

@@ -72,6 +72,14 @@ def test_rank_files_of_another_world_size_are_named(folder):
     )
 
 
+def test_a_tensor_that_damage_left_without_a_part_is_refused(folder):
+    file = folder / "model_world_size_2_rank_1.pt"
+    raw = file.read_bytes()
+    assert raw.count(b"_local_tensor")
+    file.write_bytes(raw.replace(b"_local_tensor", b"_local_tensoR"))
+    assert refusal(load_rank, folder, 2, 1)[0] == f"`{file}`: cut short or damaged ({len(raw)} bytes)"
+
+
 @pytest.mark.parametrize("kept", [0, 1, 100, -1])
 def test_a_rank_file_cut_short_anywhere_is_refused_with_its_size(folder, kept):
     file = folder / "model_world_size_2_rank_1.pt"
