@@ -73,8 +73,14 @@ def test_an_allocation_that_is_cancelled_is_a_sentence_and_the_next_launch_carri
     [job] = held_jobs(held)
     held.cluster.said("scancel", job)
     _, errors = held.end(process, 33)
-    said = "its time is up, somebody cancelled it, or its node failed\n\nhint: launch again: it carries on\n"
-    assert errors.startswith(f"error: the allocation of `toy-tiny` has ended: {said}")
+    ended = "its time is up, somebody cancelled it, or its node failed\n\nhint: launch again: it carries on\n"
+    stopped = "the same launch command carries on from the last complete checkpoint\n"  # Slurm asks before it kills
+    assert errors.startswith(
+        (
+            f"error: the allocation of `toy-tiny` has ended: {ended}",
+            f"error: stage `sum` was interrupted\n\nhint: {stopped}",
+        )
+    )
     held.go("sum")
     done = held.launch(*HELD)
     assert done.returncode == 0, done.stdout + done.stderr
