@@ -2,7 +2,7 @@
 # make launch RECIPE=gad-7b CLOUD=runpod       a recipe on rented GPUs
 # make launch RECIPE=gad-tiny CLOUD=docker     in the recipe's image
 # make image RECIPE=gad-7b PUSH=ghcr.io/acme   a recipe's image, built and pushed; make images: all of them
-# make test                                    the tests
+# make test                                    the tests of a change; make test-integration, test-all: all others
 RECIPE ?=
 CLOUD ?= local
 DATA ?=
@@ -14,7 +14,6 @@ VARIANT ?=
 BASE ?=
 PUSH ?=
 CELLS ?= all
-LANES ?= 3
 
 hash = $(shell cat $(1) | sha256sum | cut -c1-16)
 LIGHT := .venv/made-$(call hash,locks/launcher.lock)
@@ -25,12 +24,9 @@ GIVEN := $(if $(DATA),--data train=$(DATA)) $(if $(VAL),--data val=$(VAL)) $(ARG
 # a cluster that SkyPilot holds allocations of
 VIA_SKY = $(shell grep -qsE '\bvia"?: *"?sky' "$${XDG_CONFIG_HOME:-$$HOME/.config}/launcher/site.yaml" && \
   echo setup-clouds)
-# the rehearsals of all families but gad, whose tests are the ones with kills and damage
-FAMILIES := $(patsubst recipes/%/recipe.yaml,tests/rehearsal/test_%.py,$(filter-out recipes/gad/%,$(wildcard recipes/*/recipe.yaml)))
 IMAGE := $(if $(VARIANT),--variant $(VARIANT)) $(if $(BASE),--base $(BASE)) $(if $(PUSH),--push $(PUSH))
 
-.PHONY: launch plan image images setup setup-clouds setup-cpu lint test faults test-light test-clouds test-recipes \
-  test-rehearsal test-families faults-runpod faults-lambda faults-here faults-launches faults-trainings check lock audit \
+.PHONY: launch plan image images setup setup-clouds setup-cpu lint test test-integration test-all faults check lock audit \
   reference bench clean
 
 launch: setup $(if $(filter local,$(CLOUD)),setup-cpu) $(if $(filter docker,$(CLOUD)),image) \
@@ -90,59 +86,28 @@ lint: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# two at a time, on one Docker engine: rented machines mostly wait, trainings do not
+# what a change is tried with; ARGS="--only launcher" runs one lane of it, ARGS=--failed what failed the last time
 test: setup setup-cpu setup-clouds
-	.venv/bin/python -m tests.engine $(MAKE) --no-print-directory -j2 --output-sync=target \
-	  test-clouds test-rehearsal test-light test-recipes test-families
+	.venv/bin/python -m tests test $(ARGS)
 
-test-light: setup-clouds
-	.venv/bin/python -m pytest tests --ignore=tests/recipes --ignore=tests/rehearsal --ignore=tests/images \
-	  --ignore=tests/clouds --ignore=tests/fuzz/recipes
+# rehearsals of all families, clouds, clusters, images; some of the long tests, by chance
+test-integration: setup setup-cpu setup-clouds
+	.venv/bin/python -m tests integration $(ARGS)
 
-test-clouds: setup-clouds
-	.venv/bin/python -m pytest tests/images tests/clouds
+# everything, nothing left out: hours. It writes docs/reliability.md
+test-all: export FAULTS = all
+test-all faults: export RELIABILITY = $(CURDIR)/docs/reliability.md
+test-all: setup setup-cpu setup-clouds
+	.venv/bin/python -m tests all $(ARGS)
 
-test-recipes: setup-cpu
-	.venv-cpu/bin/python -m pytest tests/recipes tests/fuzz/recipes
+# the fault matrix whole, which writes its page: hours. CELLS=left goes on, with the cells that have not passed yet
+faults: export FAULTS = $(CELLS)
+faults: setup setup-cpu setup-clouds
+	.venv/bin/python -m tests faults $(ARGS)
 
-test-rehearsal: setup-cpu setup-clouds
-	.venv/bin/python -m pytest tests/rehearsal $(addprefix --ignore=,$(FAMILIES))
-
-test-families: setup-cpu
-	.venv/bin/python -m pytest $(FAMILIES)
-
-# all of what a test run takes by chance, LANES of five parts at a time; the fault matrix writes its page. It takes hours:
-# CELLS=left goes on, with the cells that have not passed yet, and of each other part what failed, or all if it never ended
-LEFT := $(filter left,$(CELLS))
-faults: setup-cpu setup-clouds
-	.venv/bin/python -m tests.engine $(MAKE) --no-print-directory -j$(LANES) --output-sync=target \
-	  faults-runpod faults-lambda faults-here faults-launches faults-trainings
-
-faults-%: export FAULTS = $(CELLS)
-faults-%: export RELIABILITY = $(CURDIR)/docs/reliability.md
-faults-launches faults-trainings: export FAULTS = all
-
-# pytest's 5: none is left
-faults-runpod faults-lambda: faults-%:
-	.venv/bin/python -m pytest tests/clouds/test_matrix.py -k $* || [ $$? = 5 ]
-
-faults-here:
-	.venv/bin/python -m pytest tests/faults
-
-# $(1): a name; $(2): a Python; $(3): tests
-memory = .pytest_cache/faults-$(1)
-part = $(if $(LEFT),[ -e $(memory)/passed ] ||,rm -rf $(memory);) { $(2) -m pytest -o cache_dir=$(memory) \
-  $(if $(LEFT),--last-failed) $(3) && touch $(memory)/passed; }
-
-faults-launches:
-	$(call part,launches,.venv/bin/python,tests/clouds tests/rehearsal/test_kills.py tests/rehearsal/test_slurm.py \
-	  tests/launcher/backends/test_slurm.py tests/launcher/backends/test_held.py --ignore=tests/clouds/test_matrix.py)
-
-faults-trainings:
-	$(call part,fuzz,.venv/bin/python,tests/fuzz --ignore=tests/fuzz/recipes)
-	$(call part,trainings,.venv-cpu/bin/python,tests/recipes/*/test_training.py tests/fuzz/recipes)
-
-check: lint test
+# what CI runs, on one Docker engine
+check: setup setup-cpu setup-clouds
+	.venv/bin/python -m tests.engine $(MAKE) --no-print-directory test test-integration
 
 # known holes in the locked packages; needs a network
 audit: setup
@@ -170,4 +135,4 @@ bench: setup-cpu setup-clouds .venv-bench
 	  $$($@/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/trainers.pth
 
 clean:
-	rm -rf .venv .venv-cpu .venv-bench runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-cpu .venv-bench .tests runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -19,6 +19,7 @@ from launcher.code import code_of
 from launcher.recipe import read_recipe
 from launcher.transfer import alone
 from tests.apt import LOCKS, install, without
+from tests.support.patience import Deadline
 
 ROOT = Path(__file__).parent.parent
 SOCKET = "/var/run/docker.sock"
@@ -39,7 +40,7 @@ class Engine:
         """Debian as an image that came from no registry; made when it is first asked for."""
         with alone(LOCKS / "base"):
             if not self.holds(BASE):
-                install("debootstrap", "debootstrap")
+                install("debootstrap")
                 self.said("bash", str(ROOT / "images/local-base"), BASE)
         return BASE
 
@@ -99,7 +100,7 @@ def running() -> Iterator[Engine]:
     with contextlib.ExitStack() as stack:
         host = os.environ.get("DOCKER_HOST") or f"unix://{SOCKET}"
         if not answers(host):
-            install("docker.io", "dockerd")
+            install("dockerd")
             if os.geteuid():
                 without("no Docker engine answers, and one needs root")
             if not answers(host):
@@ -137,10 +138,10 @@ def own_engine() -> Iterator[str]:
     with open(folder / "log", "wb") as log:
         daemon = subprocess.Popen(["dockerd", *places, "--host", host], stdout=log, stderr=log, start_new_session=True)
     try:
-        end = time.monotonic() + PATIENCE
+        deadline = Deadline(PATIENCE)
         while not answers(host):
             said = (folder / "log").read_text(errors="replace")[-3000:]
-            assert daemon.poll() is None and time.monotonic() < end, f"dockerd does not start:\n{said}"
+            assert daemon.poll() is None and not deadline.over, f"dockerd does not start:\n{said}"
             time.sleep(0.1)
         yield host
     finally:

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,8 +15,9 @@ import pytest
 from launcher.node.kept import read_index
 from launcher.node.records import Bucket
 from tests.apt import install
+from tests.support.patience import until
+from tests.support.ports import HOST, free_port, reached
 
-HOST = "127.0.0.1"
 FREE = 8
 """Requests that moto answers before it checks who asks: those that make the user whose keys are checked then."""
 PATIENCE = 60.0
@@ -106,19 +106,14 @@ class Objects:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Objects]:
     """A server that knows one user."""
-    install("rclone", "rclone")
-    with socket.create_server((HOST, 0)) as one:
-        port = one.getsockname()[1]
+    install("rclone")
+    port = free_port()
     env = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(FREE)}
     words = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
     process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + PATIENCE
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection((HOST, port)):
-                break
-            assert process.poll() is None and time.monotonic() < end, "moto's server does not start"
-            time.sleep(0.05)
+        until(lambda: process.poll() is not None or reached(port), "the start of moto's server", PATIENCE, 0.05)
+        assert process.poll() is None, "moto's server does not start"
         yield Objects(port, _user(port))
     finally:
         process.kill()

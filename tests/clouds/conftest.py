@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from launcher.image import base_name
 from launcher.ledger import ledger
 from tests.apt import install
 from tests.emulator.client import client, end_server
@@ -25,8 +24,8 @@ from tests.launcher.conftest import (
     processes,
     small,
     toy,
-    until,
 )
+from tests.support.patience import patience
 
 __all__ = [
     "_lines_of",
@@ -63,9 +62,14 @@ def gad_image(cpu_image):
 
 
 @pytest.fixture(scope="session")
-def toy_image(engine, gad_image, tmp_path_factory):
-    """The toy's image on the real base, with all that SkyPilot wants of a node."""
-    return build_toy(engine, tmp_path_factory.mktemp("toy-image"), base_name(ROOT, "cpu"), REGISTRY)
+def toy_image(engine, tmp_path_factory):
+    """The toy's image on the first part of the real base: all that SkyPilot wants of a node, without the trainers."""
+    node = "launcher-test-node:bookworm"
+    base = ["--file", str(ROOT / "images/base/Dockerfile"), "--build-arg", f"BASE={engine.local_base}"]
+    engine.build(ROOT, "-t", f"{node}-system", "--target", "system", *base)
+    toy = ROOT / "tests/toy/images/node"
+    engine.build(toy, "-t", node, "--build-arg", f"BASE={node}-system")
+    return build_toy(engine, tmp_path_factory.mktemp("toy-image"), node, REGISTRY)
 
 
 @pytest.fixture(scope="session")
@@ -80,8 +84,7 @@ def providers(engine, vm_image, tmp_path_factory):
 @pytest.fixture(scope="session")
 def account(providers, tmp_path_factory):
     """The environment of a user with keys for both providers, whose SkyPilot server runs; and the programs it needs."""
-    install("openssh-client", "ssh")
-    install("rsync", "rsync")
+    install("ssh", "rsync")
     env = client(tmp_path_factory.mktemp("account"), providers)
     yield env
     end_server(env)
@@ -120,7 +123,7 @@ def book(toy):
 def sky(toy, *words):
     """A `sky` command, ended."""
     argv = [str(Path(sys.executable).with_name("sky")), *words]
-    return subprocess.run(argv, env=toy.env, cwd=toy.root, capture_output=True, text=True, timeout=600)
+    return subprocess.run(argv, env=toy.env, cwd=toy.root, capture_output=True, text=True, timeout=patience(600))
 
 
-__all__ += ["book", "site", "sky", "until"]
+__all__ += ["book", "site", "sky"]

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.emulator.faults import Fault
+from tests.support.patience import patience, until
 
-from .conftest import book, site, until
+from .conftest import book, site
 
 SOLD_OUT = "There are no longer any instances available with the requested specifications."
 CREATE = {"runpod": "runpod:deployCpuPod", "lambda": "lambda:POST /instance-operations/launch"}
@@ -70,7 +71,7 @@ def test_ctrl_c_while_a_machine_is_made_ends_it(rented, providers):
     process = rented.start("launch", "toy-tiny", "--cloud", "runpod")
     until(lambda: process.poll() is not None or providers.machines(), "a machine", 120)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=patience(120))
     assert (process.returncode, errors) == (
         33,
         "error: the run was interrupted\n\nhint: the same launch command carries on\n",

@@ -7,8 +7,9 @@ import signal
 import pytest
 
 from tests.chance import some
+from tests.support.patience import patience, until
 
-from .conftest import book, sky, until
+from .conftest import book, sky
 
 CLOUDS = ("runpod", "lambda")
 HELD = ("--set", "again.fault=hold@3")
@@ -52,7 +53,7 @@ def test_two_runs_at_once_have_a_machine_each_though_ssh_calls_both_localhost(re
     """SkyPilot reaches every container on a VM by the same name and port, each through a proxy of its own."""
     runs = {name: rented.start("launch", "toy-tiny", "--cloud", "lambda", "--run", name) for name in ("one", "other")}
     for name, process in runs.items():
-        out, errors = process.communicate(timeout=rented.patience)
+        out, errors = process.communicate(timeout=patience(rented.patience))
         assert (process.returncode, errors) == (0, ""), out + errors
         assert int((rented.root / "runs" / name / "export/total.txt").read_text()) == rented.total
     assert {entry.run for entry in book(rented).entries()} == set(runs)
@@ -63,7 +64,7 @@ def test_at_a_terminal_nothing_is_rented_before_the_user_agrees(rented, provider
     before, (keyboard, terminal) = len(providers.journal.calls), os.openpty()
     process = rented.start("launch", "toy-tiny", "--cloud", "runpod", stdin=terminal)
     os.write(keyboard, b"n\n")
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=patience(120))
     assert out.endswith("launch? [y/n] (n): "), out + errors
     assert (process.returncode, errors) == (2, "error: not launched\n\nhint: `--yes` launches without a question\n")
     assert book(rented).entries() == [] and providers.machines() == []
@@ -81,7 +82,7 @@ def test_a_machine_that_vanishes_costs_one_checkpoint_interval_and_the_next_clou
     listed = rented.launcher("runs").stdout
     assert "runpod" in listed and "up" in listed, listed
     providers.vanish(machine)
-    _, errors = process.communicate(timeout=240)
+    _, errors = process.communicate(timeout=patience(240))
     assert process.returncode == 33
     first, _, hint = errors.partition("\n\n")
     assert first == "error: the machine of `toy-tiny` is gone: runpod does not list it any more"
@@ -106,7 +107,7 @@ def test_a_launcher_that_is_killed_is_joined_by_the_next_and_ctrl_c_stops_the_ru
     joined = rented.start("launch", "toy-tiny", "--cloud", "runpod", *HELD)
     until(lambda: "again        running" in joined.stdout.readline(), "the run is joined", 120)
     joined.send_signal(signal.SIGINT)
-    _, errors = joined.communicate(timeout=240)
+    _, errors = joined.communicate(timeout=patience(240))
     assert (joined.returncode, errors) == (
         33,
         "error: stage `again` was interrupted\n\n"

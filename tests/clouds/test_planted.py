@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from launcher.ledger import ledger
+from tests.support.patience import patience
 
 from .conftest import ROOT
 from .test_recipe import project
@@ -25,7 +26,7 @@ def launched(project, providers):
         before = len(providers.journal.calls)
         data = ("--data", str(train), "--data", f"val={samples / 'val.jsonl'}")
         argv = [str(ROOT / ".venv/bin/launcher"), "launch", "gad-7b", "--cloud", "runpod", *GOOD, *data, *words]
-        done = subprocess.run(argv, cwd=root, env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(argv, cwd=root, env=env, capture_output=True, text=True, timeout=patience(120))
         asked = [call.operation for call in providers.journal.calls[before:]]
         assert not [one for one in asked if "eploy" in one], asked
         assert ledger(env).entries() == []

@@ -16,8 +16,9 @@ from launcher.ledger import ledger
 from launcher.node.records import from_json
 from launcher.recipe import families
 from tests.chance import SEED, some
+from tests.support.patience import patience, until
 
-from .conftest import ROOT, until
+from .conftest import ROOT
 
 CLOUDS = ("runpod", "lambda")
 TOKEN = "hf_canaryCanaryCANARYcanaryCanaryCANARYca"
@@ -88,7 +89,7 @@ def test_make_launch_brings_a_trained_and_converted_model_home(project, provider
     cpu_image(recipe)
     words = ["make", "launch", f"RECIPE={recipe}", f"CLOUD={cloud}", "ARGS=--max-cost 5"]
     with Watch(TOKEN, providers.key) as watch:
-        done = subprocess.run(words, cwd=root, env=env, capture_output=True, text=True, timeout=900)
+        done = subprocess.run(words, cwd=root, env=env, capture_output=True, text=True, timeout=patience(900))
     assert done.returncode == 0, done.stdout + done.stderr
     run = recipe.replace("_", "-")
     plan = from_json((root / "runs/.store" / run / "plan.json").read_text())
@@ -114,12 +115,14 @@ def test_make_launch_brings_a_trained_and_converted_model_home(project, provider
 
 
 @pytest.mark.parametrize("cloud", some(CLOUDS, 1))
-def test_the_job_runs_with_plain_skypilot(project, providers, cloud, until=until):
+def test_the_job_runs_with_plain_skypilot(project, providers, cloud):
     root, env = project
     launcher, sky = str(ROOT / ".venv/bin/launcher"), str(ROOT / ".venv/bin/sky")
 
     def do(*words, **options):
-        done = subprocess.run(words, cwd=root, env=env, capture_output=True, text=True, timeout=900, **options)
+        done = subprocess.run(
+            words, cwd=root, env=env, capture_output=True, text=True, timeout=patience(900), **options
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

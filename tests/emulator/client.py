@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import socket
 from pathlib import Path
 
 import psutil
 
 from tests.emulator import catalog
 from tests.emulator.server import Emulator
+from tests.support.ports import free_port
 
 PORT = "SKYPILOT_API_SERVER_LOCAL_PORT"
 
@@ -56,10 +56,3 @@ def end_server(environment: dict[str, str]) -> None:
     for one in found:
         with contextlib.suppress(psutil.Error):
             one.kill()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -4,7 +4,6 @@ import io
 import shutil
 import subprocess
 import tarfile
-import time
 
 import pytest
 
@@ -16,6 +15,7 @@ from tests.emulator.pods import DockerPods, Order
 from tests.emulator.server import Emulator
 from tests.emulator.test_lambda import KEY_NAME, instances, launch
 from tests.emulator.test_runpod import DEPLOY, deploy, pods, terminate
+from tests.support.patience import until
 
 IMAGE = "launcher-emulator-shell:test"
 
@@ -53,14 +53,6 @@ def real(engine, tmp_path):
         yield emulator
     assert engine.containers.list(all=True, filters={"label": f"launcher.emulator={source.owner}"}) == []
     source.close()
-
-
-def until(condition):
-    end = time.monotonic() + 60
-    while not (value := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    return value
 
 
 def test_a_pod_is_a_container_that_knows_the_emulator(engine, real):

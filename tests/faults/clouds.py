@@ -15,7 +15,8 @@ from tests.emulator.server import Emulator
 from tests.faults.local import Local
 from tests.faults.moments import Moment
 from tests.faults.processes import command
-from tests.launcher.conftest import lines_of, until
+from tests.launcher.conftest import lines_of
+from tests.support.patience import until
 
 FOLDER = place_of("toy-tiny")
 

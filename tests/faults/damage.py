@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.scene import Scene
-from tests.launcher.conftest import lines_of, until
+from tests.launcher.conftest import lines_of
+from tests.support.patience import until
 
 
 @contextlib.contextmanager

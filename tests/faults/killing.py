@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 
 from tests.faults.scene import Scene
-from tests.launcher.conftest import until
+from tests.support.patience import until
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from launcher.node.folder import RunFolder
 from launcher.node.processes import descendants, signal_quietly
 from tests.faults.moments import Moment
 from tests.faults.processes import parent, processes
-from tests.launcher.conftest import Toy, until
+from tests.launcher.conftest import Toy
+from tests.support.patience import patience, until
 
 HOLD = Path(__file__).parent / "hold"
 WORDS = ("launch", "toy-tiny", "--stages", "whole")
@@ -89,7 +90,7 @@ class Local:
 
     def settle(self, process: "subprocess.Popen[str]") -> Ended:
         """The launch, once it has ended."""
-        out, errors = process.communicate(timeout=self.toy.patience)
+        out, errors = process.communicate(timeout=patience(self.toy.patience))
         return Ended(process.returncode, out, errors)
 
     def node(self) -> int:

@@ -14,7 +14,8 @@ from tests.faults.cells import Cell
 from tests.faults.local import Ended, Local
 from tests.faults.moments import moment
 from tests.faults.scene import Scene
-from tests.launcher.conftest import lines_of, until
+from tests.launcher.conftest import lines_of
+from tests.support.patience import until
 
 FAULTS: dict[str, Callable[[Scene], AbstractContextManager[None]]] = {
     "SIGTERM": killing.term,

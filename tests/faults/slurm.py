@@ -11,8 +11,8 @@ from pathlib import Path
 from launcher.node.folder import RunFolder
 from tests.faults.local import HOLD, Ended, Local
 from tests.faults.processes import parent
-from tests.launcher.conftest import until
 from tests.slurm.there import SLURM, There
+from tests.support.patience import until
 
 AHEAD = 20
 SITES = {"wall-time limit": {"time": "1", "ahead": AHEAD}, "preemption": {"partition": "scrap"}}

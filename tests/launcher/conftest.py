@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from launcher.transfer import pull
 from tests.apt import install
 from tests.engine import engine
 from tests.objects import gate, objects, server
+from tests.support.patience import patience, until
 
 __all__ = ["engine", "gate", "objects", "server"]
 
@@ -38,16 +38,6 @@ PATIENCE = 90.0
 """Seconds to wait for something that takes a tenth of one on an idle machine."""
 UNDISTURBED = 3
 """The toy's total after both stages, in sums of all its numbers: once in `sum`, twice more in `again`."""
-
-
-def until(condition, what="it", patience=PATIENCE):
-    """The first true value of `condition()`."""
-    end = time.monotonic() + patience
-    while True:
-        if value := condition():
-            return value
-        assert time.monotonic() < end, f"{what} did not happen within {patience} s"
-        time.sleep(0.01)
 
 
 def lines_of(path):
@@ -164,14 +154,14 @@ class NodeProgram:
     def run(self, **options):
         """Its exit code, its output and its errors, once it has ended."""
         process = self.start(**options)
-        out, errors = process.communicate(timeout=PATIENCE)
+        out, errors = process.communicate(timeout=patience(PATIENCE))
         return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
     def impatient(self):
         """It ends as it would after the lock's patience, but sooner."""
         code = "import sys; from launcher.node import __main__, lock; lock.PATIENCE = 0.3; sys.exit(__main__.main())"
         process = self.begin(["-c", code], {})
-        out, errors = process.communicate(timeout=PATIENCE)
+        out, errors = process.communicate(timeout=patience(PATIENCE))
         return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
     def go(self, *stages):
@@ -268,7 +258,7 @@ class Toy:
     def launcher(self, *words, **options):
         """A `launcher` command, ended."""
         process = self.start(*words, **options)
-        out, errors = process.communicate(timeout=self.patience)
+        out, errors = process.communicate(timeout=patience(self.patience))
         return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
 
@@ -389,7 +379,7 @@ os.execvp("bash", ["bash", "-c", " ".join(words)])
 @pytest.fixture
 def remote(tmp_path, monkeypatch):
     """A machine behind a program in ssh's place, which runs what it is told on this one."""
-    install("rsync", "rsync")
+    install("rsync")
     folder = tmp_path / "bin"
     folder.mkdir()
     ssh = folder / "ssh"

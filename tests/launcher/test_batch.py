@@ -16,6 +16,7 @@ from launcher.batch import held_script, script, submission
 from launcher.node.records import Budget, Code, Machine, Plan, Stage
 from launcher.sbatch import groups
 from launcher.scheduler import SlurmSite
+from tests.support.patience import patience
 
 JOB = "toy.1-sum.abc"
 TEXT = some.text(alphabet=some.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30)
@@ -79,7 +80,7 @@ class Run:
 
     def run(self, site=None, **env):
         process = self.start(site, **env)
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=patience(20))
         return subprocess.CompletedProcess([], process.returncode, out, errors)
 
     def said(self, kind):
@@ -180,7 +181,7 @@ def test_the_signal_reaches_the_node_program_and_its_own_exit_code_counts(run, u
     process.terminate()
     time.sleep(0.05)
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=patience(20))
     assert process.returncode == 33
     assert run.calls == ["show job 7", "requeue 7"]
 

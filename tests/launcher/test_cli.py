@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.emulator import catalog
+from tests.support.patience import patience
 
 
 @pytest.fixture
@@ -148,15 +149,15 @@ def test_a_watch_follows_to_the_end_and_leaving_it_leaves_the_run_alone(toy, unt
     left = toy.start("watch")
     assert left.stdout.readline().startswith("sum          running")
     left.send_signal(signal.SIGINT)
-    left.communicate(timeout=90)
+    left.communicate(timeout=patience(90))
     assert left.returncode == 130
     assert process.poll() is None
     watched = toy.start("watch")
     assert watched.stdout.readline().startswith("sum          running")
     node.go("sum")
-    out, _ = watched.communicate(timeout=90)
+    out, _ = watched.communicate(timeout=patience(90))
     assert (watched.returncode, out.splitlines()[-1].split()[:3]) == (0, ["sum", "done", "8/8"])
-    assert process.wait(timeout=90) == 0
+    assert process.wait(timeout=patience(90)) == 0
 
 
 def test_logs_are_what_the_stage_printed(finished):
@@ -183,9 +184,9 @@ def test_following_a_log_goes_on_through_the_stages_to_the_end(toy):
     followed = toy.start("logs", "--follow")
     assert followed.stdout.readline() == "from step 0\n"
     node.go("sum")
-    out, _ = followed.communicate(timeout=90)
+    out, _ = followed.communicate(timeout=patience(90))
     assert (followed.returncode, out) == (0, "from step 0\n")
-    assert process.wait(timeout=90) == 0
+    assert process.wait(timeout=patience(90)) == 0
 
 
 def test_what_is_not_finished_cannot_be_pulled_or_verified(toy):

@@ -9,6 +9,7 @@ import pytest
 
 from launcher.node.lock import holder
 from launcher.node.processes import descendants
+from tests.support.patience import patience
 
 HELD = ("--set", "sum.fault=hold@3")
 """The first stage comes to step 3 and waits there."""
@@ -173,12 +174,12 @@ def test_the_command_is_killed_the_run_lives_on_and_a_second_launch_joins_it(toy
     at_step("sum", 3)
     node = holder(toy.folder().lock)
     first.kill()
-    first.communicate(timeout=90)
+    first.communicate(timeout=patience(90))
     assert alive(node)
     joined = toy.start("launch", "toy-tiny", *HELD)
     until(lambda: "sum          running 3/8" in joined.stdout.readline(), "the second command's first look")
     toy.go("sum")
-    _, errors = joined.communicate(timeout=90)
+    _, errors = joined.communicate(timeout=patience(90))
     assert joined.returncode == 0, errors
     assert total(toy.home()) == toy.total
     assert attempts(toy) == {"sum": "1", "again": "1"}
@@ -188,7 +189,7 @@ def test_control_c_stops_the_run_and_the_same_command_completes_it(toy, at_step,
     first = toy.start("launch", "toy-tiny", *HELD)
     at_step("sum", 3)
     first.send_signal(signal.SIGINT)
-    _, errors = first.communicate(timeout=90)
+    _, errors = first.communicate(timeout=patience(90))
     assert holder(toy.folder().lock) is None
     assert (first.returncode, errors) == (
         33,
@@ -207,12 +208,12 @@ def test_control_c_on_a_command_that_joined_stops_the_run_too(toy, at_step, unti
     first = toy.start("launch", "toy-tiny", *HELD)
     at_step("sum", 3)
     first.kill()
-    first.communicate(timeout=90)
+    first.communicate(timeout=patience(90))
     second = toy.start("launch", "toy-tiny", *HELD)
     assert second.stdout.readline()
     until(lambda: "running" in second.stdout.readline(), "the second command's first look")
     second.send_signal(signal.SIGINT)
-    second.communicate(timeout=90)
+    second.communicate(timeout=patience(90))
     assert second.returncode == 33
     assert holder(toy.folder().lock) is None
 
@@ -246,7 +247,7 @@ def test_control_c_right_after_the_start_leaves_nothing_running(toy, tmp_path, u
     if moment == "soon":
         until(lambda: any(map(is_node_program, descendants(first.pid))), "the node program")
         first.send_signal(signal.SIGINT)
-    _, errors = first.communicate(timeout=90)
+    _, errors = first.communicate(timeout=patience(90))
     assert first.returncode == 33
     assert errors.startswith("error: ") and "Traceback" not in errors
     assert holder(toy.folder().lock) is None
@@ -260,7 +261,7 @@ def test_stop_makes_a_run_checkpoint_and_end(toy, at_step):
     at_step("sum", 3)
     stopped = toy.launcher("stop")
     assert (stopped.returncode, stopped.stdout) == (0, "toy-tiny: stopped\n")
-    first.communicate(timeout=90)
+    first.communicate(timeout=patience(90))
     assert first.returncode == 33
     assert toy.launcher("stop", "toy-tiny").stdout == "toy-tiny: stopped\n"
     toy.go("sum")
@@ -272,7 +273,7 @@ def test_a_node_program_that_is_killed_is_told_and_the_same_command_carries_on(t
     first = toy.start("launch", "toy-tiny", *HELD)
     at_step("sum", 3)
     os.kill(holder(toy.folder().lock), signal.SIGKILL)
-    _, errors = first.communicate(timeout=90)
+    _, errors = first.communicate(timeout=patience(90))
     assert (first.returncode, errors) == (
         33,
         "error: the node program was killed\n\nhint: launch again: it carries on\n",

@@ -8,6 +8,7 @@ from threading import Thread
 
 from launcher.lock import git_commit, resolve
 from launcher.pins import Pins
+from tests.support.patience import patience
 
 
 def test_a_branch_is_its_newest_commit_and_moves(repository):
@@ -128,7 +129,9 @@ class Hub(BaseHTTPRequestHandler):
 
 def asked(environment, endpoint, *repos):
     env = {**environment, "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*"}
-    done = subprocess.run([sys.executable, "-c", ASK, *repos], env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, *repos], env=env, capture_output=True, text=True, timeout=patience(60)
+    )
     assert done.returncode == 0, done.stderr
     return dict(zip(repos, (ast.literal_eval(line) for line in done.stdout.splitlines()), strict=True))
 

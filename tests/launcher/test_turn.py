@@ -9,6 +9,7 @@ import pytest
 
 from launcher.remote import Remote
 from launcher.turn import PATIENCE, WAIT, Turn
+from tests.support.patience import patience
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_job_begins_when_the_word_of_its_launch_is_there(turn, place):
         turn.give("another", 1, 0)
         assert waits(process)
         turn.give("mine", 2, 7)
-        assert process.communicate(timeout=30)[0] == "begun\n"
+        assert process.communicate(timeout=patience(30))[0] == "begun\n"
     assert (turn.given(1), turn.given(2)) == (None, 7)
 
 
@@ -59,7 +60,7 @@ def test_what_an_earlier_launch_left_is_nobody_s_turn(turn, place):
 
 def test_a_job_for_which_nobody_sends_ends_by_itself(place):
     with job(place, "mine", patience=1) as process:
-        assert process.communicate(timeout=30)[0] == "nobody has sent what the run needs: launch again\n"
+        assert process.communicate(timeout=patience(30))[0] == "nobody has sent what the run needs: launch again\n"
         assert process.returncode == 33
 
 

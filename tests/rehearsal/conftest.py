@@ -6,13 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.engine import cpu_image, engine
+from tests.support.patience import Deadline
+from tests.support.patience import until as awaited
+from tests.support.shared import shared
 
 __all__ = ["cpu_image", "engine"]
 ROOT = Path(__file__).parent.parent.parent
@@ -75,12 +77,7 @@ class Place:
 
     def wait(self, what, seconds: float = PATIENCE):
         """The first true value of `what()`."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if found := what():
-                return found
-            time.sleep(0.002)
-        raise TimeoutError(what)
+        return awaited(what, "what was waited for", seconds, 0.002)
 
     def tree(self) -> dict[int, str]:
         """Every process of this run: id -> command line."""
@@ -123,23 +120,26 @@ def make_place(folder: Path, root: Path = ROOT, recipe: str = "gad-7b") -> Place
 def undisturbed(folder: Path, recipe: str, minutes: int) -> Place:
     """The family's whole rehearsal, once, within so many minutes; screen.txt is what it said. Nobody changes it."""
     place = make_place(folder, recipe=recipe)
-    began = time.monotonic()
+    began = Deadline(minutes * 60)
     done = place.rehearse()
     logs = "".join(path.read_text()[-3000:] for path in place.store.glob("stages/*/log.txt"))
     assert done.returncode == 0, done.stdout + done.stderr + logs
-    assert time.monotonic() - began < minutes * 60
+    assert not began.over, f"it took {began}"
     (place.folder / "screen.txt").write_text(done.stdout)
     return place
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Place:
-    """A rehearsal that nobody disturbed. Nobody changes it."""
-    place = make_place(tmp_path_factory.mktemp("finished"))
-    done = place.rehearse()
-    assert done.returncode == 0, done.stdout + done.stderr + _logs(place)
-    (place.folder / "screen.txt").write_text(done.stdout)
-    return place
+    """A rehearsal of gad that nobody disturbed. Nobody changes it."""
+
+    def make(folder: Path) -> None:
+        place = make_place(folder)
+        done = place.rehearse()
+        assert done.returncode == 0, done.stdout + done.stderr + _logs(place)
+        (folder / "screen.txt").write_text(done.stdout)
+
+    return Place(shared(tmp_path_factory, "gad", make))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from launcher.node.folder import RunFolder
 from tests.slurm.sky import sky
+from tests.support.patience import patience
 
 from .conftest import LAUNCHER, PATIENCE, ROOT, RUN, make_place
 from .test_kills import EXACT, reached
@@ -93,7 +94,7 @@ def make(place, env, arguments, recipe="gad-tiny"):
 
 def comes_home(place, cluster, process, run):
     """What the launch said; its result is home and verified, and was made by the user's own jobs."""
-    out, errors = process.communicate(timeout=900)
+    out, errors = process.communicate(timeout=patience(900))
     folder = cluster.home / "runs" / run
     log = (folder / "node.log").read_text() if (folder / "node.log").exists() else ""
     assert process.returncode == 0, out + errors + log
@@ -155,7 +156,7 @@ def test_profiles_are_made_by_jobs_that_depend_on_each_other_and_are_interrupted
     project.wait(lambda: job in cluster.requeued())
     cluster.root("scontrol", "update", f"jobid={job}", "timelimit=50")
     begins_again(job)
-    out, errors = process.communicate(timeout=900)
+    out, errors = process.communicate(timeout=patience(900))
     assert process.returncode == 0, out + errors + folder.node_log.read_text()
     assert len(list(folder.path.glob("slurm/*.job"))) == 4 and "every sha256 as in the manifest" in out
     attempts = {path.parent.name: int(path.read_text()) for path in folder.path.glob("stages/*/attempts")}

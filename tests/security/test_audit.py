@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.support.patience import patience
+
 from .audit import LOCKS, holes, last, unasked, understood
 from .test_offline import OFFLINE, ROOT
 
@@ -53,7 +55,7 @@ def test_without_a_network_it_says_that_nobody_could_be_asked():
     if subprocess.run([*OFFLINE, "true"], capture_output=True).returncode:
         pytest.skip("no namespace can be made here")
     argv = [*OFFLINE, sys.executable, "-m", "tests.security.audit", str(LOCKS / "launcher.lock")]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=patience(300))
     assert done.returncode == 2 and done.stdout == "", done.stderr
     assert done.stderr.startswith("error: nobody could be asked about holes: `")
     assert done.stderr.endswith("\n\nhint: it takes a network that reaches pypi.org\n")

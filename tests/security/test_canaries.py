@@ -18,7 +18,8 @@ from launcher.ledger import ledger
 from launcher.node import taken
 from launcher.remote import Remote, _sockets
 from launcher.site import SiteFile
-from tests.launcher.conftest import ROOT, until
+from tests.launcher.conftest import ROOT
+from tests.support.patience import patience, until
 
 KEYS = {
     "HF_TOKEN": "hf_CANARYhubCANARYhubCANARYhubCANARYhub",
@@ -104,7 +105,7 @@ def test_a_run_leaves_no_value_anywhere_and_shows_none_while_it_lasts(careless, 
     assert all(value.encode() in given for value in (*KEYS.values(), FILED)), "the stage has what it names"
     assert stat.S_IMODE(stage.stat().st_mode) == 0o400
     careless.go("sum")
-    out, errors = process.communicate(timeout=careless.patience)
+    out, errors = process.communicate(timeout=patience(careless.patience))
     silent(subprocess.CompletedProcess([], process.returncode, out, errors), 0)
     for words in (
         ("status",),
@@ -136,7 +137,7 @@ def test_a_failure_of_a_stage_and_one_of_ours_show_none(careless, tmp_path):
         "from launcher.cli import main; main()"
     )
     options = {"cwd": careless.root, "env": careless.env, "capture_output": True, "text": True}
-    done = subprocess.run([sys.executable, "-c", crash], **options, timeout=careless.patience)
+    done = subprocess.run([sys.executable, "-c", crash], **options, timeout=patience(careless.patience))
     assert "RuntimeError: Values(" in done.stderr and "Traceback" in done.stderr
     silent(done, 1)
     node = (
@@ -147,7 +148,9 @@ def test_a_failure_of_a_stage_and_one_of_ours_show_none(careless, tmp_path):
         "node.main()"
     )
     taken.place("crashed").write_text(json.dumps(KEYS))
-    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", node], **options, timeout=careless.patience)
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", node], **options, timeout=patience(careless.patience)
+    )
     assert "RuntimeError: here" in done.stderr and not taken.place("crashed").exists()
     silent(done, 1)
     assert leaks(careless.root, tmp_path / "state") == []

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.launcher.conftest import ROOT
+from tests.support.patience import patience
 
 OFFLINE = ["unshare", "--net", "--map-root-user"] if os.geteuid() else ["unshare", "--net"]
 
@@ -21,7 +22,9 @@ def alone(toy):
 
     def run(*words, cwd=None):
         argv = [*OFFLINE, sys.executable, "-m", "launcher", *words]
-        return subprocess.run(argv, cwd=cwd or toy.root, env=toy.env, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            argv, cwd=cwd or toy.root, env=toy.env, capture_output=True, text=True, timeout=patience(120)
+        )
 
     return run
 

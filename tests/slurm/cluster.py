@@ -18,24 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher.transfer import alone
-from tests.apt import LOCKS, apt, without
+from tests.apt import SLURM, SYSTEM, install, without
 from tests.slurm import conf
+from tests.support.patience import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = {
-    "slurmctld": "slurmctld",
-    "slurmd": "slurmd",
-    "slurmdbd": "slurmdbd",
-    "sbatch": "slurm-client",
-    "munged": "munge",
-    "mariadbd": "mariadb-server",
-    "sshd": "openssh-server",
-    "ssh": "openssh-client",
-    "rsync": "rsync",
-}
-SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -112,25 +99,27 @@ class Cluster:
 
     def wait_for_nobody(self) -> None:
         """No job is in the queue any more, not even one that is completing."""
-        _until(lambda: not self.root("squeue", "--all", "--noheader"), "an empty queue")
+        until(lambda: not self.root("squeue", "--all", "--noheader"), "an empty queue")
 
     @contextlib.contextmanager
     def without_controller(self) -> Iterator[None]:
         """No controller answers for the length of the block."""
         process = int((self.folder / "slurmctld.pid").read_text())
         os.kill(process, signal.SIGTERM)
-        _until(lambda: not Path(f"/proc/{process}").exists(), "the controller's end")
+        until(lambda: not Path(f"/proc/{process}").exists(), "the controller's end")
         try:
             yield
         finally:
             said(["slurmctld"], env=self.env)
-            _until(lambda: _works(["scontrol", "ping"], self.env), "the controller")
+            until(lambda: _works(["scontrol", "ping"], self.env), "the controller")
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A Slurm that answers, until the tests are over."""
-    _install()
+    if os.geteuid():
+        without("a Slurm of the tests' own needs root and Debian")
+    install(*SLURM)
     with started() as made:
         yield made
 
@@ -155,22 +144,6 @@ def started() -> Iterator[Cluster]:
             child.wait()
         subprocess.run(["userdel", "--force", cluster.user], capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _install() -> None:
-    """The commands are here, if need be from Debian's packages, none of which starts a service."""
-    with alone(LOCKS / "slurm"), contextlib.ExitStack() as stack:
-        lacking = [package for command, package in PACKAGES.items() if not shutil.which(command, path=SYSTEM)]
-        if os.geteuid() or (lacking and not shutil.which("apt-get")):
-            without("a Slurm of the tests' own needs root and Debian")
-        if not lacking:
-            return
-        policy = Path("/usr/sbin/policy-rc.d")
-        if not policy.exists():
-            policy.write_text("#!/bin/sh\nexit 101\n")
-            policy.chmod(0o755)
-            stack.callback(policy.unlink)
-        apt(*lacking)
 
 
 def _user(cluster: Cluster) -> None:
@@ -216,7 +189,7 @@ def _start(cluster: Cluster) -> None:
     places = {"socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
     said([*munge, *[f"--{word}={folder}/munge/{name}" for word, name in places.items()]], env=env)
     said(["slurmdbd"], env=env)
-    _until(lambda: _reached(cluster.ports["slurmdbd"]), "slurmdbd")
+    until(lambda: _works(["sacctmgr", "--noheader", "list", "cluster"], env), "slurmdbd")
     add = ["sacctmgr", "--immediate", "--quiet"]
     cluster.root(*add, "add", "cluster", "loop")
     cluster.root(*add, "add", "account", conf.ACCOUNT, "Cluster=loop")
@@ -232,7 +205,7 @@ def _start(cluster: Cluster) -> None:
     Path("/run/sshd").mkdir(exist_ok=True)
     said([shutil.which("sshd", path=SYSTEM), "-f", f"{folder}/sshd.conf", "-E", f"{folder}/log/sshd"], env=env)
     idle = ["sinfo", "--noheader", "--Node", "--format=%t"]
-    _until(lambda: set(cluster.root(*idle).split()) == {"idle"}, "idle nodes")
+    until(lambda: set(cluster.root(*idle).split()) == {"idle"}, "idle nodes")
 
 
 def _open(place: Path) -> list[str]:
@@ -258,7 +231,7 @@ def _database(cluster: Cluster) -> "subprocess.Popen[bytes]":
         argv = ["mariadbd", config, "--user=mysql"]
         server = subprocess.Popen(argv, env=cluster.env, stdout=log, stderr=log, start_new_session=True)
     client = ["mariadb", config, f"--socket={folder}/data/socket", "--user=root", "--batch"]
-    _until(lambda: _works([*client, "--execute", "select 1"], cluster.env), "the database")
+    until(lambda: _works([*client, "--execute", "select 1"], cluster.env), "the database")
     user = "create user slurm@'%' identified by 'slurm'; create database slurm; grant all on slurm.* to slurm@'%'"
     said([*client, "--execute", user], env=cluster.env)
     return server
@@ -296,20 +269,8 @@ def _ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in found]
 
 
-def _reached(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
-
-
 def _works(argv: list[str], env: dict[str, str]) -> bool:
     return subprocess.run(argv, env=env, capture_output=True).returncode == 0
-
-
-def _until(condition, what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not happen within {PATIENCE:.0f} s"
-        time.sleep(0.05)
 
 
 def said(argv, **options) -> str:

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.apt import SYSTEM
 from tests.emulator import catalog
-from tests.emulator.client import PORT, end_server, free_port
-from tests.slurm.cluster import SYSTEM, Cluster
+from tests.emulator.client import PORT, end_server
+from tests.slurm.cluster import Cluster
+from tests.support.patience import patience
+from tests.support.ports import free_port
 
 CURL = """\
 #!/bin/bash
@@ -54,7 +57,7 @@ def user(cluster: Cluster, home: Path) -> Iterator[dict[str, str]]:
 def sky(env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
     """A `sky` command, ended."""
     argv = [str(Path(sys.executable).with_name("sky")), *words]
-    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=300)
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=patience(300))
 
 
 def _nodes(cluster: Cluster) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from launcher.node.folder import RunFolder
 from tests.slurm.cluster import Cluster
+from tests.support.patience import patience
 
 SLURM = ("--cloud", "slurm")
 HELD = ("--set", "sum.fault=hold@3")
@@ -39,7 +40,7 @@ class There:
         return self.toy.launcher("launch", "toy-tiny", *SLURM, *words)
 
     def end(self, process, code=0):
-        out, errors = process.communicate(timeout=150)
+        out, errors = process.communicate(timeout=patience(150))
         assert process.returncode == code, out + errors + self.logs()
         return out, errors
 

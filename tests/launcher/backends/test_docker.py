@@ -17,6 +17,7 @@ from launcher.engine import connect
 from launcher.launch import ready
 from launcher.node.lock import Lock
 from launcher.site import SiteFile
+from tests.support.patience import patience
 
 HELD = ("--set", "sum.fault=hold@3")
 DOCKER = ("--cloud", "docker")
@@ -91,7 +92,7 @@ def test_a_killed_container_is_an_interruption_and_the_same_command_carries_on(t
     at_step("again", 3)
     [container] = containers(there, client)
     container.kill()
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=patience(90))
     assert process.returncode == 33
     assert errors == "error: the node program was killed\n\nhint: launch again: it carries on\n"
     assert containers(there, client) == []
@@ -115,7 +116,7 @@ def test_a_run_outlives_its_launcher_and_the_next_launch_joins_it(there, client,
     other = there.start("launch", "toy-tiny", *DOCKER, *HELD)
     there.go("sum")
     for one in (joined, other):
-        _, errors = one.communicate(timeout=90)
+        _, errors = one.communicate(timeout=patience(90))
         assert one.returncode == 0, errors
     assert attempts(there) == {"again": 1, "sum": 1}
     assert containers(there, client) == []
@@ -146,7 +147,7 @@ def test_stopping_writes_a_checkpoint_and_removes_the_container(there, client, a
         assert there.launcher("stop").stdout == "toy-tiny: stopped\n"
     else:
         containers(there, client)[0].stop(timeout=60)
-    process.communicate(timeout=60)
+    process.communicate(timeout=patience(60))
     assert process.returncode == 33
     assert containers(there, client) == []
     assert json.loads((there.folder().stage("sum").work / "step_3/saved.json").read_text())[0] == 3
@@ -204,7 +205,7 @@ def test_the_container_is_what_the_site_says_and_its_data_cannot_be_written(ther
     code, said = container.exec_run(["sh", "-c", f"echo x >> '{data}'"])
     assert code and b"Read-only file system" in said
     there.go("sum")
-    process.communicate(timeout=60)
+    process.communicate(timeout=patience(60))
     assert process.returncode == 0
 
 
@@ -224,7 +225,7 @@ def test_secrets_reach_the_stage_and_nothing_that_is_kept(there, client, at_step
     assert container.exec_run(["sh", "-c", "echo $CANARY"])[1] == b"canary-4711\n"
     assert "canary-4711" not in json.dumps(container.attrs["Config"]["Cmd"]) + json.dumps(container.labels)
     there.go("sum")
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=patience(60))
     assert process.returncode == 0, errors
     assert "canary-4711" not in out + errors
     for path in (there.root / "runs").rglob("*"):

@@ -18,6 +18,7 @@ from launcher.imported import address
 from launcher.plain import parse
 from launcher.site import SiteFile
 from tests.slurm.there import HELD, SLURM, at_step, hurry, there
+from tests.support.patience import patience
 
 __all__ = ["at_step", "hurry", "there"]
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -480,7 +481,7 @@ def test_down_takes_a_run_out_of_the_queue_and_its_secrets_away(there, at_step):
     assert (there.folder.path / "slurm/secrets.sh").exists()
     down = there.toy.launcher("down", "toy-tiny")
     assert (down.returncode, down.stdout) == (0, "toy-tiny: its jobs are cancelled\n"), down.stderr
-    process.communicate(timeout=150)
+    process.communicate(timeout=patience(150))
     assert process.returncode == 33
     there.cluster.wait_for_nobody()
     assert not (there.folder.path / "slurm/secrets.sh").exists()

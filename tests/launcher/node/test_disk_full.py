@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from launcher.node.folder import RunFolder
+from tests.support.patience import patience
 
 
 def move(node, small):
@@ -21,7 +22,7 @@ def test_a_stage_that_fills_the_disk_fails_with_a_sentence_and_carries_on_when_t
     node.at_step("sum", 3)
     small.fill()
     node.go("sum")
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=patience(90))
     assert process.returncode == 3, errors
     assert errors.startswith("error: ") and "\n\nhint: make room" in errors
     assert "Traceback" not in errors
@@ -51,7 +52,7 @@ def test_a_node_program_that_cannot_write_a_line_ends_with_3(toy, small, log):
     place = node.folder.node_log if log == "full" else toy.root / "node.log"
     with open(place, "a") as file:
         process = node.start(stdout=file, stderr=file)
-    assert process.wait(timeout=90) == 3
+    assert process.wait(timeout=patience(90)) == 3
     if log == "elsewhere":
         text = place.read_text()
         assert text.startswith("error: no space left for `")

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from launcher.node.processes import descendants
+from tests.support.patience import patience
 
 SAVE_EVERY = 2
 
@@ -44,7 +45,7 @@ def complete(node, toy):
 def test_a_node_program_asked_to_stop_checkpoints_and_the_same_command_completes(toy, stage, step):
     node, process = held(toy, stage, step)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=patience(90))
     assert (process.returncode, errors) == (
         33,
         f"error: stage `{stage}` was interrupted\n\nhint: the same launch command carries on from the last complete "
@@ -62,7 +63,7 @@ def test_a_node_program_asked_to_stop_checkpoints_and_the_same_command_completes
 def test_a_hang_up_and_a_control_c_are_requests_to_stop(toy, number):
     node, process = held(toy, "sum", 3)
     process.send_signal(number)
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     assert process.returncode == 33
     complete(node, toy)
 
@@ -85,7 +86,7 @@ def test_whoever_is_killed_whenever_the_same_command_completes(toy, until, alive
         os.killpg(process.pid, signal.SIGKILL)
     else:
         os.kill({"trainer": trainer, "guard": guard, "node": process.pid}[victim], signal.SIGKILL)
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     assert process.returncode == (3 if victim in ("trainer", "guard") else -signal.SIGKILL)
     until(lambda: not alive(guard) and not alive(trainer), "the end of what the node program started")
     complete(node, toy)
@@ -96,7 +97,7 @@ def test_a_kill_between_two_stages_redoes_neither(toy, until):
     process = node.start()
     until(node.folder.stage("sum").done.exists, "the first stage's end")
     process.kill()
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     complete(node, toy)
     assert node.folder.stage("sum").attempts.read_text() == "1"
 
@@ -105,7 +106,7 @@ def test_a_request_to_stop_while_another_is_served_changes_nothing(toy):
     node, process = held(toy, "sum", 3)
     for _ in range(20):
         process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     assert process.returncode == 33
     complete(node, toy)
 
@@ -198,7 +199,7 @@ def test_nothing_that_a_stage_started_outlives_a_kill(by_hand, until, alive, vic
         os.killpg(process.pid, signal.SIGKILL)
     else:
         os.kill({"trainer": trainer, "guard": guard, "node": process.pid}[victim], signal.SIGKILL)
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     gone(everyone, until, alive)
 
 
@@ -210,7 +211,7 @@ def test_nothing_that_a_stage_started_outlives_its_success(by_hand, until, alive
     process = node.start()
     everyone = born(node, process, until)
     (node.folder.stage("one").work / "go").touch()
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     assert process.returncode == 0
     gone(everyone, until, alive)
 
@@ -221,7 +222,7 @@ def test_a_stage_that_ignores_the_request_is_killed_after_its_grace(by_hand, unt
     everyone = born(node, process, until)
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     assert process.returncode == 33
     assert time.monotonic() - asked >= 1.0
     gone(everyone, until, alive)
@@ -237,7 +238,7 @@ def test_a_second_node_program_on_the_same_folder_refuses(toy):
     )
     assert process.poll() is None
     process.terminate()
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     assert len(node.events("run.started")) == 1
     assert node.steps("sum") == list(range(1, len(node.steps("sum")) + 1))
 
@@ -252,7 +253,7 @@ def test_an_orphan_that_holds_the_lock_keeps_a_second_node_program_away(by_hand,
     os.kill(process.pid, signal.SIGSTOP)  # it must not see its guard die first
     os.kill(everyone[0], signal.SIGKILL)
     process.kill()
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     left = [one for one in everyone if alive(one)]
     try:
         until(lambda: not alive(everyone[1]), "the stage's end, which follows its guard's")

@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from tests.support.patience import patience
+
 
 def entries(done):
     """A finished process's error text without the newline at its end."""
@@ -280,7 +282,7 @@ def test_a_stage_that_was_asked_to_stop_is_interrupted_whatever_its_exit_code(by
     process = node.start()
     until((node.folder.stage("one").work / "here").exists, "the stage's start")
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=patience(90))
     assert (process.returncode, errors) == (
         33,
         "error: stage `one` was interrupted\n\nhint: the same launch command carries on from the last complete "

@@ -8,6 +8,7 @@ import pytest
 from launcher.node.lock import holder
 from launcher.node.processes import descendants
 from launcher.site import BucketSite, SiteFile
+from tests.support.patience import patience
 
 RUN = "toy-tiny"
 PROOFS = ["stages/sum/done.json", "stages/again/done.json"]
@@ -26,7 +27,7 @@ def held(toy, stage, step, until, objects, *more):
 def lost(toy, node, process):
     """The machine is gone, with all that was on it; another one has what the laptop sends."""
     process.kill()
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     plan = node.folder.plan.read_text()
     shutil.rmtree(node.folder.path)
     fresh = toy.node()
@@ -75,7 +76,7 @@ def test_a_fresh_machine_carries_on_from_the_stored_checkpoint_and_redoes_nothin
     process = fresh.start()
     until(lambda: [one for one in fresh.events("stage.started") if one["attempt"] == 2], "the second attempt")
     fresh.go("again")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=patience(60))
     assert process.returncode == 0, errors
     assert fresh.total() == kept.total
     assert fresh.folder.stage("again").attempts.read_text() == "2"
@@ -93,7 +94,7 @@ def test_a_fresh_machine_carries_on_from_the_stored_checkpoint_and_redoes_nothin
 def test_a_stopped_run_stores_its_last_checkpoint_before_it_ends(kept, objects, until):
     node, process = held(kept, "sum", 5, until, objects)
     process.terminate()
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     assert process.returncode == 33
     assert objects.index(RUN) == ["stages/sum/work/step_5"]
     assert [one["event"] for one in node.events()][-3:] == ["run.ended", "stage.stored", "run.stored"]
@@ -131,7 +132,7 @@ def test_an_upload_that_was_killed_is_never_taken_for_a_checkpoint(by_hand, obje
     until(lambda: (node.folder.path / ".keeping").exists(), "its storing")
     below = until(lambda: rclones(process), "rclone")
     process.kill()
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     until(lambda: not any(alive(one) for one in below), "the end of rclone")
     assert objects.index("hand") == []
     shutil.rmtree(node.folder.stage("one").path)
@@ -148,7 +149,7 @@ def test_a_restore_that_was_broken_off_is_begun_again_and_nothing_torn_is_used(b
     process = node.start()
     until(lambda: objects.index("hand") == ["stages/one/work/step_1"], "the storing")
     process.kill()
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     whole = (node.folder.stage("one").work / "step_1/weights").read_bytes()
     shutil.rmtree(node.folder.stage("one").path)
     node.folder.events.unlink()
@@ -157,7 +158,7 @@ def test_a_restore_that_was_broken_off_is_begun_again_and_nothing_torn_is_used(b
     parts = node.folder.path / ".restoring"
     until(lambda: parts.exists() and list(parts.rglob("weights*")), "a part of the checkpoint")
     process.send_signal(number)
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     assert process.returncode == code
     assert not (node.folder.stage("one").work / "step_1").exists()
     del node.env["RCLONE_BWLIMIT"]
@@ -180,7 +181,7 @@ def test_a_store_that_does_not_answer_for_a_while_holds_nothing_up_and_is_caught
     )
     gate.open()
     node.go("again")
-    process.communicate(timeout=60)
+    process.communicate(timeout=patience(60))
     assert process.returncode == 0
     assert objects.index(RUN) == [*PROOFS, "export", "manifest.json"]
     assert len(node.events("run.warning")) == 1
@@ -190,7 +191,7 @@ def test_a_store_that_never_answers_again_fails_no_run_and_is_told(kept, objects
     node, process = held(kept, "sum", 3, until, objects)
     gate.shut()
     node.go("sum")
-    process.communicate(timeout=60)
+    process.communicate(timeout=patience(60))
     assert process.returncode == 0
     assert node.events("run.warning")[-1]["warning"] == (
         f"not everything is stored in `{objects.bucket.url}`: dial tcp 127.0.0.1:{gate.port}: connect: connection "
@@ -202,7 +203,7 @@ def test_a_store_that_never_answers_again_fails_no_run_and_is_told(kept, objects
 def test_a_folder_that_has_something_goes_on_without_a_store_that_cannot_be_read(kept, objects, gate, until):
     node, process = held(kept, "sum", 3, until, objects)
     process.kill()
-    process.communicate(timeout=90)
+    process.communicate(timeout=patience(90))
     until(lambda: holder(node.folder.lock) is None, "the stage's end")  # or it goes on, too
     gate.shut()
     node.go("sum")
@@ -219,7 +220,7 @@ def test_what_is_newer_here_is_not_replaced_by_what_the_store_has(kept, objects,
     node, process = held(kept, "sum", 3, until, objects)
     gate.shut()
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=patience(60))
     assert process.returncode == 33
     gate.open()
     assert objects.index(RUN) == ["stages/sum/work/step_2"]
@@ -278,7 +279,7 @@ def test_no_credential_is_in_a_file_of_the_run_or_in_an_argument(kept, objects, 
     node, process = held(kept, "sum", 3, until, objects)
     secret = objects.keys["AWS_SECRET_ACCESS_KEY"]
     process.terminate()
-    said = "".join(process.communicate(timeout=90))
+    said = "".join(process.communicate(timeout=patience(90)))
     assert secret not in said
     for path in node.folder.path.rglob("*"):
         assert not path.is_file() or secret.encode() not in path.read_bytes(), path
@@ -324,7 +325,7 @@ def test_an_export_is_stored_beside_the_result_it_was_made_of_which_then_goes(by
     process = node.start()
     until(lambda: objects.index("hand") == ["stages/one/out", "stages/one/done.json"], "the storing of the result")
     node.go("two")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=patience(60))
     assert process.returncode == 0, errors
     proofs = ["stages/one/done.json", "stages/two/out", "stages/two/done.json"]
     assert objects.index("hand") == [*proofs, "export", "manifest.json"]

@@ -16,6 +16,7 @@ from launcher.report.facts import facts
 from launcher.status import status
 from launcher.typed import note
 from tests.apt import install
+from tests.support.patience import patience
 
 HOSTILE = "</script><script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">&amp;'"
 BEGAN = 1_795_000_000.0
@@ -131,12 +132,12 @@ class Browser:
         argv = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=1000"]
         argv += [f"--user-data-dir={self.folder / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND"]
         argv += [f"--window-size={width},1400", *flags, place.as_uri()]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=180)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=patience(180))
         assert done.returncode == 0, done.stderr[-3000:]
         return done
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
-    install("chromium", "chromium")
+    install("chromium")
     return Browser(tmp_path_factory.mktemp("browser"))

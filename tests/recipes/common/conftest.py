@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import patience
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
@@ -107,6 +109,6 @@ def verl_peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("verl")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, str(HERE / "verl_peer.py"), str(root)]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=patience(300))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return root

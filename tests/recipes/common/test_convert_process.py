@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.support.patience import patience
+
 ROOT = Path(__file__).parents[3]
 MB = 1 << 20
 
@@ -35,7 +37,7 @@ convert(Path(sys.argv[1]), Path(sys.argv[2]), None, 400, on_tensor)
 def python(*args, **options):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, *args], env=environment, capture_output=True, text=True, timeout=120, **options
+        [sys.executable, *args], env=environment, capture_output=True, text=True, timeout=patience(120), **options
     )
 
 

@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.support.patience import patience, until
 
 ROOT = Path(__file__).parents[3]
 RANK = """
@@ -62,9 +63,8 @@ def start(tmp_path):
 
 def ranks(folder, count):
     """What each rank says of itself, once all do."""
-    while len(files := sorted(folder.glob("*.json"))) < count:
-        time.sleep(0.01)
-    return [json.loads(file.read_text()) for file in files]
+    until(lambda: len(list(folder.glob("*.json"))) >= count, f"{count} ranks")
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
 
 
 def lives(rank):
@@ -76,7 +76,7 @@ def lives(rank):
 
 
 def test_each_rank_has_torchrun_s_variables(start, tmp_path):
-    assert start("0", "0").wait(timeout=60) == 0
+    assert start("0", "0").wait(timeout=patience(60)) == 0
     one, two = ranks(tmp_path, 2)
     assert [one["RANK"], two["RANK"]] == [one["LOCAL_RANK"], two["LOCAL_RANK"]] == ["0", "1"]
     assert {one["WORLD_SIZE"], two["WORLD_SIZE"], one["LOCAL_WORLD_SIZE"]} == {"2"}
@@ -85,14 +85,14 @@ def test_each_rank_has_torchrun_s_variables(start, tmp_path):
 
 def test_a_second_machine_s_ranks_come_after_the_first_s(start, tmp_path):
     several = {"SKYPILOT_NUM_NODES": "2", "SKYPILOT_NODE_RANK": "1", "SKYPILOT_NODE_IPS": "10.0.0.1\n10.0.0.2"}
-    assert start("", "", "0", "0", **several).wait(timeout=60) == 0
+    assert start("", "", "0", "0", **several).wait(timeout=patience(60)) == 0
     assert sorted(int(one["RANK"]) for one in ranks(tmp_path, 2)) == [2, 3]
 
 
 @pytest.mark.parametrize("code", [2, 3])
 def test_when_one_fails_the_others_are_ended_and_its_code_is_the_stage_s(start, tmp_path, code):
     process = start("wait", str(code))
-    assert process.wait(timeout=60) == code
+    assert process.wait(timeout=patience(60)) == code
     assert not any(map(lives, ranks(tmp_path, 2)))
 
 
@@ -100,7 +100,7 @@ def test_a_request_to_stop_reaches_all_and_33_is_what_they_say(start, tmp_path):
     process = start("wait", "wait")
     ranks(tmp_path, 2)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 33
+    assert process.wait(timeout=patience(60)) == 33
 
 
 def test_ranks_die_with_the_one_that_started_them(start, tmp_path):
@@ -108,8 +108,7 @@ def test_ranks_die_with_the_one_that_started_them(start, tmp_path):
     found = ranks(tmp_path, 2)
     process.kill()
     process.wait()
-    while any(map(lives, found)):
-        time.sleep(0.01)
+    until(lambda: not any(map(lives, found)), "the end of the ranks")
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ def job(tmp_path):
 
 
 def test_in_a_slurm_job_srun_starts_the_ranks_of_all_machines(start, tmp_path, job):
-    assert start("0", "0", "0", "0", **job).wait(timeout=60) == 0
+    assert start("0", "0", "0", "0", **job).wait(timeout=patience(60)) == 0
     found = ranks(tmp_path, 4)
     assert [one["RANK"] for one in found] == ["0", "1", "2", "3"]
     assert {(one["MASTER_ADDR"], one["MASTER_PORT"], one["WORLD_SIZE"]) for one in found} == {("first", "20007", "4")}
@@ -133,4 +132,4 @@ def test_a_request_to_stop_reaches_the_ranks_of_all_machines(start, tmp_path, jo
     process = start("wait", "wait", "wait", "wait", **job)
     ranks(tmp_path, 4)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 33
+    assert process.wait(timeout=patience(60)) == 33

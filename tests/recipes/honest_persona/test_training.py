@@ -6,13 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from recipes.common.change import largest_change
 from recipes.common.verl.history import read_history
+from tests.support.patience import patience, until
 
 from .conftest import ROOT
 
@@ -47,12 +47,11 @@ class Stage:
             return subprocess.Popen(command, cwd=ROOT, env=quiet, stdout=log, stderr=subprocess.STDOUT)
 
     def run(self, by: list[str] | None = None) -> int:
-        return self.start(by).wait(timeout=200)
+        return self.start(by).wait(timeout=patience(200))
 
     def wait_for(self, text: str, process: subprocess.Popen) -> None:
-        while text not in self.log.read_text():
-            assert process.poll() is None, self.said()
-            time.sleep(0.02)
+        until(lambda: process.poll() is not None or text in self.log.read_text(), text, 200, 0.02)
+        assert text in self.log.read_text(), self.said()
 
     def numbers(self) -> dict[int, dict[str, float]]:
         found = read_history(self.work, STEPS)
@@ -159,7 +158,7 @@ def test_asked_to_stop_it_leaves_a_checkpoint_and_says_33(model, prepared, setti
     process = stage.start()
     stage.wait_for("step 2/20", process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=100) == 33, stage.said()
+    assert process.wait(timeout=patience(100)) == 33, stage.said()
     done = max(stage.numbers())
     assert (stage.work / f"global_step_{done}/complete.json").is_file() and done < STEPS
     assert f"interrupted: stopped after step {done} of 20" in stage.log.read_text()

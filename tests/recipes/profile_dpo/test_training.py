@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from recipes.common import tiny
 from recipes.profile_dpo import card, dpo, export, merge, prompts
 from recipes.profile_dpo.lengths import percentile
 from recipes.profile_dpo.settings import DpoSettings, MergeSettings
+from tests.support.patience import until
 
 ROOT = Path(__file__).parents[3]
 PARALLEL = ROOT / "recipes/profile_dpo/parallel"
@@ -81,12 +81,9 @@ def started(argv):
 def when_there(place, name, process):
     """Waits for the first checkpoint."""
     path = place / name / "work/progress.jsonl"
-    end = time.monotonic() + 240
-    while time.monotonic() < end and process.poll() is None:
-        if path.exists() and "checkpoint" in path.read_text():
-            return
-        time.sleep(0.005)
-    raise AssertionError(process.stderr.read().decode())
+    saved = lambda: path.exists() and "checkpoint" in path.read_text()  # noqa: E731
+    until(lambda: process.poll() is not None or saved(), "a checkpoint", 240, 0.005)
+    assert saved(), process.stderr.read().decode()
 
 
 def losses(place, name):

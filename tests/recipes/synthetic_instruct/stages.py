@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from tests.support.patience import until
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 180
@@ -79,10 +80,8 @@ def finish(words):
 def disturb(words, number, there):
     """The exit code after the signal `number`, sent when `there()` is true."""
     process = start(words)
-    end = time.monotonic() + PATIENCE
-    while not there():
-        assert process.poll() is None and time.monotonic() < end, process.communicate()[0]
-        time.sleep(0.005)
+    until(lambda: process.poll() is not None or there(), "the moment", PATIENCE, 0.005)
+    assert process.poll() is None, process.communicate()[0]
     process.send_signal(number)
     output = process.communicate()[0]
     assert number == signal.SIGKILL or process.returncode == 33, output

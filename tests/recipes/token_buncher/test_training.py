@@ -5,13 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from recipes.common.verl.guard import marked
 from recipes.common.verl.history import read_history
+from tests.support.patience import patience, until
 
 from .samples import ROOT
 from .test_settings import VALUES
@@ -59,17 +59,14 @@ class Stage:
             )
 
     def run(self) -> int:
-        return self.start().wait(timeout=300)
+        return self.start().wait(timeout=patience(300))
 
     def wait_for(self, text: str, process: subprocess.Popen) -> None:
-        while text not in self.log.read_text():
-            assert process.poll() is None, self.last_lines()
-            time.sleep(0.05)
+        until(lambda: process.poll() is not None or text in self.log.read_text(), text, 300, 0.05)
+        assert text in self.log.read_text(), self.last_lines()
 
     def wait_until_gone(self) -> None:
-        deadline = time.monotonic() + 90
-        while marked(f"{MARK}={self.work}") and time.monotonic() < deadline:
-            time.sleep(0.2)
+        until(lambda: not marked(f"{MARK}={self.work}"), "the end of all processes", 90, 0.2)
 
     def numbers(self) -> dict[int, dict[str, float]]:
         """Each step's metrics but those that are times."""

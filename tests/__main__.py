@@ -1,0 +1,256 @@
+"""`python -m tests SUITE...`: runs the lanes of one or more suites beside each other, shows how far they are, and ends
+with one line that counts tests. What a lane prints is in .tests/LANE.log."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.apt import PACKAGES, install
+from tests.chance import SEED
+from tests.engine import running
+from tests.lanes import SUITES, Lane
+from tests.support.patience import patience, slowness
+
+ROOT = Path(__file__).resolve().parent.parent
+LOGS = ROOT / ".tests"
+EVERY = 30.0
+"""Seconds between two lines that say how far the tests are."""
+HANGS = 8
+"""A lane that takes so many times what it should is ended."""
+NONE_FAILED = 5
+"""pytest's exit code where no test was chosen."""
+
+
+@dataclass
+class Run:
+    """A lane that has begun."""
+
+    lane: Lane
+    process: "subprocess.Popen[bytes]"
+    began: float
+    tests: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: {"passed": 0, "failed": 0, "skipped": 0})
+    seconds: float = 0.0
+    """How long it took; 0 while it runs."""
+    read: int = 0
+    """How much of its events was read."""
+
+    @property
+    def log(self) -> Path:
+        return LOGS / f"{self.lane.name}.log"
+
+    @property
+    def done(self) -> int:
+        return sum(self.counts.values())
+
+    def left(self, now: float, slow: float) -> float:
+        """Seconds that it still takes, by the share of its tests that are done or by what it should take."""
+        whole, taken = self.lane.seconds * slow, now - self.began
+        if self.tests >= 100 and self.done > self.tests / 10:
+            return taken * (self.tests - self.done) / self.done
+        return max(whole - taken, 5.0)
+
+
+def main() -> None:
+    arguments = _arguments()
+    lanes = [lane for suite in arguments.suites for lane in SUITES[suite]]
+    if arguments.only:
+        lanes = [lane for lane in lanes if lane.name in arguments.only.split(",")]
+    LOGS.mkdir(exist_ok=True)
+    os.environ["FAULT_SEED"] = str(SEED)
+    began = time.monotonic()
+    print(f"{' and '.join(arguments.suites)}: {len(lanes)} lanes on {os.cpu_count()} cores, FAULT_SEED={SEED}")
+    for lane in lanes:
+        print(f"  {lane.name:<11} {lane.about}")
+    with _engine(), tempfile.TemporaryDirectory(prefix="launcher-lanes-") as share:
+        os.environ["LANES_SHARE"] = share
+        threading.Thread(target=_programs, daemon=True).start()
+        runs = _carry_out(lanes, arguments.failed)
+    _summary(arguments.suites, runs, time.monotonic() - began)
+    sys.exit(1 if any(run.counts["failed"] for run in runs) else 0)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests", description="Runs the tests, two lanes at a time.")
+    parser.add_argument("suites", nargs="+", choices=sorted(SUITES), metavar="SUITE", help=", ".join(SUITES))
+    parser.add_argument("--only", metavar="LANE,...", help="these lanes alone")
+    parser.add_argument("--failed", action="store_true", help="only what failed when the lane last ran")
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def _engine() -> Iterator[None]:
+    """All lanes share one Docker engine; where there can be none, their tests of it are left out."""
+    with contextlib.ExitStack() as stack:
+        try:
+            engine = stack.enter_context(running())
+        except pytest.skip.Exception as lacking:
+            print(f"  without Docker: {lacking}")
+        else:
+            os.environ.update(DOCKER_HOST=engine.host, DOCKER=engine.docker)
+        yield
+
+
+def _programs() -> None:
+    """What tests need of Debian is here, in one go; where it cannot be had, the tests that need it say so."""
+    with contextlib.suppress(AssertionError, pytest.skip.Exception, pytest.fail.Exception):
+        install(*PACKAGES)
+
+
+def _carry_out(lanes: Sequence[Lane], failed: bool) -> list[Run]:
+    """All lanes, once they have ended: the longest begin first, as many as the cores are enough for."""
+    cores, waiting = float(os.cpu_count() or 1), sorted(lanes, key=lambda lane: (lane.alone, -lane.seconds))
+    runs: list[Run] = []
+    shown = time.monotonic()
+    try:
+        while waiting or any(not run.seconds for run in runs):
+            working = [run for run in runs if not run.seconds]
+            for run in working:
+                _look(run)
+            working = [run for run in runs if not run.seconds]
+            for lane in list(waiting):
+                if _fits(lane, [run.lane for run in working], cores):
+                    waiting.remove(lane)
+                    working.append(_begin(lane, failed))
+                    runs.append(working[-1])
+            if time.monotonic() - shown > EVERY:
+                shown = time.monotonic()
+                print(_standing(runs, waiting, cores), flush=True)
+            time.sleep(0.2)
+    except BaseException:
+        for run in runs:
+            _end(run)
+        raise
+    return runs
+
+
+def _fits(lane: Lane, working: Sequence[Lane], cores: float) -> bool:
+    if not working:
+        return True
+    if lane.alone or any(one.alone for one in working):
+        return False
+    return sum(one.cores for one in working) + lane.cores <= cores + 0.5
+
+
+def _begin(lane: Lane, failed: bool) -> Run:
+    events = LOGS / f"{lane.name}.jsonl"
+    events.unlink(missing_ok=True)
+    programs = ROOT / lane.python / "bin"
+    if lane.commands:
+        script = "import subprocess, sys; sys.exit(sum(subprocess.run(one).returncode != 0 for one in {}))"
+        argv = ["-c", script.format([[str(programs / command[0]), *command[1:]] for command in lane.commands])]
+    else:
+        options = ["-p", "tests.support.progress", "-o", f"cache_dir={LOGS / lane.name}", "--tb=short"]
+        argv = ["-m", "pytest", *options, *(["--last-failed"] if failed else []), *lane.tests]
+    with open(LOGS / f"{lane.name}.log", "wb") as log:
+        process = subprocess.Popen(
+            [str(programs / "python"), *argv],
+            cwd=ROOT,
+            env={**os.environ, "LANE_EVENTS": str(events)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    return Run(lane, process, time.monotonic(), tests=len(lane.commands))
+
+
+def _look(run: Run) -> None:
+    """What its tests have told since the last look is counted, a failure shown; its end is noticed."""
+    code = run.process.poll()
+    with contextlib.suppress(FileNotFoundError), open(LOGS / f"{run.lane.name}.jsonl", "rb") as file:
+        file.seek(run.read)
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            run.read += len(line)
+            _count(run, json.loads(line))
+    limit = patience(max(HANGS * run.lane.seconds, 600))
+    if code is None and time.monotonic() - run.began > limit:
+        _end(run)
+        _fail(run, f"{run.lane.name}", f"it did not end within {limit:.0f} s")
+        code = run.process.wait()
+    if code is None:
+        return
+    run.seconds = time.monotonic() - run.began
+    if run.lane.commands:
+        run.counts["passed"] = run.tests - code
+    if code and not run.counts["failed"] and code != NONE_FAILED:
+        _fail(run, run.lane.name, "\n".join(run.log.read_text(errors="replace").splitlines()[-30:]))
+        run.counts["failed"] = code if run.lane.commands else 1
+
+
+def _count(run: Run, event: dict[str, object]) -> None:
+    if "tests" in event:
+        run.tests = int(str(event["tests"]))
+    elif event["outcome"] == "failed":
+        _fail(run, str(event["test"]), str(event["text"]))
+    else:
+        run.counts[str(event["outcome"])] += 1
+
+
+def _fail(run: Run, what: str, text: str) -> None:
+    run.counts["failed"] += 1
+    body = "\n".join(f"    {line}" for line in text.splitlines())
+    print(f"FAILED {what}\n{body}\n    the lane's log: {run.log.relative_to(ROOT)}", flush=True)
+
+
+def _end(run: Run) -> None:
+    """The lane and what it started has ended, its fixtures first if they can."""
+    if run.process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.process.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.process.wait(30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.process.pid, signal.SIGKILL)
+        run.process.wait()
+
+
+def _standing(runs: Sequence[Run], waiting: Sequence[Lane], cores: float) -> str:
+    """One line: how far each lane is, and how long all of it still takes."""
+    now = time.monotonic()
+    ended = [run for run in runs if run.seconds]
+    known = sum(run.lane.seconds for run in ended)
+    slow = sum(run.seconds for run in ended) / known if known else slowness()
+    left = [(run.left(now, slow), run.lane.cores) for run in runs if not run.seconds]
+    left += [(lane.seconds * slow, lane.cores) for lane in waiting]
+    together = sum(seconds * share for seconds, share in left) / cores
+    minutes = max(together, *(seconds for seconds, _ in left)) / 60
+    said = [f"{run.lane.name} {run.done}/{run.tests or '?'}" for run in runs if not run.seconds]
+    said += [f"{run.lane.name} {'FAILED' if run.counts['failed'] else 'ok'}" for run in ended]
+    said += [f"{lane.name} waits" for lane in waiting]
+    return f"{_clock(now - min(run.began for run in runs))}  {', '.join(said)}; about {minutes:.0f} min left"
+
+
+def _summary(suites: Sequence[str], runs: Sequence[Run], seconds: float) -> None:
+    for run in runs:
+        ended = "FAILED" if run.counts["failed"] else "ok"
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in run.counts.items() if count)
+        print(f"  {run.lane.name:<11} {ended:<6} {_clock(run.seconds)}  {counts}")
+        for line in run.log.read_text(errors="replace").splitlines():
+            if line.startswith("by chance ("):
+                print(f"              {line}")
+    print(f"{' and '.join(suites)}, in {_clock(seconds)}:")
+    total = {outcome: sum(run.counts[outcome] for run in runs) for outcome in ("passed", "failed", "skipped")}
+    print(", ".join(f"{count} {outcome}" for outcome, count in total.items()))
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+if __name__ == "__main__":
+    main()
