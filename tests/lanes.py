@@ -73,7 +73,7 @@ TEST = (
         *NODE, *without("tests/faults/test_docker.py", "tests/faults/test_slurm.py")), cores=0.7),
     Lane("recipes", "what the stages compute", 200, ("tests/recipes", *without(*TRAININGS)), TRAINERS),
     Lane("rehearsal", f"a recipe whole: {REHEARSED}", 60, (rehearsal(REHEARSED),), TRAINERS),
-    Lane("launches", "the toy recipe in Docker, on Slurm, on a rented machine", 120, LAUNCHES, cores=0.7),
+    Lane("launches", "the toy recipe in Docker, on Slurm, on a rented machine", 120, LAUNCHES, cores=0.5),
 )  # fmt: skip
 
 INTEGRATION = (
