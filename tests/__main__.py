@@ -29,7 +29,7 @@ EVERY = 30.0
 """Seconds between two lines that say how far the tests are."""
 HANGS = 8
 """A lane that takes so many times what it should is ended."""
-NONE_FAILED = 5
+NOTHING_CHOSEN = 5
 """pytest's exit code where no test was chosen."""
 
 
@@ -64,10 +64,9 @@ class Run:
 
 
 def main() -> None:
-    arguments = _arguments()
-    lanes = [lane for suite in arguments.suites for lane in SUITES[suite]]
-    if arguments.only:
-        lanes = [lane for lane in lanes if lane.name in arguments.only.split(",")]
+    arguments, lanes = _arguments()
+    sys.stdout.reconfigure(line_buffering=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     LOGS.mkdir(exist_ok=True)
     os.environ["FAULT_SEED"] = str(SEED)
     began = time.monotonic()
@@ -82,12 +81,19 @@ def main() -> None:
     sys.exit(1 if any(run.counts["failed"] for run in runs) else 0)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests", description="Runs the tests, two lanes at a time.")
-    parser.add_argument("suites", nargs="+", choices=sorted(SUITES), metavar="SUITE", help=", ".join(SUITES))
+def _arguments() -> tuple[argparse.Namespace, list[Lane]]:
+    """What is asked for, and the lanes that it means."""
+    parser = argparse.ArgumentParser(prog="python -m tests", description="Runs the tests, two lanes or more at a time.")
+    parser.add_argument("suites", nargs="+", choices=[*SUITES], metavar="SUITE", help=", ".join(SUITES))
     parser.add_argument("--only", metavar="LANE,...", help="these lanes alone")
     parser.add_argument("--failed", action="store_true", help="only what failed when the lane last ran")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    lanes = {lane.name: lane for suite in arguments.suites for lane in SUITES[suite]}
+    chosen = arguments.only.split(",") if arguments.only else [*lanes]
+    for name in chosen:
+        if name not in lanes:
+            parser.error(f"`{name}` is no lane of {' or '.join(arguments.suites)}: {', '.join(lanes)}")
+    return arguments, [lanes[name] for name in chosen]
 
 
 @contextlib.contextmanager
@@ -127,7 +133,7 @@ def _carry_out(lanes: Sequence[Lane], failed: bool) -> list[Run]:
                     runs.append(working[-1])
             if time.monotonic() - shown > EVERY:
                 shown = time.monotonic()
-                print(_standing(runs, waiting, cores), flush=True)
+                print(_standing(runs, waiting, cores))
             time.sleep(0.2)
     except BaseException:
         for run in runs:
@@ -149,10 +155,11 @@ def _begin(lane: Lane, failed: bool) -> Run:
     events.unlink(missing_ok=True)
     programs = ROOT / lane.python / "bin"
     if lane.commands:
-        script = "import subprocess, sys; sys.exit(sum(subprocess.run(one).returncode != 0 for one in {}))"
+        script = "import subprocess, sys; sys.exit(sum(subprocess.run(argv).returncode != 0 for argv in {}))"
         argv = ["-c", script.format([[str(programs / command[0]), *command[1:]] for command in lane.commands])]
     else:
         options = ["-p", "tests.support.progress", "-o", f"cache_dir={LOGS / lane.name}", "--tb=short"]
+        options += [f"--hypothesis-seed={SEED}"]
         argv = ["-m", "pytest", *options, *(["--last-failed"] if failed else []), *lane.tests]
     with open(LOGS / f"{lane.name}.log", "wb") as log:
         process = subprocess.Popen(
@@ -185,11 +192,10 @@ def _look(run: Run) -> None:
     if code is None:
         return
     run.seconds = time.monotonic() - run.began
-    if run.lane.commands:
-        run.counts["passed"] = run.tests - code
-    if code and not run.counts["failed"] and code != NONE_FAILED:
+    if code and not run.counts["failed"] and code != NOTHING_CHOSEN:
         _fail(run, run.lane.name, "\n".join(run.log.read_text(errors="replace").splitlines()[-30:]))
-        run.counts["failed"] = code if run.lane.commands else 1
+    if run.lane.commands:
+        run.counts["passed"], run.counts["failed"] = run.tests - code, code
 
 
 def _count(run: Run, event: dict[str, object]) -> None:
@@ -204,7 +210,7 @@ def _count(run: Run, event: dict[str, object]) -> None:
 def _fail(run: Run, what: str, text: str) -> None:
     run.counts["failed"] += 1
     body = "\n".join(f"    {line}" for line in text.splitlines())
-    print(f"FAILED {what}\n{body}\n    the lane's log: {run.log.relative_to(ROOT)}", flush=True)
+    print(f"FAILED {what}\n{body}\n    the lane's log: {os.path.relpath(run.log)}")
 
 
 def _end(run: Run) -> None:

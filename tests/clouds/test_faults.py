@@ -129,12 +129,13 @@ def test_a_provider_that_does_not_answer_leaves_the_machine_in_the_ledger_in_red
 
 def test_a_run_whose_budget_is_spent_stops_on_the_machine_and_says_so(rented, providers):
     hold = ("--set", "sum.fault=hold@3")
-    done = launched(rented, "--max-hours", "0.06", *hold)  # a busy machine takes a while to make one
+    hours = f"{patience(216) / 3600:.3f}"  # a busy machine takes a while to make one
+    done = launched(rented, "--max-hours", hours, *hold)
     assert done.returncode == 33, done.stdout + done.stderr
     assert done.stderr.startswith("error: the budget of this launch is spent")
     assert (rented.folder().stage("sum").work / "step_3/saved.json").is_file()
     nothing_is_left(rented, providers)
-    again = launched(rented, "--max-hours", "0.06", *hold)
+    again = launched(rented, "--max-hours", hours, *hold)
     assert again.returncode == 2
     assert again.stderr.startswith("error: the budget of run `toy-tiny` is used up: ")
     nothing_is_left(rented, providers)

@@ -7,6 +7,8 @@ import os
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from tests.support.patience import patience
+
 MORE = int(os.environ.get("FUZZ") or (50 if os.environ.get("FAULTS") == "all" else 1))
 """How many times as much is tried: 50 with `FAULTS=all` (`make faults`), N with `FUZZ=N`."""
 
@@ -38,9 +40,12 @@ odd = shared.map(copy.deepcopy) | st.integers() | st.floats() | st.text(max_size
 
 
 def trials(count, deadline=10_000):
-    """Hypothesis' settings for a test that takes `count` examples in CI; `deadline` in ms, an example's."""
+    """Hypothesis' settings for a test that takes `count` examples in CI; `deadline` in ms of an idle machine, an
+    example's."""
     quiet = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-    return settings(max_examples=count * MORE, deadline=deadline, suppress_health_check=quiet, database=None)
+    return settings(
+        max_examples=count * MORE, deadline=deadline and patience(deadline), suppress_health_check=quiet, database=None
+    )
 
 
 def places(value, path=()):
