@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.errors import FAILED, LaunchError
-from launcher.image import NODE, base_name, identity, image_of, labels, node_home, recipe_folders
+from launcher.image import PROGRAM, base_name, identity, image_of, labels, node_home, recipe_folders
 from launcher.node.records import Code, Image
 from launcher.sbom import cpu_torch, write_sbom
 
@@ -89,7 +89,8 @@ def torch_argv(torch: str, folder: Path, index: str | None) -> list[str]:
 def gather(wanted: Wanted, folder: Path) -> None:
     """The folder holds what the image carries: the node program, and the recipe with what recipes share."""
     home, no = node_home(wanted.root), shutil.ignore_patterns("__pycache__", ".*")
-    shutil.copytree(home / NODE, folder / NODE, ignore=no)
+    for one in PROGRAM:
+        shutil.copytree(home / one, folder / one, ignore=no)
     shutil.copy(home / "launcher/__init__.py", folder / "launcher/__init__.py")
     for one in recipe_folders(wanted.root, wanted.family):
         shutil.copytree(wanted.root / one, folder / one, ignore=no)

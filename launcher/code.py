@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launcher.errors import LaunchError
-from launcher.image import NODE, recipe_folders
+from launcher.image import PROGRAM, recipe_folders
 from launcher.node.code import tree_hash
 from launcher.node.records import Code
 
@@ -16,7 +16,7 @@ def code_of(root: Path, family: str, imaged: bool = False) -> Code:
     """The family's code and what it shares with others, and the commit it came from (None outside a git checkout).
     Where it is `imaged`, the node program's code counts for what is not committed."""
     folders = recipe_folders(root, family)
-    changed = changes(root, (*folders, NODE) if imaged else folders)
+    changed = changes(root, (*folders, *PROGRAM) if imaged else folders)
     return Code(tree_hash(root, folders), folders, _git(root, "rev-parse", "HEAD"), bool(changed))
 
 

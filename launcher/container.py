@@ -7,7 +7,7 @@ from typing import Any
 
 from launcher.engine import Facts
 from launcher.errors import LaunchError
-from launcher.image import NODE, node_home
+from launcher.image import PROGRAM, node_home
 from launcher.node.folder import RunFolder
 from launcher.node.records import Plan
 from launcher.site import DockerSite
@@ -56,7 +56,8 @@ def mounts(plan: Plan, folder: RunFolder, root: Path) -> dict[str, dict[str, str
         str(folder.inputs): {"bind": str(folder.inputs), "mode": "ro"},
     }
     if plan.image and plan.image.overlay:
-        over = {root / one: one for one in plan.code.folders} | {node_home(root) / NODE: NODE}
+        home = node_home(root)
+        over = {root / one: one for one in plan.code.folders} | {home / one: one for one in PROGRAM}
         shared |= {str(path.resolve()): {"bind": f"{CODE}/{one}", "mode": "ro"} for path, one in over.items()}
     return shared
 

@@ -10,7 +10,8 @@ from launcher.node.code import tree_hash
 from launcher.node.records import Code, Image
 
 VARIANTS = ("cpu", "cuda")
-NODE = "launcher/node"
+PROGRAM = ("launcher/node",)
+"""The folders of the node program: what images carry of the launcher, and what goes to machines."""
 SHORT = 12
 """Hex digits of a hash in a name."""
 
@@ -18,7 +19,7 @@ SHORT = 12
 def image_of(root: Path, image: str, family: str, variant: str, registry: str | None = None) -> Image:
     """The image that the files under `root` describe, not yet built. Raises LaunchError when a file is absent."""
     lock = _hash(root, [*_base_files(variant), f"images/{image}/Dockerfile"])
-    trees = tree_hash(node_home(root), [NODE]) + tree_hash(root, recipe_folders(root, family))
+    trees = tree_hash(node_home(root), PROGRAM) + tree_hash(root, recipe_folders(root, family))
     code = hashlib.sha256(trees.encode()).hexdigest()
     both = hashlib.sha256(f"{lock}{code}".encode()).hexdigest()
     prefix = f"{registry.rstrip('/')}/" if registry else ""
@@ -59,8 +60,8 @@ def recipe_folders(root: Path, family: str) -> tuple[str, ...]:
 
 
 def node_home(root: Path) -> Path:
-    """The folder that holds launcher/node: `root`, or where this program is installed."""
-    return root if (root / NODE).is_dir() else Path(launcher.__file__).resolve().parent.parent
+    """The folder that holds the node program: `root`, or where this program is installed."""
+    return root if all((root / one).is_dir() for one in PROGRAM) else Path(launcher.__file__).resolve().parent.parent
 
 
 def _base_files(variant: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from launcher import environment, imported
 from launcher.errors import LaunchError
-from launcher.image import NODE, node_home
+from launcher.image import PROGRAM, node_home
 from launcher.login import Login, login_of
 from launcher.mirror import Mirror
 from launcher.node.folder import RunFolder
@@ -135,7 +135,7 @@ def _copy_code(plan: Plan, root: Path, target: Path) -> None:
     for old in (part, target):
         shutil.rmtree(old, ignore_errors=True)
     home, plain = node_home(root), shutil.ignore_patterns("__pycache__", "runs")
-    for place, name in [(home, NODE), *((root, one) for one in plan.code.folders)]:
+    for place, name in [*((home, one) for one in PROGRAM), *((root, one) for one in plan.code.folders)]:
         shutil.copytree(place / name, part / name, ignore=plain)
     (part / "launcher/__init__.py").touch()
     (part / "locks").mkdir()

@@ -14,6 +14,7 @@ from launcher.bucket import Stored
 from launcher.cluster import Patience
 from launcher.document import load
 from launcher.errors import LaunchError
+from launcher.image import PROGRAM
 from launcher.ledger import ledger
 from launcher.limits import limits
 from launcher.mirror import Mirror
@@ -124,7 +125,7 @@ class Sky:
             here = [f"{folder.path}/./{name}" for name in kept]
             remote.send(here, f"{there}/", "--relative", "--ignore-existing")
         if plan.image and plan.image.overlay:
-            for name in ("launcher/node", *plan.code.folders):
+            for name in (*PROGRAM, *plan.code.folders):
                 remote.send([f"{self.root}/./{name}"], "/opt/launcher/", "--relative", "--delete")
         if given := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
             leave = f"umask 077; set -C; rm -f {taken.place(plan.run)}; cat > {taken.place(plan.run)}"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from launcher.backends.local import Local
-from launcher.image import NODE, base_name, identity, image_of, labels
+from launcher.image import PROGRAM, base_name, identity, image_of, labels
 from launcher.launch import ready
 from launcher.node.code import tree_hash
 from launcher.node.folder import RunFolder
@@ -309,7 +309,8 @@ def build_toy(engine, stage, base, registry=None):
     """The name of the toy's image, which the engine has now, made on `base` in the empty folder `stage`."""
     root = ROOT / "tests/toy"
     plain = shutil.ignore_patterns("__pycache__", "runs")
-    shutil.copytree(ROOT / NODE, stage / NODE, ignore=plain)
+    for one in PROGRAM:
+        shutil.copytree(ROOT / one, stage / one, ignore=plain)
     shutil.copy(ROOT / "launcher/__init__.py", stage / "launcher")
     shutil.copytree(root / "recipes", stage / "recipes", ignore=plain)
     image = image_of(root, "toy", "toy", "cpu", registry)

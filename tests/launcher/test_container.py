@@ -7,6 +7,7 @@ import pytest
 
 from launcher.container import gpus, mounts, name_of, options, user
 from launcher.engine import Facts
+from launcher.image import PROGRAM
 from launcher.node.folder import RunFolder
 from launcher.node.records import Code, Image, Machine, Plan
 from launcher.site import DockerSite
@@ -91,7 +92,7 @@ def test_the_working_tree_lies_over_the_image_only_when_the_plan_says_so(project
     found = mounts(laid, FOLDER, project)
     assert {path: one for path, one in found.items() if path.startswith(str(project))} == {
         str(project / one): {"bind": f"/opt/launcher/{one}", "mode": "ro"}
-        for one in ("recipes/common", "recipes/some", "launcher/node")
+        for one in ("recipes/common", "recipes/some", *PROGRAM)
     }
 
 

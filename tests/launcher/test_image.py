@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import LaunchError
-from launcher.image import base_name, identity, image_of, labels
+from launcher.image import PROGRAM, base_name, identity, image_of, labels
 from launcher.node.records import Code
 
 ROOT = Path(__file__).parent.parent.parent
@@ -19,7 +19,8 @@ def root(tmp_path):
     """A project with the toy recipe and a node program of its own."""
     for name in ("images", "locks", "recipes"):
         shutil.copytree(TOY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "launcher/node", tmp_path / "launcher/node", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in PROGRAM:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from launcher import secrets, shared
 from launcher.build import Wanted, gather
+from launcher.image import PROGRAM
 from launcher.ledger import ledger
 from launcher.node import taken
 from launcher.remote import Remote, _sockets
@@ -186,7 +187,7 @@ def test_a_registry_s_password_is_in_no_text_of_the_task(careless):
 
 def test_an_image_carries_no_file_that_is_hidden_and_none_from_beside_the_code(tmp_path):
     root = tmp_path / "project"
-    for name in ("launcher/node", "recipes/common", "recipes/gad", "images", "locks"):
+    for name in (*PROGRAM, "recipes/common", "recipes/gad", "images", "locks"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", ".sbom"))
     shutil.copy(ROOT / "launcher/__init__.py", root / "launcher")
     for name in (".env", "site.yaml", "secrets.txt", "runs/x/log.txt", "recipes/gad/.env", "recipes/common/.netrc"):

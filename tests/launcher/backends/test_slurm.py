@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from launcher.document import check
-from launcher.image import NODE, identity, image_of
+from launcher.image import PROGRAM, identity, image_of
 from launcher.imported import address
 from launcher.plain import parse
 from launcher.site import SiteFile
@@ -451,7 +451,7 @@ def test_in_a_container_the_image_s_own_code_runs_and_the_manifest_names_it(ther
     """Neither is among Debian's packages: stand-ins check what they are told."""
     home, root = there.cluster.home / tmp_path.name, there.toy.root
     image = image_of(root, "toy", "toy", "cpu", "registry.test/toys")
-    for place, name in [(ROOT, NODE), (root, "recipes")]:
+    for place, name in [*((ROOT, one) for one in PROGRAM), (root, "recipes")]:
         shutil.copytree(place / name, home / "baked" / name, ignore=shutil.ignore_patterns("__pycache__"))
     (home / "baked/image.json").write_text(json.dumps(identity(image)))
     names = {"pyxis": ("enroot", "srun"), "apptainer": ("apptainer",)}[software]
