@@ -9,7 +9,8 @@ from typing import Any
 
 from launcher.node.checks import read_metrics, shortcomings
 from launcher.node.child import Child
-from launcher.node.command import arguments, environment
+from launcher.node.command import arguments
+from launcher.node.environment import environment
 from launcher.node.events import Events, Tail
 from launcher.node.files import tree, write_json
 from launcher.node.fingerprint import fingerprint
