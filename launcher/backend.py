@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from launcher.errors import LaunchError
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 
 KILLED = 128
 """An exit code above this says which signal ended the process, as a shell says it."""

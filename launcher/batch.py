@@ -4,8 +4,8 @@ all. Pure."""
 from collections.abc import Sequence
 
 from launcher.limits import RESERVE
-from launcher.node.records import Plan
 from launcher.program import before, program
+from launcher.runfolder.plan import Plan
 from launcher.sbatch import Group, options
 from launcher.scheduler import SlurmSite
 

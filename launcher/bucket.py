@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.errors import FAILED, LaunchError
-from launcher.node.kept import Entry, holds, read_index, write_index
-from launcher.node.rclone import StoreError, absent, command, environment, failure, remote
-from launcher.node.records import Bucket
+from launcher.runfolder.bucket_index import Entry, holds, read_index, write_index
+from launcher.runfolder.plan import Bucket
+from launcher.runfolder.rclone import StoreError, absent, command, environment, failure, remote
 
 STATS = ["--use-json-log", "--stats", "0.5s", "--stats-log-level", "NOTICE"]
 

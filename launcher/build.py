@@ -13,7 +13,7 @@ from pathlib import Path
 
 from launcher.errors import FAILED, LaunchError
 from launcher.image import PROGRAM, base_name, identity, image_of, labels, node_home, recipe_folders
-from launcher.node.records import Code, Image
+from launcher.runfolder.plan import Code, Image
 from launcher.sbom import cpu_torch, write_sbom
 
 WHEELS = "images/.wheels"

@@ -16,8 +16,6 @@ from launcher.document import load
 from launcher.engine import Card, cards
 from launcher.errors import LaunchError, did_you_mean
 from launcher.job import Job
-from launcher.node.events import Tail
-from launcher.node.records import Plan
 from launcher.offers import offers
 from launcher.preflight import (
     credentials,
@@ -42,9 +40,11 @@ from launcher.preflight import (
 )
 from launcher.preflight.finding import REFUSED, WARNING, Finding
 from launcher.request import Planned
+from launcher.runfolder.events import Tail
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.status import status
 from launcher.secrets import values
 from launcher.site import HERE, SiteFile, clouds_of
-from launcher.status import status
 from launcher.store import Store, read_existing
 
 

@@ -92,14 +92,14 @@ def plan(
     planned, root = _planned(request)
     if write:
         from launcher import screen
-        from launcher.node.folder import RunFolder
+        from launcher.runfolder.paths import RunFolder
         from launcher.store import make_folder
 
         make_folder(planned.plan, RunFolder(write))
         screen.say(f"wrote {write}" + (f"; image {planned.plan.image.name}" if planned.plan.image else ""))
         return
     if json or shell:
-        from launcher.node.records import to_json
+        from launcher.runfolder.plan import to_json
         from launcher.script import script
 
         typer.echo(script(planned.plan) if shell else to_json(planned.plan), nl=False)

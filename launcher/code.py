@@ -8,8 +8,8 @@ from pathlib import Path
 
 from launcher.errors import LaunchError
 from launcher.image import PROGRAM, recipe_folders
-from launcher.node.code import tree_hash
-from launcher.node.records import Code
+from launcher.runfolder.code import tree_hash
+from launcher.runfolder.plan import Code
 
 
 def code_of(root: Path, family: str, imaged: bool = False) -> Code:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Mapping
 
 from launcher.duration import duration
-from launcher.node.records import Plan, settings_of
 from launcher.outlook import telling
 from launcher.report.evaluations import shown
 from launcher.report.facts import Facts
+from launcher.runfolder.plan import Plan, settings_of
 
 Row = tuple[str, str, str]
 NUMBERS = 8

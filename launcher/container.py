@@ -8,8 +8,8 @@ from typing import Any
 from launcher.engine import Facts
 from launcher.errors import LaunchError
 from launcher.image import PROGRAM, node_home
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 from launcher.site import DockerSite
 
 CODE, PYTHON = "/opt/launcher", "/opt/venv/bin/python"

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from launcher.node.files import UNSHARED, sync_folder
+from launcher.runfolder.files import UNSHARED, sync_folder
 
 BLOCK = 4 << 20
 SHARED = 64 << 20

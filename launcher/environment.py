@@ -1,6 +1,6 @@
 """The environment of a recipe's locked packages on a cluster's shared storage: where it is, and what makes it. Pure."""
 
-from launcher.node.records import Plan
+from launcher.runfolder.plan import Plan
 
 
 def variant(plan: Plan) -> str:

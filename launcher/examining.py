@@ -11,12 +11,12 @@ from launcher.diagnosis.rules import rules
 from launcher.errors import DONE, MISTAKE
 from launcher.installation import look
 from launcher.ledger import ledger
-from launcher.node.folder import RunFolder
 from launcher.preflight.finding import REFUSED
-from launcher.status import RunStatus
+from launcher.runfolder.command_history import last_whole
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.status import RunStatus
 from launcher.store import Store, plan_of
 from launcher.table import labelled
-from launcher.typed import last_whole
 from launcher.watching import current
 
 ENDED = ("failed", "interrupted", "lost")

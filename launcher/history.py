@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from launcher.errors import LaunchError, did_you_mean
-from launcher.node.fingerprint import identity
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
+from launcher.runfolder.fingerprint import identity
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 
 
 def changes(old: Plan, new: Plan) -> dict[str, list[str]]:

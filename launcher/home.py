@@ -17,22 +17,22 @@ from launcher.history import followers
 from launcher.launch import Ready, exit_code, follow, ready, verification
 from launcher.ledger import ledger
 from launcher.live import Bar, Live
-from launcher.node.events import Tail
-from launcher.node.files import read_json
-from launcher.node.folder import RunFolder
-from launcher.node.manifest import is_finished
-from launcher.node.records import Plan
 from launcher.opened import opened
 from launcher.preflight.disk import shown as size
 from launcher.preflight.finding import REFUSED, Finding
 from launcher.reporting import write_report
 from launcher.request import Planned
+from launcher.runfolder.command_history import note
+from launcher.runfolder.events import Tail
+from launcher.runfolder.files import read_json
+from launcher.runfolder.manifest import is_finished
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.status import RunStatus, status
 from launcher.secrets import values
 from launcher.site import HERE, SiteFile
-from launcher.status import RunStatus, status
 from launcher.store import Store, place_of, plan_of
 from launcher.transfer import alone, faults, pull, read_manifest
-from launcher.typed import note
 from launcher.where import backend_of
 
 HASH_AT_ONCE = 1 << 30

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import launcher
 from launcher.errors import LaunchError, did_you_mean
-from launcher.node.code import tree_hash
-from launcher.node.records import Code, Image
+from launcher.runfolder.code import tree_hash
+from launcher.runfolder.plan import Code, Image
 
 VARIANTS = ("cpu", "cuda")
-PROGRAM = ("launcher/node",)
+PROGRAM = ("launcher/node", "launcher/runfolder")
 """The folders of the node program: what images carry of the launcher, and what goes to machines."""
 SHORT = 12
 """Hex digits of a hash in a name."""

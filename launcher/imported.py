@@ -2,7 +2,7 @@
 
 import re
 
-from launcher.node.records import Image
+from launcher.runfolder.plan import Image
 from launcher.scheduler import APPTAINER
 
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from launcher.errors import LaunchError
-from launcher.node.files import sha256
-from launcher.node.records import Input
+from launcher.runfolder.files import sha256
+from launcher.runfolder.plan import Input
 
 KINDS = (".parquet", ".jsonl")
 

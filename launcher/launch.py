@@ -8,13 +8,13 @@ from launcher.backend import KILLED, Backend, End, Work
 from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.history import changes, followers, set_aside
 from launcher.interruption import held_back
-from launcher.node.events import Tail
-from launcher.node.folder import RunFolder
-from launcher.node.manifest import is_finished
-from launcher.node.problem import end_of, said
-from launcher.node.proof import read_proof
-from launcher.node.records import Plan, to_json
-from launcher.status import RunStatus, status
+from launcher.runfolder.done import read_proof
+from launcher.runfolder.events import Tail
+from launcher.runfolder.manifest import is_finished
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan, to_json
+from launcher.runfolder.problem import end_of, said
+from launcher.runfolder.status import RunStatus, status
 from launcher.store import read_existing, write_plan
 from launcher.transfer import push
 

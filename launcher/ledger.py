@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from launcher.node.files import write_json
-from launcher.node.heard import moment
-from launcher.node.names import plain
+from launcher.runfolder.files import write_json
+from launcher.runfolder.names import plain
+from launcher.runfolder.validation import moment
 
 SECONDS = 3600.0
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from launcher.errors import LaunchError
-from launcher.node.records import Plan
+from launcher.runfolder.plan import Plan
 
 RESERVE = 300.0
 """Seconds before the end in which a run is asked to stop, beyond its stages' grace: to store what it has."""

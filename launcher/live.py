@@ -7,12 +7,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from launcher import screen
 from launcher.ledger import ledger
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
 from launcher.outlook import quiet
 from launcher.outside import Outside, outside
 from launcher.run_page import line, page
-from launcher.status import RunStatus
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.status import RunStatus
 
 LOOK = 1.0
 """Seconds between looks at what a run costs."""

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import FAILED, LaunchError
-from launcher.node.events import Tail
-from launcher.node.files import read_json, sha256, write_json
-from launcher.node.folder import RunFolder
-from launcher.node.keeping import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT, Keep, keeps
-from launcher.node.manifest import has_all, read, wrong
-from launcher.node.names import inside
-from launcher.node.records import Plan
 from launcher.remote import NoRoom, Remote, Unreachable, writing
+from launcher.runfolder.events import Tail
+from launcher.runfolder.files import read_json, sha256, write_json
+from launcher.runfolder.manifest import has_all, read, wrong
+from launcher.runfolder.names import inside
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.retention import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT, Keep, keeps
 from launcher.transfer import alone
 
 AT_ONCE = 4

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from launcher.duration import duration
 from launcher.outside import Outside
-from launcher.stage_status import Checkpoint, StageStatus
-from launcher.status import RunStatus
+from launcher.runfolder.stage_status import Checkpoint, StageStatus
+from launcher.runfolder.status import RunStatus
 
 TELLING = ("loss", "reward", "acc", "kl", "entropy", "rouge", "length")
 """Parts of metrics' names, the most telling first."""

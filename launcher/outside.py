@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from launcher.ledger import Ledger
 from launcher.mirror import BROUGHT
-from launcher.node.files import read_json
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
+from launcher.runfolder.files import read_json
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 
 KEPT = {"local", "docker", "slurm"}
 """Clouds whose disks outlive a run's end."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from launcher import environment, imported
-from launcher.node.records import Plan
+from launcher.runfolder.plan import Plan
 from launcher.scheduler import APPTAINER, PYXIS, Needs, SlurmSite
 
 CODE = "code"

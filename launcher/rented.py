@@ -13,9 +13,9 @@ from launcher.keeper import Keeper
 from launcher.ledger import Ledger
 from launcher.machines import gone
 from launcher.mirror import Mirror
-from launcher.node.events import Tail
-from launcher.node.keeping import CHECKPOINT
 from launcher.remote import NoRoom, Unreachable
+from launcher.runfolder.events import Tail
+from launcher.runfolder.retention import CHECKPOINT
 
 LOOK, FIRST = 2.0, 0.5
 """Seconds between looks at a machine; and before the job has said anything."""

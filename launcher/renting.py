@@ -14,8 +14,8 @@ from launcher.interruption import interruptible, undisturbed
 from launcher.ledger import Entry, Ledger, ledger
 from launcher.limits import seconds_left
 from launcher.machines import down, gone
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 
 AGAIN = 60.0
 """Seconds between questions for a machine where none was to be had."""

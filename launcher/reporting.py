@@ -7,10 +7,10 @@ from launcher import __version__, screen
 from launcher.compare import compared
 from launcher.examining import diagnosis
 from launcher.ledger import ledger
-from launcher.node.folder import RunFolder
 from launcher.report.facts import Facts, facts
 from launcher.report.page import page
-from launcher.status import RunStatus
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.status import RunStatus
 from launcher.store import Store, plan_of
 from launcher.table import columns
 from launcher.watching import current

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
 from launcher.request import Planned, Request, planned
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 from launcher.site import SiteFile
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from launcher.errors import LaunchError
-from launcher.node.records import Plan
+from launcher.runfolder.plan import Plan
 from launcher.scheduler import Needs, SlurmSite, seconds
 
 PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./^&|()\[\]*-]+")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from launcher.node.records import Image
+from launcher.runfolder.plan import Image
 
 FOLDER = "images/.sbom"
 

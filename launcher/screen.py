@@ -9,10 +9,10 @@ from rich.segment import Segment
 from rich.text import Text
 
 from launcher.duration import duration as duration
-from launcher.node.records import Plan
 from launcher.preflight.disk import shown as size
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.status import RunStatus
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.status import RunStatus
 from launcher.table import columns
 
 FOREIGN = dict.fromkeys((*range(32), *range(127, 160), *range(0xD800, 0xE000)), "\N{REPLACEMENT CHARACTER}")

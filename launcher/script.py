@@ -4,8 +4,8 @@ import json
 import re
 import shlex
 
-from launcher.node.command import PLACEHOLDER
-from launcher.node.records import Plan, settings_of
+from launcher.runfolder.argv import PLACEHOLDER
+from launcher.runfolder.plan import Plan, settings_of
 
 
 def script(plan: Plan) -> str:

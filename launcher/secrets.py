@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launcher.errors import LaunchError
-from launcher.node.records import Plan
+from launcher.runfolder.plan import Plan
 from launcher.site import SiteFile
 from launcher.written_path import expanded
 

@@ -15,9 +15,9 @@ from launcher.errors import LaunchError
 from launcher.image import PROGRAM, node_home
 from launcher.login import Login, login_of
 from launcher.mirror import Mirror
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
 from launcher.program import CODE, on_login
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 from launcher.scheduler import SlurmSite
 
 

@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 
 from launcher.errors import LaunchError, did_you_mean
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan, from_json, to_json
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan, from_json, to_json
 from launcher.site import SiteFile
 from launcher.transfer import push
 from launcher.written_path import expanded

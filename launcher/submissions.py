@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launcher import batch, sbatch
-from launcher.node.files import write_json
-from launcher.node.records import Plan
+from launcher.runfolder.files import write_json
+from launcher.runfolder.plan import Plan
 from launcher.scheduler import SlurmSite
 
 

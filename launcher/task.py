@@ -6,7 +6,7 @@ from typing import Any
 
 from launcher.accelerators import for_cloud
 from launcher.errors import LaunchError
-from launcher.node.records import Plan
+from launcher.runfolder.plan import Plan
 from launcher.scheduler import SlurmSite, gigabytes
 from launcher.store import place_of
 from launcher.turn import WAIT
@@ -24,7 +24,7 @@ def machine_task(plan: Plan, document: Mapping[str, Any]) -> dict[str, Any]:
 
 def run_task(plan: Plan, document: Mapping[str, Any], word: str) -> dict[str, Any]:
     """The task that starts the node program on that machine, when it is the turn of the launch with this word. Secrets
-    do not go this way: launcher.node.taken."""
+    do not go this way: launcher.runfolder.secrets."""
     envs = {**(document.get("envs") or {}), "RUN": place_of(plan.run), "LAUNCH": word}
     return {"name": plan.run, "num_nodes": plan.machine.nodes, "envs": envs, "run": WAIT + document["run"]}
 

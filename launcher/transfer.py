@@ -12,10 +12,10 @@ from typing import Any
 
 from launcher.copied import brought, copy
 from launcher.errors import FAILED, LaunchError
-from launcher.node.files import read_json, sha256
-from launcher.node.folder import RunFolder
-from launcher.node.manifest import read, wrong
-from launcher.node.records import Plan
+from launcher.runfolder.files import read_json, sha256
+from launcher.runfolder.manifest import read, wrong
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 
 AT_ONCE = 4
 """Files of an export that are copied, and their sha256 computed, at the same time."""

@@ -13,13 +13,13 @@ from launcher.errors import LaunchError, did_you_mean
 from launcher.launch import exit_code
 from launcher.ledger import ledger
 from launcher.live import Live
-from launcher.node.events import Tail
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
 from launcher.outside import outside
 from launcher.run_page import page
+from launcher.runfolder.events import Tail
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.status import RunStatus, status
 from launcher.site import SiteFile
-from launcher.status import RunStatus, status
 from launcher.store import Store, plan_of
 from launcher.where import backend_of
 

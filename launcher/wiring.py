@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.errors import LaunchError, did_you_mean
-from launcher.node.command import PLACEHOLDER
 from launcher.recipe import Recipe, StageList
+from launcher.runfolder.argv import PLACEHOLDER
 
 
 def order_of(recipe: Recipe, name: str) -> StageList:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import boto3
 import pytest
 
-from launcher.node.kept import read_index
-from launcher.node.records import Bucket
+from launcher.runfolder.bucket_index import read_index
+from launcher.runfolder.plan import Bucket
 from tests.apt import install
 
 HOST = "127.0.0.1"

@@ -36,8 +36,8 @@ PURE = [
     "launcher.rounds",
     "launcher.duration",
     "launcher.spark",
-    "launcher.stage_status",
-    "launcher.status",
+    "launcher.runfolder.stage_status",
+    "launcher.runfolder.status",
     "launcher.outlook",
     "launcher.compare",
     "launcher.report.html",
@@ -61,11 +61,11 @@ PURE = [
     "launcher.squeue",
     "launcher.verdict",
     "launcher.plain",
-    "launcher.node.names",
-    "launcher.node.heard",
-    "launcher.node.records",
-    "launcher.node.fingerprint",
-    "launcher.node.keeping",
+    "launcher.runfolder.names",
+    "launcher.runfolder.validation",
+    "launcher.runfolder.plan",
+    "launcher.runfolder.fingerprint",
+    "launcher.runfolder.retention",
 ]
 
 
@@ -208,7 +208,7 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "launcher.node.child",
             "launcher.node.checkout",
             "launcher.node.gpus",
-            "launcher.node.rclone",
+            "launcher.runfolder.rclone",
             "launcher.bucket",
         },
         "huggingface_hub": {"launcher.lock"},
@@ -229,8 +229,8 @@ def test_only_the_screen_and_the_node_program_print():
         "launcher.screen": {"Console"},
         "launcher.live": {"screen.out"},
         "launcher.node.__main__": {"os.write"},  # its log
-        "launcher.node.lock": {"os.write"},  # its file
-        "launcher.node.rclone": {"os.write"},  # the node program's log
+        "launcher.runfolder.lock": {"os.write"},  # its file
+        "launcher.runfolder.rclone": {"os.write"},  # the node program's log
     }
     assert {name for name, tree in CODE.items() if "rich" in {one.partition(".")[0] for one in imported(tree)}} == {
         "launcher.screen",

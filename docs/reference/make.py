@@ -18,7 +18,7 @@ from page import Table, code, page
 
 from launcher.diagnosis.rules import rules
 from launcher.job import RESOURCE_KEYS, TASK_KEYS
-from launcher.node.heard import WITHOUT
+from launcher.runfolder.validation import WITHOUT
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT / "launcher"
@@ -83,31 +83,31 @@ def _job() -> str:
 
 
 def _run() -> str:
-    node = LAUNCHER / "node"
+    node, folder = LAUNCHER / "node", LAUNCHER / "runfolder"
     told = Table(("event", "facts"))
     rows = [
         (code(name), ", ".join(map(code, dict.fromkeys([*facts, *WITHOUT.get(name, ())]))))
         for name, facts in sorted(calls.events(node).items())
     ]
     [limits] = classes.read("node/limits", ["Limits"])
-    proof = classes.constants(node / "proof.py", ("BLANK",))
+    proof = classes.constants(folder / "done.py", ("BLANK",))
     return page(
         "Files of a run",
         "Who writes which file, and when: [the run folder](../concepts/run-folder.md).",
         "## plan.json",
         "A [Plan](#plan). `launcher plan --json` prints it.",
-        *(one.replace("## ", "### ", 1) for one in _sections("node/records", PLAN)),
+        *(one.replace("## ", "### ", 1) for one in _sections("runfolder/plan", PLAN)),
         "## events.jsonl",
         "A JSON object a line, each with `time` (seconds since the epoch) and `event`.",
         told.of(rows),
         "## stages/STAGE/done.json",
         ", ".join(code(name) for name in proof[0][0]),
         "## manifest.json",
-        "Keys: " + ", ".join(map(code, calls.keys(node / "manifest.py", "publish"))) + ".",
+        "Keys: " + ", ".join(map(code, calls.keys(folder / "manifest.py", "publish"))) + ".",
         "`export`: file → `bytes`, `sha256`. `stages`: stage → "
-        + ", ".join(map(code, calls.keys(node / "manifest.py", "_summary")))
+        + ", ".join(map(code, calls.keys(folder / "manifest.py", "_summary")))
         + ". `lineage`: "
-        + ", ".join(map(code, calls.keys(node / "manifest.py", "lineage")))
+        + ", ".join(map(code, calls.keys(folder / "manifest.py", "lineage")))
         + ".",
         "## limits.json",
         limits.says,

@@ -12,9 +12,9 @@ from launcher.container import FOLDER, LIMITS, gpus, mounts, name_of, options, u
 from launcher.engine import connect, facts, held
 from launcher.errors import LaunchError
 from launcher.image import identity
-from launcher.node.folder import RunFolder
-from launcher.node.lock import PATIENCE, holder
-from launcher.node.records import Plan
+from launcher.runfolder.lock import PATIENCE, holder
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 from launcher.secrets import values
 from launcher.site import SiteFile
 from launcher.transfer import alone

@@ -16,12 +16,12 @@ from launcher.errors import LaunchError
 from launcher.ledger import Entry
 from launcher.limits import limits
 from launcher.mirror import Mirror
-from launcher.node.events import Tail
-from launcher.node.files import write_json
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
 from launcher.rented import Rented, Ways
 from launcher.renting import Renting
+from launcher.runfolder.events import Tail
+from launcher.runfolder.files import write_json
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 from launcher.scheduler import SlurmSite, seconds
 from launcher.secrets import values
 from launcher.shared import Shared

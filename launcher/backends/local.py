@@ -10,10 +10,10 @@ from pathlib import Path
 import launcher
 from launcher.backend import KILLED, End
 from launcher.errors import LaunchError
-from launcher.node.folder import RunFolder
-from launcher.node.lock import holder
-from launcher.node.processes import signal_quietly
-from launcher.node.records import Plan
+from launcher.runfolder.lock import holder
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.processes import signal_quietly
 from launcher.secrets import values
 from launcher.site import SiteFile
 from launcher.written_path import expanded

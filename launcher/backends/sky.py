@@ -18,14 +18,14 @@ from launcher.image import PROGRAM
 from launcher.ledger import ledger
 from launcher.limits import limits
 from launcher.mirror import Mirror
-from launcher.node import taken
-from launcher.node.events import Tail
-from launcher.node.files import write_json
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
 from launcher.remote import Remote
 from launcher.rented import Rented
 from launcher.renting import Renting
+from launcher.runfolder import secrets as run_secrets
+from launcher.runfolder.events import Tail
+from launcher.runfolder.files import write_json
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 from launcher.secrets import login, values
 from launcher.site import SiteFile
 from launcher.store import place_of, plan_of, read_existing
@@ -128,7 +128,7 @@ class Sky:
             for name in (*PROGRAM, *plan.code.folders):
                 remote.send([f"{self.root}/./{name}"], "/opt/launcher/", "--relative", "--delete")
         if given := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
-            leave = f"umask 077; set -C; rm -f {taken.place(plan.run)}; cat > {taken.place(plan.run)}"
+            leave = f"umask 077; set -C; rm -f {run_secrets.place(plan.run)}; cat > {run_secrets.place(plan.run)}"
             remote.run("sh", "-c", leave, text=json.dumps(given))
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from launcher import submissions, tracked, verdict
 from launcher.errors import LaunchError
-from launcher.node.files import read_json, write_json
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
 from launcher.queued import Queued
+from launcher.runfolder.files import read_json, write_json
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 from launcher.scheduler import SlurmSite
 from launcher.secrets import values
 from launcher.shared import Shared

@@ -8,8 +8,8 @@ from typing import Any
 
 from launcher.diagnosis.rules import Where
 from launcher.ledger import Ledger
-from launcher.node.events import Tail
-from launcher.node.folder import RunFolder
+from launcher.runfolder.events import Tail
+from launcher.runfolder.paths import RunFolder
 
 MOST = 4 << 20
 """Bytes read of each file, from its end."""

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from launcher.node.records import Must
+from launcher.runfolder.plan import Must
 
 TESTS = {
     "above": lambda value, limit: value > limit,

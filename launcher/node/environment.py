@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launcher.node.checkout import CheckoutError, checkout, import_path
-from launcher.node.folder import RunFolder
-from launcher.node.problem import Problem
-from launcher.node.records import Plan, Stage
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan, Stage
+from launcher.runfolder.problem import Problem
 
 OWN = str(Path(__file__).resolve().parent.parent.parent)
 """Where this program itself is imported from: no stage's business."""

@@ -6,16 +6,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.node.events import Tail
-from launcher.node.files import read_json, sync_folder
-from launcher.node.folder import RunFolder
-from launcher.node.keeping import CHECKPOINT, EVENTS, EXPORT, LOGS, MANIFEST, PROOF, RESULT, keeps
-from launcher.node.kept import Entry, holds, read_index
 from launcher.node.limits import Stop, not_begun
-from launcher.node.problem import FAILED, Problem
-from launcher.node.rclone import StoreError, rclone, remote, say
-from launcher.node.records import Plan
 from launcher.node.stages import Site
+from launcher.runfolder.bucket_index import Entry, holds, read_index
+from launcher.runfolder.events import Tail
+from launcher.runfolder.files import read_json, sync_folder
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.problem import FAILED, Problem
+from launcher.runfolder.rclone import StoreError, rclone, remote, say
+from launcher.runfolder.retention import CHECKPOINT, EVENTS, EXPORT, LOGS, MANIFEST, PROOF, RESULT, keeps
 
 PARTS = ".restoring"
 """Below the run folder: what is on its way here. While it exists, the folder does not hold all that it should."""

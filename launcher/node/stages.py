@@ -9,18 +9,18 @@ from typing import Any
 
 from launcher.node.checks import read_metrics, shortcomings
 from launcher.node.child import Child
-from launcher.node.command import arguments
 from launcher.node.environment import environment
-from launcher.node.events import Events, Tail
-from launcher.node.files import tree, write_json
-from launcher.node.fingerprint import fingerprint
-from launcher.node.folder import RunFolder, StageFolder
 from launcher.node.gpus import Gpus
-from launcher.node.keeping import needed
 from launcher.node.limits import AGAIN, ASKED, Stop, interrupted
-from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, end_of, said
-from launcher.node.proof import read_proof
-from launcher.node.records import Plan, Stage, settings_of
+from launcher.runfolder.argv import arguments
+from launcher.runfolder.done import read_proof
+from launcher.runfolder.events import Events, Tail
+from launcher.runfolder.files import tree, write_json
+from launcher.runfolder.fingerprint import fingerprint
+from launcher.runfolder.paths import RunFolder, StageFolder
+from launcher.runfolder.plan import Plan, Stage, settings_of
+from launcher.runfolder.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, end_of, said
+from launcher.runfolder.retention import needed
 
 POLL = 0.1
 """Seconds between looks at a running stage; progress reaches events.jsonl at most once in REPORT seconds."""

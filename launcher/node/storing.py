@@ -4,13 +4,13 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from launcher.node.events import Tail
-from launcher.node.files import same_folder
-from launcher.node.folder import RunFolder
-from launcher.node.keeping import CHECKPOINT, EXPORT, MIRRORED, Keep, keeps
-from launcher.node.kept import Entry, entry, read_index, write_index
-from launcher.node.rclone import rclone, remote
-from launcher.node.records import Plan
+from launcher.runfolder.bucket_index import Entry, entry, read_index, write_index
+from launcher.runfolder.events import Tail
+from launcher.runfolder.files import same_folder
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.rclone import rclone, remote
+from launcher.runfolder.retention import CHECKPOINT, EXPORT, MIRRORED, Keep, keeps
 
 HELD = ".keeping"
 """Below the run folder: links to the files of the checkpoint that is being stored, which the trainer may prune."""

@@ -6,10 +6,10 @@ import time
 import traceback
 from collections.abc import Callable
 
-from launcher.node.events import Events
-from launcher.node.processes import die_with_parent, signal_quietly
-from launcher.node.rclone import StoreError, say
 from launcher.node.storing import Storing
+from launcher.runfolder.events import Events
+from launcher.runfolder.processes import die_with_parent, signal_quietly
+from launcher.runfolder.rclone import StoreError, say
 
 LOOK, MIRROR = 1.0, 60.0
 """Seconds between looks for something new, and between copies of the small files."""

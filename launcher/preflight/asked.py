@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.node.command import PLACEHOLDER
-from launcher.node.problem import said
+from launcher.runfolder.argv import PLACEHOLDER
+from launcher.runfolder.problem import said
 
 
 @dataclass(frozen=True)

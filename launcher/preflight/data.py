@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from launcher.node.records import Input
 from launcher.preflight.asked import ask, wanted
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.recipe import InputSpec
+from launcher.runfolder.plan import Input
 
 
 def given(specs: Mapping[str, InputSpec], inputs: Mapping[str, Input]) -> Finding:

@@ -1,7 +1,7 @@
 """Do the run's checkpoints fit on the disk they will be written to?"""
 
-from launcher.node.records import Plan
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.runfolder.plan import Plan
 
 GB = 10**9
 

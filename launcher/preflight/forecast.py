@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import LaunchError
-from launcher.node.proof import read_proof
-from launcher.node.records import Plan, settings_of
 from launcher.preflight.asked import ask_about
 from launcher.recipe import Recipe
+from launcher.runfolder.done import read_proof
+from launcher.runfolder.plan import Plan, settings_of
 from launcher.store import Store, plan_of
 
 RUNS = 20

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from launcher.engine import Card
-from launcher.node.records import Plan
 from launcher.preflight.disk import shown
 from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.runfolder.plan import Plan
 
 
 def check(plan: Plan, cards: Sequence[Card]) -> Finding:

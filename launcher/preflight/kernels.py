@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from launcher.accelerators import MAJORS, capability
 from launcher.engine import Card
-from launcher.node.records import Plan
 from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.runfolder.plan import Plan
 
 DRIVER = 580
 """The first branch that knows CUDA 13, which torch's wheels in locks/cuda.lock are built with."""

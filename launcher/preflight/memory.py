@@ -9,11 +9,11 @@ from typing import Any
 from launcher.accelerators import CARDS, MAJORS, gibibytes
 from launcher.engine import Card
 from launcher.errors import FAILED
-from launcher.node.records import Plan, settings_of
 from launcher.preflight.asked import ask_about
 from launcher.preflight.disk import shown
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.recipe import Recipe
+from launcher.runfolder.plan import Plan, settings_of
 
 CONTEXT = 2**30
 """Of each GPU: the driver's context, kernels and NCCL's buffers; as recipes/common/fit.py has it."""

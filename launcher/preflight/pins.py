@@ -1,8 +1,8 @@
 """Is every pin a commit, so that the run can be repeated?"""
 
-from launcher.node.records import Plan
 from launcher.plan import unlocked
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.runfolder.plan import Plan
 
 
 def check(plan: Plan, paid: bool) -> Finding:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from launcher.catalog import Catalog
 from launcher.job import Job
-from launcher.node.records import Budget, Plan
 from launcher.offers import Offer, apart, nearest, offers, old, unpriced
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.runfolder.plan import Budget, Plan
 from launcher.site import clouds_of
 
 WORTH = 1 / 6

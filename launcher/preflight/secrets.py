@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 
 from launcher.errors import LaunchError
-from launcher.node.records import Plan
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.runfolder.plan import Plan
 from launcher.secrets import found_at, helps, login
 from launcher.site import SiteFile
 

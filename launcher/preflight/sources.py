@@ -2,9 +2,9 @@
 
 from launcher.errors import LaunchError
 from launcher.lock import git_commit, git_refs
-from launcher.node.records import Plan, Source
 from launcher.pins import COMMIT
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.runfolder.plan import Plan, Source
 
 
 def check(plan: Plan, paid: bool) -> Finding:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launcher.errors import FAILED
-from launcher.node.records import Input, Plan, settings_of
 from launcher.preflight.asked import ask, wanted
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.recipe import Recipe
+from launcher.runfolder.plan import Input, Plan, settings_of
 
 
 def check(plan: Plan, recipe: Recipe, inputs: Mapping[str, Input], secrets: Mapping[str, str], root: Path) -> Finding:

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable
 
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 
 MARKER = "complete.json"
 """What a trainer writes last into a checkpoint; its `world_size` is the number of processes that shared it."""

@@ -7,15 +7,15 @@ from typing import Any
 
 from launcher.diagnosis.diagnose import Diagnosis
 from launcher.ledger import Entry, Ledger
-from launcher.node.events import Tail
-from launcher.node.files import read_json, sha256
-from launcher.node.folder import RunFolder
-from launcher.node.manifest import read
-from launcher.node.proof import read_proof
-from launcher.node.records import Plan
 from launcher.report.timeline import Attempt, attempts
-from launcher.status import RunStatus
-from launcher.typed import Command, commands
+from launcher.runfolder.command_history import Command, commands
+from launcher.runfolder.done import read_proof
+from launcher.runfolder.events import Tail
+from launcher.runfolder.files import read_json, sha256
+from launcher.runfolder.manifest import read
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.status import RunStatus
 
 LARGEST = 2 << 20
 """Bytes of an evaluation that is shown."""

@@ -6,10 +6,10 @@ import shlex
 from launcher.duration import duration
 from launcher.ledger import Entry
 from launcher.moment import moment
-from launcher.node.records import Plan, settings_of
 from launcher.preflight.disk import shown as size
 from launcher.report.facts import Facts
 from launcher.report.html import Html, fold, join, pairs, table, tag
+from launcher.runfolder.plan import Plan, settings_of
 
 
 def lineage(facts: Facts) -> Html:

@@ -13,8 +13,8 @@ import pytest
 from launcher.document import load
 from launcher.image import image_of
 from launcher.ledger import ledger
-from launcher.node.records import from_json
 from launcher.recipe import families
+from launcher.runfolder.plan import from_json
 from tests.chance import SEED, some
 
 from .conftest import ROOT, until

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.ledger import ledger
-from launcher.node.folder import RunFolder
+from launcher.runfolder.paths import RunFolder
 from launcher.store import place_of
 from tests.emulator.pods import LABEL
 from tests.emulator.server import Emulator

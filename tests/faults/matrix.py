@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.node.folder import RunFolder
+from launcher.runfolder.paths import RunFolder
 from launcher.transfer import faults
 from tests.chance import SEED
 from tests.faults import damage, killing, taken, wire

@@ -17,10 +17,11 @@ from launcher.catalog import read_catalogs
 from launcher.job import Job
 from launcher.ledger import Ledger
 from launcher.machines import alive
-from launcher.node import gpus, rclone
-from launcher.node.records import Bucket, Code, Plan, Stage
+from launcher.node import gpus
 from launcher.offers import nearest, offers, old
 from launcher.preflight import queue
+from launcher.runfolder import rclone
+from launcher.runfolder.plan import Bucket, Code, Plan, Stage
 from launcher.scheduler import Needs
 
 from .hostile import NAMES, as_json, damaged, mutated, odd, spliced, trials, written

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from launcher import batch, sbatch, screen
 from launcher.catalog import Catalog, Kind
 from launcher.document import load
-from launcher.node.records import from_json, to_json
 from launcher.offers import nearest, offers
 from launcher.preflight import gpus, kernels, memory, offered, pins, price, secrets
 from launcher.recipe import RecipeFile, SizeFile
 from launcher.request import Request, planned
+from launcher.runfolder.plan import from_json, to_json
 from launcher.script import script
 from launcher.secrets import references
 from launcher.settings import parse_change

@@ -15,9 +15,9 @@ from pyarrow import parquet
 
 from launcher.errors import LaunchError
 from launcher.inputs import measure
-from launcher.node.records import settings_of
 from launcher.recipe import names, read_recipe
 from launcher.request import Request, planned
+from launcher.runfolder.plan import settings_of
 from launcher.site import SiteFile
 from recipes.common import model, rows
 from recipes.common.files import read_json

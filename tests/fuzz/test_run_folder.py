@@ -18,21 +18,21 @@ from launcher.examining import examine
 from launcher.fleet import list_machines
 from launcher.ledger import Entry, ledger
 from launcher.mirror import BROUGHT, Mirror
-from launcher.node.fingerprint import fingerprint
-from launcher.node.keeping import keeps
-from launcher.node.kept import holds, read_index
 from launcher.node.limits import read_limits
-from launcher.node.manifest import is_finished
-from launcher.node.names import inside, plain
-from launcher.node.rclone import StoreError
-from launcher.node.records import Bucket, Code, Input, Machine, Plan, Stage, to_json
 from launcher.node.run import read_plan
 from launcher.node.stages import is_done
 from launcher.preflight import world
 from launcher.preflight.forecast import measured
 from launcher.remote import Remote
+from launcher.runfolder.bucket_index import holds, read_index
+from launcher.runfolder.fingerprint import fingerprint
+from launcher.runfolder.manifest import is_finished
+from launcher.runfolder.names import inside, plain
+from launcher.runfolder.plan import Bucket, Code, Input, Machine, Plan, Stage, to_json
+from launcher.runfolder.rclone import StoreError
+from launcher.runfolder.retention import keeps
+from launcher.runfolder.status import status
 from launcher.site import SiteFile
-from launcher.status import status
 from launcher.store import Store, plan_of
 from launcher.transfer import faults, pull
 
@@ -288,7 +288,7 @@ KEPT = {
 @given(index=mutated(KEPT) | spliced(as_json(KEPT)))
 def test_a_bucket_s_index_names_places_in_the_run_folder_or_is_refused(place, monkeypatch, index):
     text = index if isinstance(index, str) else as_json(index)
-    monkeypatch.setattr("launcher.node.kept.rclone", lambda *_, **__: text)
+    monkeypatch.setattr("launcher.runfolder.bucket_index.rclone", lambda *_, **__: text)
     try:
         found = read_index(Bucket("s3://a"), NAME)
     except StoreError as problem:

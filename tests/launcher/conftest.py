@@ -17,13 +17,13 @@ import pytest
 from launcher.backends.local import Local
 from launcher.image import PROGRAM, base_name, identity, image_of, labels
 from launcher.launch import ready
-from launcher.node.code import tree_hash
-from launcher.node.folder import RunFolder
-from launcher.node.lock import holder
-from launcher.node.processes import descendants, signal_quietly
-from launcher.node.records import Code, Plan, Stage, to_json
 from launcher.remote import Remote
 from launcher.request import Request, planned
+from launcher.runfolder.code import tree_hash
+from launcher.runfolder.lock import holder
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Plan, Stage, to_json
+from launcher.runfolder.processes import descendants, signal_quietly
 from launcher.site import BucketSite, SiteFile
 from launcher.store import Store
 from launcher.transfer import pull
@@ -169,7 +169,10 @@ class NodeProgram:
 
     def impatient(self):
         """It ends as it would after the lock's patience, but sooner."""
-        code = "import sys; from launcher.node import __main__, lock; lock.PATIENCE = 0.3; sys.exit(__main__.main())"
+        code = (
+            "import sys; from launcher.node import __main__; from launcher.runfolder import lock; "
+            "lock.PATIENCE = 0.3; sys.exit(__main__.main())"
+        )
         process = self.begin(["-c", code], {})
         out, errors = process.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, out, errors)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from launcher.batch import held_script, script, submission
-from launcher.node.records import Budget, Code, Machine, Plan, Stage
+from launcher.runfolder.plan import Budget, Code, Machine, Plan, Stage
 from launcher.sbatch import groups
 from launcher.scheduler import SlurmSite
 

@@ -3,7 +3,7 @@
 import shutil
 
 from launcher.bucket import Stored
-from launcher.node.records import Bucket
+from launcher.runfolder.plan import Bucket
 
 RUN, PROOFS = "toy-tiny", ["stages/sum/done.json", "stages/again/done.json"]
 

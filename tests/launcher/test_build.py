@@ -12,7 +12,7 @@ import pytest
 from launcher.build import Wanted, base_argv, build, image_argv, torch_argv
 from launcher.errors import FAILED, MISTAKE, LaunchError
 from launcher.image import base_name, identity, image_of
-from launcher.node.records import Code
+from launcher.runfolder.plan import Code
 from launcher.sbom import cpu_torch, requirements, sbom_path
 
 ROOT = Path(__file__).parent.parent.parent

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 from launcher.compare import compared
 from launcher.ledger import Entry
-from launcher.node.records import Code, Input, Machine, Model, Plan, Stage
 from launcher.report.facts import Facts
 from launcher.report.timeline import Attempt
-from launcher.status import status
+from launcher.runfolder.plan import Code, Input, Machine, Model, Plan, Stage
+from launcher.runfolder.status import status
 
 ONE = Plan(
     "a",

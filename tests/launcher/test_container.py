@@ -8,8 +8,8 @@ import pytest
 from launcher.container import gpus, mounts, name_of, options, user
 from launcher.engine import Facts
 from launcher.image import PROGRAM
-from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Image, Machine, Plan
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Image, Machine, Plan
 from launcher.site import DockerSite
 
 FACTS = Facts(memory=64 << 30, gpus=False, rootless=False)

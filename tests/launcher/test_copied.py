@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.copied import brought, copy
-from launcher.node.files import sha256
+from launcher.runfolder.files import sha256
 
 CONTENT = bytes(range(256)) * 40
 

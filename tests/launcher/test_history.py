@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from launcher.history import changes, followers, set_aside
-from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Image, Input, Plan, Source, Stage
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Image, Input, Plan, Source, Stage
 
 DATA = Input("a.jsonl", "train.jsonl", 1, "1" * 64, 8)
 SOURCE = Source("/there", "main", "a" * 40, "trainer")

@@ -8,7 +8,7 @@ import pytest
 
 from launcher.errors import LaunchError
 from launcher.image import PROGRAM, base_name, identity, image_of, labels
-from launcher.node.records import Code
+from launcher.runfolder.plan import Code
 
 ROOT = Path(__file__).parent.parent.parent
 TOY = ROOT / "tests/toy"

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from launcher.imported import IMPORT, address, beside
-from launcher.node.records import Image
+from launcher.runfolder.plan import Image
 
 IMAGE = Image("ghcr.io/acme/launcher-gad:cuda-1", "cuda", "l", "c")
 

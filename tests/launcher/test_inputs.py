@@ -5,7 +5,7 @@ import pytest
 from pyarrow import parquet
 
 from launcher.inputs import measure
-from launcher.node.records import Input
+from launcher.runfolder.plan import Input
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.node.lock import holder
-from launcher.node.processes import descendants
+from launcher.runfolder.lock import holder
+from launcher.runfolder.processes import descendants
 
 HELD = ("--set", "sum.fault=hold@3")
 """The first stage comes to step 3 and waits there."""
@@ -344,7 +344,7 @@ def test_a_launch_after_a_pull_that_was_cut_off_brings_the_new_result_and_not_th
 
 
 def test_the_manifest_cites_the_plan_that_is_there_even_after_a_new_commit(toy):
-    from launcher.node.files import sha256
+    from launcher.runfolder.files import sha256
 
     toy.finish(stages="short")
     assert json.loads(toy.folder().manifest.read_text())["plan_sha256"] == sha256(toy.folder().plan)

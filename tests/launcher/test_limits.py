@@ -4,7 +4,7 @@ import pytest
 
 from launcher.errors import LaunchError
 from launcher.limits import LEAST, RESERVE, limits, seconds_left
-from launcher.node.records import Budget, Code, Plan, Stage
+from launcher.runfolder.plan import Budget, Code, Plan, Stage
 
 STAGES = (Stage("a", ("true",), grace=60), Stage("b", ("true",), grace=240))
 

@@ -7,10 +7,10 @@ import pytest
 from launcher import live
 from launcher.ledger import ledger
 from launcher.live import Live
-from launcher.node.files import write_json
-from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Plan, Stage
-from launcher.status import status
+from launcher.runfolder.files import write_json
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Plan, Stage
+from launcher.runfolder.status import status
 
 PLAN = Plan("run", "some-tiny", (Stage("train", ("a",), steps=9),), "train", Code("t"))
 BEGUN = [

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from launcher.mirror import BROUGHT, Mirror
-from launcher.node.files import sha256
-from launcher.node.folder import RunFolder
-from launcher.node.records import Bucket, Code, Plan, Stage
 from launcher.remote import NoRoom, Remote
+from launcher.runfolder.files import sha256
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Bucket, Code, Plan, Stage
 
 STAGES = (Stage("first", ("true",)), Stage("second", ("true",), needs={"first": "first"}))
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from launcher.node.records import Code, Plan, Stage
 from launcher.outlook import at_risk, cost, curve, gpus, quiet, speed, telling
 from launcher.outside import Outside
-from launcher.status import status
+from launcher.runfolder.plan import Code, Plan, Stage
+from launcher.runfolder.status import status
 
 PLAN = Plan("run", "some-tiny", (Stage("model", ("a",)), Stage("train", ("b",), steps=1000)), "train", Code("t"))
 RENTED = Outside("runpod", rented=True, paid=True, spent=12.4, price=7.2, max_cost=100, stall_seconds=3600)

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from launcher.node.records import Budget, Code, Image, Input, Machine, from_json, to_json
 from launcher.pins import Pins
 from launcher.plan import Choice, World, plan, unlocked
+from launcher.runfolder.plan import Budget, Code, Image, Input, Machine, from_json, to_json
 from launcher.settings import parse_change
 
 COMMIT, OTHER = "a" * 40, "b" * 40

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from launcher.node.folder import RunFolder
 from launcher.queued import Queued
+from launcher.runfolder.paths import RunFolder
 from launcher.scheduler import SlurmSite
 from launcher.shared import Shared
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from launcher.job import read_job
-from launcher.node.records import Bucket, Budget, to_json
 from launcher.request import Request, any_family, planned, rehearsal_of
+from launcher.runfolder.plan import Bucket, Budget, to_json
 from launcher.site import BucketSite, BudgetSite, SiteFile
 from tests.emulator import catalog
 

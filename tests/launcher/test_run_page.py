@@ -3,10 +3,10 @@
 import pytest
 
 from launcher import screen
-from launcher.node.records import Code, Plan, Stage
 from launcher.outside import Outside
 from launcher.run_page import line, page
-from launcher.status import status
+from launcher.runfolder.plan import Code, Plan, Stage
+from launcher.runfolder.status import status
 
 PLAN = Plan(
     "gad-7b",

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from launcher.batch import script
-from launcher.node.records import Code, Machine, Plan, Stage
+from launcher.runfolder.plan import Code, Machine, Plan, Stage
 from launcher.sbatch import Group, ahead, escaped, groups, job_name
 from launcher.scheduler import Needs, SlurmSite
 

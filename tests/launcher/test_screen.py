@@ -5,8 +5,8 @@ import pytest
 from rich.console import Console
 
 from launcher import screen
-from launcher.node.records import Code, Image, Input, Machine, Model, Plan, Source, Stage
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.runfolder.plan import Code, Image, Input, Machine, Model, Plan, Source, Stage
 
 PLAN = Plan(
     "gad-7b",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.node.records import Code, Input, Plan, Source, Stage
+from launcher.runfolder.plan import Code, Input, Plan, Source, Stage
 from launcher.script import script
 
 PLAN = Plan("run", "some-tiny", (), "one", Code("tree"))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.node.records import Code, Plan
+from launcher.runfolder.plan import Code, Plan
 from launcher.secrets import Values, found_at, login, look, references, server, values
 from launcher.site import SiteFile
 

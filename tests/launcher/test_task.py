@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from launcher.node.records import Code, Image, Machine, Plan, Stage
 from launcher.plain import parse
+from launcher.runfolder.plan import Code, Image, Machine, Plan, Stage
 from launcher.scheduler import SlurmSite
 from launcher.task import held_run, held_task, machine_task, run_task
 from launcher.turn import WAIT

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from launcher.node.files import read_json, sha256, tree, write_json
-from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Input, Plan
+from launcher.runfolder.files import read_json, sha256, tree, write_json
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Input, Plan
 from launcher.transfer import alone, faults, pull, push, read_manifest
 
 CONTENT = bytes(range(256)) * 40

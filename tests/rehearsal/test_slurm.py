@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.node.folder import RunFolder
+from launcher.runfolder.paths import RunFolder
 from tests.slurm.sky import sky
 
 from .conftest import LAUNCHER, PATIENCE, ROOT, RUN, make_place

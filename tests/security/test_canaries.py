@@ -16,8 +16,8 @@ from launcher import secrets, shared
 from launcher.build import Wanted, gather
 from launcher.image import PROGRAM
 from launcher.ledger import ledger
-from launcher.node import taken
 from launcher.remote import Remote, _sockets
+from launcher.runfolder import secrets as run_secrets
 from launcher.site import SiteFile
 from tests.launcher.conftest import ROOT, until
 
@@ -147,9 +147,9 @@ def test_a_failure_of_a_stage_and_one_of_ours_show_none(careless, tmp_path):
         f"sys.argv = ['node', {str(careless.folder('crashed').path)!r}]\n"
         "node.main()"
     )
-    taken.place("crashed").write_text(json.dumps(KEYS))
+    run_secrets.place("crashed").write_text(json.dumps(KEYS))
     done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", node], **options, timeout=careless.patience)
-    assert "RuntimeError: here" in done.stderr and not taken.place("crashed").exists()
+    assert "RuntimeError: here" in done.stderr and not run_secrets.place("crashed").exists()
     silent(done, 1)
     assert leaks(careless.root, tmp_path / "state") == []
 
@@ -219,11 +219,11 @@ def test_what_holds_a_secret_or_opens_a_machine_is_the_user_s_alone_whatever_the
 
 def test_secrets_left_in_a_machine_s_memory_go_into_a_file_that_was_not_there_before(tmp_path, monkeypatch, careless):
     """What `backends/sky.py` runs there, with a file and a link that somebody planted."""
-    monkeypatch.setattr(taken, "MEMORY", tmp_path)
+    monkeypatch.setattr(run_secrets, "MEMORY", tmp_path)
     text = (ROOT / "launcher/backends/sky.py").read_text()
-    place, other = taken.place("r"), tmp_path / "other"
+    place, other = run_secrets.place("r"), tmp_path / "other"
     (leave,) = re.findall(r'leave = f"(.*)"', text)
-    command = leave.replace("{taken.place(plan.run)}", str(place))
+    command = leave.replace("{run_secrets.place(plan.run)}", str(place))
     for plant in (lambda: place.touch(mode=0o666), lambda: place.symlink_to(other)):
         plant()
         subprocess.run(["sh", "-c", command], input=json.dumps(KEYS), text=True, check=True)

@@ -15,7 +15,7 @@ from launcher.backends.docker import Docker
 from launcher.container import FOLDER
 from launcher.engine import connect
 from launcher.launch import ready
-from launcher.node.lock import Lock
+from launcher.runfolder.lock import Lock
 from launcher.site import SiteFile
 
 HELD = ("--set", "sum.fault=hold@3")

@@ -6,9 +6,9 @@ from pathlib import Path
 from launcher.backend import End
 from launcher.backends import local
 from launcher.backends.local import Local
-from launcher.node.folder import RunFolder
-from launcher.node.lock import Lock
 from launcher.node.run import read_plan
+from launcher.runfolder.lock import Lock
+from launcher.runfolder.paths import RunFolder
 from launcher.site import SiteFile
 
 

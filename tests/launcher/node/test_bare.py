@@ -22,7 +22,7 @@ def test_the_node_program_needs_nothing_but_the_standard_library(project):
     assert "launcher.node.stages" in {name for name, _ in loaded}
     library = sysconfig.get_path("stdlib")
     for name, place in loaded:
-        if name == "launcher" or name.startswith("launcher.node"):
+        if name == "launcher" or name.startswith(("launcher.node", "launcher.runfolder")):
             continue
         assert name.partition(".")[0] in {*sys.stdlib_module_names, "__main__"}, name
         assert place.startswith((library, "-", "<")) or "lib-dynload" in place, (name, place)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from launcher.node.checks import read_metrics, shortcomings
-from launcher.node.records import Must
+from launcher.runfolder.plan import Must
 
 
 @pytest.fixture

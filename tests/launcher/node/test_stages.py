@@ -47,7 +47,7 @@ def test_a_finished_run_is_left_alone(toy):
 
 def test_a_finished_run_is_seen_to_be_finished_in_no_time(toy):
     from launcher.launch import ready
-    from launcher.node.manifest import is_finished
+    from launcher.runfolder.manifest import is_finished
 
     node = toy.node(stages="short")
     node.run()
@@ -128,7 +128,7 @@ def test_an_exit_code_without_a_sentence_is_told_as_it_is(by_hand, code):
 
 
 def test_a_command_that_cannot_be_started_is_a_sentence(by_hand):
-    from launcher.node.records import Stage
+    from launcher.runfolder.plan import Stage
 
     node = by_hand({"one": Stage("one", ("no-such-program",))})
     done = node.run()

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from launcher.node.lock import holder
-from launcher.node.processes import descendants
+from launcher.runfolder.lock import holder
+from launcher.runfolder.processes import descendants
 from launcher.site import BucketSite, SiteFile
 
 RUN = "toy-tiny"

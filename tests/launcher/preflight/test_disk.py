@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from launcher.node.records import Code, Machine, Plan
 from launcher.preflight.disk import check, shown
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.runfolder.plan import Code, Machine, Plan
 
 PLAN = Plan("run", "some-tiny", (), "one", Code("t"), disk_bytes=1_500 * 10**9)
 

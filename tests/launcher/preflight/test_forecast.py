@@ -6,9 +6,9 @@ import os
 import pytest
 
 from launcher import screen
-from launcher.node.records import Code, Machine, Plan, Stage, to_json
 from launcher.preflight.forecast import RUNS, lines, measured
 from launcher.request import Request, planned
+from launcher.runfolder.plan import Code, Machine, Plan, Stage, to_json
 from launcher.site import SiteFile
 from launcher.store import Store
 

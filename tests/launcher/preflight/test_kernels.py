@@ -2,9 +2,9 @@ import pytest
 
 from launcher.accelerators import capability
 from launcher.engine import Card
-from launcher.node.records import Code, Machine, Plan
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.preflight.kernels import check
+from launcher.runfolder.plan import Code, Machine, Plan
 
 H200 = Card("NVIDIA H200", 141_000_000_000, 9.0, "580.65.06")
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from launcher.catalog import Catalog, Kind
 from launcher.job import Job
-from launcher.node.records import Budget, Code, Machine, Plan
 from launcher.offers import Offer
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.price import bound, check
+from launcher.runfolder.plan import Budget, Code, Machine, Plan
 
 CATALOGS = {
     "runpod": Catalog(

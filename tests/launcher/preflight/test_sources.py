@@ -6,9 +6,9 @@ from threading import Thread
 import pytest
 
 from launcher.checks import quick, thorough
-from launcher.node.records import Code, Plan, Source
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.sources import check
+from launcher.runfolder.plan import Code, Plan, Source
 from launcher.site import SiteFile
 
 

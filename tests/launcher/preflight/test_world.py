@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Machine, Plan, Stage
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.world import check
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Machine, Plan, Stage
 
 NOTHING = Finding("resume", OK, "nothing to carry on from, or nothing that is sharded")
 

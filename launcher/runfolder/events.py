@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from launcher.node.heard import heard
+from launcher.runfolder.validation import heard
 
 LONGEST = 1 << 20
 """Bytes of a line."""

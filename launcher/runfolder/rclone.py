@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from launcher.node.processes import die_with_parent
-from launcher.node.records import Bucket
+from launcher.runfolder.plan import Bucket
+from launcher.runfolder.processes import die_with_parent
 
 S3 = "s3://"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from launcher.node.rclone import command, failure, remote
-from launcher.node.records import Bucket
+from launcher.runfolder.plan import Bucket
+from launcher.runfolder.rclone import command, failure, remote
 
 S3 = ":s3,env_auth=true,no_check_bucket=true,"
 

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from launcher.node.files import read_json, same_folder, sha256, tree, write_json
+from launcher.runfolder.files import read_json, same_folder, sha256, tree, write_json
 
 
 def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path):

@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from launcher.node.events import Tail
-from launcher.node.folder import RunFolder
+from launcher.runfolder.events import Tail
+from launcher.runfolder.paths import RunFolder
 
 FILE = "commands.jsonl"
 

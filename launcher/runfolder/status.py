@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from launcher.node.records import Plan
-from launcher.stage_status import StageStatus, after
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.stage_status import StageStatus, after
 
 
 @dataclass(frozen=True)

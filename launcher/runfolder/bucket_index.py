@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.node.files import sha256, tree
-from launcher.node.heard import number, whole
-from launcher.node.keeping import CHECKPOINT, EXPORT, MANIFEST, PROOF, RESULT, Keep
-from launcher.node.names import inside, plain
-from launcher.node.rclone import NONE, S3, StoreError, rclone, remote
-from launcher.node.records import Bucket
+from launcher.runfolder.files import sha256, tree
+from launcher.runfolder.names import inside, plain
+from launcher.runfolder.plan import Bucket
+from launcher.runfolder.rclone import NONE, S3, StoreError, rclone, remote
+from launcher.runfolder.retention import CHECKPOINT, EXPORT, MANIFEST, PROOF, RESULT, Keep
+from launcher.runfolder.validation import number, whole
 
 NAME = "kept.json"
 SMALL = 1 << 20

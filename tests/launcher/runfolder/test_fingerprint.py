@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from launcher.node.fingerprint import fingerprint, identity, inputs_of
-from launcher.node.records import Bucket, Budget, Code, Image, Input, Machine, Must, Plan, Source, Stage
+from launcher.runfolder.fingerprint import fingerprint, identity, inputs_of
+from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Must, Plan, Source, Stage
 
 ONE = Stage("one", ("python", "x={input.train}"), config={"batch": 8}, steps=8, source="trainer")
 TWO = Stage("two", ("python", "{before}"), {"before": "one"})

@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.node.names import inside, plain
+from launcher.runfolder.names import inside, plain
 
 
 @pytest.mark.parametrize("name", ["a", "a/b", ".a", "a.b", "...", "é", "-a", "a b/c"])

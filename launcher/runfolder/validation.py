@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from launcher.node.names import inside
+from launcher.runfolder.names import inside
 
 LARGEST = 1 << 53
 """Beyond it, whole numbers are no steps, times or bytes of ours."""

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from launcher.node.files import read_json, same_folder, sha256, tree, write_json
-from launcher.node.fingerprint import fingerprint
-from launcher.node.folder import RunFolder
-from launcher.node.names import inside
-from launcher.node.proof import read_proof
-from launcher.node.records import Plan, digest
+from launcher.runfolder.done import read_proof
+from launcher.runfolder.files import read_json, same_folder, sha256, tree, write_json
+from launcher.runfolder.fingerprint import fingerprint
+from launcher.runfolder.names import inside
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan, digest
 
 
 def publish(plan: Plan, folder: RunFolder) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from launcher.node.keeping import Keep, keeps, needed
-from launcher.node.records import Code, Plan, Stage
+from launcher.runfolder.plan import Code, Plan, Stage
+from launcher.runfolder.retention import Keep, keeps, needed
 
 MODEL = Stage("model", ("a",))
 WARMUP = Stage("warmup", ("a",), {"model": "model"}, steps=10)

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from launcher.node import lock
-from launcher.node.lock import Lock, Locked, holder
+from launcher.runfolder import lock
+from launcher.runfolder.lock import Lock, Locked, holder
 
 
 def test_a_lock_names_who_holds_it_until_it_is_let_go(tmp_path):

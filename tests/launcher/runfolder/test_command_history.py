@@ -1,7 +1,7 @@
 import pytest
 
-from launcher.node.folder import RunFolder
-from launcher.typed import Command, commands, last_whole, note
+from launcher.runfolder.command_history import Command, commands, last_whole, note
+from launcher.runfolder.paths import RunFolder
 
 
 def test_commands_are_kept_as_they_were_typed(tmp_path):

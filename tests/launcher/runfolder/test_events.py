@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from launcher.node.events import Events, Tail
+from launcher.runfolder.events import Events, Tail
 
 
 def test_an_event_is_a_line_with_its_time(tmp_path):

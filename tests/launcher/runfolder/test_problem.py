@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.node.problem import Problem, end_of, said
+from launcher.runfolder.problem import Problem, end_of, said
 
 
 @pytest.mark.parametrize(

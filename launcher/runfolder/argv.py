@@ -4,8 +4,8 @@ import re
 import sys
 from pathlib import Path
 
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan, Stage
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan, Stage
 
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from launcher.node.records import Plan, Stage, digest, settings_of
+from launcher.runfolder.plan import Plan, Stage, digest, settings_of
 
 
 def fingerprint(plan: Plan, stage: Stage) -> str:

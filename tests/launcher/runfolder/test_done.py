@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from launcher.node.proof import read_proof
+from launcher.runfolder.done import read_proof
 
 
 def test_a_proof_has_all_its_fields(tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.node.records import Plan
+from launcher.runfolder.plan import Plan
 
 CHECKPOINT, RESULT, PROOF, EXPORT, MANIFEST = "checkpoint", "result", "proof", "export", "manifest"
 EVENTS = "events.jsonl"

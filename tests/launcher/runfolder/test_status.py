@@ -1,7 +1,7 @@
 import pytest
 
-from launcher.node.records import Code, Plan, Stage
-from launcher.status import status
+from launcher.runfolder.plan import Code, Plan, Stage
+from launcher.runfolder.status import status
 
 PLAN = Plan(
     "run", "some-tiny", (Stage("one", ("a",), steps=10), Stage("two", ("b",), {"one": "one"})), "two", Code("t")

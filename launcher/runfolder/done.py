@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from launcher.node.files import read_json
-from launcher.node.heard import moment, whole
-from launcher.node.names import inside
+from launcher.runfolder.files import read_json
+from launcher.runfolder.names import inside
+from launcher.runfolder.validation import moment, whole
 
 
 def read_proof(path: Path) -> dict[str, Any] | None:

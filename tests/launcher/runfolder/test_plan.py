@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.node.records import (
+from launcher.runfolder.plan import (
     Budget,
     Code,
     Image,
