@@ -10,7 +10,7 @@ from statistics import median
 
 from benchmarks.measure import Took, in_turn, run, spread
 from benchmarks.result import Result, Verdict, load, parser, say
-from launcher.runfolder.code import tree_hash
+from launcher.runfolder.files import tree_hash
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Must, Plan, Stage, to_json
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launcher.errors import LaunchError
 from launcher.image import PROGRAM, recipe_folders
-from launcher.runfolder.code import tree_hash
+from launcher.runfolder.files import tree_hash
 from launcher.runfolder.plan import Code
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from launcher.errors import LaunchError, did_you_mean
-from launcher.runfolder.fingerprint import identity
+from launcher.runfolder.done import identity
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 

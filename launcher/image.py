@@ -6,7 +6,7 @@ from pathlib import Path
 
 import launcher
 from launcher.errors import LaunchError, did_you_mean
-from launcher.runfolder.code import tree_hash
+from launcher.runfolder.files import tree_hash
 from launcher.runfolder.plan import Code, Image
 
 VARIANTS = ("cpu", "cuda")

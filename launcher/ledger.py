@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from launcher.runfolder.files import write_json
-from launcher.runfolder.names import plain
-from launcher.runfolder.validation import moment
+from launcher.runfolder.validation import moment, plain
 
 SECONDS = 3600.0
 

@@ -13,10 +13,10 @@ from launcher.remote import NoRoom, Remote, Unreachable, writing
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json, sha256, write_json
 from launcher.runfolder.manifest import has_all, read, wrong
-from launcher.runfolder.names import inside
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.retention import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT, Keep, keeps
+from launcher.runfolder.validation import inside
 from launcher.transfer import alone
 
 AT_ONCE = 4

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from launcher.duration import duration
 from launcher.outside import Outside
-from launcher.runfolder.stage_status import Checkpoint, StageStatus
-from launcher.runfolder.status import RunStatus
+from launcher.runfolder.status import Checkpoint, RunStatus, StageStatus
 
 TELLING = ("loss", "reward", "acc", "kl", "entropy", "rouge", "length")
 """Parts of metrics' names, the most telling first."""

@@ -10,8 +10,7 @@ from rich.text import Text
 from launcher.duration import duration
 from launcher.outlook import at_risk, cost, curve, gpus, quiet, speed, telling
 from launcher.outside import Outside
-from launcher.runfolder.stage_status import StageStatus
-from launcher.runfolder.status import RunStatus
+from launcher.runfolder.status import RunStatus, StageStatus
 from launcher.screen import STYLE
 from launcher.spark import spark
 from launcher.table import columns, labelled

@@ -36,7 +36,6 @@ PURE = [
     "launcher.rounds",
     "launcher.duration",
     "launcher.spark",
-    "launcher.runfolder.stage_status",
     "launcher.runfolder.status",
     "launcher.outlook",
     "launcher.compare",
@@ -61,10 +60,9 @@ PURE = [
     "launcher.squeue",
     "launcher.verdict",
     "launcher.plain",
-    "launcher.runfolder.names",
     "launcher.runfolder.validation",
     "launcher.runfolder.plan",
-    "launcher.runfolder.fingerprint",
+    "launcher.runfolder.done",
     "launcher.runfolder.retention",
 ]
 

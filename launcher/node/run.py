@@ -6,8 +6,7 @@ from pathlib import Path
 
 from launcher.node.limits import not_begun
 from launcher.node.stages import Site, carry_out, is_done
-from launcher.runfolder.code import tree_hash
-from launcher.runfolder.files import read_json, sha256
+from launcher.runfolder.files import read_json, sha256, tree_hash
 from launcher.runfolder.manifest import is_finished, publish
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Image, Plan, from_json

@@ -13,10 +13,9 @@ from launcher.node.environment import environment
 from launcher.node.gpus import Gpus
 from launcher.node.limits import AGAIN, ASKED, Stop, interrupted
 from launcher.runfolder.argv import arguments
-from launcher.runfolder.done import read_proof
+from launcher.runfolder.done import fingerprint, read_proof
 from launcher.runfolder.events import Events, Tail
 from launcher.runfolder.files import tree, write_json
-from launcher.runfolder.fingerprint import fingerprint
 from launcher.runfolder.paths import RunFolder, StageFolder
 from launcher.runfolder.plan import Plan, Stage, settings_of
 from launcher.runfolder.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, end_of, said

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from launcher.runfolder.files import sha256, tree
-from launcher.runfolder.names import inside, plain
 from launcher.runfolder.plan import Bucket
 from launcher.runfolder.rclone import NONE, S3, StoreError, rclone, remote
 from launcher.runfolder.retention import CHECKPOINT, EXPORT, MANIFEST, PROOF, RESULT, Keep
-from launcher.runfolder.validation import number, whole
+from launcher.runfolder.validation import inside, number, plain, whole
 
 NAME = "kept.json"
 SMALL = 1 << 20

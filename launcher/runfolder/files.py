@@ -1,10 +1,11 @@
-"""Files that are whole or absent, and folders that appear at once."""
+"""Files that are whole or absent, folders that appear at once, and what identifies their contents."""
 
 import errno
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,19 @@ def same_folder(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     os.replace(part, target)
     sync_folder(target.parent)
+
+
+KINDS = {".py", ".json"}
+NOT_CODE = {"pins.lock.json"}
+
+
+def tree_hash(root: Path, folders: Iterable[str]) -> str:
+    """sha256 over the names and contents of the programs and tables below `root`'s `folders`: the plan names it,
+    and the node program compares."""
+    whole = hashlib.sha256()
+    for folder in sorted(folders):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in KINDS and path.name not in NOT_CODE and path.is_file():
+                name = path.relative_to(root).as_posix()
+                whole.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()

@@ -7,12 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from launcher.runfolder.done import read_proof
+from launcher.runfolder.done import fingerprint, read_proof
 from launcher.runfolder.files import read_json, same_folder, sha256, tree, write_json
-from launcher.runfolder.fingerprint import fingerprint
-from launcher.runfolder.names import inside
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, digest
+from launcher.runfolder.validation import inside
 
 
 def publish(plan: Plan, folder: RunFolder) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.runfolder.names import plain
+from launcher.runfolder.validation import plain
 
 FORMAT = 1
 """Version of plan.json; a node program refuses a plan of another version."""

@@ -1,11 +1,10 @@
-"""Lines of events.jsonl and progress.jsonl, believed as far as they are what such lines can be. They come from a
-machine that may be broken, or somebody else's: their readers rely on types, on sizes, on where names lead. Pure."""
+"""Lines of events.jsonl and progress.jsonl, and names of files, believed as far as they are what they should be. They
+come from a machine that may be broken, or somebody else's: their readers rely on types, on sizes, on where names lead.
+Pure."""
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from launcher.runfolder.names import inside
 
 LARGEST = 1 << 53
 """Beyond it, whole numbers are no steps, times or bytes of ours."""
@@ -57,6 +56,19 @@ def _table(value: object) -> bool:
 
 def _texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def plain(name: object) -> bool:
+    """Whether it names one file or folder, and could not be taken for an option."""
+    return isinstance(name, str) and inside(name) and "/" not in name and not name.startswith("-")
+
+
+def inside(name: object) -> bool:
+    """Whether a relative path leads to a place below the folder that it is put to; `""` is the folder itself, and is
+    not."""
+    if not isinstance(name, str) or "\0" in name or any("\ud800" <= one <= "\udfff" for one in name):
+        return False
+    return all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in name.split("/"))
 
 
 FIELDS: Mapping[str, Test] = {

@@ -25,13 +25,13 @@ from launcher.preflight import world
 from launcher.preflight.forecast import measured
 from launcher.remote import Remote
 from launcher.runfolder.bucket_index import holds, read_index
-from launcher.runfolder.fingerprint import fingerprint
+from launcher.runfolder.done import fingerprint
 from launcher.runfolder.manifest import is_finished
-from launcher.runfolder.names import inside, plain
 from launcher.runfolder.plan import Bucket, Code, Input, Machine, Plan, Stage, to_json
 from launcher.runfolder.rclone import StoreError
 from launcher.runfolder.retention import keeps
 from launcher.runfolder.status import status
+from launcher.runfolder.validation import inside, plain
 from launcher.site import SiteFile
 from launcher.store import Store, plan_of
 from launcher.transfer import faults, pull

@@ -19,7 +19,7 @@ from launcher.image import PROGRAM, base_name, identity, image_of, labels
 from launcher.launch import ready
 from launcher.remote import Remote
 from launcher.request import Request, planned
-from launcher.runfolder.code import tree_hash
+from launcher.runfolder.files import tree_hash
 from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Plan, Stage, to_json

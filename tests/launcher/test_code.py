@@ -4,7 +4,7 @@ import pytest
 
 from launcher.code import changes, code_of, committed, find_root
 from launcher.errors import LaunchError
-from launcher.runfolder.code import tree_hash
+from launcher.runfolder.files import tree_hash
 
 
 def test_a_family_s_code_is_its_own_and_what_is_shared(toy):

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from launcher.runfolder.fingerprint import fingerprint, identity, inputs_of
+from launcher.runfolder.done import fingerprint, identity, inputs_of
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Must, Plan, Source, Stage
 
 ONE = Stage("one", ("python", "x={input.train}"), config={"batch": 8}, steps=8, source="trainer")

@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.runfolder.names import inside, plain
+from launcher.runfolder.validation import inside, plain
 
 
 @pytest.mark.parametrize("name", ["a", "a/b", ".a", "a.b", "...", "é", "-a", "a b/c"])

@@ -1,4 +1,4 @@
-from launcher.runfolder.code import tree_hash
+from launcher.runfolder.files import tree_hash
 
 
 def test_a_tree_s_hash_is_of_the_programs_and_tables_by_name_and_content(tmp_path):
