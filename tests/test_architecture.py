@@ -154,7 +154,7 @@ def test_the_node_program_imports_only_itself_and_the_standard_library(name):
 
 
 def test_what_is_copied_into_a_stage_s_path_imports_nothing_of_ours():
-    assert not ours(CODE["launcher.node.pinned"])
+    assert not ours(CODE["launcher.node.pinned_imports"])
 
 
 def test_a_backend_does_not_import_another():

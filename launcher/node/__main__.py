@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from launcher.node.limits import Stop, read_limits
-from launcher.node.restoring import restore
+from launcher.node.restore import restore
 from launcher.node.run import read_plan, run
-from launcher.node.stages import Site
+from launcher.node.stage import Site
 from launcher.node.storing import Storing
 from launcher.node.vault import Vault
 from launcher.runfolder.events import Events

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from launcher.node.limits import not_begun
-from launcher.node.stages import Site, carry_out, is_done
+from launcher.node.stage import Site, carry_out, is_done
 from launcher.runfolder.files import read_json, sha256, tree_hash
 from launcher.runfolder.manifest import is_finished, publish
 from launcher.runfolder.paths import RunFolder

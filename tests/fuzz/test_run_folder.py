@@ -20,7 +20,7 @@ from launcher.ledger import Entry, ledger
 from launcher.mirror import BROUGHT, Mirror
 from launcher.node.limits import read_limits
 from launcher.node.run import read_plan
-from launcher.node.stages import is_done
+from launcher.node.stage import is_done
 from launcher.preflight import world
 from launcher.preflight.forecast import measured
 from launcher.remote import Remote

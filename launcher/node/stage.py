@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.node.checks import read_metrics, shortcomings
 from launcher.node.child import Child
 from launcher.node.environment import environment
 from launcher.node.gpus import Gpus
 from launcher.node.limits import AGAIN, ASKED, Stop, interrupted
+from launcher.node.stage_checks import read_metrics, shortcomings
 from launcher.runfolder.argv import arguments
 from launcher.runfolder.done import fingerprint, read_proof
 from launcher.runfolder.events import Events, Tail

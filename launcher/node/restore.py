@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.node.limits import Stop, not_begun
-from launcher.node.stages import Site
+from launcher.node.stage import Site
 from launcher.runfolder.bucket_index import Entry, holds, read_index
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json, sync_folder
