@@ -13,8 +13,7 @@ from launcher.node.limits import Stop, read_limits
 from launcher.node.restore import restore
 from launcher.node.run import read_plan, run
 from launcher.node.stage import Site
-from launcher.node.storing import Storing
-from launcher.node.vault import Vault
+from launcher.node.upload import Storing, Vault
 from launcher.runfolder.events import Events
 from launcher.runfolder.lock import Lock, Locked, holder
 from launcher.runfolder.paths import RunFolder
