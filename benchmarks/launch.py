@@ -17,11 +17,11 @@ from pathlib import Path
 
 from benchmarks.measure import ROOT, lengths, ratio, spread
 from benchmarks.result import Result, Verdict, load, parser, say
-from launcher import document
+from launcher.config import document
+from launcher.config.site import read_site, site_path
 from launcher.ledger import ledger
 from launcher.request import Request, planned
 from launcher.runfolder.events import Tail
-from launcher.site import read_site, site_path
 
 PARTS = ("plan and checks", "SkyPilot's machine, with the job", "the upload and the node program's start")
 SKY = str(Path(sys.executable).with_name("sky"))

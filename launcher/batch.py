@@ -3,11 +3,11 @@ all. Pure."""
 
 from collections.abc import Sequence
 
+from launcher.config.slurm import SlurmSite
 from launcher.limits import RESERVE
 from launcher.program import before, program
 from launcher.runfolder.plan import Plan
 from launcher.sbatch import Group, options
-from launcher.scheduler import SlurmSite
 
 FRUITLESS = 3
 """A job ends for good after so many attempts in a row that left no new checkpoint."""

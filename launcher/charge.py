@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from launcher.config.slurm import gigabytes, seconds
 from launcher.sbatch import Group
-from launcher.scheduler import gigabytes, seconds
 
 
 def weights(text: str) -> dict[str, float]:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from launcher.backends.local import find_python
 from launcher.catalog import folder, read_catalogs
-from launcher.document import load
+from launcher.config.document import load
+from launcher.config.job import Job
+from launcher.config.secrets import values
+from launcher.config.site import HERE, SiteFile, clouds_of
 from launcher.engine import Card, cards
 from launcher.errors import LaunchError, did_you_mean
-from launcher.job import Job
 from launcher.offers import offers
 from launcher.preflight import (
     credentials,
@@ -43,8 +45,6 @@ from launcher.request import Planned
 from launcher.runfolder.events import Tail
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import status
-from launcher.secrets import values
-from launcher.site import HERE, SiteFile, clouds_of
 from launcher.store import Store, read_existing
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from launcher.config.site import SiteFile
     from launcher.home import Manner
     from launcher.request import Planned, Request
-    from launcher.site import SiteFile
     from launcher.store import Store
 
 app = typer.Typer(
@@ -282,9 +282,9 @@ def lock(recipe: RecipeName) -> None:
     """Lock the recipe's git refs and model revisions to commits."""
     from launcher import screen
     from launcher.code import find_root
+    from launcher.config.pins import Pins, read_pins, write_pins
+    from launcher.config.recipe import read_recipe
     from launcher.lock import resolve
-    from launcher.pins import Pins, read_pins, write_pins
-    from launcher.recipe import read_recipe
 
     found = read_recipe(recipe, find_root())
     path = found.folder / "pins.lock.json"
@@ -314,8 +314,8 @@ def image(
 
 def _planned(request: "Request") -> "tuple[Planned, Path]":
     from launcher.code import find_root
+    from launcher.config.recipe import names
     from launcher.errors import LaunchError
-    from launcher.recipe import names
     from launcher.request import planned
 
     root = find_root()
@@ -364,10 +364,10 @@ def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
 
 def _slurm_doctor(cloud: str, host: str | None, extend: int | None) -> None:
     from launcher import screen, workspace
+    from launcher.config.slurm import SlurmSite
     from launcher.doctor import ASK, proposal, read
     from launcher.errors import LaunchError
     from launcher.login import login_of
-    from launcher.scheduler import SlurmSite
 
     if cloud != "slurm":
         raise LaunchError(f"there is no doctor for `{cloud}`", "`--cloud slurm` is the one there is")
@@ -384,7 +384,7 @@ def _slurm_doctor(cloud: str, host: str | None, extend: int | None) -> None:
 
 
 def _site() -> "SiteFile":
-    from launcher.site import read_site, site_path
+    from launcher.config.site import read_site, site_path
 
     return read_site(site_path())
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from launcher.config.site import DockerSite
 from launcher.engine import Facts
 from launcher.errors import LaunchError
 from launcher.image import PROGRAM, node_home
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.site import DockerSite
 
 CODE, PYTHON = "/opt/launcher", "/opt/venv/bin/python"
 FOLDER, RUN = "launcher.folder", "launcher.run"

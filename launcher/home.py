@@ -11,6 +11,8 @@ from launcher import checks, screen
 from launcher.backend import Backend
 from launcher.bucket import Stored
 from launcher.code import find_root
+from launcher.config.secrets import values
+from launcher.config.site import HERE, SiteFile
 from launcher.errors import DONE, FAILED, OURS, LaunchError, sentence
 from launcher.fleet import say_billed
 from launcher.history import followers
@@ -29,8 +31,6 @@ from launcher.runfolder.manifest import is_finished
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
-from launcher.secrets import values
-from launcher.site import HERE, SiteFile
 from launcher.store import Store, place_of, plan_of
 from launcher.transfer import alone, faults, pull, read_manifest
 from launcher.where import backend_of

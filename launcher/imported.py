@@ -2,8 +2,8 @@
 
 import re
 
+from launcher.config.slurm import APPTAINER
 from launcher.runfolder.plan import Image
-from launcher.scheduler import APPTAINER
 
 
 def beside(image: Image, software: str) -> str:

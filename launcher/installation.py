@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from launcher.backends.local import find_python
+from launcher.config.secrets import found_at, helps, references
+from launcher.config.site import SiteFile, site_path
 from launcher.engine import cards, connect, facts
 from launcher.errors import LaunchError
 from launcher.ledger import ledger
 from launcher.preflight.credentials import PLACES, check
 from launcher.preflight.disk import shown
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.secrets import found_at, helps, references
-from launcher.site import SiteFile, site_path
 
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 LEAST = 20 * 10**9

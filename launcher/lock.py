@@ -4,9 +4,9 @@ import os
 import subprocess
 from collections.abc import Sequence
 
+from launcher.config.pins import COMMIT, Pins, is_local
+from launcher.config.recipe import Recipe
 from launcher.errors import LaunchError
-from launcher.pins import COMMIT, Pins, is_local
-from launcher.recipe import Recipe
 
 PATIENCE = 30
 """Seconds."""

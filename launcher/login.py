@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import workspace
+from launcher.config.slurm import SlurmSite
 from launcher.errors import FAILED, LaunchError
 from launcher.remote import Remote, Unreachable
-from launcher.scheduler import SlurmSite
 
 
 @dataclass(frozen=True)

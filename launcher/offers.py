@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from launcher.accelerators import for_cloud, gibibytes
 from launcher.catalog import PRICED, Catalog, Kind
-from launcher.job import Job
+from launcher.config.job import Job
 
 ALONE = ("runpod",)
 """Clouds whose machines cannot work together: SkyPilot launches one at a time there (sky/clouds/runpod.py)."""

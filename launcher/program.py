@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from launcher import environment, imported
+from launcher.config.slurm import APPTAINER, PYXIS, Needs, SlurmSite
 from launcher.runfolder.plan import Plan
-from launcher.scheduler import APPTAINER, PYXIS, Needs, SlurmSite
 
 CODE = "code"
 """Below the run folder: the node program and the recipes, as they were when the run was submitted."""

@@ -7,20 +7,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launcher.code import code_of, committed
+from launcher.config.job import Job, read_job
+from launcher.config.pins import read_pins
+from launcher.config.recipe import REHEARSAL, Recipe, families, read_recipe
+from launcher.config.site import SiteFile, clouds_of
+from launcher.config.written_path import expanded
 from launcher.engine import digest_of
 from launcher.errors import LaunchError, did_you_mean
 from launcher.image import environment_of, image_of
 from launcher.inputs import measure
-from launcher.job import Job, read_job
-from launcher.pins import read_pins
 from launcher.plan import Choice, World, plan
-from launcher.recipe import REHEARSAL, Recipe, families, read_recipe
 from launcher.rounds import repeated
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Plan
 from launcher.settings import parse_change
-from launcher.site import SiteFile, clouds_of
 from launcher.store import run_name
-from launcher.written_path import expanded
 
 
 @dataclass(frozen=True)

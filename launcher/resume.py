@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+from launcher.config.site import SiteFile
 from launcher.request import Planned, Request, planned
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.site import SiteFile
 
 
 def resumed(old: Plan, folder: RunFolder, request: Request, root: Path, site: SiteFile) -> Planned:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from launcher.config.recipe import Recipe, Rounds, StageSpec
 from launcher.errors import LaunchError
-from launcher.recipe import Recipe, Rounds, StageSpec
 
 MARK = "{round}"
 """In a repeated stage's words, the number of its round, from 1 on. In a stage after the rounds, what a repeated stage's

@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
+from launcher.config.slurm import Needs, SlurmSite, seconds
 from launcher.errors import LaunchError
 from launcher.runfolder.plan import Plan
-from launcher.scheduler import Needs, SlurmSite, seconds
 
 PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./^&|()\[\]*-]+")
 """What stands in an #SBATCH line as it is."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
+from launcher.config.plain import parse
+from launcher.config.recipe import MOST, Recipe, StageSpec
 from launcher.errors import LaunchError, did_you_mean
-from launcher.plain import parse
-from launcher.recipe import MOST, Recipe, StageSpec
 
 Change = tuple[str, Any]
 """A dotted name (`train_batch`, `warmup.epochs`) and its new value."""

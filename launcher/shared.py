@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import environment, imported
+from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
 from launcher.image import PROGRAM, node_home
 from launcher.login import Login, login_of
@@ -18,7 +19,6 @@ from launcher.mirror import Mirror
 from launcher.program import CODE, on_login
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.scheduler import SlurmSite
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ import re
 import shutil
 from dataclasses import dataclass
 
+from launcher.config.site import SiteFile
+from launcher.config.written_path import expanded
 from launcher.errors import LaunchError, did_you_mean
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, from_json, to_json
-from launcher.site import SiteFile
 from launcher.transfer import push
-from launcher.written_path import expanded
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 """A run's name is a cluster's name too: SkyPilot, Slurm and Docker all take these."""

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launcher import batch, sbatch
+from launcher.config.slurm import SlurmSite
 from launcher.runfolder.files import write_json
 from launcher.runfolder.plan import Plan
-from launcher.scheduler import SlurmSite
 
 
 def write(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:

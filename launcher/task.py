@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.accelerators import for_cloud
+from launcher.config.slurm import SlurmSite, gigabytes
 from launcher.errors import LaunchError
 from launcher.runfolder.plan import Plan
-from launcher.scheduler import SlurmSite, gigabytes
 from launcher.store import place_of
 from launcher.turn import WAIT
 

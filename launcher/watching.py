@@ -9,6 +9,7 @@ from typing import Any
 from launcher import screen
 from launcher.backend import Work
 from launcher.code import find_root
+from launcher.config.site import SiteFile
 from launcher.errors import LaunchError, did_you_mean
 from launcher.launch import exit_code
 from launcher.ledger import ledger
@@ -19,7 +20,6 @@ from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
-from launcher.site import SiteFile
 from launcher.store import Store, plan_of
 from launcher.where import backend_of
 

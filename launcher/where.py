@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launcher.backend import Backend
+from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.site import SiteFile
 
 RENTED = {"runpod", "lambda", "kubernetes"}
 """What is reached through SkyPilot."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.config.recipe import Recipe, StageList
 from launcher.errors import LaunchError, did_you_mean
-from launcher.recipe import Recipe, StageList
 from launcher.runfolder.argv import PLACEHOLDER
 
 

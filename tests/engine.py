@@ -16,7 +16,7 @@ import pytest
 
 from launcher.build import Wanted, build
 from launcher.code import code_of
-from launcher.recipe import read_recipe
+from launcher.config.recipe import read_recipe
 from launcher.transfer import alone
 from tests.apt import LOCKS, install, without
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.backend import End
+from launcher.config.secrets import values
+from launcher.config.site import SiteFile
 from launcher.container import FOLDER, LIMITS, gpus, mounts, name_of, options, user
 from launcher.engine import connect, facts, held
 from launcher.errors import LaunchError
@@ -15,8 +17,6 @@ from launcher.image import identity
 from launcher.runfolder.lock import PATIENCE, holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.secrets import values
-from launcher.site import SiteFile
 from launcher.transfer import alone
 
 if TYPE_CHECKING:

@@ -11,7 +11,10 @@ from typing import Any
 from launcher import cluster, tracked
 from launcher.batch import held_script
 from launcher.cluster import Patience
-from launcher.document import load
+from launcher.config.document import load
+from launcher.config.secrets import values
+from launcher.config.site import SiteFile
+from launcher.config.slurm import SlurmSite, seconds
 from launcher.errors import LaunchError
 from launcher.ledger import Entry
 from launcher.limits import limits
@@ -22,10 +25,7 @@ from launcher.runfolder.events import Tail
 from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.scheduler import SlurmSite, seconds
-from launcher.secrets import values
 from launcher.shared import Shared
-from launcher.site import SiteFile
 from launcher.store import plan_of, read_existing
 from launcher.task import held_run, held_task
 

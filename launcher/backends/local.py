@@ -9,14 +9,14 @@ from pathlib import Path
 
 import launcher
 from launcher.backend import KILLED, End
+from launcher.config.secrets import values
+from launcher.config.site import SiteFile
+from launcher.config.written_path import expanded
 from launcher.errors import LaunchError
 from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.processes import signal_quietly
-from launcher.secrets import values
-from launcher.site import SiteFile
-from launcher.written_path import expanded
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from pathlib import Path
 from launcher import cluster
 from launcher.bucket import Stored
 from launcher.cluster import Patience
-from launcher.document import load
+from launcher.config.document import load
+from launcher.config.secrets import login, values
+from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
 from launcher.image import PROGRAM
 from launcher.ledger import ledger
@@ -26,8 +28,6 @@ from launcher.runfolder.events import Tail
 from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.secrets import login, values
-from launcher.site import SiteFile
 from launcher.store import place_of, plan_of, read_existing
 from launcher.task import machine_task, run_task
 from launcher.turn import Turn

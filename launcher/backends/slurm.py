@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import submissions, tracked, verdict
+from launcher.config.secrets import values
+from launcher.config.site import SiteFile
+from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
 from launcher.queued import Queued
 from launcher.runfolder.files import read_json, write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.scheduler import SlurmSite
-from launcher.secrets import values
 from launcher.shared import Shared
-from launcher.site import SiteFile
 from launcher.store import plan_of
 
 

@@ -1,5 +1,5 @@
-"""What a run has to keep, uploaded into a bucket: one thing at a time, believed when the index names it. It is done by a
-process beside the stages, which never holds the run up and never fails it."""
+"""What a run has to keep, uploaded into a bucket: one thing at a time, believed when the index names it. A process does
+it beside the stages, which never holds the run up and never fails it."""
 
 import os
 import select

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from launcher.config.recipe import InputSpec
 from launcher.preflight.asked import ask, wanted
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.recipe import InputSpec
 from launcher.runfolder.plan import Input
 
 

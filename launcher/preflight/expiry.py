@@ -1,10 +1,10 @@
 """How long does the workspace last that run folders go to? Clusters delete them, and nothing there is backed up."""
 
 from launcher import workspace
+from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
 from launcher.login import login_of
 from launcher.preflight.finding import OK, WARNING, Finding
-from launcher.scheduler import SlurmSite
 
 
 def check(site: SlurmSite) -> Finding:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from launcher.config.recipe import Recipe
 from launcher.errors import LaunchError
 from launcher.preflight.asked import ask_about
-from launcher.recipe import Recipe
 from launcher.runfolder.done import read_proof
 from launcher.runfolder.plan import Plan, settings_of
 from launcher.store import Store, plan_of

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from launcher.accelerators import CARDS, MAJORS, gibibytes
+from launcher.config.recipe import Recipe
 from launcher.engine import Card
 from launcher.errors import FAILED
 from launcher.preflight.asked import ask_about
 from launcher.preflight.disk import shown
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.recipe import Recipe
 from launcher.runfolder.plan import Plan, settings_of
 
 CONTEXT = 2**30

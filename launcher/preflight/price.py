@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from launcher.catalog import Catalog
-from launcher.job import Job
+from launcher.config.job import Job
+from launcher.config.site import clouds_of
 from launcher.offers import Offer, apart, nearest, offers, old, unpriced
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Budget, Plan
-from launcher.site import clouds_of
 
 WORTH = 1 / 6
 """Hours below which a machine is not worth its start: images are pulled and models loaded before a stage begins."""

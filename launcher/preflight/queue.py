@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from launcher import batch, charge, sbatch
+from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
 from launcher.login import login_of
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Plan
-from launcher.scheduler import SlurmSite
 
 START = re.compile(r"to start at (\S+) using (\d+) processors on nodes (\S+)")
 

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 
+from launcher.config.secrets import found_at, helps, login
+from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Plan
-from launcher.secrets import found_at, helps, login
-from launcher.site import SiteFile
 
 SHAPES = {
     "HF_TOKEN": r"hf_[A-Za-z0-9]{34,}",

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from launcher.config.recipe import Recipe
 from launcher.preflight.asked import ask_about
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.recipe import Recipe
 from launcher.runfolder.plan import Plan, settings_of
 
 

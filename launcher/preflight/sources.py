@@ -1,8 +1,8 @@
 """Can the node have the git commits that stages import? Every repository is asked for the ref that was locked."""
 
+from launcher.config.pins import COMMIT
 from launcher.errors import LaunchError
 from launcher.lock import git_commit, git_refs
-from launcher.pins import COMMIT
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Plan, Source
 

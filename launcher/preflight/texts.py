@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from launcher.config.recipe import Recipe
 from launcher.errors import FAILED
 from launcher.preflight.asked import ask, wanted
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.recipe import Recipe
 from launcher.runfolder.plan import Input, Plan, settings_of
 
 

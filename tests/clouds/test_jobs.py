@@ -10,7 +10,7 @@ import pytest
 
 from launcher.accelerators import for_cloud
 from launcher.catalog import folder, read_catalogs
-from launcher.job import read_job
+from launcher.config.job import read_job
 from launcher.offers import ALONE, offers
 from tests.emulator import catalog
 

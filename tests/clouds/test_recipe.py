@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher.document import load
+from launcher.config.document import load
+from launcher.config.recipe import families
 from launcher.image import image_of
 from launcher.ledger import ledger
-from launcher.recipe import families
 from launcher.runfolder.plan import from_json
 from tests.chance import SEED, some
 

@@ -14,7 +14,8 @@ from launcher import charge, doctor, providers, sbatch, squeue, verdict, workspa
 from launcher.accounts import Answer, ask
 from launcher.capacity import Lines, Tried, no_capacity
 from launcher.catalog import read_catalogs
-from launcher.job import Job
+from launcher.config.job import Job
+from launcher.config.slurm import Needs
 from launcher.ledger import Ledger
 from launcher.machines import alive
 from launcher.node import gpus
@@ -22,7 +23,6 @@ from launcher.offers import nearest, offers, old
 from launcher.preflight import queue
 from launcher.runfolder import rclone
 from launcher.runfolder.plan import Bucket, Code, Plan, Stage
-from launcher.scheduler import Needs
 
 from .hostile import NAMES, as_json, damaged, mutated, odd, spliced, trials, written
 from .outcome import said

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from launcher import batch, sbatch, screen
 from launcher.catalog import Catalog, Kind
-from launcher.document import load
+from launcher.config.document import load
+from launcher.config.recipe import RecipeFile, SizeFile
+from launcher.config.secrets import references
+from launcher.config.site import SiteFile, read_site
 from launcher.offers import nearest, offers
 from launcher.preflight import gpus, kernels, memory, offered, pins, price, secrets
-from launcher.recipe import RecipeFile, SizeFile
 from launcher.request import Request, planned
 from launcher.runfolder.plan import from_json, to_json
 from launcher.script import script
-from launcher.secrets import references
 from launcher.settings import parse_change
-from launcher.site import SiteFile, read_site
 from launcher.task import held_task, machine_task, run_task
 
 from .hostile import NAMES, as_json, mutated, odd, spliced, trials, written
@@ -202,7 +202,7 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 @pytest.mark.parametrize("kind", [RecipeFile, SizeFile, SiteFile])
 def test_a_bomb_is_a_sentence_soon(tmp_path, refusal, bomb, kind):
-    from launcher.document import read
+    from launcher.config.document import read
 
     path = tmp_path / "a.yaml"
     path.write_text(BOMBS[bomb])

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher import checks, home, reporting, screen, watching
+from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
 from launcher.examining import examine
 from launcher.fleet import list_machines
@@ -32,7 +33,6 @@ from launcher.runfolder.rclone import StoreError
 from launcher.runfolder.retention import keeps
 from launcher.runfolder.status import status
 from launcher.runfolder.validation import inside, plain
-from launcher.site import SiteFile
 from launcher.store import Store, plan_of
 from launcher.transfer import faults, pull
 

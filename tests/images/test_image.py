@@ -10,8 +10,8 @@ import pytest
 
 from launcher.build import Wanted, gather, image_argv
 from launcher.code import code_of
+from launcher.config.recipe import families
 from launcher.image import base_name, identity, image_of
-from launcher.recipe import families
 from launcher.sbom import sbom_path
 
 ROOT = Path(__file__).parent.parent.parent

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from launcher.backends.local import Local
+from launcher.config.site import BucketSite, SiteFile
 from launcher.image import PROGRAM, base_name, identity, image_of, labels
 from launcher.launch import ready
 from launcher.remote import Remote
@@ -24,7 +25,6 @@ from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Plan, Stage, to_json
 from launcher.runfolder.processes import descendants, signal_quietly
-from launcher.site import BucketSite, SiteFile
 from launcher.store import Store
 from launcher.transfer import pull
 from tests.apt import install
@@ -406,7 +406,7 @@ def remote(tmp_path, monkeypatch):
 @pytest.fixture
 def recipe(tmp_path):
     """A recipe read from the given recipe.yaml text; `size` is the text of its only size."""
-    from launcher.recipe import read_recipe
+    from launcher.config.recipe import read_recipe
 
     def make(text, size="about: the only size", name="some"):
         folder = tmp_path / "recipes" / name

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from launcher.batch import held_script, script, submission
+from launcher.config.slurm import SlurmSite
 from launcher.runfolder.plan import Budget, Code, Machine, Plan, Stage
 from launcher.sbatch import groups
-from launcher.scheduler import SlurmSite
 
 JOB = "toy.1-sum.abc"
 TEXT = some.text(alphabet=some.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from launcher.config.site import DockerSite
 from launcher.container import gpus, mounts, name_of, options, user
 from launcher.engine import Facts
 from launcher.image import PROGRAM
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Image, Machine, Plan
-from launcher.site import DockerSite
 
 FACTS = Facts(memory=64 << 30, gpus=False, rootless=False)
 FOLDER = RunFolder(Path("/data/a b/runs/.store/some"))

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from launcher import installation
+from launcher.config.site import BucketSite, LocalSite, SiteFile
 from launcher.engine import Card
 from launcher.errors import LaunchError
 from launcher.installation import look
 from launcher.ledger import Ledger
 from launcher.preflight.finding import Finding
-from launcher.site import BucketSite, LocalSite, SiteFile
 
 
 @pytest.fixture

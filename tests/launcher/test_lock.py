@@ -6,8 +6,8 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+from launcher.config.pins import Pins
 from launcher.lock import git_commit, resolve
-from launcher.pins import Pins
 
 
 def test_a_branch_is_its_newest_commit_and_moves(repository):

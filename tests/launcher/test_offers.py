@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.catalog import Catalog, Kind
-from launcher.job import Job
+from launcher.config.job import Job
 from launcher.offers import Offer, apart, fits, nearest, offers, old, unpriced
 
 ZONES = ("US", "RO")

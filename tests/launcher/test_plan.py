@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from launcher.pins import Pins
+from launcher.config.pins import Pins
 from launcher.plan import Choice, World, plan, unlocked
 from launcher.runfolder.plan import Budget, Code, Image, Input, Machine, from_json, to_json
 from launcher.settings import parse_change

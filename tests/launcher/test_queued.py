@@ -5,9 +5,9 @@ import time
 
 import pytest
 
+from launcher.config.slurm import SlurmSite
 from launcher.queued import Queued
 from launcher.runfolder.paths import RunFolder
-from launcher.scheduler import SlurmSite
 from launcher.shared import Shared
 
 

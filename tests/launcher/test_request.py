@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher.job import read_job
+from launcher.config.job import read_job
+from launcher.config.site import BucketSite, BudgetSite, SiteFile
 from launcher.request import Request, any_family, planned, rehearsal_of
 from launcher.runfolder.plan import Bucket, Budget, to_json
-from launcher.site import BucketSite, BudgetSite, SiteFile
 from tests.emulator import catalog
 
 

@@ -4,9 +4,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from launcher.batch import script
+from launcher.config.slurm import Needs, SlurmSite
 from launcher.runfolder.plan import Code, Machine, Plan, Stage
 from launcher.sbatch import Group, ahead, escaped, groups, job_name
-from launcher.scheduler import Needs, SlurmSite
 
 JOB = "toy.1-sum.abc"
 TEXT = some.text(alphabet=some.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30)

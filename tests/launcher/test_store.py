@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.site import SiteFile
+from launcher.config.site import SiteFile
 from launcher.store import Store, run_name
 
 

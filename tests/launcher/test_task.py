@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from launcher.plain import parse
+from launcher.config.plain import parse
+from launcher.config.slurm import SlurmSite
 from launcher.runfolder.plan import Code, Image, Machine, Plan, Stage
-from launcher.scheduler import SlurmSite
 from launcher.task import held_run, held_task, machine_task, run_task
 from launcher.turn import WAIT
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from launcher import secrets, shared
+from launcher import shared
 from launcher.build import Wanted, gather
+from launcher.config import secrets
+from launcher.config.site import SiteFile
 from launcher.image import PROGRAM
 from launcher.ledger import ledger
 from launcher.remote import Remote, _sockets
 from launcher.runfolder import secrets as run_secrets
-from launcher.site import SiteFile
 from tests.launcher.conftest import ROOT, until
 
 KEYS = {

@@ -11,7 +11,12 @@ PROGRAMS = sorted(path for name in ("launcher", "recipes", "benchmarks") for pat
 RUN_WHAT_THEY_READ = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
 """Modules whose `load` runs code that a file names."""
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "eval", "exec", "compile"}
-YAML = {"yaml.load": {"launcher/plain.py"}, "yaml.unsafe_load": set(), "yaml.full_load": set(), "yaml.load_all": set()}
+YAML = {
+    "yaml.load": {"launcher/config/plain.py"},
+    "yaml.unsafe_load": set(),
+    "yaml.full_load": set(),
+    "yaml.load_all": set(),
+}
 
 
 def name_of(node):

@@ -12,11 +12,11 @@ import pytest
 
 from launcher.backend import End
 from launcher.backends.docker import Docker
+from launcher.config.site import SiteFile
 from launcher.container import FOLDER
 from launcher.engine import connect
 from launcher.launch import ready
 from launcher.runfolder.lock import Lock
-from launcher.site import SiteFile
 
 HELD = ("--set", "sum.fault=hold@3")
 DOCKER = ("--cloud", "docker")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher.document import check
+from launcher.config.document import check
+from launcher.config.plain import parse
+from launcher.config.site import SiteFile
 from launcher.image import PROGRAM, identity, image_of
 from launcher.imported import address
-from launcher.plain import parse
-from launcher.site import SiteFile
 from tests.slurm.there import HELD, SLURM, at_step, hurry, there
 
 __all__ = ["at_step", "hurry", "there"]

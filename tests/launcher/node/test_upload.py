@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
+from launcher.config.site import BucketSite, SiteFile
 from launcher.runfolder.lock import holder
 from launcher.runfolder.processes import descendants
-from launcher.site import BucketSite, SiteFile
 
 RUN = "toy-tiny"
 PROOFS = ["stages/sum/done.json", "stages/again/done.json"]

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
+from launcher.config.slurm import SlurmSite
 from launcher.login import Login
 from launcher.preflight import expiry
 from launcher.preflight.finding import OK, WARNING, Finding
-from launcher.scheduler import SlurmSite
 
 SITE = SlurmSite(host="uc3", work="ws:launcher/runs")
 HINT = "`launcher doctor --cloud slurm --extend 60` makes or extends it, for 60 days"

@@ -6,10 +6,10 @@ import os
 import pytest
 
 from launcher import screen
+from launcher.config.site import SiteFile
 from launcher.preflight.forecast import RUNS, lines, measured
 from launcher.request import Request, planned
 from launcher.runfolder.plan import Code, Machine, Plan, Stage, to_json
-from launcher.site import SiteFile
 from launcher.store import Store
 
 PROGRAM = """

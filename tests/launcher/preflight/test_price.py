@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.catalog import Catalog, Kind
-from launcher.job import Job
+from launcher.config.job import Job
 from launcher.offers import Offer
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.price import bound, check

@@ -2,10 +2,10 @@ import pytest
 
 from launcher import accounts
 from launcher.accounts import Answer
+from launcher.config.site import SiteFile
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.secrets import check, live
 from launcher.runfolder.plan import Code, Plan
-from launcher.site import SiteFile
 
 TOKEN, KEY = "hf_" + "a1" * 17, "0123456789" * 4
 

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from launcher.config.recipe import names
+from launcher.config.site import SiteFile
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.texts import check
-from launcher.recipe import names
 from launcher.request import Request, planned
-from launcher.site import SiteFile
 
 ROOT = Path(__file__).parent.parent.parent.parent
 

@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.recipe import families, names, read_recipe
+from launcher.config.recipe import families, names, read_recipe
 
 WHOLE = """
 name: some

@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.pins import Pins, is_local, read_pins, write_pins
+from launcher.config.pins import Pins, is_local, read_pins, write_pins
 
 COMMIT, OTHER = "a" * 40, "0123456789" * 4
 

@@ -5,10 +5,10 @@ import netrc
 from collections.abc import Mapping
 from pathlib import Path
 
+from launcher.config.site import SiteFile
+from launcher.config.written_path import expanded
 from launcher.errors import LaunchError
 from launcher.runfolder.plan import Plan
-from launcher.site import SiteFile
-from launcher.written_path import expanded
 
 
 class Values(dict[str, str]):

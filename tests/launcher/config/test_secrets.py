@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from launcher.config.secrets import Values, found_at, login, look, references, server, values
+from launcher.config.site import SiteFile
 from launcher.runfolder.plan import Code, Plan
-from launcher.secrets import Values, found_at, login, look, references, server, values
-from launcher.site import SiteFile
 
 
 def plan(**secrets):

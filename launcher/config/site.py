@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ByteSize, Field, field_validator
 
-from launcher.document import Strict, read
+from launcher.config.document import Strict, read
+from launcher.config.slurm import SlurmSite
+from launcher.config.written_path import expanded
 from launcher.errors import LaunchError, did_you_mean
-from launcher.scheduler import SlurmSite
-from launcher.written_path import expanded
 
 CLOUDS = ("local", "docker", "lambda", "runpod", "slurm", "kubernetes")
 """The words `--cloud` knows without a site file."""

@@ -7,8 +7,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from launcher.config.plain import LONGEST, parse
 from launcher.errors import LaunchError, did_you_mean
-from launcher.plain import LONGEST, parse
 
 
 class Strict(BaseModel):

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher.job import read_job
-from launcher.recipe import names
+from launcher.config.job import read_job
+from launcher.config.recipe import names
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 
 
 @pytest.fixture

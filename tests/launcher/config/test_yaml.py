@@ -1,8 +1,8 @@
 import pytest
 from pydantic import Field
 
-from launcher.document import Strict, check, read
-from launcher.plain import parse
+from launcher.config.document import Strict, check, read
+from launcher.config.plain import parse
 
 
 class Inner(Strict):

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from launcher.document import check
+from launcher.config.document import check
+from launcher.config.slurm import Needs, SlurmSite, gigabytes, seconds
 from launcher.errors import LaunchError
-from launcher.scheduler import Needs, SlurmSite, gigabytes, seconds
 
 
 def site(**words):
