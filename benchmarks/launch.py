@@ -17,8 +17,8 @@ from pathlib import Path
 
 from benchmarks.measure import ROOT, lengths, ratio, spread
 from benchmarks.result import Result, Verdict, load, parser, say
-from launcher.config import document
 from launcher.config.site import read_site, site_path
+from launcher.config.yaml import load as load_yaml
 from launcher.ledger import ledger
 from launcher.request import Request, planned
 from launcher.runfolder.events import Tail
@@ -71,7 +71,7 @@ def plain(recipe: str, cloud: str, *more: str) -> float:
     assert image
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.yaml"
-        described = document.load(ROOT / "jobs" / f"{recipe}.yaml")
+        described = load_yaml(ROOT / "jobs" / f"{recipe}.yaml")
         job.write_text(json.dumps({**described, "run": "echo it-runs; sleep 600"}))
         words = ["-y", "-c", "bench-plain", "--infra", cloud, "--image-id", f"docker:{image.name}", "--workdir", folder]
         try:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from launcher.backends.local import find_python
 from launcher.catalog import folder, read_catalogs
-from launcher.config.document import load
 from launcher.config.job import Job
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile, clouds_of
+from launcher.config.yaml import load
 from launcher.engine import Card, cards
 from launcher.errors import LaunchError, did_you_mean
 from launcher.offers import offers

@@ -10,8 +10,7 @@ from launcher.code import code_of, committed
 from launcher.config.job import Job, read_job
 from launcher.config.pins import read_pins
 from launcher.config.recipe import REHEARSAL, Recipe, families, read_recipe
-from launcher.config.site import SiteFile, clouds_of
-from launcher.config.written_path import expanded
+from launcher.config.site import SiteFile, clouds_of, expanded
 from launcher.engine import digest_of
 from launcher.errors import LaunchError, did_you_mean
 from launcher.image import environment_of, image_of

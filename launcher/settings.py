@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from launcher.config.plain import parse
 from launcher.config.recipe import MOST, Recipe, StageSpec
+from launcher.config.yaml import parse
 from launcher.errors import LaunchError, did_you_mean
 
 Change = tuple[str, Any]

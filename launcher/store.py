@@ -5,8 +5,7 @@ import re
 import shutil
 from dataclasses import dataclass
 
-from launcher.config.site import SiteFile
-from launcher.config.written_path import expanded
+from launcher.config.site import SiteFile, expanded
 from launcher.errors import LaunchError, did_you_mean
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, from_json, to_json

@@ -11,10 +11,10 @@ from typing import Any
 from launcher import cluster, tracked
 from launcher.batch import held_script
 from launcher.cluster import Patience
-from launcher.config.document import load
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite, seconds
+from launcher.config.yaml import load
 from launcher.errors import LaunchError
 from launcher.ledger import Entry
 from launcher.limits import limits

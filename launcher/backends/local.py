@@ -10,8 +10,7 @@ from pathlib import Path
 import launcher
 from launcher.backend import KILLED, End
 from launcher.config.secrets import values
-from launcher.config.site import SiteFile
-from launcher.config.written_path import expanded
+from launcher.config.site import SiteFile, expanded
 from launcher.errors import LaunchError
 from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder

@@ -12,9 +12,9 @@ from pathlib import Path
 from launcher import cluster
 from launcher.bucket import Stored
 from launcher.cluster import Patience
-from launcher.config.document import load
 from launcher.config.secrets import login, values
 from launcher.config.site import SiteFile
+from launcher.config.yaml import load
 from launcher.errors import LaunchError
 from launcher.image import PROGRAM
 from launcher.ledger import ledger

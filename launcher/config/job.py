@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.config.document import load
+from launcher.config.yaml import load
 from launcher.errors import LaunchError, did_you_mean
 
 # The task and resource keys of SkyPilot 0.14.1 (sky/utils/schemas.py).

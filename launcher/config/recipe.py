@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from launcher.config.document import Strict, read
+from launcher.config.yaml import Strict, read
 from launcher.errors import LaunchError, did_you_mean
 
 REHEARSAL = "tiny"

@@ -5,8 +5,7 @@ import netrc
 from collections.abc import Mapping
 from pathlib import Path
 
-from launcher.config.site import SiteFile
-from launcher.config.written_path import expanded
+from launcher.config.site import SiteFile, expanded
 from launcher.errors import LaunchError
 from launcher.runfolder.plan import Plan
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from pydantic import ByteSize, Field, field_validator
 
-from launcher.config.document import Strict, read
 from launcher.config.slurm import SlurmSite
-from launcher.config.written_path import expanded
+from launcher.config.yaml import Strict, read
 from launcher.errors import LaunchError, did_you_mean
 
 CLOUDS = ("local", "docker", "lambda", "runpod", "slurm", "kubernetes")
@@ -162,3 +161,11 @@ def site_path(env: Mapping[str, str] = os.environ) -> Path:
 def read_site(path: Path) -> SiteFile:
     """The site's settings; the defaults when there is no file. Raises LaunchError when it is wrong."""
     return read(path, SiteFile) if path.exists() else SiteFile()
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with its `~` or `~user` replaced. Raises LaunchError when there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise LaunchError(f"`{path}`: there is no such user", "a file of that name is `./~...`") from None

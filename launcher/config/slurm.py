@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from launcher.config.document import Strict
+from launcher.config.yaml import Strict
 
 OURS = set(
     "array chdir dependency error export-file get-user-env help hold job-name kill-on-invalid-dep no-requeue open-mode "  # noqa: SIM905

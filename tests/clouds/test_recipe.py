@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.config.document import load
 from launcher.config.recipe import families
+from launcher.config.yaml import load
 from launcher.image import image_of
 from launcher.ledger import ledger
 from launcher.runfolder.plan import from_json

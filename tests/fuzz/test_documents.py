@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from launcher import batch, sbatch, screen
 from launcher.catalog import Catalog, Kind
-from launcher.config.document import load
 from launcher.config.recipe import RecipeFile, SizeFile
 from launcher.config.secrets import references
 from launcher.config.site import SiteFile, read_site
+from launcher.config.yaml import load
 from launcher.offers import nearest, offers
 from launcher.preflight import gpus, kernels, memory, offered, pins, price, secrets
 from launcher.request import Request, planned
@@ -202,7 +202,7 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 @pytest.mark.parametrize("kind", [RecipeFile, SizeFile, SiteFile])
 def test_a_bomb_is_a_sentence_soon(tmp_path, refusal, bomb, kind):
-    from launcher.config.document import read
+    from launcher.config.yaml import read
 
     path = tmp_path / "a.yaml"
     path.write_text(BOMBS[bomb])

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from launcher.config.plain import parse
 from launcher.config.slurm import SlurmSite
+from launcher.config.yaml import parse
 from launcher.runfolder.plan import Code, Image, Machine, Plan, Stage
 from launcher.task import held_run, held_task, machine_task, run_task
 from launcher.turn import WAIT

@@ -12,7 +12,7 @@ RUN_WHAT_THEY_READ = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "she
 """Modules whose `load` runs code that a file names."""
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "eval", "exec", "compile"}
 YAML = {
-    "yaml.load": {"launcher/config/plain.py"},
+    "yaml.load": {"launcher/config/yaml.py"},
     "yaml.unsafe_load": set(),
     "yaml.full_load": set(),
     "yaml.load_all": set(),

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.config.document import check
-from launcher.config.plain import parse
 from launcher.config.site import SiteFile
+from launcher.config.yaml import check, parse
 from launcher.image import PROGRAM, identity, image_of
 from launcher.imported import address
 from tests.slurm.there import HELD, SLURM, at_step, hurry, there

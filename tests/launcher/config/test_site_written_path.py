@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from launcher.config.written_path import expanded
+from launcher.config.site import expanded
 
 
 def test_a_tilde_is_a_home_folder(monkeypatch):

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from launcher.config.document import check
 from launcher.config.slurm import Needs, SlurmSite, gigabytes, seconds
+from launcher.config.yaml import check
 from launcher.errors import LaunchError
 
 

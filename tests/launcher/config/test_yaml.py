@@ -1,8 +1,7 @@
 import pytest
 from pydantic import Field
 
-from launcher.config.document import Strict, check, read
-from launcher.config.plain import parse
+from launcher.config.yaml import Strict, check, parse, read
 
 
 class Inner(Strict):
