@@ -16,8 +16,8 @@ from launcher.config.job import Job
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile, clouds_of
 from launcher.config.yaml import load
-from launcher.engine import Card, cards
 from launcher.errors import LaunchError, did_you_mean
+from launcher.images.docker_engine import Card, cards
 from launcher.offers import offers
 from launcher.preflight import (
     credentials,

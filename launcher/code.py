@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launcher.errors import LaunchError
-from launcher.image import PROGRAM, recipe_folders
+from launcher.images.identity import PROGRAM, recipe_folders
 from launcher.runfolder.files import tree_hash
 from launcher.runfolder.plan import Code
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher.config.site import DockerSite
-from launcher.engine import Facts
 from launcher.errors import LaunchError
-from launcher.image import PROGRAM, node_home
+from launcher.images.docker_engine import Facts
+from launcher.images.identity import PROGRAM, node_home
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from launcher import screen
-from launcher.build import Wanted, build
 from launcher.code import code_of, find_root
 from launcher.config.job import read_job
 from launcher.config.recipe import REHEARSAL, Recipe, families, names, read_recipe
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
+from launcher.images.build import Wanted, build
 from launcher.request import variant_of
 
 

@@ -11,9 +11,9 @@ from launcher.config.job import Job, read_job
 from launcher.config.pins import read_pins
 from launcher.config.recipe import REHEARSAL, Recipe, families, read_recipe
 from launcher.config.site import SiteFile, clouds_of, expanded
-from launcher.engine import digest_of
 from launcher.errors import LaunchError, did_you_mean
-from launcher.image import environment_of, image_of
+from launcher.images.docker_engine import digest_of
+from launcher.images.identity import environment_of, image_of
 from launcher.inputs import measure
 from launcher.plan import Choice, World, plan
 from launcher.rounds import repeated

@@ -13,7 +13,7 @@ from pathlib import Path
 from launcher import environment, imported
 from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
-from launcher.image import PROGRAM, node_home
+from launcher.images.identity import PROGRAM, node_home
 from launcher.login import Login, login_of
 from launcher.mirror import Mirror
 from launcher.program import CODE, on_login

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.build import Wanted, build
 from launcher.code import code_of
 from launcher.config.recipe import read_recipe
+from launcher.images.build import Wanted, build
 from launcher.transfer import alone
 from tests.apt import LOCKS, install, without
 

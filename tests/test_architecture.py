@@ -198,12 +198,12 @@ def test_only_the_edges_start_processes_or_ask_the_network():
         "subprocess": {
             "launcher.lock",
             "launcher.code",
-            "launcher.engine",
+            "launcher.images.docker_engine",
             "launcher.login",
             "launcher.tracked",
             "launcher.remote",
-            "launcher.build",
-            "launcher.sbom",
+            "launcher.images.build",
+            "launcher.images.sbom",
             "launcher.preflight.asked",
             "launcher.backends.local",
             "launcher.node.child",
@@ -213,10 +213,10 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "launcher.bucket",
         },
         "huggingface_hub": {"launcher.lock"},
-        "socket": {"launcher.engine"},
+        "socket": {"launcher.images.docker_engine"},
         "urllib": {"launcher.accounts"},
         "requests": set(),
-        "docker": {"launcher.engine", "launcher.backends.docker"},
+        "docker": {"launcher.images.docker_engine", "launcher.backends.docker"},
     }.items():
         users = {name for name, tree in CODE.items() if word in {one.partition(".")[0] for one in imported(tree)}}
         assert users == allowed, word

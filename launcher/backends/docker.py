@@ -11,9 +11,9 @@ from launcher.backend import End
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
 from launcher.container import FOLDER, LIMITS, gpus, mounts, name_of, options, user
-from launcher.engine import connect, facts, held
 from launcher.errors import LaunchError
-from launcher.image import identity
+from launcher.images.docker_engine import connect, facts, held
+from launcher.images.identity import identity
 from launcher.runfolder.lock import PATIENCE, holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan

@@ -16,7 +16,7 @@ from launcher.config.secrets import login, values
 from launcher.config.site import SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError
-from launcher.image import PROGRAM
+from launcher.images.identity import PROGRAM
 from launcher.ledger import ledger
 from launcher.limits import limits
 from launcher.mirror import Mirror

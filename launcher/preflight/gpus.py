@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from launcher.engine import Card
+from launcher.images.docker_engine import Card
 from launcher.preflight.disk import shown
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.runfolder.plan import Plan

@@ -8,8 +8,8 @@ from typing import Any
 
 from launcher.accelerators import CARDS, MAJORS, gibibytes
 from launcher.config.recipe import Recipe
-from launcher.engine import Card
 from launcher.errors import FAILED
+from launcher.images.docker_engine import Card
 from launcher.preflight.asked import ask_about
 from launcher.preflight.disk import shown
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding

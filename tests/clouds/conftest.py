@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.image import base_name
+from launcher.images.identity import base_name
 from launcher.ledger import ledger
 from tests.apt import install
 from tests.emulator.client import client, end_server

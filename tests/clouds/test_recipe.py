@@ -12,7 +12,7 @@ import pytest
 
 from launcher.config.recipe import families
 from launcher.config.yaml import load
-from launcher.image import image_of
+from launcher.images.identity import image_of
 from launcher.ledger import ledger
 from launcher.runfolder.plan import from_json
 from tests.chance import SEED, some

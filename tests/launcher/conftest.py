@@ -16,7 +16,7 @@ import pytest
 
 from launcher.backends.local import Local
 from launcher.config.site import BucketSite, SiteFile
-from launcher.image import PROGRAM, base_name, identity, image_of, labels
+from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels
 from launcher.launch import ready
 from launcher.remote import Remote
 from launcher.request import Request, planned

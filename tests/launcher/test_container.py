@@ -7,8 +7,8 @@ import pytest
 
 from launcher.config.site import DockerSite
 from launcher.container import gpus, mounts, name_of, options, user
-from launcher.engine import Facts
-from launcher.image import PROGRAM
+from launcher.images.docker_engine import Facts
+from launcher.images.identity import PROGRAM
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Image, Machine, Plan
 

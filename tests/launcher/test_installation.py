@@ -9,8 +9,8 @@ import pytest
 
 from launcher import installation
 from launcher.config.site import BucketSite, LocalSite, SiteFile
-from launcher.engine import Card
 from launcher.errors import LaunchError
+from launcher.images.docker_engine import Card
 from launcher.installation import look
 from launcher.ledger import Ledger
 from launcher.preflight.finding import Finding

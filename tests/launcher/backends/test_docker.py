@@ -14,7 +14,7 @@ from launcher.backend import End
 from launcher.backends.docker import Docker
 from launcher.config.site import SiteFile
 from launcher.container import FOLDER
-from launcher.engine import connect
+from launcher.images.docker_engine import connect
 from launcher.launch import ready
 from launcher.runfolder.lock import Lock
 

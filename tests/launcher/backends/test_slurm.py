@@ -14,7 +14,7 @@ import pytest
 
 from launcher.config.site import SiteFile
 from launcher.config.yaml import check, parse
-from launcher.image import PROGRAM, identity, image_of
+from launcher.images.identity import PROGRAM, identity, image_of
 from launcher.imported import address
 from tests.slurm.there import HELD, SLURM, at_step, hurry, there
 

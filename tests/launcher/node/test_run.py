@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from launcher.image import identity
+from launcher.images.identity import identity
 from launcher.runfolder.files import tree_hash
 from launcher.runfolder.plan import Image, from_json, to_json
 

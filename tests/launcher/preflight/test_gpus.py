@@ -1,4 +1,4 @@
-from launcher.engine import Card
+from launcher.images.docker_engine import Card
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.preflight.gpus import check
 from launcher.runfolder.plan import Code, Machine, Plan

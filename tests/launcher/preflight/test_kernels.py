@@ -1,7 +1,7 @@
 import pytest
 
 from launcher.accelerators import capability
-from launcher.engine import Card
+from launcher.images.docker_engine import Card
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.preflight.kernels import check
 from launcher.runfolder.plan import Code, Machine, Plan

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import LaunchError
-from launcher.image import PROGRAM, base_name, identity, image_of, labels
+from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels
 from launcher.runfolder.plan import Code
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 TOY = ROOT / "tests/toy"
 
 

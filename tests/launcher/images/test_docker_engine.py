@@ -2,7 +2,7 @@
 
 import pytest
 
-from launcher.engine import Card, Facts, cards, connect, digest_of, facts
+from launcher.images.docker_engine import Card, Facts, cards, connect, digest_of, facts
 
 
 @pytest.mark.parametrize(

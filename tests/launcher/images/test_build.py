@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from launcher.build import Wanted, base_argv, build, image_argv, torch_argv
 from launcher.errors import FAILED, MISTAKE, LaunchError
-from launcher.image import base_name, identity, image_of
+from launcher.images.build import Wanted, base_argv, build, image_argv, torch_argv
+from launcher.images.identity import base_name, identity, image_of
+from launcher.images.sbom import cpu_torch, requirements, sbom_path
 from launcher.runfolder.plan import Code
-from launcher.sbom import cpu_torch, requirements, sbom_path
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 CODE = Code("", (), "c0ffee", True)
 FAKE = """#!{python}
 import json, os, pathlib, sys

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.errors import FAILED, LaunchError
-from launcher.image import PROGRAM, base_name, identity, image_of, labels, node_home, recipe_folders
+from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels, node_home, recipe_folders
+from launcher.images.sbom import cpu_torch, write_sbom
 from launcher.runfolder.plan import Code, Image
-from launcher.sbom import cpu_torch, write_sbom
 
 WHEELS = "images/.wheels"
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
