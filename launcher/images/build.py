@@ -1,7 +1,10 @@
-"""Building images with the Docker command line: the base first, then a recipe's thin layers on it."""
+"""Building images with the Docker command line: the base first, then a recipe's thin layers on it; and beside an image
+what its locks put into it, as a CycloneDX bill of materials."""
 
+import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +16,6 @@ from pathlib import Path
 
 from launcher.errors import FAILED, LaunchError
 from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels, node_home, recipe_folders
-from launcher.images.sbom import cpu_torch, write_sbom
 from launcher.runfolder.plan import Code, Image
 
 WHEELS = "images/.wheels"
@@ -144,3 +146,33 @@ def _run(argv: Sequence[str], folder: Path, show: Callable[[str], None], hint: s
             )
         command = " ".join(argv[: 4 if argv[0] == sys.executable else 2])
         raise LaunchError(f"`{command}` ended with exit code {child.returncode}:\n{said}", hint, FAILED)
+
+
+FOLDER = "images/.sbom"
+
+
+def sbom_path(root: Path, image: Image) -> Path:
+    return root / FOLDER / f"{image.name.rpartition('/')[2].replace(':', '-')}.cdx.json"
+
+
+def write_sbom(root: Path, image: Image) -> bool:
+    """Whether it was written: the library for it is no need of the launcher's. The same locks give the same bytes."""
+    if not importlib.util.find_spec("cyclonedx_py"):
+        return False
+    path = sbom_path(root, image)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "cyclonedx_py", "requirements", "--output-reproducible", "-o", str(path), "-"]
+    subprocess.run(argv, input=requirements(root, image.variant), capture_output=True, text=True, check=True)
+    return True
+
+
+def requirements(root: Path, variant: str) -> str:
+    """The lock of the packages, the lock of SkyPilot's runtime, and torch where the lock leaves it out."""
+    texts = [(root / f"locks/{name}.lock").read_text() for name in (variant, "sky")]
+    return "\n".join([*texts, (cpu_torch(root) or "") if variant == "cpu" else ""])
+
+
+def cpu_torch(root: Path) -> str | None:
+    """`torch==2.13.0+cpu`: what cpu.lock leaves out, because another index has it."""
+    found = re.search(r"^torch==\S+", (root / "locks/cpu.in").read_text(), re.M)
+    return f"{found.group()}+cpu" if found else None
