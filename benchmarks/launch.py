@@ -17,9 +17,9 @@ from pathlib import Path
 
 from benchmarks.measure import ROOT, lengths, ratio, spread
 from benchmarks.result import Result, Verdict, load, parser, say
+from launcher.clouds.ledger import ledger
 from launcher.config.site import read_site, site_path
 from launcher.config.yaml import load as load_yaml
-from launcher.ledger import ledger
 from launcher.request import Request, planned
 from launcher.runfolder.events import Tail
 

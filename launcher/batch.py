@@ -3,8 +3,8 @@ all. Pure."""
 
 from collections.abc import Sequence
 
+from launcher.clouds.budget import RESERVE
 from launcher.config.slurm import SlurmSite
-from launcher.limits import RESERVE
 from launcher.program import before, program
 from launcher.runfolder.plan import Plan
 from launcher.sbatch import Group, options
@@ -48,7 +48,7 @@ def submission(jobs: Sequence[str]) -> str:
 
 
 def _limits(plan: Plan, group: Group, site: SlurmSite) -> str:
-    """limits.json as launcher.limits has it, written when the job begins: hours in the queue are not counted."""
+    """limits.json as launcher.clouds.budget has it, written when the job begins: hours in the queue are not counted."""
     seconds = int(plan.budget.max_hours * 3600) if plan.budget.max_hours else ""
     stall = int(site.stall_minutes * 60)
     return LIMITS.format(allowed=seconds, reserve=int(RESERVE) + group.grace, stall=stall)

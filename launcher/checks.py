@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher.backends.local import find_python
-from launcher.catalog import folder, read_catalogs
+from launcher.clouds.catalog import folder, read_catalogs
+from launcher.clouds.offers import offers
 from launcher.config.job import Job
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile, clouds_of
 from launcher.config.yaml import load
 from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import Card, cards
-from launcher.offers import offers
 from launcher.preflight import (
     credentials,
     data,

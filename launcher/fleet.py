@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 
 from launcher import screen
+from launcher.clouds.ledger import ledger
 from launcher.errors import LaunchError
-from launcher.ledger import ledger
 
 
 def list_machines() -> None:
@@ -13,7 +13,7 @@ def list_machines() -> None:
     book, now = ledger(), time.time()
     if not book.alive():
         return
-    from launcher.machines import alive
+    from launcher.clouds.machines import alive
 
     rows: list[Sequence[str]] = []
     for one in alive(book):
@@ -37,7 +37,7 @@ def say_billed(run: str) -> None:
 def down(run: str | None) -> bool:
     """The machine of the run, or every machine in the ledger, is gone, and what it cost is said; whether there was one.
     Raises LaunchError when one may be left, after all others were ended."""
-    from launcher import machines
+    from launcher.clouds import machines
 
     book, left = ledger(), list[LaunchError]()
     entries = book.alive(run)

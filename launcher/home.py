@@ -10,6 +10,7 @@ from pathlib import Path
 from launcher import checks, screen
 from launcher.backend import Backend
 from launcher.bucket import Stored
+from launcher.clouds.ledger import ledger
 from launcher.code import find_root
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile
@@ -17,7 +18,6 @@ from launcher.errors import DONE, FAILED, OURS, LaunchError, sentence
 from launcher.fleet import say_billed
 from launcher.history import followers
 from launcher.launch import Ready, exit_code, follow, ready, verification
-from launcher.ledger import ledger
 from launcher.live import Bar, Live
 from launcher.opened import opened
 from launcher.preflight.disk import shown as size

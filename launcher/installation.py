@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from launcher.backends.local import find_python
+from launcher.clouds.ledger import ledger
 from launcher.config.secrets import found_at, helps, references
 from launcher.config.site import SiteFile, site_path
 from launcher.errors import LaunchError
 from launcher.images.docker_engine import cards, connect, facts
-from launcher.ledger import ledger
 from launcher.preflight.credentials import PLACES, check
 from launcher.preflight.disk import shown
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding

@@ -6,7 +6,7 @@ from rich.live import Live as Redrawn
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from launcher import screen
-from launcher.ledger import ledger
+from launcher.clouds.ledger import ledger
 from launcher.outlook import quiet
 from launcher.outside import Outside, outside
 from launcher.run_page import line, page

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from launcher.ledger import Ledger
+from launcher.clouds.ledger import Ledger
 from launcher.mirror import BROUGHT
 from launcher.runfolder.files import read_json
 from launcher.runfolder.paths import RunFolder

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from launcher import cluster
 from launcher.backend import End
+from launcher.clouds import skypilot
+from launcher.clouds.ledger import Ledger
+from launcher.clouds.machines import gone
 from launcher.errors import FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.keeper import Keeper
-from launcher.ledger import Ledger
-from launcher.machines import gone
 from launcher.mirror import Mirror
 from launcher.remote import NoRoom, Unreachable
 from launcher.runfolder.events import Tail
@@ -149,7 +149,7 @@ class Rented:
     def _gone(self) -> End | None:
         """That the machine is no longer there, by SkyPilot's and its provider's word."""
         name = self.plan.run
-        if cluster.state(name, ask_provider=True) is not None:
+        if skypilot.state(name, ask_provider=True) is not None:
             return None
         where = "its cloud"
         for entry in self.book.alive(name):
@@ -161,7 +161,7 @@ class Rented:
     def _over(self) -> End | None:
         """How the job ended; None while it has not."""
         name = self.plan.run
-        state = cluster.job_state(name, self.job)
+        state = skypilot.job_state(name, self.job)
         if state is None or state in ("INIT", "PENDING", "SETTING_UP", "RUNNING"):
             return None
         try:
@@ -175,7 +175,7 @@ class Rented:
         if state == "CANCELLED":
             return End(INTERRUPTED, "the job was cancelled", self._carries_on())
         with open(self.folder.node_log, "a", encoding="utf-8") as log:
-            log.write(cluster.output(name, self.job, 20))
+            log.write(skypilot.output(name, self.job, 20))
         error = f"the job of `{name}` ended as {state} without a word of the node program"
         return End(FAILED, error, f"read {self.folder.node_log}")
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from launcher import cluster
-from launcher.capacity import NoCapacity
-from launcher.cluster import Made, Patience
+from launcher.clouds import skypilot
+from launcher.clouds.budget import seconds_left
+from launcher.clouds.capacity import NoCapacity
+from launcher.clouds.ledger import Entry, Ledger, ledger
+from launcher.clouds.machines import down, gone
+from launcher.clouds.skypilot import Made, Patience
 from launcher.errors import LaunchError
 from launcher.interruption import interruptible, undisturbed
-from launcher.ledger import Entry, Ledger, ledger
-from launcher.limits import seconds_left
-from launcher.machines import down, gone
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 
@@ -78,9 +78,9 @@ class Renting:
         if entry is None:
             return None
         try:
-            return cluster.working(self.plan.run)
+            return skypilot.working(self.plan.run)
         except LaunchError:  # it does not answer: whatever it does, it cannot be followed
-            if cluster.state(self.plan.run) is None:
+            if skypilot.state(self.plan.run) is None:
                 with contextlib.suppress(LaunchError):
                     gone(self.book, entry, "it had ended when we looked")
             return None
@@ -103,7 +103,7 @@ class Renting:
 
             while True:
                 try:
-                    return cluster.launch(self.plan.run, task, login, patience, said)
+                    return skypilot.launch(self.plan.run, task, login, patience, said)
                 except NoCapacity as problem:
                     if time.monotonic() + AGAIN > until:
                         raise

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.accelerators import for_cloud
+from launcher.clouds.accelerators import for_cloud
 from launcher.config.slurm import SlurmSite, gigabytes
 from launcher.errors import LaunchError
 from launcher.runfolder.plan import Plan

@@ -27,8 +27,8 @@ PACKAGES = (
 STANDARD = ("node", "runfolder")
 """What runs inside images and on machines, which have no other packages."""
 PURE = [
-    "launcher.accelerators",
-    "launcher.offers",
+    "launcher.clouds.accelerators",
+    "launcher.clouds.offers",
     "launcher.plan",
     "launcher.container",
     "launcher.settings",
@@ -203,7 +203,6 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "launcher.tracked",
             "launcher.remote",
             "launcher.images.build",
-            "launcher.images.sbom",
             "launcher.preflight.asked",
             "launcher.backends.local",
             "launcher.node.child",

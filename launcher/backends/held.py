@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import cluster, tracked
+from launcher import tracked
 from launcher.batch import held_script
-from launcher.cluster import Patience
+from launcher.clouds import skypilot
+from launcher.clouds.budget import limits
+from launcher.clouds.ledger import Entry
+from launcher.clouds.skypilot import Patience
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite, seconds
 from launcher.config.yaml import load
 from launcher.errors import LaunchError
-from launcher.ledger import Entry
-from launcher.limits import limits
 from launcher.mirror import Mirror
 from launcher.rented import Rented, Ways
 from launcher.renting import Renting
@@ -60,7 +61,7 @@ class Held:
                     write_json(folder.limits, self._limits(renting, entry))
                     shared.login.send(folder.path, ["limits.json"], shared.there)
                     self.show("starting  the node program")
-                    job = cluster.submit(plan.run, held_run(plan, place))
+                    job = skypilot.submit(plan.run, held_run(plan, place))
         return self._followed(job, shared, renting, len(Tail(folder.events).new()))
 
     def find(self, folder: RunFolder) -> Rented | None:

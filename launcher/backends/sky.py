@@ -9,16 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher import cluster
 from launcher.bucket import Stored
-from launcher.cluster import Patience
+from launcher.clouds import skypilot
+from launcher.clouds.budget import limits
+from launcher.clouds.ledger import ledger
+from launcher.clouds.skypilot import Patience
 from launcher.config.secrets import login, values
 from launcher.config.site import SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError
 from launcher.images.identity import PROGRAM
-from launcher.ledger import ledger
-from launcher.limits import limits
 from launcher.mirror import Mirror
 from launcher.remote import Remote
 from launcher.rented import Rented
@@ -59,7 +59,7 @@ class Sky:
                 self._send(mirror, renting.left(entry.price))
                 self.show("starting  the node program")
                 if job is None:
-                    job = cluster.submit(plan.run, work)
+                    job = skypilot.submit(plan.run, work)
                 before = len(Tail(folder.events).new())
                 turn.give(word, job, before)
         return Rented(job, mirror, renting.book, self.show, before)
@@ -134,4 +134,4 @@ class Sky:
 
 def mirror_of(plan: Plan, folder: RunFolder) -> Mirror:
     """What `folder` has of the run folder on the head of the run's cluster, which ssh knows from SkyPilot."""
-    return Mirror(plan, Remote(plan.run, cluster.ssh_config(plan.run)), place_of(plan.run), folder)
+    return Mirror(plan, Remote(plan.run, skypilot.ssh_config(plan.run)), place_of(plan.run), folder)

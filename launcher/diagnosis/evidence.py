@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher.clouds.ledger import Ledger
 from launcher.diagnosis.rules import Where
-from launcher.ledger import Ledger
 from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder
 

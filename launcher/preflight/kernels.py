@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from launcher.accelerators import MAJORS, capability
+from launcher.clouds.accelerators import MAJORS, capability
 from launcher.images.docker_engine import Card
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.runfolder.plan import Plan

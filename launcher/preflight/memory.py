@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.accelerators import CARDS, MAJORS, gibibytes
+from launcher.clouds.accelerators import CARDS, MAJORS, gibibytes
 from launcher.config.recipe import Recipe
 from launcher.errors import FAILED
 from launcher.images.docker_engine import Card

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from launcher.catalog import Catalog
+from launcher.clouds.catalog import Catalog
+from launcher.clouds.offers import Offer, apart, nearest, offers, old, unpriced
 from launcher.config.job import Job
 from launcher.config.site import clouds_of
-from launcher.offers import Offer, apart, nearest, offers, old, unpriced
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Budget, Plan
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launcher.clouds.ledger import Entry, Ledger
 from launcher.diagnosis.diagnose import Diagnosis
-from launcher.ledger import Entry, Ledger
 from launcher.report.timeline import Attempt, attempts
 from launcher.runfolder.command_history import Command, commands
 from launcher.runfolder.done import read_proof

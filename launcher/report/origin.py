@@ -3,8 +3,8 @@
 import json
 import shlex
 
+from launcher.clouds.ledger import Entry
 from launcher.duration import duration
-from launcher.ledger import Entry
 from launcher.moment import moment
 from launcher.preflight.disk import shown as size
 from launcher.report.facts import Facts

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher.clouds.ledger import ledger
 from launcher.images.identity import base_name
-from launcher.ledger import ledger
 from tests.apt import install
 from tests.emulator.client import client, end_server
 from tests.emulator.pods import DockerPods

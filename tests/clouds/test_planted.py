@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from launcher.ledger import ledger
+from launcher.clouds.ledger import ledger
 
 from .conftest import ROOT
 from .test_recipe import project

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from launcher.clouds.ledger import ledger
 from launcher.config.recipe import families
 from launcher.config.yaml import load
 from launcher.images.identity import image_of
-from launcher.ledger import ledger
 from launcher.runfolder.plan import from_json
 from tests.chance import SEED, some
 

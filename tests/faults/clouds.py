@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.ledger import ledger
+from launcher.clouds.ledger import ledger
 from launcher.runfolder.paths import RunFolder
 from launcher.store import place_of
 from tests.emulator.pods import LABEL

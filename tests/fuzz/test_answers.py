@@ -10,16 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import charge, doctor, providers, sbatch, squeue, verdict, workspace
+from launcher import charge, doctor, sbatch, squeue, verdict, workspace
 from launcher.accounts import Answer, ask
-from launcher.capacity import Lines, Tried, no_capacity
-from launcher.catalog import read_catalogs
+from launcher.clouds import providers
+from launcher.clouds.capacity import Lines, Tried, no_capacity
+from launcher.clouds.catalog import read_catalogs
+from launcher.clouds.ledger import Ledger
+from launcher.clouds.machines import alive
+from launcher.clouds.offers import nearest, offers, old
 from launcher.config.job import Job
 from launcher.config.slurm import Needs
-from launcher.ledger import Ledger
-from launcher.machines import alive
 from launcher.node import gpus
-from launcher.offers import nearest, offers, old
 from launcher.preflight import queue
 from launcher.runfolder import rclone
 from launcher.runfolder.plan import Bucket, Code, Plan, Stage
@@ -84,7 +85,7 @@ def test_what_a_provider_lists_is_understood_or_it_counts_as_silent(monkeypatch,
 
     monkeypatch.setattr(providers, f"_{cloud}", Client)
     monkeypatch.setattr(providers, "_name", lambda cloud, run: f"{run}-1234")
-    monkeypatch.setattr("launcher.cluster.state", lambda *_, **__: None)
+    monkeypatch.setattr("launcher.clouds.skypilot.state", lambda *_, **__: None)
 
     def look():
         providers.of_run(providers.listed(cloud), cloud, "toy")

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher import batch, sbatch, screen
-from launcher.catalog import Catalog, Kind
+from launcher.clouds.catalog import Catalog, Kind
+from launcher.clouds.offers import nearest, offers
 from launcher.config.recipe import RecipeFile, SizeFile
 from launcher.config.secrets import references
 from launcher.config.site import SiteFile, read_site
 from launcher.config.yaml import load
-from launcher.offers import nearest, offers
 from launcher.preflight import gpus, kernels, memory, offered, pins, price, secrets
 from launcher.request import Request, planned
 from launcher.runfolder.plan import from_json, to_json

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher import checks, home, reporting, screen, watching
+from launcher.clouds.ledger import Entry, ledger
 from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
 from launcher.examining import examine
 from launcher.fleet import list_machines
-from launcher.ledger import Entry, ledger
 from launcher.mirror import BROUGHT, Mirror
 from launcher.node.limits import read_limits
 from launcher.node.run import read_plan
@@ -199,7 +199,7 @@ def surroundings(place, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("launcher.examining.rules", functools.cache(rules))
     # a machine that the ledger holds for alive: SkyPilot, which is asked, would start a server
-    monkeypatch.setattr("launcher.cluster.state", lambda *_, **__: "UP")
+    monkeypatch.setattr("launcher.clouds.skypilot.state", lambda *_, **__: "UP")
 
 
 def test_the_folder_as_it_should_be_is_read_and_brought_home(place, capsys):

@@ -10,9 +10,8 @@ import pytest
 
 from launcher.code import code_of
 from launcher.config.recipe import families
-from launcher.images.build import Wanted, gather, image_argv
+from launcher.images.build import Wanted, gather, image_argv, sbom_path
 from launcher.images.identity import base_name, identity, image_of
-from launcher.images.sbom import sbom_path
 
 ROOT = Path(__file__).parent.parent.parent
 ENGINES_OWN = ("/.dockerenv", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/", "/proc/", "/sys/")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from launcher import installation
+from launcher.clouds.ledger import Ledger
 from launcher.config.site import BucketSite, LocalSite, SiteFile
 from launcher.errors import LaunchError
 from launcher.images.docker_engine import Card
 from launcher.installation import look
-from launcher.ledger import Ledger
 from launcher.preflight.finding import Finding
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from launcher import live
-from launcher.ledger import ledger
+from launcher.clouds.ledger import ledger
 from launcher.live import Live
 from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder

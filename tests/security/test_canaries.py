@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from launcher import shared
+from launcher.clouds.ledger import ledger
 from launcher.config import secrets
 from launcher.config.site import SiteFile
 from launcher.images.build import Wanted, gather
 from launcher.images.identity import PROGRAM
-from launcher.ledger import ledger
 from launcher.remote import Remote, _sockets
 from launcher.runfolder import secrets as run_secrets
 from tests.launcher.conftest import ROOT, until

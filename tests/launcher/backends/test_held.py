@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from launcher.ledger import ledger
+from launcher.clouds.ledger import ledger
 from tests.slurm.sky import sky
 from tests.slurm.there import HELD, at_step, there
 

@@ -5,10 +5,10 @@ import os
 
 import pytest
 
+from launcher.clouds.ledger import Ledger
 from launcher.diagnosis.diagnose import diagnose
 from launcher.diagnosis.evidence import logs
 from launcher.diagnosis.rules import rules
-from launcher.ledger import Ledger
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Input, Machine, Plan, Stage
 from launcher.runfolder.status import status

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import FAILED, MISTAKE, LaunchError
-from launcher.images.build import Wanted, base_argv, build, image_argv, torch_argv
+from launcher.images.build import Wanted, base_argv, build, cpu_torch, image_argv, requirements, sbom_path, torch_argv
 from launcher.images.identity import base_name, identity, image_of
-from launcher.images.sbom import cpu_torch, requirements, sbom_path
 from launcher.runfolder.plan import Code
 
 ROOT = Path(__file__).parent.parent.parent.parent

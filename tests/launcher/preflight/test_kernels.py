@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.accelerators import capability
+from launcher.clouds.accelerators import capability
 from launcher.images.docker_engine import Card
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.preflight.kernels import check

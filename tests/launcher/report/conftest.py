@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from launcher.clouds.ledger import Ledger
 from launcher.diagnosis.diagnose import Diagnosis
 from launcher.diagnosis.evidence import Line
-from launcher.ledger import Ledger
 from launcher.report.facts import facts
 from launcher.runfolder.command_history import note
 from launcher.runfolder.files import write_json

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from launcher.ledger import Ledger
+from launcher.clouds.ledger import Ledger
 from launcher.report.facts import facts
 from launcher.report.missing import missing
 from launcher.report.page import page

@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.accelerators import CARDS, for_cloud, gibibytes, meant
+from launcher.clouds.accelerators import CARDS, for_cloud, gibibytes, meant
 
 JOB = ("H100-SXM:8", "H100:8", "H200-SXM:8", "A100-80GB-SXM:8", "A100-80GB:8", "B200:8")
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from launcher.accelerators import for_cloud, gibibytes
-from launcher.catalog import PRICED, Catalog, Kind
+from launcher.clouds.accelerators import for_cloud, gibibytes
+from launcher.clouds.catalog import PRICED, Catalog, Kind
 from launcher.config.job import Job
 
 ALONE = ("runpod",)

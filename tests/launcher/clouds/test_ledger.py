@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from launcher.ledger import Entry, Ledger, ledger
+from launcher.clouds.ledger import Entry, Ledger, ledger
 
 HOUR = 3600.0
 START = 1_000_000.0

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.catalog import Catalog, Kind
+from launcher.clouds.catalog import Catalog, Kind
+from launcher.clouds.offers import Offer, apart, fits, nearest, offers, old, unpriced
 from launcher.config.job import Job
-from launcher.offers import Offer, apart, fits, nearest, offers, old, unpriced
 
 ZONES = ("US", "RO")
 RUNPOD = Catalog(

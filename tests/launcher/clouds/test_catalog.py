@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.catalog import Catalog, Kind, folder, read_catalogs
+from launcher.clouds.catalog import Catalog, Kind, folder, read_catalogs
 
 HEADER = (
     "InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,Region,SpotPrice,Price,AvailabilityZone,GpuInfo\n"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.capacity import ANSI, Lines, NoCapacity, Tried, in_a_line, no_capacity
+from launcher.clouds.capacity import ANSI, Lines, NoCapacity, Tried, in_a_line, no_capacity
 from launcher.errors import FAILED, LaunchError
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from launcher import cluster, providers
+from launcher.clouds import providers, skypilot
+from launcher.clouds.ledger import Entry, Ledger
 from launcher.errors import FAILED, LaunchError
-from launcher.ledger import Entry, Ledger
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ def alive(book: Ledger) -> list[Machine]:
     found = []
     for entry in book.alive():
         try:
-            if state := cluster.state(entry.run, ask_provider=True):
+            if state := skypilot.state(entry.run, ask_provider=True):
                 found.append(Machine(entry, state.lower()))
             elif left := _there(entry):
                 found.append(Machine(entry, f"not known to SkyPilot; at the provider's: {_named(left)}"))
@@ -45,7 +45,7 @@ def down(book: Ledger, run: str, why: str) -> None:
     """No machine of the run is alive, by the provider's own word, and the ledger says so. Raises LaunchError when one
     may be."""
     entries = book.alive(run)
-    cluster.down(run)
+    skypilot.down(run)
     for entry in entries:
         for cloud, id in _there(entry):
             providers.end(cloud, id)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from launcher.clouds.budget import LEAST, RESERVE, limits, seconds_left
 from launcher.errors import LaunchError
-from launcher.limits import LEAST, RESERVE, limits, seconds_left
 from launcher.runfolder.plan import Budget, Code, Plan, Stage
 
 STAGES = (Stage("a", ("true",), grace=60), Stage("b", ("true",), grace=240))
