@@ -8,10 +8,9 @@ from typing import Any
 
 from launcher.clouds import skypilot
 from launcher.clouds.budget import seconds_left
-from launcher.clouds.capacity import NoCapacity
 from launcher.clouds.ledger import Entry, Ledger, ledger
 from launcher.clouds.machines import down, gone
-from launcher.clouds.skypilot import Made, Patience
+from launcher.clouds.skypilot import Made, NoCapacity, Patience
 from launcher.errors import LaunchError
 from launcher.interruption import interruptible, undisturbed
 from launcher.runfolder.paths import RunFolder

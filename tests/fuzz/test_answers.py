@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from launcher import charge, doctor, sbatch, squeue, verdict, workspace
 from launcher.accounts import Answer, ask
 from launcher.clouds import providers
-from launcher.clouds.capacity import Lines, Tried, no_capacity
 from launcher.clouds.catalog import read_catalogs
 from launcher.clouds.ledger import Ledger
 from launcher.clouds.machines import alive
 from launcher.clouds.offers import nearest, offers, old
+from launcher.clouds.skypilot import Lines, Tried, no_capacity
 from launcher.config.job import Job
 from launcher.config.slurm import Needs
 from launcher.node import gpus

@@ -1,6 +1,6 @@
 """What SkyPilot says while it looks for a machine becomes a line for each place, and one sentence at the end."""
 
-from launcher.clouds.capacity import Lines, Tried, no_capacity
+from launcher.clouds.skypilot import Lines, Tried, no_capacity
 from launcher.errors import FAILED, MISTAKE
 
 SAID = """\x1b[0m⚙︎ Launching on RunPod RO\x1b[0m (EU-RO-1).
