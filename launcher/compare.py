@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 
-from launcher.duration import duration
+from launcher.format import duration
 from launcher.outlook import telling
 from launcher.report.evaluations import shown
 from launcher.report.facts import Facts

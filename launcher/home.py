@@ -16,11 +16,11 @@ from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile
 from launcher.errors import DONE, FAILED, OURS, LaunchError, sentence
 from launcher.fleet import say_billed
+from launcher.format import size
 from launcher.history import followers
 from launcher.launch import Ready, exit_code, follow, ready, verification
 from launcher.live import Bar, Live
 from launcher.opened import opened
-from launcher.preflight.disk import shown as size
 from launcher.preflight.finding import REFUSED, Finding
 from launcher.reporting import write_report
 from launcher.request import Planned

@@ -12,9 +12,9 @@ from launcher.clouds.ledger import ledger
 from launcher.config.secrets import found_at, helps, references
 from launcher.config.site import SiteFile, site_path
 from launcher.errors import LaunchError
+from launcher.format import size
 from launcher.images.docker_engine import cards, connect, facts
 from launcher.preflight.credentials import PLACES, check
-from launcher.preflight.disk import shown
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
@@ -71,13 +71,13 @@ def _engine() -> Finding:
         return Finding("docker", WARNING, f"the engine does not answer: {problem}", "restart Docker")
     finally:
         client.close()
-    memory = shown(facts(info).memory)
+    memory = size(facts(info).memory)
     return Finding("docker", OK, f"engine {info.get('ServerVersion', 'of an unknown version')}, {memory} of memory")
 
 
 def _gpus() -> Finding:
     found = cards()
-    return Finding("gpus", OK, f"{len(found)} x {found[0].name}, {shown(found[0].memory)}" if found else "none here")
+    return Finding("gpus", OK, f"{len(found)} x {found[0].name}, {size(found[0].memory)}" if found else "none here")
 
 
 def _skypilot() -> Finding:
@@ -135,8 +135,8 @@ def _disk(place: Path) -> Finding:
         return Finding("disk", REFUSED, f"{where} cannot be written to", "name another place: `runs:` in site.yaml")
     free = shutil.disk_usage(where).free
     if free < LEAST:
-        return Finding("disk", WARNING, f"{shown(free)} free under {where}", "make room, or `store:` in site.yaml")
-    return Finding("disk", OK, f"{shown(free)} free under {where}")
+        return Finding("disk", WARNING, f"{size(free)} free under {where}", "make room, or `store:` in site.yaml")
+    return Finding("disk", OK, f"{size(free)} free under {where}")
 
 
 def _machines() -> Finding:

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from launcher.duration import duration
+from launcher.format import duration
 from launcher.outside import Outside
 from launcher.runfolder.status import Checkpoint, RunStatus, StageStatus
 

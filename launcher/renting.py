@@ -12,7 +12,7 @@ from launcher.clouds.ledger import Entry, Ledger, ledger
 from launcher.clouds.machines import down, gone
 from launcher.clouds.skypilot import Made, NoCapacity, Patience
 from launcher.errors import LaunchError
-from launcher.interruption import interruptible, undisturbed
+from launcher.interrupts import interruptible, undisturbed
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 

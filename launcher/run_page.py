@@ -7,12 +7,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from launcher.duration import duration
+from launcher.format import duration, spark
 from launcher.outlook import at_risk, cost, curve, gpus, quiet, speed, telling
 from launcher.outside import Outside
 from launcher.runfolder.status import RunStatus, StageStatus
 from launcher.screen import STYLE
-from launcher.spark import spark
 from launcher.table import columns, labelled
 
 CURVES, WIDTH = 4, 32

@@ -8,8 +8,8 @@ from rich.prompt import Confirm
 from rich.segment import Segment
 from rich.text import Text
 
-from launcher.duration import duration as duration
-from launcher.preflight.disk import shown as size
+from launcher.format import duration as duration
+from launcher.format import size
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from launcher.format import size
 from launcher.images.docker_engine import Card
-from launcher.preflight.disk import shown
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.runfolder.plan import Plan
 
@@ -19,4 +19,4 @@ def check(plan: Plan, cards: Sequence[Card]) -> Finding:
             f"`{plan.recipe}` wants {' or '.join(plan.machine.accelerators)}, and no NVIDIA driver answers here",
             f"`launcher rehearse {plan.recipe} --docker` runs it whole on this CPU",
         )
-    return Finding("gpus", OK, f"{len(cards)} x {cards[0].name} with {shown(min(card.memory for card in cards))} each")
+    return Finding("gpus", OK, f"{len(cards)} x {cards[0].name} with {size(min(card.memory for card in cards))} each")

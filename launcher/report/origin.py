@@ -4,9 +4,7 @@ import json
 import shlex
 
 from launcher.clouds.ledger import Entry
-from launcher.duration import duration
-from launcher.moment import moment
-from launcher.preflight.disk import shown as size
+from launcher.format import duration, moment, size
 from launcher.report.facts import Facts
 from launcher.report.html import Html, fold, join, pairs, table, tag
 from launcher.runfolder.plan import Plan, settings_of

@@ -4,9 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 
-from launcher.duration import duration
-from launcher.moment import moment
-from launcher.preflight.disk import shown as size
+from launcher.format import duration, moment, size
 from launcher.report import origin, progress
 from launcher.report.evaluations import shown, tables
 from launcher.report.facts import Facts

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from launcher.duration import duration
-from launcher.moment import moment
+from launcher.format import duration, moment
 from launcher.outlook import telling
 from launcher.report.chart import Curve, chart, finite
 from launcher.report.facts import Facts

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from launcher.spark import BARS, spark
+from launcher.format import BARS, spark
 
 
 @pytest.mark.parametrize(

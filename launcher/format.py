@@ -1,9 +1,34 @@
-"""A row of numbers as a line of characters. Pure."""
+"""Numbers as people read them: times, sizes, a row of numbers as a line of characters. Pure."""
 
 import math
+import time
 from collections.abc import Sequence
 
 BARS = "▁▂▃▄▅▆▇█"
+
+
+def duration(seconds: float | None) -> str:
+    """`45s`, `12m 05s`, `3h 20m`."""
+    if seconds is None:
+        return ""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    return f"{whole // 60}m {whole % 60:02}s" if whole < 3600 else f"{whole // 3600}h {whole % 3600 // 60:02}m"
+
+
+def moment(seconds: float) -> str:
+    """`2026-11-21 18:06 UTC`, of seconds since the epoch: a page says the same wherever it is opened."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
+
+
+def size(amount: float) -> str:
+    """Bytes, in powers of ten."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
 
 
 def spark(values: Sequence[float], width: int) -> str:
