@@ -19,7 +19,7 @@ from launcher.request import Request, planned
 from launcher.runfolder.events import Events
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.store import write_plan
+from launcher.transfer.store import write_plan
 
 CLOUDS = ("runpod", "lambda", "local")
 PLAN, LIST = 0.05, 0.4

@@ -45,7 +45,7 @@ from launcher.request import Planned
 from launcher.runfolder.events import Tail
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import status
-from launcher.store import Store, read_existing
+from launcher.transfer.store import Store, read_existing
 
 
 def quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:

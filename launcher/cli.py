@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from launcher.config.site import SiteFile
     from launcher.home import Manner
     from launcher.request import Planned, Request
-    from launcher.store import Store
+    from launcher.transfer.store import Store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -93,7 +93,7 @@ def plan(
     if write:
         from launcher import screen
         from launcher.runfolder.paths import RunFolder
-        from launcher.store import make_folder
+        from launcher.transfer.store import make_folder
 
         make_folder(planned.plan, RunFolder(write))
         screen.say(f"wrote {write}" + (f"; image {planned.plan.image.name}" if planned.plan.image else ""))
@@ -354,7 +354,7 @@ def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
     from launcher.code import find_root
     from launcher.errors import LaunchError
     from launcher.resume import resumed
-    from launcher.store import plan_of
+    from launcher.transfer.store import plan_of
 
     if request.recipe or request.run or request.data or request.changes:
         raise LaunchError("`--resume` goes on with a run as it is", "leave out the recipe, --run, --data and --set")
@@ -390,7 +390,7 @@ def _site() -> "SiteFile":
 
 
 def _store() -> "Store":
-    from launcher.store import Store
+    from launcher.transfer.store import Store
 
     return Store(_site())
 

@@ -15,8 +15,8 @@ from launcher.preflight.finding import REFUSED
 from launcher.runfolder.command_history import last_whole
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
-from launcher.store import Store, plan_of
 from launcher.table import labelled
+from launcher.transfer.store import Store, plan_of
 from launcher.watching import current
 
 ENDED = ("failed", "interrupted", "lost")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from launcher import checks, screen
 from launcher.backend import Backend
-from launcher.bucket import Stored
 from launcher.clouds.ledger import ledger
 from launcher.code import find_root
 from launcher.config.secrets import values
@@ -20,7 +19,6 @@ from launcher.format import size
 from launcher.history import followers
 from launcher.launch import Ready, exit_code, follow, ready, verification
 from launcher.live import Bar, Live
-from launcher.opened import opened
 from launcher.preflight.finding import REFUSED, Finding
 from launcher.reporting import write_report
 from launcher.request import Planned
@@ -31,8 +29,10 @@ from launcher.runfolder.manifest import is_finished
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
-from launcher.store import Store, place_of, plan_of
-from launcher.transfer import alone, faults, pull, read_manifest
+from launcher.transfer.bucket import Stored
+from launcher.transfer.copy import alone, faults, pull, read_manifest
+from launcher.transfer.model_check import opened
+from launcher.transfer.store import Store, place_of, plan_of
 from launcher.where import backend_of
 
 HASH_AT_ONCE = 1 << 30

@@ -15,8 +15,8 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, to_json
 from launcher.runfolder.problem import end_of, said
 from launcher.runfolder.status import RunStatus, status
-from launcher.store import read_existing, write_plan
-from launcher.transfer import push
+from launcher.transfer.copy import push
+from launcher.transfer.store import read_existing, write_plan
 
 LOOK = 0.2
 """Seconds between looks at a running run."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from launcher import workspace
 from launcher.config.slurm import SlurmSite
 from launcher.errors import FAILED, LaunchError
-from launcher.remote import Remote, Unreachable
+from launcher.transfer.ssh import Remote, Unreachable
 
 
 @dataclass(frozen=True)

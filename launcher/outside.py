@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from launcher.clouds.ledger import Ledger
-from launcher.mirror import BROUGHT
 from launcher.runfolder.files import read_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
+from launcher.transfer.mirror import BROUGHT
 
 KEPT = {"local", "docker", "slurm"}
 """Clouds whose disks outlive a run's end."""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from launcher import squeue, submissions, verdict
 from launcher.backend import End
-from launcher.remote import Unreachable
 from launcher.shared import Shared
 from launcher.squeue import Answer
+from launcher.transfer.ssh import Unreachable
 
 GLANCE = 2.0
 """Seconds between two looks at files of the run, which ask the scheduler nothing."""

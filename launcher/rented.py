@@ -11,11 +11,11 @@ from launcher.clouds import skypilot
 from launcher.clouds.ledger import Ledger
 from launcher.clouds.machines import gone
 from launcher.errors import FAILED, INTERRUPTED, OURS, LaunchError
-from launcher.keeper import Keeper
-from launcher.mirror import Mirror
-from launcher.remote import NoRoom, Unreachable
 from launcher.runfolder.events import Tail
 from launcher.runfolder.retention import CHECKPOINT
+from launcher.transfer.keeper import Keeper
+from launcher.transfer.mirror import Mirror
+from launcher.transfer.ssh import NoRoom, Unreachable
 
 LOOK, FIRST = 2.0, 0.5
 """Seconds between looks at a machine; and before the job has said anything."""

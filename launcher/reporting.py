@@ -11,8 +11,8 @@ from launcher.report.facts import Facts, facts
 from launcher.report.page import page
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
-from launcher.store import Store, plan_of
 from launcher.table import columns
+from launcher.transfer.store import Store, plan_of
 from launcher.watching import current
 
 OWN = Path(__file__).parent / "report"

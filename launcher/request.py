@@ -19,7 +19,7 @@ from launcher.plan import Choice, World, plan
 from launcher.rounds import repeated
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Plan
 from launcher.settings import parse_change
-from launcher.store import run_name
+from launcher.transfer.store import run_name
 
 
 @dataclass(frozen=True)

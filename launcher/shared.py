@@ -15,10 +15,10 @@ from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
 from launcher.images.identity import PROGRAM, node_home
 from launcher.login import Login, login_of
-from launcher.mirror import Mirror
 from launcher.program import CODE, on_login
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
+from launcher.transfer.mirror import Mirror
 
 
 @dataclass(frozen=True)

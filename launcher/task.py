@@ -8,7 +8,7 @@ from launcher.clouds.accelerators import for_cloud
 from launcher.config.slurm import SlurmSite, gigabytes
 from launcher.errors import LaunchError
 from launcher.runfolder.plan import Plan
-from launcher.store import place_of
+from launcher.transfer.store import place_of
 from launcher.turn import WAIT
 
 ROOM = ("cpus-per-task", "mem")

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from launcher.remote import Remote
+from launcher.transfer.ssh import Remote
 
 FILE = "turn"
 """Below the run folder there: the word of the launch whose job may begin, the job's number, and how many events there

@@ -20,7 +20,7 @@ from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
-from launcher.store import Store, plan_of
+from launcher.transfer.store import Store, plan_of
 from launcher.where import backend_of
 
 

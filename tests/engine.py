@@ -17,7 +17,7 @@ import pytest
 from launcher.code import code_of
 from launcher.config.recipe import read_recipe
 from launcher.images.build import Wanted, build
-from launcher.transfer import alone
+from launcher.transfer.copy import alone
 from tests.apt import LOCKS, install, without
 
 ROOT = Path(__file__).parent.parent

@@ -17,7 +17,7 @@ from launcher.images.identity import identity
 from launcher.runfolder.lock import PATIENCE, holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.transfer import alone
+from launcher.transfer.copy import alone
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -19,7 +19,6 @@ from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite, seconds
 from launcher.config.yaml import load
 from launcher.errors import LaunchError
-from launcher.mirror import Mirror
 from launcher.rented import Rented, Ways
 from launcher.renting import Renting
 from launcher.runfolder.events import Tail
@@ -27,8 +26,9 @@ from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.shared import Shared
-from launcher.store import plan_of, read_existing
 from launcher.task import held_run, held_task
+from launcher.transfer.mirror import Mirror
+from launcher.transfer.store import plan_of, read_existing
 
 
 @dataclass(frozen=True)

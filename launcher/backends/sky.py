@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.bucket import Stored
 from launcher.clouds import skypilot
 from launcher.clouds.budget import limits
 from launcher.clouds.ledger import ledger
@@ -19,8 +18,6 @@ from launcher.config.site import SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError
 from launcher.images.identity import PROGRAM
-from launcher.mirror import Mirror
-from launcher.remote import Remote
 from launcher.rented import Rented
 from launcher.renting import Renting
 from launcher.runfolder import secrets as run_secrets
@@ -28,8 +25,11 @@ from launcher.runfolder.events import Tail
 from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.store import place_of, plan_of, read_existing
 from launcher.task import machine_task, run_task
+from launcher.transfer.bucket import Stored
+from launcher.transfer.mirror import Mirror
+from launcher.transfer.ssh import Remote
+from launcher.transfer.store import place_of, plan_of, read_existing
 from launcher.turn import Turn
 
 

@@ -15,7 +15,7 @@ from launcher.runfolder.files import read_json, write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.shared import Shared
-from launcher.store import plan_of
+from launcher.transfer.store import plan_of
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from launcher.errors import LaunchError
 from launcher.preflight.asked import ask_about
 from launcher.runfolder.done import read_proof
 from launcher.runfolder.plan import Plan, settings_of
-from launcher.store import Store, plan_of
+from launcher.transfer.store import Store, plan_of
 
 RUNS = 20
 """Earlier runs that are looked at, the newest first."""

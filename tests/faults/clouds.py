@@ -9,7 +9,7 @@ from typing import Any
 
 from launcher.clouds.ledger import ledger
 from launcher.runfolder.paths import RunFolder
-from launcher.store import place_of
+from launcher.transfer.store import place_of
 from tests.emulator.pods import LABEL
 from tests.emulator.server import Emulator
 from tests.faults.local import Local

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher.runfolder.paths import RunFolder
-from launcher.transfer import faults
+from launcher.transfer.copy import faults
 from tests.chance import SEED
 from tests.faults import damage, killing, taken, wire
 from tests.faults.cells import Cell

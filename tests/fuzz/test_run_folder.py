@@ -18,13 +18,11 @@ from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
 from launcher.examining import examine
 from launcher.fleet import list_machines
-from launcher.mirror import BROUGHT, Mirror
 from launcher.node.limits import read_limits
 from launcher.node.run import read_plan
 from launcher.node.stage import is_done
 from launcher.preflight import world
 from launcher.preflight.forecast import measured
-from launcher.remote import Remote
 from launcher.runfolder.bucket_index import holds, read_index
 from launcher.runfolder.done import fingerprint
 from launcher.runfolder.manifest import is_finished
@@ -33,8 +31,10 @@ from launcher.runfolder.rclone import StoreError
 from launcher.runfolder.retention import keeps
 from launcher.runfolder.status import status
 from launcher.runfolder.validation import inside, plain
-from launcher.store import Store, plan_of
-from launcher.transfer import faults, pull
+from launcher.transfer.copy import faults, pull
+from launcher.transfer.mirror import BROUGHT, Mirror
+from launcher.transfer.ssh import Remote
+from launcher.transfer.store import Store, plan_of
 
 from .hostile import NAMES, as_json, damaged, mutated, odd, spliced, trials, written
 from .outcome import only_below, said

@@ -18,15 +18,15 @@ from launcher.backends.local import Local
 from launcher.config.site import BucketSite, SiteFile
 from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels
 from launcher.launch import ready
-from launcher.remote import Remote
 from launcher.request import Request, planned
 from launcher.runfolder.files import tree_hash
 from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Plan, Stage, to_json
 from launcher.runfolder.processes import descendants, signal_quietly
-from launcher.store import Store
-from launcher.transfer import pull
+from launcher.transfer.copy import pull
+from launcher.transfer.ssh import Remote
+from launcher.transfer.store import Store
 from tests.apt import install
 from tests.engine import engine
 from tests.objects import gate, objects, server

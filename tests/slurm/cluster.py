@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.transfer import alone
+from launcher.transfer.copy import alone
 from tests.apt import LOCKS, apt, without
 from tests.slurm import conf
 

@@ -10,7 +10,7 @@ from launcher.config.site import SiteFile
 from launcher.preflight.forecast import RUNS, lines, measured
 from launcher.request import Request, planned
 from launcher.runfolder.plan import Code, Machine, Plan, Stage, to_json
-from launcher.store import Store
+from launcher.transfer.store import Store
 
 PROGRAM = """
 import json, sys

@@ -9,7 +9,7 @@ from launcher.config.site import SiteFile, expanded
 from launcher.errors import LaunchError, did_you_mean
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, from_json, to_json
-from launcher.transfer import push
+from launcher.transfer.copy import push
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,47}")
 """A run's name is a cluster's name too: SkyPilot, Slurm and Docker all take these."""

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from launcher.copied import brought, copy
 from launcher.errors import FAILED, LaunchError
 from launcher.runfolder.files import read_json, sha256
 from launcher.runfolder.manifest import read, wrong
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
+from launcher.transfer.copied import brought, copy
 
 AT_ONCE = 4
 """Files of an export that are copied, and their sha256 computed, at the same time."""

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.errors import OURS, LaunchError
-from launcher.remote import NoRoom, Remote, Unreachable
+from launcher.transfer.ssh import NoRoom, Remote, Unreachable
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

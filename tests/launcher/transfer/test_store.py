@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from launcher.config.site import SiteFile
-from launcher.store import Store, run_name
+from launcher.transfer.store import Store, run_name
 
 
 def run(store, name, moment):

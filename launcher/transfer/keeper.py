@@ -4,8 +4,8 @@ import contextlib
 import threading
 from collections.abc import Callable
 
-from launcher.mirror import Mirror
-from launcher.remote import NoRoom, Unreachable
+from launcher.transfer.mirror import Mirror
+from launcher.transfer.ssh import NoRoom, Unreachable
 
 
 class Keeper:

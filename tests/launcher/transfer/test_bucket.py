@@ -2,8 +2,8 @@
 
 import shutil
 
-from launcher.bucket import Stored
 from launcher.runfolder.plan import Bucket
+from launcher.transfer.bucket import Stored
 
 RUN, PROOFS = "toy-tiny", ["stages/sum/done.json", "stages/again/done.json"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import FAILED, LaunchError
-from launcher.remote import NoRoom, Remote, Unreachable, writing
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json, sha256, write_json
 from launcher.runfolder.manifest import has_all, read, wrong
@@ -17,7 +16,8 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.retention import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT, Keep, keeps
 from launcher.runfolder.validation import inside
-from launcher.transfer import alone
+from launcher.transfer.copy import alone
+from launcher.transfer.ssh import NoRoom, Remote, Unreachable, writing
 
 AT_ONCE = 4
 """Files of an export that are copied at the same time."""

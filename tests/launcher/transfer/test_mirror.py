@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from launcher.mirror import BROUGHT, Mirror
-from launcher.remote import NoRoom, Remote
 from launcher.runfolder.files import sha256
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Bucket, Code, Plan, Stage
+from launcher.transfer.mirror import BROUGHT, Mirror
+from launcher.transfer.ssh import NoRoom, Remote
 
 STAGES = (Stage("first", ("true",)), Stage("second", ("true",), needs={"first": "first"}))
 
