@@ -16,8 +16,7 @@ from benchmarks.measure import lengths
 from launcher.runfolder.files import sha256
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Plan
-from launcher.transfer.copied import copy
-from launcher.transfer.copy import pull
+from launcher.transfer.copy import copy, pull
 from launcher.transfer.mirror import Mirror
 from launcher.transfer.ssh import Remote
 

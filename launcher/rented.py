@@ -13,8 +13,7 @@ from launcher.clouds.machines import gone
 from launcher.errors import FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.runfolder.events import Tail
 from launcher.runfolder.retention import CHECKPOINT
-from launcher.transfer.keeper import Keeper
-from launcher.transfer.mirror import Mirror
+from launcher.transfer.mirror import Keeper, Mirror
 from launcher.transfer.ssh import NoRoom, Unreachable
 
 LOOK, FIRST = 2.0, 0.5

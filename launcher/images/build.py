@@ -24,6 +24,7 @@ BASED_ON = "org.opencontainers.image.base.name"
 ABOVE = "the step that failed is in the output above"
 LAST_LINES = 15
 """How much of a failed build's output its error repeats."""
+FOLDER = "images/.sbom"
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,6 @@ def _run(argv: Sequence[str], folder: Path, show: Callable[[str], None], hint: s
             )
         command = " ".join(argv[: 4 if argv[0] == sys.executable else 2])
         raise LaunchError(f"`{command}` ended with exit code {child.returncode}:\n{said}", hint, FAILED)
-
-
-FOLDER = "images/.sbom"
 
 
 def sbom_path(root: Path, image: Image) -> Path:

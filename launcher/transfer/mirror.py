@@ -1,8 +1,11 @@
-"""The laptop's copy of a run folder that lies on a machine: what is said there, and what a fresh machine would need."""
+"""The laptop's copy of a run folder that lies on a machine: what is said there, what a fresh machine would need, and
+the thread that copies it while the run works."""
 
+import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,3 +188,35 @@ def _demand_own(part: Path) -> None:
         if path.is_symlink() and not path.resolve().is_relative_to(part.resolve() if path != part else part.parent):
             shutil.rmtree(part, ignore_errors=True)
             raise LaunchError(f"`{path}` is a link to a place outside of its folder", DISTRUST, FAILED)
+
+
+class Keeper:
+    """Copies checkpoints and results beside the looks, one after the other; `show` hears, once, that there is no room
+    for them."""
+
+    def __init__(self, mirror: Mirror, show: Callable[[str], None]):
+        self.mirror, self.show = mirror, show
+        self.thread: threading.Thread | None = None
+        self.full = False
+
+    def wake(self) -> None:
+        """What is missing begins to be copied, unless that goes on already."""
+        if (self.thread is None or not self.thread.is_alive()) and self.mirror.missing():
+            self.thread = threading.Thread(target=self._keep, daemon=True)
+            self.thread.start()
+
+    def last(self) -> None:
+        """What can still be had is here."""
+        if self.thread:
+            self.thread.join()
+        self._keep()
+
+    def _keep(self) -> None:
+        try:
+            with contextlib.suppress(Unreachable):
+                self.mirror.keep()
+                self.full = False
+        except NoRoom as problem:
+            if not self.full:
+                self.show(f"not kept  {problem.error}: the machine alone has it")
+            self.full = True

@@ -101,7 +101,7 @@ def test_a_file_gone_at_the_source_is_a_sentence(source, home, refusal):
 
 
 def test_a_large_file_lies_on_the_disk_once_and_a_small_one_twice(source, home, monkeypatch):
-    monkeypatch.setattr("launcher.transfer.copied.SHARED", len(CONTENT))
+    monkeypatch.setattr("launcher.transfer.copy.SHARED", len(CONTENT))
     pull(source, home, nothing)
     assert (home.export / "model.bin").samefile(source.export / "model.bin")
     assert not (home.export / "deep/config.json").samefile(source.export / "deep/config.json")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.runfolder.files import sha256
-from launcher.transfer.copied import brought, copy
+from launcher.transfer.copy import brought, copy
 
 CONTENT = bytes(range(256)) * 40
 
@@ -22,7 +22,7 @@ def nothing(_):
 @pytest.fixture
 def large(tmp_path, monkeypatch):
     """A file that counts as a large one."""
-    monkeypatch.setattr("launcher.transfer.copied.SHARED", len(CONTENT))
+    monkeypatch.setattr("launcher.transfer.copy.SHARED", len(CONTENT))
     (tmp_path / "source").write_bytes(CONTENT)
     return tmp_path / "source"
 
