@@ -20,7 +20,7 @@ from benchmarks.result import Result, Verdict, load, parser, say
 from launcher.clouds.ledger import ledger
 from launcher.config.site import read_site, site_path
 from launcher.config.yaml import load as load_yaml
-from launcher.request import Request, planned
+from launcher.planning.request import Request, planned
 from launcher.runfolder.events import Tail
 
 PARTS = ("plan and checks", "SkyPilot's machine, with the job", "the upload and the node program's start")

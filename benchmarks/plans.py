@@ -15,7 +15,7 @@ from statistics import median, quantiles
 from benchmarks.measure import ROOT, columns, in_turn, run
 from benchmarks.result import Result, Verdict, load, parser, say
 from launcher.config.site import SiteFile
-from launcher.request import Request, planned
+from launcher.planning.request import Request, planned
 from launcher.runfolder.events import Events
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan

@@ -19,6 +19,7 @@ from launcher.config.site import HERE, SiteFile, clouds_of
 from launcher.config.yaml import load
 from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import Card, cards
+from launcher.planning.request import Planned
 from launcher.preflight import (
     credentials,
     data,
@@ -41,7 +42,6 @@ from launcher.preflight import (
     world,
 )
 from launcher.preflight.finding import REFUSED, WARNING, Finding
-from launcher.request import Planned
 from launcher.runfolder.events import Tail
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import status

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from launcher.config.site import SiteFile
     from launcher.home import Manner
-    from launcher.request import Planned, Request
+    from launcher.planning.request import Planned, Request
     from launcher.transfer.store import Store
 
 app = typer.Typer(
@@ -84,7 +84,7 @@ def plan(
     write: Annotated[Path | None, typer.Option(metavar="FOLDER", help="a run folder to start by hand")] = None,
 ) -> None:
     """Show what a launch would do, and check it. Or write it down, for plain `sky` or `sbatch`."""
-    from launcher.request import Request
+    from launcher.planning.request import Request
 
     request = Request(
         recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
@@ -99,8 +99,8 @@ def plan(
         screen.say(f"wrote {write}" + (f"; image {planned.plan.image.name}" if planned.plan.image else ""))
         return
     if json or shell:
+        from launcher.planning.shell_script import script
         from launcher.runfolder.plan import to_json
-        from launcher.script import script
 
         typer.echo(script(planned.plan) if shell else to_json(planned.plan), nl=False)
         return
@@ -129,7 +129,7 @@ def launch(
 ) -> None:
     """Carry out a recipe, or go on with it, on any cloud. The verified result comes home to runs/<run>/export."""
     from launcher.home import Manner
-    from launcher.request import Request
+    from launcher.planning.request import Request
 
     request = Request(
         recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
@@ -150,9 +150,9 @@ def rehearse(
     dirty: Dirty = False,
 ) -> None:
     """Run a whole recipe with a tiny model on this CPU. All its stages, in the same code."""
-    from launcher.code import find_root
     from launcher.home import Manner
-    from launcher.request import Request, any_family, rehearsal_of
+    from launcher.planning.code_version import find_root
+    from launcher.planning.request import Request, any_family, rehearsal_of
 
     root = find_root()
     cloud = "docker" if docker else "local"
@@ -281,10 +281,10 @@ def doctor(
 def lock(recipe: RecipeName) -> None:
     """Lock the recipe's git refs and model revisions to commits."""
     from launcher import screen
-    from launcher.code import find_root
     from launcher.config.pins import Pins, read_pins, write_pins
     from launcher.config.recipe import read_recipe
-    from launcher.lock import resolve
+    from launcher.planning.code_version import find_root
+    from launcher.planning.lock import resolve
 
     found = read_recipe(recipe, find_root())
     path = found.folder / "pins.lock.json"
@@ -313,10 +313,10 @@ def image(
 
 
 def _planned(request: "Request") -> "tuple[Planned, Path]":
-    from launcher.code import find_root
     from launcher.config.recipe import names
     from launcher.errors import LaunchError
-    from launcher.request import planned
+    from launcher.planning.code_version import find_root
+    from launcher.planning.request import planned
 
     root = find_root()
     if not request.recipe:
@@ -351,9 +351,9 @@ def _launch(request: "Request", manner: "Manner", resume: str | None = None) -> 
 
 
 def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
-    from launcher.code import find_root
     from launcher.errors import LaunchError
-    from launcher.resume import resumed
+    from launcher.planning.code_version import find_root
+    from launcher.planning.resume import resumed
     from launcher.transfer.store import plan_of
 
     if request.recipe or request.run or request.data or request.changes:

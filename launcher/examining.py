@@ -5,12 +5,12 @@ from pathlib import Path
 
 from launcher import screen
 from launcher.clouds.ledger import ledger
-from launcher.code import find_root
 from launcher.diagnosis.diagnose import Diagnosis, diagnose
 from launcher.diagnosis.evidence import Line, logs
 from launcher.diagnosis.rules import rules
 from launcher.errors import DONE, MISTAKE
 from launcher.installation import look
+from launcher.planning.code_version import find_root
 from launcher.preflight.finding import REFUSED
 from launcher.runfolder.command_history import last_whole
 from launcher.runfolder.paths import RunFolder

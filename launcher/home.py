@@ -10,18 +10,18 @@ from pathlib import Path
 from launcher import checks, screen
 from launcher.backend import Backend
 from launcher.clouds.ledger import ledger
-from launcher.code import find_root
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile
 from launcher.errors import DONE, FAILED, OURS, LaunchError, sentence
 from launcher.fleet import say_billed
 from launcher.format import size
-from launcher.history import followers
 from launcher.launch import Ready, exit_code, follow, ready, verification
 from launcher.live import Bar, Live
+from launcher.planning.changes import followers
+from launcher.planning.code_version import find_root
+from launcher.planning.request import Planned
 from launcher.preflight.finding import REFUSED, Finding
 from launcher.reporting import write_report
-from launcher.request import Planned
 from launcher.runfolder.command_history import note
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json

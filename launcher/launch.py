@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from launcher.backend import KILLED, Backend, End, Work
 from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
-from launcher.history import changes, followers, set_aside
 from launcher.interrupts import held_back
+from launcher.planning.changes import changes, followers, set_aside
 from launcher.runfolder.done import read_proof
 from launcher.runfolder.events import Tail
 from launcher.runfolder.manifest import is_finished

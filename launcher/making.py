@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from launcher import screen
-from launcher.code import code_of, find_root
 from launcher.config.job import read_job
 from launcher.config.recipe import REHEARSAL, Recipe, families, names, read_recipe
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
 from launcher.images.build import Wanted, build
-from launcher.request import variant_of
+from launcher.planning.code_version import code_of, find_root
+from launcher.planning.request import variant_of
 
 
 def images(name: str | None, variant: str | None, base: str | None, push: str | None, site: SiteFile) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 from launcher import screen
 from launcher.backend import Work
 from launcher.clouds.ledger import ledger
-from launcher.code import find_root
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError, did_you_mean
 from launcher.launch import exit_code
 from launcher.live import Live
 from launcher.outside import outside
+from launcher.planning.code_version import find_root
 from launcher.run_page import page
 from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder

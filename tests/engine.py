@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.code import code_of
 from launcher.config.recipe import read_recipe
 from launcher.images.build import Wanted, build
+from launcher.planning.code_version import code_of
 from launcher.transfer.copy import alone
 from tests.apt import LOCKS, install, without
 

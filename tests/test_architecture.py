@@ -29,11 +29,11 @@ STANDARD = ("node", "runfolder")
 PURE = [
     "launcher.clouds.accelerators",
     "launcher.clouds.offers",
-    "launcher.plan",
+    "launcher.planning.plan",
     "launcher.container",
-    "launcher.settings",
-    "launcher.wiring",
-    "launcher.rounds",
+    "launcher.planning.settings",
+    "launcher.planning.validate",
+    "launcher.planning.rounds",
     "launcher.format",
     "launcher.runfolder.status",
     "launcher.outlook",
@@ -46,8 +46,8 @@ PURE = [
     "launcher.report.origin",
     "launcher.report.progress",
     "launcher.report.page",
-    "launcher.history",
-    "launcher.script",
+    "launcher.planning.changes",
+    "launcher.planning.shell_script",
     "launcher.config.slurm",
     "launcher.sbatch",
     "launcher.charge",
@@ -192,15 +192,15 @@ def test_a_pure_module_touches_neither_processes_nor_network_nor_clock_nor_envir
     if name == "launcher.config.yaml":  # it reads the file
         touching -= {"open"}
     assert not called(CODE[name]) & touching
-    if name != "launcher.history":  # it renames what it sets aside
+    if name != "launcher.planning.changes":  # it renames what it sets aside
         assert "os" not in roots
 
 
 def test_only_the_edges_start_processes_or_ask_the_network():
     for word, allowed in {
         "subprocess": {
-            "launcher.lock",
-            "launcher.code",
+            "launcher.planning.lock",
+            "launcher.planning.code_version",
             "launcher.images.docker_engine",
             "launcher.login",
             "launcher.tracked",
@@ -214,7 +214,7 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "launcher.runfolder.rclone",
             "launcher.transfer.bucket",
         },
-        "huggingface_hub": {"launcher.lock"},
+        "huggingface_hub": {"launcher.planning.lock"},
         "socket": {"launcher.images.docker_engine"},
         "urllib": {"launcher.accounts"},
         "requests": set(),

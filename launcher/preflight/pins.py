@@ -1,6 +1,6 @@
 """Is every pin a commit, so that the run can be repeated?"""
 
-from launcher.plan import unlocked
+from launcher.planning.plan import unlocked
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Plan
 

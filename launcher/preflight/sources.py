@@ -2,7 +2,7 @@
 
 from launcher.config.pins import COMMIT
 from launcher.errors import LaunchError
-from launcher.lock import git_commit, git_refs
+from launcher.planning.lock import git_commit, git_refs
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Plan, Source
 

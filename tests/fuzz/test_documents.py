@@ -18,11 +18,11 @@ from launcher.config.recipe import RecipeFile, SizeFile
 from launcher.config.secrets import references
 from launcher.config.site import SiteFile, read_site
 from launcher.config.yaml import load
+from launcher.planning.request import Request, planned
+from launcher.planning.settings import parse_change
+from launcher.planning.shell_script import script
 from launcher.preflight import gpus, kernels, memory, offered, pins, price, secrets
-from launcher.request import Request, planned
 from launcher.runfolder.plan import from_json, to_json
-from launcher.script import script
-from launcher.settings import parse_change
 from launcher.task import held_task, machine_task, run_task
 
 from .hostile import NAMES, as_json, mutated, odd, spliced, trials, written

@@ -18,7 +18,7 @@ from launcher.backends.local import Local
 from launcher.config.site import BucketSite, SiteFile
 from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels
 from launcher.launch import ready
-from launcher.request import Request, planned
+from launcher.planning.request import Request, planned
 from launcher.runfolder.files import tree_hash
 from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder

@@ -7,8 +7,8 @@ import pytest
 
 from launcher import screen
 from launcher.config.site import SiteFile
+from launcher.planning.request import Request, planned
 from launcher.preflight.forecast import RUNS, lines, measured
-from launcher.request import Request, planned
 from launcher.runfolder.plan import Code, Machine, Plan, Stage, to_json
 from launcher.transfer.store import Store
 

@@ -94,7 +94,7 @@ def test_a_private_repository_is_refused_without_asking_for_a_password(repositor
 
 
 def test_a_host_that_never_answers_is_given_up(repository, monkeypatch):
-    monkeypatch.setattr("launcher.lock.PATIENCE", 0.3)
+    monkeypatch.setattr("launcher.planning.lock.PATIENCE", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         git = f"git://127.0.0.1:{silent.getsockname()[1]}/verl"
         says = f"`{git}` did not answer within 0.3 s"

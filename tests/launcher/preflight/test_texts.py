@@ -5,9 +5,9 @@ import pytest
 
 from launcher.config.recipe import names
 from launcher.config.site import SiteFile
+from launcher.planning.request import Request, planned
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.texts import check
-from launcher.request import Request, planned
 
 ROOT = Path(__file__).parent.parent.parent.parent
 

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from launcher.config.pins import Pins
-from launcher.plan import Choice, World, plan, unlocked
+from launcher.planning.plan import Choice, World, plan, unlocked
+from launcher.planning.settings import parse_change
 from launcher.runfolder.plan import Budget, Code, Image, Input, Machine, from_json, to_json
-from launcher.settings import parse_change
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 TEXT = """

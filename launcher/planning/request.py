@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from launcher.code import code_of, committed
 from launcher.config.job import Job, read_job
 from launcher.config.pins import read_pins
 from launcher.config.recipe import REHEARSAL, Recipe, families, read_recipe
@@ -14,11 +13,12 @@ from launcher.config.site import SiteFile, clouds_of, expanded
 from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import digest_of
 from launcher.images.identity import environment_of, image_of
-from launcher.inputs import measure
-from launcher.plan import Choice, World, plan
-from launcher.rounds import repeated
+from launcher.planning.code_version import code_of, committed
+from launcher.planning.inputs import measure
+from launcher.planning.plan import Choice, World, plan
+from launcher.planning.rounds import repeated
+from launcher.planning.settings import parse_change
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Plan
-from launcher.settings import parse_change
 from launcher.transfer.store import run_name
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from launcher.planning.shell_script import script
 from launcher.runfolder.plan import Code, Input, Plan, Source, Stage
-from launcher.script import script
 
 PLAN = Plan("run", "some-tiny", (), "one", Code("tree"))
 SHOW = "import json, sys; print(json.dumps(sys.argv[1:]))"

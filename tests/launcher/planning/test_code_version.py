@@ -2,8 +2,8 @@ import subprocess
 
 import pytest
 
-from launcher.code import changes, code_of, committed, find_root
 from launcher.errors import LaunchError
+from launcher.planning.code_version import changes, code_of, committed, find_root
 from launcher.runfolder.files import tree_hash
 
 

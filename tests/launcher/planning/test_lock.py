@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from launcher.config.pins import Pins
-from launcher.lock import git_commit, resolve
+from launcher.planning.lock import git_commit, resolve
 
 
 def test_a_branch_is_its_newest_commit_and_moves(repository):

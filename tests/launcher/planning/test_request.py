@@ -6,7 +6,7 @@ import pytest
 
 from launcher.config.job import read_job
 from launcher.config.site import BucketSite, BudgetSite, SiteFile
-from launcher.request import Request, any_family, planned, rehearsal_of
+from launcher.planning.request import Request, any_family, planned, rehearsal_of
 from launcher.runfolder.plan import Bucket, Budget, to_json
 from tests.emulator import catalog
 

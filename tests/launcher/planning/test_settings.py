@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.settings import check_names, parse_change, shared, stage_settings
+from launcher.planning.settings import check_names, parse_change, shared, stage_settings
 
 TEXT = """
 name: some

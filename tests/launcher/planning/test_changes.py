@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from launcher.history import changes, followers, set_aside
+from launcher.planning.changes import changes, followers, set_aside
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Image, Input, Plan, Source, Stage
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher.config.site import SiteFile
-from launcher.request import Planned, Request, planned
+from launcher.planning.request import Planned, Request, planned
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 

@@ -7,9 +7,9 @@ from typing import Any
 from launcher.config.pins import MADE_HERE, Pins, is_local
 from launcher.config.recipe import MOST, HubPin, Recipe, StageList, StageSpec
 from launcher.errors import LaunchError, did_you_mean
+from launcher.planning.settings import Change, changes_read, check_names, shared, stage_settings
+from launcher.planning.validate import all_read, check_words, order_of
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Model, Must, Plan, Source, Stage
-from launcher.settings import Change, changes_read, check_names, shared, stage_settings
-from launcher.wiring import all_read, check_words, order_of
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def committed(root: Path) -> Iterator[Path]:
 def find_root() -> Path:
     """The folder that holds `recipes/` and `jobs/`: the current one, or the project's own."""
     here = Path.cwd()
-    return here if (here / "recipes").is_dir() else Path(__file__).resolve().parent.parent
+    return here if (here / "recipes").is_dir() else Path(__file__).resolve().parent.parent.parent
 
 
 def _git(root: Path, *words: str) -> str | None:
