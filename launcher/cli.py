@@ -353,7 +353,7 @@ def _launch(request: "Request", manner: "Manner", resume: str | None = None) -> 
 def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
     from launcher.errors import LaunchError
     from launcher.planning.code_version import find_root
-    from launcher.planning.resume import resumed
+    from launcher.planning.request import resumed
     from launcher.transfer.store import plan_of
 
     if request.recipe or request.run or request.data or request.changes:

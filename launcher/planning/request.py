@@ -18,6 +18,7 @@ from launcher.planning.inputs import measure
 from launcher.planning.plan import Choice, World, plan
 from launcher.planning.rounds import repeated
 from launcher.planning.settings import parse_change
+from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Plan
 from launcher.transfer.store import run_name
 
@@ -157,3 +158,22 @@ def _image(
         return replace(image, name=name, digest=digest or None, overlay=overlay), environment
     held = digest_of(image.name) if request.cloud == "docker" else None
     return replace(image, digest=held, overlay=overlay), environment
+
+
+def resumed(old: Plan, folder: RunFolder, request: Request, root: Path, site: SiteFile) -> Planned:
+    """`old`, which lies in `folder`, for the request's cloud and budget. Its inputs need not be where they were. Raises
+    LaunchError."""
+    new = planned(replace(request, recipe=old.recipe, run=old.run), root, site)
+    place = new.plan
+    plan = replace(
+        old,
+        machine=place.machine,
+        image=place.image,
+        environment=place.environment,
+        code=place.code,
+        budget=place.budget,
+        bucket=place.bucket,
+        forced=place.forced,
+    )
+    inputs = {name: replace(one, path=str(folder.inputs / one.file)) for name, one in old.inputs.items()}
+    return Planned(plan, new.recipe, inputs, new.job)
