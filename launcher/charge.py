@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from launcher.backends.slurm.groups import Group
 from launcher.config.slurm import gigabytes, seconds
-from launcher.sbatch import Group
 
 
 def weights(text: str) -> dict[str, float]:

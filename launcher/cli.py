@@ -363,11 +363,12 @@ def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
 
 
 def _slurm_doctor(cloud: str, host: str | None, extend: int | None) -> None:
-    from launcher import screen, workspace
+    from launcher import screen
+    from launcher.backends.slurm import workspace
+    from launcher.backends.slurm.login import login_of
     from launcher.config.slurm import SlurmSite
     from launcher.doctor import ASK, proposal, read
     from launcher.errors import LaunchError
-    from launcher.login import login_of
 
     if cloud != "slurm":
         raise LaunchError(f"there is no doctor for `{cloud}`", "`--cloud slurm` is the one there is")

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher import checks, screen
-from launcher.backend import Backend
+from launcher.backends.base import Backend
+from launcher.backends.lifecycle import Ready, exit_code, follow, ready, verification
+from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile
 from launcher.errors import DONE, FAILED, OURS, LaunchError, sentence
 from launcher.fleet import say_billed
 from launcher.format import size
-from launcher.launch import Ready, exit_code, follow, ready, verification
 from launcher.live import Bar, Live
 from launcher.planning.changes import followers
 from launcher.planning.code_version import find_root
@@ -33,7 +34,6 @@ from launcher.transfer.bucket import Stored
 from launcher.transfer.copy import alone, faults, pull, read_manifest
 from launcher.transfer.model_check import opened
 from launcher.transfer.store import Store, place_of, plan_of
-from launcher.where import backend_of
 
 HASH_AT_ONCE = 1 << 30
 """An export up to this size is read whole when a finished run is launched again; a larger one is compared by sizes."""

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from launcher import screen
-from launcher.backend import Work
+from launcher.backends.base import Work
+from launcher.backends.lifecycle import exit_code
+from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError, did_you_mean
-from launcher.launch import exit_code
 from launcher.live import Live
 from launcher.outside import outside
 from launcher.planning.code_version import find_root
@@ -21,7 +22,6 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
 from launcher.transfer.store import Store, plan_of
-from launcher.where import backend_of
 
 
 def work_of(folder: RunFolder, site: SiteFile) -> Work | None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.backend import End
+from launcher.backends.base import End
+from launcher.backends.docker_options import FOLDER, LIMITS, gpus, mounts, name_of, options, user
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
-from launcher.container import FOLDER, LIMITS, gpus, mounts, name_of, options, user
 from launcher.errors import LaunchError
 from launcher.images.docker_engine import connect, facts, held
 from launcher.images.identity import identity

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import launcher
-from launcher.backend import KILLED, End
+from launcher.backends.base import KILLED, End
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile, expanded
 from launcher.errors import LaunchError

@@ -1,9 +1,9 @@
 """How long does the workspace last that run folders go to? Clusters delete them, and nothing there is backed up."""
 
-from launcher import workspace
+from launcher.backends.slurm import workspace
+from launcher.backends.slurm.login import login_of
 from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
-from launcher.login import login_of
 from launcher.preflight.finding import OK, WARNING, Finding
 
 

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from launcher import batch, charge, sbatch
+from launcher import charge
+from launcher.backends.slurm import batch_script
+from launcher.backends.slurm.groups import Group, job_groups
+from launcher.backends.slurm.login import login_of
 from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
-from launcher.login import login_of
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Plan
 
@@ -18,7 +20,7 @@ START = re.compile(r"to start at (\S+) using (\d+) processors on nodes (\S+)")
 
 def check(plan: Plan, site: SlurmSite) -> Finding:
     """Refused when sbatch refuses one of the jobs; a cluster that does not answer is a warning."""
-    groups = sbatch.groups(plan, site)
+    groups = job_groups(plan, site)
     try:
         said = login_of(site).said(question(plan, groups, site), timeout=60)
     except LaunchError as problem:
@@ -29,12 +31,12 @@ def check(plan: Plan, site: SlurmSite) -> Finding:
     return replace(found, details=(*found.details, *filter(None, costs)))
 
 
-def question(plan: Plan, groups: Sequence[sbatch.Group], site: SlurmSite) -> str:
+def question(plan: Plan, groups: Sequence[Group], site: SlurmSite) -> str:
     """A shell script that prints three lines for each job: what sbatch says, how many wait before it, and what its
     partition charges."""
     lines = []
     for group in groups:
-        text = base64.b64encode(batch.script(plan, group, site, group.name).encode()).decode()
+        text = base64.b64encode(batch_script.script(plan, group, site, group.name).encode()).decode()
         which = f"PartitionName={group.needs.partition} " if group.needs.partition else "Default=YES"
         where = f"--partition={shlex.quote(group.needs.partition)}" if group.needs.partition else ""
         lines += [

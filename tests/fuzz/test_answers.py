@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import charge, doctor, sbatch, squeue, verdict, workspace
+from launcher import charge, doctor
 from launcher.accounts import Answer, ask
+from launcher.backends.slurm import groups, verdict, workspace
+from launcher.backends.slurm.queue import answer as queue_answer
 from launcher.clouds import providers
 from launcher.clouds.catalog import read_catalogs
 from launcher.clouds.ledger import Ledger
@@ -117,7 +119,7 @@ JOBS = ("toy.1-sum.abc", "toy.2-again.abc")
 @trials(80)
 @given(text=spliced(SLURM) | st.lists(st.sampled_from(SLURM.splitlines()), max_size=9).map("\n".join))
 def test_a_scheduler_s_words_about_jobs_are_an_answer(text):
-    found = squeue.answer(JOBS, text)
+    found = queue_answer(JOBS, text)
     assert [one.name for one in found.jobs] == list(JOBS)
     verdict.end(found), verdict.says(found), verdict.never_started(found)
     assert found.goes_on in (True, False)
@@ -147,7 +149,7 @@ def test_what_a_cluster_says_of_itself_is_understood_or_passed_over(text, works,
     for one in workspace.read(works):
         assert one.says
     queue.finding(["1-sum"], waits)
-    charge.says(worth, sbatch.Group(1, ("sum",), Needs(gres="gpu:h100:4", time="2:00:00"), 60), 2)
+    charge.says(worth, groups.Group(1, ("sum",), Needs(gres="gpu:h100:4", time="2:00:00"), 60), 2)
 
 
 @trials(50)

@@ -11,7 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import batch, sbatch, screen
+from launcher import screen
+from launcher.backends.sky.task import held_task, machine_task, run_task
+from launcher.backends.slurm import batch_script, groups
 from launcher.clouds.catalog import Catalog, Kind
 from launcher.clouds.offers import nearest, offers
 from launcher.config.recipe import RecipeFile, SizeFile
@@ -23,7 +25,6 @@ from launcher.planning.settings import parse_change
 from launcher.planning.shell_script import script
 from launcher.preflight import gpus, kernels, memory, offered, pins, price, secrets
 from launcher.runfolder.plan import from_json, to_json
-from launcher.task import held_task, machine_task, run_task
 
 from .hostile import NAMES, as_json, mutated, odd, spliced, trials, written
 from .outcome import only_below, said
@@ -111,8 +112,8 @@ def plan_all(root):
         document = load(given.job.path)
         if cloud == "slurm":
             site = SiteFile.model_validate(SITE).slurm
-            for group in sbatch.groups(given.plan, site):
-                batch.script(given.plan, group, site, "job")
+            for group in groups.job_groups(given.plan, site):
+                batch_script.script(given.plan, group, site, "job")
             held_task(given.plan, document, site)
         else:
             price.check(given.plan, given.job, CATALOGS)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from launcher.backends.lifecycle import ready
 from launcher.backends.local import Local
 from launcher.config.site import BucketSite, SiteFile
 from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels
-from launcher.launch import ready
 from launcher.planning.request import Request, planned
 from launcher.runfolder.files import tree_hash
 from launcher.runfolder.lock import holder

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher import shared
+from launcher.backends.slurm import run_folder
 from launcher.clouds.ledger import ledger
 from launcher.config import secrets
 from launcher.config.site import SiteFile
@@ -213,7 +213,7 @@ def test_what_holds_a_secret_or_opens_a_machine_is_the_user_s_alone_whatever_the
     (tmp_path / "slurm").mkdir()
     planted = tmp_path / "slurm/secrets.sh"
     planted.touch(mode=0o666)
-    script = shared.SECRETS.format(text="ZXhwb3J0IEE9Qgo=")
+    script = run_folder.SECRETS.format(text="ZXhwb3J0IEE9Qgo=")
     subprocess.run(["bash", "-s", "--", str(tmp_path)], input=script, text=True, check=True)
     assert planted.read_text() == "export A=B\n" and stat.S_IMODE(planted.stat().st_mode) == 0o600
 
@@ -221,7 +221,7 @@ def test_what_holds_a_secret_or_opens_a_machine_is_the_user_s_alone_whatever_the
 def test_secrets_left_in_a_machine_s_memory_go_into_a_file_that_was_not_there_before(tmp_path, monkeypatch, careless):
     """What `backends/sky.py` runs there, with a file and a link that somebody planted."""
     monkeypatch.setattr(run_secrets, "MEMORY", tmp_path)
-    text = (ROOT / "launcher/backends/sky.py").read_text()
+    text = (ROOT / "launcher/backends/sky/backend.py").read_text()
     place, other = run_secrets.place("r"), tmp_path / "other"
     (leave,) = re.findall(r'leave = f"(.*)"', text)
     command = leave.replace("{run_secrets.place(plan.run)}", str(place))

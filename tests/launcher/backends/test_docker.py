@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from launcher.backend import End
+from launcher.backends.base import End
 from launcher.backends.docker import Docker
+from launcher.backends.docker_options import FOLDER
+from launcher.backends.lifecycle import ready
 from launcher.config.site import SiteFile
-from launcher.container import FOLDER
 from launcher.images.docker_engine import connect
-from launcher.launch import ready
 from launcher.runfolder.lock import Lock
 
 HELD = ("--set", "sum.fault=hold@3")

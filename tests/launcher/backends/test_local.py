@@ -3,8 +3,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from launcher.backend import End
 from launcher.backends import local
+from launcher.backends.base import End
 from launcher.backends.local import Local
 from launcher.config.site import SiteFile
 from launcher.node.run import read_plan

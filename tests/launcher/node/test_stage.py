@@ -46,7 +46,7 @@ def test_a_finished_run_is_left_alone(toy):
 
 
 def test_a_finished_run_is_seen_to_be_finished_in_no_time(toy):
-    from launcher.launch import ready
+    from launcher.backends.lifecycle import ready
     from launcher.runfolder.manifest import is_finished
 
     node = toy.node(stages="short")

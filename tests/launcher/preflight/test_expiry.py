@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from launcher.backends.slurm.login import Login
 from launcher.config.slurm import SlurmSite
-from launcher.login import Login
 from launcher.preflight import expiry
 from launcher.preflight.finding import OK, WARNING, Finding
 

@@ -5,10 +5,10 @@ import os
 import time
 from collections.abc import Callable
 
-from launcher import squeue, submissions, verdict
-from launcher.backend import End
-from launcher.shared import Shared
-from launcher.squeue import Answer
+from launcher.backends.base import End
+from launcher.backends.slurm import queue, submissions, verdict
+from launcher.backends.slurm.queue import Answer
+from launcher.backends.slurm.run_folder import Shared
 from launcher.transfer.ssh import Unreachable
 
 GLANCE = 2.0
@@ -57,14 +57,14 @@ class Queued:
         with contextlib.suppress(OSError):
             age = time.time() - self.seen.stat().st_mtime
             if not anew and 0 <= age < self.shared.cluster.every:  # a clock that was set back makes it negative
-                return squeue.answer(self.jobs, self.seen.read_text(encoding="utf-8"))
-        text = self.shared.login.said(squeue.question(self.jobs), self.shared.there)
+                return queue.answer(self.jobs, self.seen.read_text(encoding="utf-8"))
+        text = self.shared.login.said(queue.question(self.jobs), self.shared.there)
         if mirror := self.shared.mirror:
             mirror.look()
         part = self.seen.with_suffix(".part")
         part.write_text(text, encoding="utf-8")
         os.replace(part, self.seen)
-        return squeue.answer(self.jobs, text)
+        return queue.answer(self.jobs, text)
 
     def _tell(self, text: str) -> None:
         if text and text != self.told:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from launcher.batch import held_script, script, submission
+from launcher.backends.slurm.batch_script import held_script, script, submission
+from launcher.backends.slurm.groups import job_groups
 from launcher.config.slurm import SlurmSite
 from launcher.runfolder.plan import Budget, Code, Machine, Plan, Stage
-from launcher.sbatch import groups
 
 JOB = "toy.1-sum.abc"
 TEXT = some.text(alphabet=some.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30)
@@ -31,7 +31,7 @@ PLAN = Plan("toy", "toy-tiny", (Stage("sum", ("python", "x")),), "sum", Code("0"
 
 def text(site, hours=None):
     plan = replace(PLAN, budget=Budget(max_hours=hours))
-    return script(plan, groups(plan, site)[0], site, JOB)
+    return script(plan, job_groups(plan, site)[0], site, JOB)
 
 
 class Run:

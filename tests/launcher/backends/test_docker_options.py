@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher.backends.docker_options import gpus, mounts, name_of, options, user
 from launcher.config.site import DockerSite
-from launcher.container import gpus, mounts, name_of, options, user
 from launcher.images.docker_engine import Facts
 from launcher.images.identity import PROGRAM
 from launcher.runfolder.paths import RunFolder

@@ -26,7 +26,7 @@ class Group:
         return f"{self.number}-{self.stages[0]}"
 
 
-def groups(plan: Plan, site: SlurmSite) -> tuple[Group, ...]:
+def job_groups(plan: Plan, site: SlurmSite) -> tuple[Group, ...]:
     """The plan's stages in their order, without those of the login node; neighbours that ask for the same share a
     job."""
     found: list[Group] = []

@@ -1,8 +1,8 @@
 """How a run on Slurm stands, or ended, in words. Pure."""
 
-from launcher.backend import End
+from launcher.backends.base import End
+from launcher.backends.slurm.queue import OVER, Answer, Job
 from launcher.errors import DONE, FAILED, INTERRUPTED, OURS
-from launcher.squeue import OVER, Answer, Job
 
 CARRIES_ON = "launch again: it carries on"
 REASONS = {

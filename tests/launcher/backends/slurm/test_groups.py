@@ -3,10 +3,10 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from launcher.batch import script
+from launcher.backends.slurm.batch_script import script
+from launcher.backends.slurm.groups import Group, ahead, escaped, job_groups, job_name
 from launcher.config.slurm import Needs, SlurmSite
 from launcher.runfolder.plan import Code, Machine, Plan, Stage
-from launcher.sbatch import Group, ahead, escaped, groups, job_name
 
 JOB = "toy.1-sum.abc"
 TEXT = some.text(alphabet=some.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30)
@@ -25,21 +25,21 @@ def plan(*stages, grace=60, **machine):
 def text(site=None, *stages, **machine):
     site = site or SlurmSite()
     whole = plan(*stages, **machine)
-    return script(whole, groups(whole, site)[0], site, JOB)
+    return script(whole, job_groups(whole, site)[0], site, JOB)
 
 
 def test_neighbours_that_ask_for_the_same_share_a_job():
     site = SlurmSite(partition="gpu", stages={"c": {"partition": "cpu"}})
-    found = groups(plan("a", "b", "c", "d"), site)
+    found = job_groups(plan("a", "b", "c", "d"), site)
     assert [(one.name, one.stages) for one in found] == [("1-a", ("a", "b")), ("2-c", ("c",)), ("3-d", ("d",))]
 
 
 def test_gpus_are_the_job_file_s_unless_the_site_says_otherwise():
     wanted = plan("a", "b", accelerators=("H100:8", "A100:8"))
-    assert [one.needs.gres for one in groups(wanted, SlurmSite())] == ["gpu:8"]
-    assert [one.needs.gres for one in groups(wanted, SlurmSite(gres="gpu:h100:8"))] == ["gpu:h100:8"]
-    assert [one.needs.gres for one in groups(wanted, SlurmSite(stages={"b": {"gres": None}}))] == ["gpu:8", None]
-    assert [one.needs.gres for one in groups(plan("a"), SlurmSite())] == [None]
+    assert [one.needs.gres for one in job_groups(wanted, SlurmSite())] == ["gpu:8"]
+    assert [one.needs.gres for one in job_groups(wanted, SlurmSite(gres="gpu:h100:8"))] == ["gpu:h100:8"]
+    assert [one.needs.gres for one in job_groups(wanted, SlurmSite(stages={"b": {"gres": None}}))] == ["gpu:8", None]
+    assert [one.needs.gres for one in job_groups(plan("a"), SlurmSite())] == [None]
 
 
 def test_a_script_s_head_reads_as_one_would_write_it():

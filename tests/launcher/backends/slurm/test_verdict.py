@@ -2,9 +2,9 @@
 
 import pytest
 
-from launcher.backend import End
-from launcher.squeue import Answer, Job, answer
-from launcher.verdict import end, in_words, never_started, says
+from launcher.backends.base import End
+from launcher.backends.slurm.queue import Answer, Job, answer
+from launcher.backends.slurm.verdict import end, in_words, never_started, says
 
 NAMES = ("toy.1-sum.abc", "toy.2-again.abc")
 

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.backends.sky.handshake import WAIT
 from launcher.clouds.accelerators import for_cloud
 from launcher.config.slurm import SlurmSite, gigabytes
 from launcher.errors import LaunchError
 from launcher.runfolder.plan import Plan
 from launcher.transfer.store import place_of
-from launcher.turn import WAIT
 
 ROOM = ("cpus-per-task", "mem")
 """sbatch's options that SkyPilot takes among the resources."""

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from launcher.backends.slurm.job import Queued
+from launcher.backends.slurm.run_folder import Shared
 from launcher.config.slurm import SlurmSite
-from launcher.queued import Queued
 from launcher.runfolder.paths import RunFolder
-from launcher.shared import Shared
 
 
 @pytest.mark.parametrize(("ago", "asked"), [(1.0, False), (100.0, True), (-86400.0, True)])

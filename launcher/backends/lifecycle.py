@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from launcher.backend import KILLED, Backend, End, Work
+from launcher.backends.base import KILLED, Backend, End, Work
 from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.interrupts import held_back
 from launcher.planning.changes import changes, followers, set_aside

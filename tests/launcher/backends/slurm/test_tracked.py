@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from launcher.tracked import sync
+from launcher.backends.slurm.tracked import sync
 
 SYNC = """\
 #!/bin/sh

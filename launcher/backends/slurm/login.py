@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher import workspace
+from launcher.backends.slurm import workspace
 from launcher.config.slurm import SlurmSite
 from launcher.errors import FAILED, LaunchError
 from launcher.transfer.ssh import Remote, Unreachable

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from launcher.backends.sky.handshake import WAIT
+from launcher.backends.sky.task import held_run, held_task, machine_task, run_task
 from launcher.config.slurm import SlurmSite
 from launcher.config.yaml import parse
 from launcher.runfolder.plan import Code, Image, Machine, Plan, Stage
-from launcher.task import held_run, held_task, machine_task, run_task
-from launcher.turn import WAIT
 
 JOB = """
 name: gad-7b

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from launcher.backends.sky.handshake import PATIENCE, WAIT, Turn
 from launcher.transfer.ssh import Remote
-from launcher.turn import PATIENCE, WAIT, Turn
 
 
 @pytest.fixture

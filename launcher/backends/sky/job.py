@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from launcher.backend import End
+from launcher.backends.base import End
 from launcher.clouds import skypilot
 from launcher.clouds.ledger import Ledger
 from launcher.clouds.machines import gone

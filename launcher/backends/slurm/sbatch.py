@@ -5,16 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher import submissions, tracked, verdict
+from launcher.backends.slurm import submissions, tracked, verdict
+from launcher.backends.slurm.job import Queued
+from launcher.backends.slurm.run_folder import Shared
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
-from launcher.queued import Queued
 from launcher.runfolder.files import read_json, write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.shared import Shared
 from launcher.transfer.store import plan_of
 
 

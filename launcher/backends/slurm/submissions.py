@@ -4,7 +4,8 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from launcher import batch, sbatch
+from launcher.backends.slurm import batch_script
+from launcher.backends.slurm.groups import job_groups, job_name
 from launcher.config.slurm import SlurmSite
 from launcher.runfolder.files import write_json
 from launcher.runfolder.plan import Plan
@@ -13,11 +14,11 @@ from launcher.runfolder.plan import Plan
 def write(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:
     """The run folder holds the jobs' scripts and their names, which are new; the names, in order."""
     mark = secrets.token_hex(3)
-    groups = sbatch.groups(plan, site)
-    jobs = tuple(sbatch.job_name(plan, group, mark) for group in groups)
-    scripts = {job: batch.script(plan, group, site, job) for job, group in zip(jobs, groups, strict=True)}
+    groups = job_groups(plan, site)
+    jobs = tuple(job_name(plan, group, mark) for group in groups)
+    scripts = {job: batch_script.script(plan, group, site, job) for job, group in zip(jobs, groups, strict=True)}
     (folder / "slurm").mkdir(exist_ok=True)
-    for name, text in {**scripts, "submit": batch.submission(jobs)}.items():
+    for name, text in {**scripts, "submit": batch_script.submission(jobs)}.items():
         (folder / f"slurm/{name}.sh").write_text(text, encoding="utf-8")
     write_json(folder / "slurm.json", {"jobs": list(jobs), "fetched": site.host is None})
     return jobs

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import tracked
-from launcher.batch import held_script
+from launcher.backends.sky.job import Rented, Ways
+from launcher.backends.sky.lease import Renting
+from launcher.backends.sky.task import held_run, held_task
+from launcher.backends.slurm import tracked
+from launcher.backends.slurm.batch_script import held_script
+from launcher.backends.slurm.run_folder import Shared
 from launcher.clouds import skypilot
 from launcher.clouds.budget import limits
 from launcher.clouds.ledger import Entry
@@ -19,14 +23,10 @@ from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite, seconds
 from launcher.config.yaml import load
 from launcher.errors import LaunchError
-from launcher.rented import Rented, Ways
-from launcher.renting import Renting
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.shared import Shared
-from launcher.task import held_run, held_task
 from launcher.transfer.mirror import Mirror
 from launcher.transfer.store import plan_of, read_existing
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from launcher.backends.slurm.imported import address
 from launcher.config.site import SiteFile
 from launcher.config.yaml import check, parse
 from launcher.images.identity import PROGRAM, identity, image_of
-from launcher.imported import address
 from tests.slurm.there import HELD, SLURM, at_step, hurry, there
 
 __all__ = ["at_step", "hurry", "there"]
-ROOT = Path(__file__).parent.parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent.parent
 TWO_JOBS = {"stages": {"again": {"partition": "gpu", "gres": "gpu:1"}}}
 
 

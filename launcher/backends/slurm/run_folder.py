@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher import environment, imported
+from launcher.backends.slurm import imported, software
+from launcher.backends.slurm.login import Login, login_of
+from launcher.backends.slurm.node_start import CODE, on_login
 from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
 from launcher.images.identity import PROGRAM, node_home
-from launcher.login import Login, login_of
-from launcher.program import CODE, on_login
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.transfer.mirror import Mirror
@@ -85,12 +85,12 @@ class Shared:
                 address = imported.address(image, self.cluster.software)
                 self.login.said(imported.IMPORT, file, address, self.cluster.software, timeout=7200)
             return
-        place = environment.beside(self.plan)
-        if not self.login.said(environment.LOOK, f"{runs}/{place}"):
+        place = software.beside(self.plan)
+        if not self.login.said(software.LOOK, f"{runs}/{place}"):
             show(f"making    the environment {runs}/{place}, once for all runs with these packages; this takes minutes")
-            lock = f"{self.here.path.name}/{CODE}/locks/{environment.variant(self.plan)}"
+            lock = f"{self.here.path.name}/{CODE}/locks/{software.variant(self.plan)}"
             index = self.cluster.torch_index or ""
-            self.login.said(environment.MAKE, runs, place, lock, self.cluster.interpreter, index, timeout=3600)
+            self.login.said(software.MAKE, runs, place, lock, self.cluster.interpreter, index, timeout=3600)
 
     @contextlib.contextmanager
     def secret(self, given: Mapping[str, str]) -> Iterator[None]:
@@ -140,7 +140,7 @@ def _copy_code(plan: Plan, root: Path, target: Path) -> None:
     (part / "launcher/__init__.py").touch()
     (part / "locks").mkdir()
     for kind in ("in", "lock"):
-        shutil.copy(root / f"locks/{environment.variant(plan)}.{kind}", part / "locks")
+        shutil.copy(root / f"locks/{software.variant(plan)}.{kind}", part / "locks")
     os.replace(part, target)
 
 

@@ -9,6 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.backends.sky.handshake import Turn
+from launcher.backends.sky.job import Rented
+from launcher.backends.sky.lease import Renting
+from launcher.backends.sky.task import machine_task, run_task
 from launcher.clouds import skypilot
 from launcher.clouds.budget import limits
 from launcher.clouds.ledger import ledger
@@ -18,19 +22,15 @@ from launcher.config.site import SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError
 from launcher.images.identity import PROGRAM
-from launcher.rented import Rented
-from launcher.renting import Renting
 from launcher.runfolder import secrets as run_secrets
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.task import machine_task, run_task
 from launcher.transfer.bucket import Stored
 from launcher.transfer.mirror import Mirror
 from launcher.transfer.ssh import Remote
 from launcher.transfer.store import place_of, plan_of, read_existing
-from launcher.turn import Turn
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from launcher import environment, imported
+from launcher.backends.slurm import imported, software
 from launcher.config.slurm import APPTAINER, PYXIS, Needs, SlurmSite
 from launcher.runfolder.plan import Plan
 
@@ -49,7 +49,7 @@ def program(plan: Plan, stages: Sequence[str] = ()) -> str:
 
 
 def _environment(plan: Plan, site: SlurmSite) -> list[str]:
-    made = f'"${{run%/*}}/{environment.beside(plan)}/bin/python"'
+    made = f'"${{run%/*}}/{software.beside(plan)}/bin/python"'
     return [f"python={shlex.quote(site.python) if site.python else made}", *_step(site), "container=()"]
 
 

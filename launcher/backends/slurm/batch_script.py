@@ -3,11 +3,11 @@ all. Pure."""
 
 from collections.abc import Sequence
 
+from launcher.backends.slurm.groups import Group, options
+from launcher.backends.slurm.node_start import before, program
 from launcher.clouds.budget import RESERVE
 from launcher.config.slurm import SlurmSite
-from launcher.program import before, program
 from launcher.runfolder.plan import Plan
-from launcher.sbatch import Group, options
 
 FRUITLESS = 3
 """A job ends for good after so many attempts in a row that left no new checkpoint."""

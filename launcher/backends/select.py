@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from launcher.backend import Backend
+from launcher.backends.base import Backend
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
 
@@ -25,13 +25,13 @@ def backend_of(
 
         return Docker(root, site)
     if set(cloud.split(",")) <= RENTED:
-        from launcher.backends.sky import Sky
+        from launcher.backends.sky.backend import Sky
 
         return Sky(root, site, show or (lambda _: None), wait)
     if cloud == "slurm":
-        from launcher.backends.held import Held
-        from launcher.backends.slurm import Slurm
-        from launcher.login import placed
+        from launcher.backends.slurm.allocation import Held
+        from launcher.backends.slurm.login import placed
+        from launcher.backends.slurm.sbatch import Slurm
 
         if site.slurm is None:
             raise LaunchError(

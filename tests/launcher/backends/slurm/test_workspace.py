@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
+from launcher.backends.slurm.workspace import EXTEND, Workspace, place, read
 from launcher.errors import LaunchError
-from launcher.workspace import EXTEND, Workspace, place, read
 
 LISTED = """\
 id: launcher
