@@ -54,7 +54,7 @@ PURE = [
     "launcher.backends.slurm.workspace",
     "launcher.backends.slurm.batch_script",
     "launcher.backends.slurm.node_start",
-    "launcher.backends.slurm.imported",
+    "launcher.backends.slurm.image_file",
     "launcher.backends.slurm.software",
     "launcher.backends.slurm.queue",
     "launcher.backends.slurm.verdict",

@@ -23,7 +23,7 @@ from launcher.clouds.skypilot import Lines, Tried, no_capacity
 from launcher.config.job import Job
 from launcher.config.slurm import Needs
 from launcher.node import gpus
-from launcher.preflight import queue
+from launcher.preflight import queue as queue_check
 from launcher.runfolder import rclone
 from launcher.runfolder.plan import Bucket, Code, Plan, Stage
 
@@ -148,7 +148,7 @@ def test_what_a_cluster_says_of_itself_is_understood_or_passed_over(text, works,
     assert doctor.proposal(doctor.read(text), "host").startswith("slurm:\n")
     for one in workspace.read(works):
         assert one.says
-    queue.finding(["1-sum"], waits)
+    queue_check.finding(["1-sum"], waits)
     charge.says(worth, groups.Group(1, ("sum",), Needs(gres="gpu:h100:4", time="2:00:00"), 60), 2)
 
 

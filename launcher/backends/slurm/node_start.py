@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from launcher.backends.slurm import imported, software
+from launcher.backends.slurm import image_file, software
 from launcher.config.slurm import APPTAINER, PYXIS, Needs, SlurmSite
 from launcher.runfolder.plan import Plan
 
@@ -62,7 +62,7 @@ def _step(site: SlurmSite) -> list[str]:
 
 def _container(plan: Plan, site: SlurmSite) -> list[str]:
     assert plan.image
-    image = f'"${{run%/*}}/{imported.beside(plan.image, site.software)}"'
+    image = f'"${{run%/*}}/{image_file.beside(plan.image, site.software)}"'
     folders = ['"${run%/*}"', *(shlex.quote(one) for one in site.environment.values() if one.startswith("/"))]
     if site.software == APPTAINER:
         binds = " ".join(f"--bind {one}" for one in folders)

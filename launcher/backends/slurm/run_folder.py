@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.backends.slurm import imported, software
+from launcher.backends.slurm import image_file, software
 from launcher.backends.slurm.login import Login, login_of
 from launcher.backends.slurm.node_start import CODE, on_login
 from launcher.config.slurm import SlurmSite
@@ -79,11 +79,11 @@ class Shared:
             return
         runs = self.there.rpartition("/")[0]
         if image := self.plan.image:
-            file = f"{runs}/{imported.beside(image, self.cluster.software)}"
-            if not self.login.said(imported.LOOK, file):
-                show(f"importing {imported.reference(image)} to {file}, once; this takes minutes")
-                address = imported.address(image, self.cluster.software)
-                self.login.said(imported.IMPORT, file, address, self.cluster.software, timeout=7200)
+            file = f"{runs}/{image_file.beside(image, self.cluster.software)}"
+            if not self.login.said(image_file.LOOK, file):
+                show(f"importing {image_file.reference(image)} to {file}, once; this takes minutes")
+                address = image_file.address(image, self.cluster.software)
+                self.login.said(image_file.IMPORT, file, address, self.cluster.software, timeout=7200)
             return
         place = software.beside(self.plan)
         if not self.login.said(software.LOOK, f"{runs}/{place}"):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.backends.slurm.imported import address
+from launcher.backends.slurm.image_file import address
 from launcher.config.site import SiteFile
 from launcher.config.yaml import check, parse
 from launcher.images.identity import PROGRAM, identity, image_of

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from launcher.backends.slurm.imported import IMPORT, address, beside
+from launcher.backends.slurm.image_file import IMPORT, address, beside
 from launcher.runfolder.plan import Image
 
 IMAGE = Image("ghcr.io/acme/launcher-gad:cuda-1", "cuda", "l", "c")
