@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from launcher import charge, doctor
 from launcher.accounts import Answer, ask
-from launcher.backends.slurm import groups, verdict, workspace
+from launcher.backends.slurm import groups, queue, workspace
 from launcher.backends.slurm.queue import answer as queue_answer
 from launcher.clouds import providers
 from launcher.clouds.catalog import read_catalogs
@@ -121,7 +121,7 @@ JOBS = ("toy.1-sum.abc", "toy.2-again.abc")
 def test_a_scheduler_s_words_about_jobs_are_an_answer(text):
     found = queue_answer(JOBS, text)
     assert [one.name for one in found.jobs] == list(JOBS)
-    verdict.end(found), verdict.says(found), verdict.never_started(found)
+    queue.end(found), queue.says(found), queue.never_started(found)
     assert found.goes_on in (True, False)
 
 
@@ -259,5 +259,5 @@ def test_a_key_goes_to_the_service_s_host_and_not_to_where_an_answer_points(serv
 
 def test_the_plan_of_a_run_has_these_jobs():
     plan = Plan("toy", "toy-tiny", (Stage("sum", ("a",)), Stage("again", ("a",))), "again", Code(""))
-    assert [one.name for one in plan.stages] == [verdict.stage_of(one) for one in JOBS]
+    assert [one.name for one in plan.stages] == [queue.stage_of(one) for one in JOBS]
     assert json.loads(as_json(USER)) == USER

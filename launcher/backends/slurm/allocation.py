@@ -11,7 +11,7 @@ from typing import Any
 from launcher.backends.sky.job import Rented, Ways
 from launcher.backends.sky.lease import Renting
 from launcher.backends.sky.task import held_run, held_task
-from launcher.backends.slurm import tracked
+from launcher.backends.slurm import run_folder
 from launcher.backends.slurm.batch_script import held_script
 from launcher.backends.slurm.run_folder import Shared
 from launcher.clouds import skypilot
@@ -77,7 +77,7 @@ class Held:
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         Shared(plan, folder, self.cluster).fetch()
-        tracked.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
+        run_folder.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
 
     def unsaved(self, folder: RunFolder) -> LaunchError | None:
         """The cluster keeps it."""

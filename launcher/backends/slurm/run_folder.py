@@ -1,4 +1,4 @@
-"""A run folder on the storage that a cluster's login and compute nodes share."""
+"""A run folder on the storage that a cluster's login and compute nodes share, and what comes from it once."""
 
 import base64
 import contextlib
@@ -6,6 +6,7 @@ import fcntl
 import os
 import shlex
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,20 @@ from launcher.images.identity import PROGRAM, node_home
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.transfer.mirror import Mirror
+
+FORGET = """\
+rm -f -- "$1/slurm/secrets.sh"
+shift
+[ $# = 0 ] || scancel --quiet "$@"
+"""
+SECRETS = """\
+umask 077
+rm -f -- "$1/slurm/secrets.sh"
+base64 --decode > "$1/slurm/secrets.sh" << END
+{text}
+END
+"""
+RUNS = "stages/*/work/wandb/offline-run-*"
 
 
 @dataclass(frozen=True)
@@ -157,15 +172,20 @@ for name in "$@"; do
 done
 pwd
 """
-FORGET = """\
-rm -f -- "$1/slurm/secrets.sh"
-shift
-[ $# = 0 ] || scancel --quiet "$@"
-"""
-SECRETS = """\
-umask 077
-rm -f -- "$1/slurm/secrets.sh"
-base64 --decode > "$1/slurm/secrets.sh" << END
-{text}
-END
-"""
+
+
+def sync(folder: Path, key: str | None, show: Callable[[str], None]) -> None:
+    """The stages' offline runs are sent with the account's key; where `wandb` is not here, or fails, a line says what
+    sends them. Without a key nobody wants them sent."""
+    kept = [one.parent for one in sorted(folder.glob(f"{RUNS}/*.wandb"))]
+    runs = [one for one in kept if not list(one.glob("*.wandb.synced"))]  # wandb's own mark
+    if not runs or not key:
+        return
+    by_hand = f"`wandb sync {folder}/{RUNS}` sends them"
+    if not shutil.which("wandb"):
+        show(f"wandb     {len(runs)} offline runs; `pip install wandb`, then {by_hand}")
+    else:
+        env = {**os.environ, "WANDB_API_KEY": key}
+        done = subprocess.run(["wandb", "sync", *map(str, runs)], env=env, capture_output=True, text=True, check=False)
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        show(f"wandb     {len(runs)} offline runs sent" if done.returncode == 0 else f"wandb     {last}; {by_hand}")

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.backends.slurm import submissions, tracked, verdict
-from launcher.backends.slurm.job import Queued
+from launcher.backends.slurm import queue, run_folder
+from launcher.backends.slurm.job import SUBMIT, Queued, files, write
 from launcher.backends.slurm.run_folder import Shared
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
@@ -33,14 +33,14 @@ class Slurm:
             if work := self._found(folder, anew=True):
                 return work
             shared.place()
-            jobs = submissions.write(plan, self.cluster, folder.path)
-            shared.send(submissions.files(jobs), self.root)
+            jobs = write(plan, self.cluster, folder.path)
+            shared.send(files(jobs), self.root)
             shared.equip(self.show)
             with shared.secret(values(plan, self.site, os.environ)):
                 shared.carry_out(self.show)
             self._submit(shared)
         work = Queued(shared, jobs, self.show)
-        numbers = [f"{job.number} ({verdict.stage_of(job.name)})" for job in work.look(anew=True).jobs]
+        numbers = [f"{job.number} ({queue.stage_of(job.name)})" for job in work.look(anew=True).jobs]
         self.show(f"submitted {', '.join(numbers)}")
         return work
 
@@ -55,7 +55,7 @@ class Slurm:
             return
         with shared.alone():
             shared.fetch()
-            tracked.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
+            run_folder.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
             known = read_json(folder.path / "slurm.json")
             write_json(folder.path / "slurm.json", {**known, "fetched": True})
 
@@ -87,4 +87,4 @@ class Slurm:
         return work
 
     def _submit(self, shared: Shared) -> None:
-        shared.login.said(submissions.SUBMIT, shared.there, timeout=600)
+        shared.login.said(SUBMIT, shared.there, timeout=600)

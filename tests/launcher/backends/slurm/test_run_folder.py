@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from launcher.backends.slurm.tracked import sync
+from launcher.backends.slurm.run_folder import sync
 
 SYNC = """\
 #!/bin/sh

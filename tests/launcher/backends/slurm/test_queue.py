@@ -3,8 +3,7 @@
 import pytest
 
 from launcher.backends.base import End
-from launcher.backends.slurm.queue import Answer, Job, answer
-from launcher.backends.slurm.verdict import end, in_words, never_started, says
+from launcher.backends.slurm.queue import Answer, Job, answer, end, in_words, never_started, says
 
 NAMES = ("toy.1-sum.abc", "toy.2-again.abc")
 
