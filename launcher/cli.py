@@ -327,12 +327,12 @@ def _planned(request: "Request") -> "tuple[Planned, Path]":
 def _show(planned: "Planned", root: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from launcher import checks
+    from launcher.preflight import runner
 
     site = _site()
     with ThreadPoolExecutor(2) as beside:
-        found = beside.submit(checks.quick, planned, root, site)
-        forecast = beside.submit(checks.expected, planned, root, site)
+        found = beside.submit(runner.quick, planned, root, site)
+        forecast = beside.submit(runner.expected, planned, root, site)
         from launcher import screen  # rich takes as long as the programs that both start meanwhile
 
         screen.plan(planned.plan, found.result(), forecast.result())

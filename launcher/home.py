@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from launcher import checks, screen
+from launcher import screen
 from launcher.backends.base import Backend
 from launcher.backends.lifecycle import Ready, exit_code, follow, ready, verification
 from launcher.backends.select import backend_of
@@ -21,6 +21,7 @@ from launcher.live import Bar, Live
 from launcher.planning.changes import followers
 from launcher.planning.code_version import find_root
 from launcher.planning.request import Planned
+from launcher.preflight import runner
 from launcher.preflight.finding import REFUSED, Finding
 from launcher.reporting import write_report
 from launcher.runfolder.command_history import note
@@ -133,7 +134,7 @@ def _fetched(run: Ready, backend: Backend) -> bool:
 
 
 def _look(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
-    return checks.thorough(planned, root, site)
+    return runner.thorough(planned, root, site)
 
 
 def _show(plan: Plan, findings: list[Finding]) -> None:

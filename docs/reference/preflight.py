@@ -11,7 +11,7 @@ LAUNCHER = Path(__file__).parents[2] / "launcher"
 
 
 def text() -> str:
-    quick, _, thorough = (LAUNCHER / "checks.py").read_text(encoding="utf-8").partition("def thorough(")
+    quick, _, thorough = (LAUNCHER / "preflight/runner.py").read_text(encoding="utf-8").partition("def thorough(")
     quick += thorough.partition("def _elsewhere(")[2]
     parts = []
     for path in sorted((LAUNCHER / "preflight").glob("*.py")):

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from launcher.config.recipe import InputSpec
-from launcher.preflight.asked import ask, wanted
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.recipe_command import ask, wanted
 from launcher.runfolder.plan import Input
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from launcher.config.recipe import Recipe
 from launcher.errors import LaunchError
-from launcher.preflight.asked import ask_about
+from launcher.preflight.recipe_command import ask_about
 from launcher.runfolder.done import read_proof
 from launcher.runfolder.plan import Plan, settings_of
 from launcher.transfer.store import Store, plan_of

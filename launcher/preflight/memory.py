@@ -11,8 +11,8 @@ from launcher.config.recipe import Recipe
 from launcher.errors import FAILED
 from launcher.format import size
 from launcher.images.docker_engine import Card
-from launcher.preflight.asked import ask_about
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.recipe_command import ask_about
 from launcher.runfolder.plan import Plan, settings_of
 
 CONTEXT = 2**30

@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from launcher import charge
 from launcher.backends.slurm import batch_script
 from launcher.backends.slurm.groups import Group, job_groups
 from launcher.backends.slurm.login import login_of
 from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
+from launcher.preflight import charge
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Plan
 

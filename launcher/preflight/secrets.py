@@ -43,7 +43,7 @@ def check(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
 def live(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
     """Refused when a service does not know its key; one that does not answer is no reason to stop. `check` comes
     first."""
-    from launcher.accounts import ask  # an HTTP library, which a plan has no use for
+    from launcher.preflight.accounts import ask  # an HTTP library, which a plan has no use for
 
     says, level, hint = [], OK, ""
     for name in plan.secrets:

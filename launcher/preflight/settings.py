@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from launcher.config.recipe import Recipe
-from launcher.preflight.asked import ask_about
 from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.preflight.recipe_command import ask_about
 from launcher.runfolder.plan import Plan, settings_of
 
 

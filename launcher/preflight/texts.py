@@ -9,8 +9,8 @@ from pathlib import Path
 
 from launcher.config.recipe import Recipe
 from launcher.errors import FAILED
-from launcher.preflight.asked import ask, wanted
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.recipe_command import ask, wanted
 from launcher.runfolder.plan import Input, Plan, settings_of
 
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import charge, doctor
-from launcher.accounts import Answer, ask
+from launcher import doctor
 from launcher.backends.slurm import groups, queue, workspace
 from launcher.backends.slurm.queue import answer as queue_answer
 from launcher.clouds import providers
@@ -23,7 +22,9 @@ from launcher.clouds.skypilot import Lines, Tried, no_capacity
 from launcher.config.job import Job
 from launcher.config.slurm import Needs
 from launcher.node import gpus
+from launcher.preflight import charge
 from launcher.preflight import queue as queue_check
+from launcher.preflight.accounts import Answer, ask
 from launcher.runfolder import rclone
 from launcher.runfolder.plan import Bucket, Code, Plan, Stage
 

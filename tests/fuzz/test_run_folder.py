@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import checks, home, reporting, screen, watching
+from launcher import home, reporting, screen, watching
 from launcher.clouds.ledger import Entry, ledger
 from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
@@ -21,7 +21,7 @@ from launcher.fleet import list_machines
 from launcher.node.limits import read_limits
 from launcher.node.run import read_plan
 from launcher.node.stage import is_done
-from launcher.preflight import world
+from launcher.preflight import resume, runner
 from launcher.preflight.forecast import measured
 from launcher.runfolder.bucket_index import holds, read_index
 from launcher.runfolder.done import fingerprint
@@ -159,8 +159,8 @@ class Place:
             lambda: examine(NAME, self.store),
             list_machines,
             lambda: list(measured("toy", self.store)),
-            lambda: world.check(plan_of(self.run), self.run),
-            lambda: checks._past(plan_of(self.run), self.site),
+            lambda: resume.check(plan_of(self.run), self.run),
+            lambda: runner._past(plan_of(self.run), self.site),
         ):
             said(call)
 

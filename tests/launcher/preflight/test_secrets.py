@@ -1,8 +1,8 @@
 import pytest
 
-from launcher import accounts
-from launcher.accounts import Answer
 from launcher.config.site import SiteFile
+from launcher.preflight import accounts
+from launcher.preflight.accounts import Answer
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.secrets import check, live
 from launcher.runfolder.plan import Code, Plan

@@ -5,9 +5,9 @@ from threading import Thread
 
 import pytest
 
-from launcher.checks import quick, thorough
 from launcher.config.site import SiteFile
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.runner import quick, thorough
 from launcher.preflight.sources import check
 from launcher.runfolder.plan import Code, Plan, Source
 

@@ -35,11 +35,11 @@ from launcher.preflight import (
     pins,
     price,
     queue,
+    resume,
     secrets,
     settings,
     sources,
     texts,
-    world,
 )
 from launcher.preflight.finding import REFUSED, WARNING, Finding
 from launcher.runfolder.events import Tail
@@ -67,7 +67,7 @@ def _quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
             settings.check(plan, planned.recipe, root),
             disk.check(plan, _free(site.local_store) if here else None),
             secrets.check(plan, site, os.environ),
-            world.check(plan, Store(site).machine(plan.run)),
+            resume.check(plan, Store(site).machine(plan.run)),
         ]
     if cloud == "docker":
         found += [image.check(plan), gpus.check(plan, there)]

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from launcher.accounts import Answer, ask
+from launcher.preflight.accounts import Answer, ask
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """A job's cost in a cluster's own unit."""
 
 from launcher.backends.slurm.groups import Group
-from launcher.charge import an_hour, says, weights
 from launcher.config.slurm import Needs
+from launcher.preflight.charge import an_hour, says, weights
 
 WEIGHTS = "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=10,GRES/gpu:h100=20"
 
