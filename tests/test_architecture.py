@@ -50,7 +50,6 @@ PURE = [
     "launcher.planning.shell_script",
     "launcher.config.slurm",
     "launcher.backends.slurm.groups",
-    "launcher.preflight.charge",
     "launcher.backends.slurm.workspace",
     "launcher.backends.slurm.batch_script",
     "launcher.backends.slurm.node_start",
@@ -219,7 +218,7 @@ def test_only_the_edges_start_processes_or_ask_the_network():
         },
         "huggingface_hub": {"launcher.planning.lock"},
         "socket": {"launcher.images.docker_engine"},
-        "urllib": {"launcher.preflight.accounts"},
+        "urllib": {"launcher.preflight.secrets"},
         "requests": set(),
         "docker": {"launcher.images.docker_engine", "launcher.backends.docker"},
     }.items():

@@ -19,13 +19,14 @@ def text() -> str:
         found = list(calls.findings(path))
         for name in dict.fromkeys(one.check for one in found):
             mine = [one for one in found if one.check == name]
+            own = next((one.question for one in mine if one.question), question)
             about = " ".join(dict.fromkeys(one.about for one in mine if one.about))
             when = (
                 "`plan` and `launch`"
                 if any(re.search(rf"\b{path.stem}\.{one.function}\b", quick) for one in mine)
                 else "`launch`"
             )
-            parts.append(f"## {name}\n\n{question} {about}\n\nBy {when}.\n\n{_told(mine)}")
+            parts.append(f"## {name}\n\n{own} {about}\n\nBy {when}.\n\n{_told(mine)}")
     return page(
         "Checks before a launch",
         "What `plan` and `launch` look at, and what they say when something is wrong; `…` stands for what is computed. "

@@ -24,22 +24,17 @@ from launcher.preflight import (
     credentials,
     data,
     disk,
-    expiry,
     forecast,
     gpus,
     hours,
     image,
-    kernels,
     memory,
-    offered,
     pins,
     price,
-    queue,
     resume,
     secrets,
     settings,
-    sources,
-    texts,
+    slurm,
 )
 from launcher.preflight.finding import REFUSED, WARNING, Finding
 from launcher.runfolder.events import Tail
@@ -72,7 +67,7 @@ def _quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
     if cloud == "docker":
         found += [image.check(plan), gpus.check(plan, there)]
     if fits:
-        found += [kernels.check(plan, planned.recipe.file.flash_attention, there), fits.result()]
+        found += [gpus.kernels(plan, planned.recipe.file.flash_attention, there), fits.result()]
     if not here and planned.job:
         found += _elsewhere(plan, planned.job, site)
     return found
@@ -92,7 +87,7 @@ def thorough(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
     )
     found += [
         data.check(planned.recipe.file.check, planned.inputs, root, python),
-        *([sources.check(planned.plan, paid=planned.plan.machine.cloud not in HERE)] if planned.plan.sources else []),
+        *([pins.sources(planned.plan, paid=planned.plan.machine.cloud not in HERE)] if planned.plan.sources else []),
         *(_remote(planned, root, site) if fine else []),
     ]
     names = [one.check for one in found]
@@ -111,8 +106,8 @@ def _overruled(finding: Finding, plan: Plan) -> Finding:
 def _remote(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
     """What the services say, with the secrets that the job will have."""
     given = values(planned.plan, site, os.environ)
-    looked = texts.check(planned.plan, planned.recipe, planned.inputs, given, root)
-    return [secrets.live(planned.plan, site, os.environ), looked]
+    looked = data.texts(planned.plan, planned.recipe, planned.inputs, given, root)
+    return [secrets.accounts(planned.plan, site, os.environ), looked]
 
 
 def _kinds(plan: Plan, there: Sequence[Card]) -> list[memory.Kind]:
@@ -127,8 +122,8 @@ def _elsewhere(plan: Plan, job: Job, site: SiteFile) -> list[Finding]:
         return [
             *([credentials.cluster(site.slurm, Path.home())] if site.slurm.via == "sky" else []),
             *([image.in_registry(plan, site.registry)] if plan.image else []),
-            queue.check(plan, site.slurm),
-            *([expiry.check(site.slurm)] if (site.slurm.work or "").startswith("ws:") else []),
+            slurm.queue(plan, site.slurm),
+            *([slurm.workspace(site.slurm)] if (site.slurm.work or "").startswith("ws:") else []),
             hours.check(plan, _past(plan, site), None),
         ]
     clouds = clouds_of(plan.machine.cloud)
@@ -137,7 +132,7 @@ def _elsewhere(plan: Plan, job: Job, site: SiteFile) -> list[Finding]:
     return [
         price.check(plan, job, catalogs),
         credentials.check(clouds, Path.home()),
-        offered.check(load(job.path), job.path.name, clouds),
+        price.offered(load(job.path), job.path.name, clouds),
         hours.check(plan, _past(plan, site), (prices[0], prices[-1]) if prices else None),
     ]
 

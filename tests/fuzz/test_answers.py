@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from launcher import doctor
 from launcher.backends.slurm import groups, queue, workspace
+from launcher.backends.slurm.groups import charge
 from launcher.backends.slurm.queue import answer as queue_answer
 from launcher.clouds import providers
 from launcher.clouds.catalog import read_catalogs
@@ -22,9 +23,8 @@ from launcher.clouds.skypilot import Lines, Tried, no_capacity
 from launcher.config.job import Job
 from launcher.config.slurm import Needs
 from launcher.node import gpus
-from launcher.preflight import charge
-from launcher.preflight import queue as queue_check
-from launcher.preflight.accounts import Answer, ask
+from launcher.preflight import slurm as queue_check
+from launcher.preflight.secrets import Answer, ask
 from launcher.runfolder import rclone
 from launcher.runfolder.plan import Bucket, Code, Plan, Stage
 
@@ -150,7 +150,7 @@ def test_what_a_cluster_says_of_itself_is_understood_or_passed_over(text, works,
     for one in workspace.read(works):
         assert one.says
     queue_check.finding(["1-sum"], waits)
-    charge.says(worth, groups.Group(1, ("sum",), Needs(gres="gpu:h100:4", time="2:00:00"), 60), 2)
+    charge(worth, groups.Group(1, ("sum",), Needs(gres="gpu:h100:4", time="2:00:00"), 60), 2)
 
 
 @trials(50)

@@ -23,7 +23,7 @@ from launcher.config.yaml import load
 from launcher.planning.request import Request, planned
 from launcher.planning.settings import parse_change
 from launcher.planning.shell_script import script
-from launcher.preflight import gpus, kernels, memory, offered, pins, price, secrets
+from launcher.preflight import gpus, memory, pins, price, secrets
 from launcher.runfolder.plan import from_json, to_json
 
 from .hostile import NAMES, as_json, mutated, odd, spliced, trials, written
@@ -108,7 +108,7 @@ def plan_all(root):
         kinds = memory.kinds_of(given.plan.machine.accelerators, given.plan.machine.nodes)
         assert all(kind.gpus > 0 for kind in kinds)
         offers(given.job, clouds, CATALOGS), nearest(given.job, clouds, CATALOGS)
-        kernels.check(given.plan, True, []), gpus.check(given.plan, [])
+        gpus.kernels(given.plan, True, []), gpus.check(given.plan, [])
         document = load(given.job.path)
         if cloud == "slurm":
             site = SiteFile.model_validate(SITE).slurm
@@ -117,7 +117,7 @@ def plan_all(root):
             held_task(given.plan, document, site)
         else:
             price.check(given.plan, given.job, CATALOGS)
-            offered.check(document, "toy-tiny.yaml", clouds)
+            price.offered(document, "toy-tiny.yaml", clouds)
             run_task(given.plan, document, "word")
             machine_task(given.plan, document)
 

@@ -1,8 +1,7 @@
 """A job's cost in a cluster's own unit."""
 
-from launcher.backends.slurm.groups import Group
+from launcher.backends.slurm.groups import Group, an_hour, charge, weights
 from launcher.config.slurm import Needs
-from launcher.preflight.charge import an_hour, says, weights
 
 WEIGHTS = "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=10,GRES/gpu:h100=20"
 
@@ -21,8 +20,8 @@ def test_cores_memory_and_gpus_count_by_the_weights_of_the_partition():
 
 
 def test_a_cluster_without_a_unit_says_nothing():
-    assert says("", group(), 1) is None
-    assert says(WEIGHTS, group(), 1) == "1-train: 1.0 of the cluster's billing units an hour"
-    assert says(WEIGHTS, group(gres="gpu:8", time="1-00:00:00"), 1) == (
+    assert charge("", group(), 1) is None
+    assert charge(WEIGHTS, group(), 1) == "1-train: 1.0 of the cluster's billing units an hour"
+    assert charge(WEIGHTS, group(gres="gpu:8", time="1-00:00:00"), 1) == (
         "1-train: 81.0 of the cluster's billing units an hour, 1,944.0 in the 1-00:00:00 that it may take"
     )

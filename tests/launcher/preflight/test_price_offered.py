@@ -1,7 +1,7 @@
 import pytest
 
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.preflight.offered import check
+from launcher.preflight.price import offered as check
 
 BUCKET = {"file_mounts": {"/data": {"source": "s3://acme/data"}}}
 

@@ -7,8 +7,8 @@ import pytest
 
 from launcher.config.site import SiteFile
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.pins import sources as check
 from launcher.preflight.runner import quick, thorough
-from launcher.preflight.sources import check
 from launcher.runfolder.plan import Code, Plan, Source
 
 

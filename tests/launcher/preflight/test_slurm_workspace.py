@@ -6,7 +6,7 @@ import pytest
 
 from launcher.backends.slurm.login import Login
 from launcher.config.slurm import SlurmSite
-from launcher.preflight import expiry
+from launcher.preflight import slurm
 from launcher.preflight.finding import OK, WARNING, Finding
 
 SITE = SlurmSite(host="uc3", work="ws:launcher/runs")
@@ -16,14 +16,14 @@ HINT = "`launcher doctor --cloud slurm --extend 60` makes or extends it, for 60 
 @pytest.fixture
 def listed(tmp_path, monkeypatch):
     """What the check finds when ws_list prints a workspace with so much time left. The login node is this machine."""
-    monkeypatch.setattr(expiry, "login_of", lambda site: Login())
+    monkeypatch.setattr(slurm, "login_of", lambda site: Login())
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
 
     def found(name, left):
         text = f"id: {name}\\n  workspace directory : /ws/{name}\\n  remaining time : {left}\\n"
         (tmp_path / "ws_list").write_text(f"#!/bin/sh\nprintf '{text}'\n")
         (tmp_path / "ws_list").chmod(0o755)
-        return expiry.check(SITE)
+        return slurm.workspace(SITE)
 
     return found
 

@@ -1,7 +1,7 @@
 """What sbatch --test-only says of a plan's jobs."""
 
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.preflight.queue import finding
+from launcher.preflight.slurm import finding
 
 FITS = "sbatch: Job 4 to start at 2026-11-21T17:11:35 using 1 processors on nodes node[1-2] in partition cpu"
 

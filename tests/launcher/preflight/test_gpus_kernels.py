@@ -3,7 +3,7 @@ import pytest
 from launcher.clouds.accelerators import capability
 from launcher.images.docker_engine import Card
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.preflight.kernels import check
+from launcher.preflight.gpus import kernels as check
 from launcher.runfolder.plan import Code, Machine, Plan
 
 H200 = Card("NVIDIA H200", 141_000_000_000, 9.0, "580.65.06")
