@@ -367,7 +367,7 @@ def _slurm_doctor(cloud: str, host: str | None, extend: int | None) -> None:
     from launcher.backends.slurm import workspace
     from launcher.backends.slurm.login import login_of
     from launcher.config.slurm import SlurmSite
-    from launcher.doctor import ASK, proposal, read
+    from launcher.diagnosis.slurm_cluster import ASK, proposal, read
     from launcher.errors import LaunchError
 
     if cloud != "slurm":

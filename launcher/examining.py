@@ -7,9 +7,9 @@ from launcher import screen
 from launcher.clouds.ledger import ledger
 from launcher.diagnosis.diagnose import Diagnosis, diagnose
 from launcher.diagnosis.evidence import Line, logs
+from launcher.diagnosis.installation import look
 from launcher.diagnosis.rules import rules
 from launcher.errors import DONE, MISTAKE
-from launcher.installation import look
 from launcher.planning.code_version import find_root
 from launcher.preflight.finding import REFUSED
 from launcher.runfolder.command_history import last_whole

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import doctor
 from launcher.backends.slurm import groups, queue, workspace
 from launcher.backends.slurm.groups import charge
 from launcher.backends.slurm.queue import answer as queue_answer
@@ -22,6 +21,7 @@ from launcher.clouds.offers import nearest, offers, old
 from launcher.clouds.skypilot import Lines, Tried, no_capacity
 from launcher.config.job import Job
 from launcher.config.slurm import Needs
+from launcher.diagnosis import slurm_cluster
 from launcher.node import gpus
 from launcher.preflight import slurm as queue_check
 from launcher.preflight.secrets import Answer, ask
@@ -146,7 +146,7 @@ WEIGHTS = "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=10,GRES/gpu:h100=20"
 @trials(80)
 @given(text=spliced(DOCTOR), works=spliced(WORKSPACES), waits=spliced(QUEUE), worth=spliced(WEIGHTS))
 def test_what_a_cluster_says_of_itself_is_understood_or_passed_over(text, works, waits, worth):
-    assert doctor.proposal(doctor.read(text), "host").startswith("slurm:\n")
+    assert slurm_cluster.proposal(slurm_cluster.read(text), "host").startswith("slurm:\n")
     for one in workspace.read(works):
         assert one.says
     queue_check.finding(["1-sum"], waits)

@@ -1,6 +1,6 @@
 """What is proposed for a cluster that was looked at."""
 
-from launcher.doctor import Found, proposal, read
+from launcher.diagnosis.slurm_cluster import Found, proposal, read
 
 CLUSTER = """\
 Welcome!

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from launcher import installation
 from launcher.clouds.ledger import Ledger
 from launcher.config.site import BucketSite, LocalSite, SiteFile
+from launcher.diagnosis import installation
+from launcher.diagnosis.installation import look
 from launcher.errors import LaunchError
 from launcher.images.docker_engine import Card
-from launcher.installation import look
 from launcher.preflight.finding import Finding
 
 
