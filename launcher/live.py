@@ -7,8 +7,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from launcher import screen
 from launcher.clouds.ledger import ledger
-from launcher.outlook import quiet
-from launcher.outside import Outside, outside
+from launcher.report.outlook import quiet
+from launcher.report.outside import Outside, outside
 from launcher.run_page import line, page
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan

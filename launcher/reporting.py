@@ -5,8 +5,8 @@ from pathlib import Path
 
 from launcher import __version__, screen
 from launcher.clouds.ledger import ledger
-from launcher.compare import compared
 from launcher.examining import diagnosis
+from launcher.report.compare import compared
 from launcher.report.facts import Facts, facts
 from launcher.report.page import page
 from launcher.runfolder.paths import RunFolder

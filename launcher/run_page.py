@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher.format import duration, spark
-from launcher.outlook import at_risk, cost, curve, gpus, quiet, speed, telling
-from launcher.outside import Outside
+from launcher.report.outlook import at_risk, cost, curve, gpus, quiet, speed, telling
+from launcher.report.outside import Outside
 from launcher.runfolder.status import RunStatus, StageStatus
 from launcher.screen import STYLE
 from launcher.table import columns, labelled

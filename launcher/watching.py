@@ -14,8 +14,8 @@ from launcher.clouds.ledger import ledger
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError, did_you_mean
 from launcher.live import Live
-from launcher.outside import outside
 from launcher.planning.code_version import find_root
+from launcher.report.outside import outside
 from launcher.run_page import page
 from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder

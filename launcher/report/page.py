@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Mapping
 
 from launcher.format import duration, moment, size
-from launcher.report import origin, progress
+from launcher.report import progress, provenance
 from launcher.report.evaluations import shown, tables
 from launcher.report.facts import Facts
 from launcher.report.html import Html, fold, join, pairs, table, tag
@@ -34,10 +34,10 @@ def page(facts: Facts, style: str, script: str, version: str) -> str:
         _section("GPUs", progress.gpus(facts)),
         _section("Evaluation", _evaluation(facts)),
         _section("Checkpoints", progress.checkpoints(facts)),
-        _section("Made from", origin.lineage(facts)),
-        _section("Settings", origin.settings(facts)),
-        _section("Cost", origin.receipt(facts)),
-        _section("Do it again", origin.again(facts)),
+        _section("Made from", provenance.lineage(facts)),
+        _section("Settings", provenance.settings(facts)),
+        _section("Cost", provenance.receipt(facts)),
+        _section("Do it again", provenance.again(facts)),
         _section("Not here", tag("ul", *(tag("li", one) for one in missing(facts)))),
         tag("footer", f"written {moment(facts.written)} by launcher {version}"),
     ]

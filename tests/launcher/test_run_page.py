@@ -3,7 +3,7 @@
 import pytest
 
 from launcher import screen
-from launcher.outside import Outside
+from launcher.report.outside import Outside
 from launcher.run_page import line, page
 from launcher.runfolder.plan import Code, Plan, Stage
 from launcher.runfolder.status import status

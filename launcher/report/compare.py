@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 
 from launcher.format import duration
-from launcher.outlook import telling
 from launcher.report.evaluations import shown
 from launcher.report.facts import Facts
+from launcher.report.outlook import telling
 from launcher.runfolder.plan import Plan, settings_of
 
 Row = tuple[str, str, str]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 
 from launcher.format import duration
-from launcher.outside import Outside
+from launcher.report.outside import Outside
 from launcher.runfolder.status import Checkpoint, RunStatus, StageStatus
 
 TELLING = ("loss", "reward", "acc", "kl", "entropy", "rouge", "length")
