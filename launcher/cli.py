@@ -91,12 +91,12 @@ def plan(
     )
     planned, root = _planned(request)
     if write:
-        from launcher import screen
         from launcher.runfolder.paths import RunFolder
         from launcher.transfer.store import make_folder
+        from launcher.ui import console
 
         make_folder(planned.plan, RunFolder(write))
-        screen.say(f"wrote {write}" + (f"; image {planned.plan.image.name}" if planned.plan.image else ""))
+        console.say(f"wrote {write}" + (f"; image {planned.plan.image.name}" if planned.plan.image else ""))
         return
     if json or shell:
         from launcher.planning.shell_script import script
@@ -202,22 +202,24 @@ def down(
     run: RunName = None, every: Annotated[bool, typer.Option("--all", help="every machine of yours")] = False
 ) -> None:
     """End a run's machine or its jobs in a queue, or all of them. What was not brought home is lost with a machine."""
-    from launcher import fleet, screen, watching
+    from launcher import fleet, watching
+    from launcher.ui import console
 
     store = _store()
     folders = [store.machine(name) for name in store.runs()] if every else [store.existing(run)]
     ended = fleet.down(None if every else folders[0].path.name)
     if not (watching.cancel(folders, _site()) or ended):
-        screen.say("no machine is alive")
+        console.say("no machine is alive")
 
 
 @app.command()
 def stop(run: RunName = None) -> None:
     """Ask a run to write a checkpoint and end. The same launch command goes on later."""
-    from launcher import fleet, screen, watching
+    from launcher import fleet, watching
+    from launcher.ui import console
 
     folder = _store().existing(run)
-    screen.say(f"{folder.path.name}: {'stopped' if watching.stop(folder, _site()) else 'still stopping'}")
+    console.say(f"{folder.path.name}: {'stopped' if watching.stop(folder, _site()) else 'still stopping'}")
     fleet.say_billed(folder.path.name)
 
 
@@ -244,10 +246,11 @@ def report(
     out: Annotated[Path | None, typer.Option(help="where to write it (default: runs/<run>/report.html)")] = None,
 ) -> None:
     """Write a run as one HTML page. Its course, its numbers, what it was made from, what it cost."""
-    from launcher import reporting, screen
+    from launcher import reporting
+    from launcher.ui import console
 
     store = _store()
-    screen.say(f"wrote {reporting.write_report(store.existing(run), store, out)}")
+    console.say(f"wrote {reporting.write_report(store.existing(run), store, out)}")
 
 
 @app.command()
@@ -280,11 +283,11 @@ def doctor(
 @app.command()
 def lock(recipe: RecipeName) -> None:
     """Lock the recipe's git refs and model revisions to commits."""
-    from launcher import screen
     from launcher.config.pins import Pins, read_pins, write_pins
     from launcher.config.recipe import read_recipe
     from launcher.planning.code_version import find_root
     from launcher.planning.lock import resolve
+    from launcher.ui import console
 
     found = read_recipe(recipe, find_root())
     path = found.folder / "pins.lock.json"
@@ -292,8 +295,8 @@ def lock(recipe: RecipeName) -> None:
     write_pins(path, Pins({**old.sources, **new.sources}, {**old.models, **new.models}))
     for name, commit in {**new.sources, **new.models}.items():
         before = {**old.sources, **old.models}.get(name)
-        screen.say(f"{name} {commit[:12]}" + (f" (was {before[:12]})" if before and before != commit else ""))
-    screen.say(f"wrote {path}")
+        console.say(f"{name} {commit[:12]}" + (f" (was {before[:12]})" if before and before != commit else ""))
+    console.say(f"wrote {path}")
 
 
 @app.command()
@@ -333,9 +336,9 @@ def _show(planned: "Planned", root: Path) -> None:
     with ThreadPoolExecutor(2) as beside:
         found = beside.submit(runner.quick, planned, root, site)
         forecast = beside.submit(runner.expected, planned, root, site)
-        from launcher import screen  # rich takes as long as the programs that both start meanwhile
+        from launcher.ui import console  # rich takes as long as the programs that both start meanwhile
 
-        screen.plan(planned.plan, found.result(), forecast.result())
+        console.plan(planned.plan, found.result(), forecast.result())
 
 
 def _launch(request: "Request", manner: "Manner", resume: str | None = None) -> None:
@@ -363,12 +366,12 @@ def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
 
 
 def _slurm_doctor(cloud: str, host: str | None, extend: int | None) -> None:
-    from launcher import screen
     from launcher.backends.slurm import workspace
     from launcher.backends.slurm.login import login_of
     from launcher.config.slurm import SlurmSite
     from launcher.diagnosis.slurm_cluster import ASK, proposal, read
     from launcher.errors import LaunchError
+    from launcher.ui import console
 
     if cloud != "slurm":
         raise LaunchError(f"there is no doctor for `{cloud}`", "`--cloud slurm` is the one there is")
@@ -379,9 +382,9 @@ def _slurm_doctor(cloud: str, host: str | None, extend: int | None) -> None:
         if not (site.work or "").startswith("ws:"):
             raise LaunchError("`slurm.work` in site.yaml is no workspace", "name one: `work: ws:launcher/runs`")
         name = workspace.name_of(site.work or "")
-        screen.say_raw(login_of(site).said(workspace.EXTEND, name, str(extend)))
+        console.say_raw(login_of(site).said(workspace.EXTEND, name, str(extend)))
         return
-    screen.say_raw(proposal(read(login_of(site).said(ASK)), site.host))
+    console.say_raw(proposal(read(login_of(site).said(ASK)), site.host))
 
 
 def _site() -> "SiteFile":
@@ -405,9 +408,9 @@ def main() -> None:
         app()
     except (LaunchError, OSError) as problem:
         said = sentence(problem)
-        from launcher import screen
+        from launcher.ui import console
 
-        screen.error(str(said))
+        console.error(str(said))
         sys.exit(said.code)
     finally:
         gc.freeze()  # nor is there anything to look for at the end

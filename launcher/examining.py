@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from launcher import screen
 from launcher.clouds.ledger import ledger
 from launcher.diagnosis.diagnose import Diagnosis, diagnose
 from launcher.diagnosis.evidence import Line, logs
@@ -15,8 +14,9 @@ from launcher.preflight.finding import REFUSED
 from launcher.runfolder.command_history import last_whole
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
-from launcher.table import labelled
 from launcher.transfer.store import Store, plan_of
+from launcher.ui import console
+from launcher.ui.table import labelled
 from launcher.watching import current
 
 ENDED = ("failed", "interrupted", "lost")
@@ -34,13 +34,13 @@ def examine(run: str | None, store: Store) -> int:
         if found:
             _say(now, found)
         elif run:
-            screen.say(f"run {run} is {now.state}: there is nothing to explain")
+            console.say(f"run {run} is {now.state}: there is nothing to explain")
         if run:
             return DONE
         if found:
-            screen.say("")
+            console.say("")
     findings = look(find_root(), store.site, os.environ)
-    screen.found(findings)
+    console.found(findings)
     return MISTAKE if any(one.level == REFUSED for one in findings) else DONE
 
 
@@ -58,14 +58,14 @@ def _say(now: RunStatus, found: Diagnosis) -> None:
     at = now.current
     where = f" in {at.name}" if at and at.started else ""
     step = f", step {at.step:,} of {at.steps:,}" if at and at.steps else ""
-    screen.say(f"run {now.run}  {now.state}{where}{step}")
-    screen.draw(labelled(("cause", found.cause), width=WIDTH))
+    console.say(f"run {now.run}  {now.state}{where}{step}")
+    console.draw(labelled(("cause", found.cause), width=WIDTH))
     if found.evidence:
-        screen.say(f"evidence  {_near(found.evidence)}")
-    screen.draw(labelled(("", found.evidence.text if found.evidence else ""), ("helps", found.help), width=WIDTH))
-    screen.say(f"next      {found.command}")
+        console.say(f"evidence  {_near(found.evidence)}")
+    console.draw(labelled(("", found.evidence.text if found.evidence else ""), ("helps", found.help), width=WIDTH))
+    console.say(f"next      {found.command}")
     for cause, line in found.also:
-        screen.say(f"also      {cause}: {_near(line)}")
+        console.say(f"also      {cause}: {_near(line)}")
 
 
 def _near(line: Line) -> str:

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Sequence
 
-from launcher import screen
 from launcher.clouds.ledger import ledger
 from launcher.errors import LaunchError
+from launcher.ui import console
 
 
 def list_machines() -> None:
@@ -21,17 +21,17 @@ def list_machines() -> None:
         where = " ".join(filter(None, (entry.cloud or entry.clouds, entry.region)))
         price = f"{entry.price:.2f}" if entry.price is not None else "?"
         money = f"{cost:.2f}" if cost is not None else "?"
-        age = screen.duration(now - entry.asked)
+        age = console.duration(now - entry.asked)
         rows.append((entry.run, where, entry.machine or "", one.says, age, price, money))
     if rows:
-        screen.say("")
-        screen.machines(rows)
+        console.say("")
+        console.machines(rows)
 
 
 def say_billed(run: str) -> None:
     """Whatever of the run is alive is on the screen, in red, with what it costs."""
     for entry in ledger().alive(run):
-        screen.billed(entry.bill(time.time()), entry.run)
+        console.billed(entry.bill(time.time()), entry.run)
 
 
 def down(run: str | None) -> bool:
@@ -48,7 +48,7 @@ def down(run: str | None) -> bool:
             left.append(problem)
             continue
         cost = entry.cost(time.time())
-        screen.say(f"{entry.run}: ended" + (f", it has cost about ${cost:.2f}" if cost else ""))
+        console.say(f"{entry.run}: ended" + (f", it has cost about ${cost:.2f}" if cost else ""))
     if left:
         raise left[0]
     return bool(entries)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from launcher import screen
 from launcher.backends.base import Backend
 from launcher.backends.lifecycle import Ready, exit_code, follow, ready, verification
 from launcher.backends.select import backend_of
@@ -17,7 +16,6 @@ from launcher.config.site import HERE, SiteFile
 from launcher.errors import DONE, FAILED, OURS, LaunchError, sentence
 from launcher.fleet import say_billed
 from launcher.format import size
-from launcher.live import Bar, Live
 from launcher.planning.changes import followers
 from launcher.planning.code_version import find_root
 from launcher.planning.request import Planned
@@ -35,6 +33,8 @@ from launcher.transfer.bucket import Stored
 from launcher.transfer.copy import alone, faults, pull, read_manifest
 from launcher.transfer.model_check import opened
 from launcher.transfer.store import Store, place_of, plan_of
+from launcher.ui import console
+from launcher.ui.live import Bar, Live
 
 HASH_AT_ONCE = 1 << 30
 """An export up to this size is read whole when a finished run is launched again; a larger one is compared by sizes."""
@@ -63,7 +63,7 @@ def launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
         return _launch(planned, root, site, manner)
     except (LaunchError, OSError) as problem:  # said before what it may cost
         said = sentence(problem)
-        screen.error(str(said))
+        console.error(str(said))
         return said.code
     finally:
         say_billed(planned.plan.run)
@@ -71,7 +71,7 @@ def launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
 
 def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
     redo, store = manner.redo, Store(site)
-    plan, backend = planned.plan, backend_of(planned.plan.machine.cloud, root, site, screen.say, manner.wait)
+    plan, backend = planned.plan, backend_of(planned.plan.machine.cloud, root, site, console.say, manner.wait)
     machine, back = store.machine(plan.run), store.home(plan.run)
     if redo and ledger().alive(plan.run):
         raise LaunchError(f"the machine of run `{plan.run}` is alive", f"`launcher down {plan.run}` first")
@@ -83,7 +83,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
     with alone(machine.path):
         run = ready(plan, machine, redo, backend)
     for name in run.set_aside:
-        screen.say(f"set aside {name}")
+        console.say(f"set aside {name}")
     if redo and plan.bucket:  # or else the bucket would bring it back
         Stored(plan.bucket, plan.run, values(plan, site, os.environ)).forget(followers(plan, redo))
     if not run.finished and not run.set_aside and _fetched(run, backend):
@@ -95,13 +95,18 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
             findings = findings or _look(planned, root, site)
             _show(run.plan, findings)
             _accepted(findings)
-        if manner.ask and plan.machine.cloud not in HERE and not backend.find(machine) and not screen.agreed("launch?"):
+        if (
+            manner.ask
+            and plan.machine.cloud not in HERE
+            and not backend.find(machine)
+            and not console.agreed("launch?")
+        ):
             raise LaunchError("not launched", "`--yes` launches without a question")
         note(run.folder, manner.words, time.time())
         with Live(run.plan, run.folder) as live:
             end = follow(run, backend, live.show)
-        if screen.piped():  # else the live page has them
-            screen.warnings(end)
+        if console.piped():  # else the live page has them
+            console.warnings(end)
         if code := exit_code(end):
             _reported(run, store, end)
             _not_done(end, machine)
@@ -109,7 +114,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int
             going = end.state == "running" or (code == OURS and backend.find(machine) is not None)
             if not manner.keep and not going:
                 if problem := backend.unsaved(machine):
-                    screen.error(str(problem))
+                    console.error(str(problem))
                 else:
                     backend.down(machine, end.state)
             return code
@@ -138,8 +143,8 @@ def _look(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
 
 
 def _show(plan: Plan, findings: list[Finding]) -> None:
-    screen.plan(plan, findings)
-    screen.say("")
+    console.plan(plan, findings)
+    console.say("")
 
 
 def _accepted(findings: list[Finding]) -> None:
@@ -155,9 +160,9 @@ def bring(plan: Plan, machine: RunFolder, back: RunFolder, backend: Backend) -> 
     total = sum(one["bytes"] for one in manifest["export"].values())
     with alone(back.path), Bar("pull", total) as bar:
         pull(machine, back, bar.add)
-    screen.say(f"pulled    {len(manifest['export'])} files, {size(total)}, every sha256 as in the manifest")
+    console.say(f"pulled    {len(manifest['export'])} files, {size(total)}, every sha256 as in the manifest")
     if (found := opened(back.export))["tensors"]:
-        screen.say(f"opened    {found['tensors']:,} tensors, {found['parameters']:,} parameters")
+        console.say(f"opened    {found['tensors']:,} tensors, {found['parameters']:,} parameters")
 
 
 def pull_run(machine: RunFolder, back: RunFolder, site: SiteFile) -> None:
@@ -169,7 +174,7 @@ def pull_run(machine: RunFolder, back: RunFolder, site: SiteFile) -> None:
 def verify(back: RunFolder) -> None:
     """Says that every byte at home is as exported. Raises LaunchError with exit code 3 when one is not."""
     _demand_whole(back, every_byte=True)
-    screen.say(f"{back.export}: every file is as it was exported")
+    console.say(f"{back.export}: every file is as it was exported")
 
 
 def _demand_whole(back: RunFolder, every_byte: bool) -> None:
@@ -181,39 +186,39 @@ def _already(run: Ready, back: RunFolder) -> int:
     manifest = read_manifest(back)
     whole = sum(one["bytes"] for one in manifest["export"].values()) <= HASH_AT_ONCE
     _demand_whole(back, every_byte=whole)
-    screen.say(f"run {run.plan.run} is finished: nothing to do. Its model is in {back.export}")
+    console.say(f"run {run.plan.run} is finished: nothing to do. Its model is in {back.export}")
     if not whole:
-        screen.say(f"sizes were compared; `launcher verify {run.plan.run}` reads every byte")
+        console.say(f"sizes were compared; `launcher verify {run.plan.run}` reads every byte")
     return DONE
 
 
 def _not_done(end: RunStatus, machine: RunFolder) -> None:
     if end.error:
         # a rented machine speaks of its own files; what it said of them is here too
-        screen.error(f"error: {end.error}\n\nhint: {end.helps}".replace(place_of(end.run), str(machine.path)))
+        console.error(f"error: {end.error}\n\nhint: {end.helps}".replace(place_of(end.run), str(machine.path)))
     else:
-        screen.error("error: the run was interrupted\n\nhint: the same launch command carries on")
+        console.error("error: the run was interrupted\n\nhint: the same launch command carries on")
 
 
 def _reported(run: Ready, store: Store, end: RunStatus | None) -> None:
     """The run's page is written, if there is room for it."""
     with contextlib.suppress(OSError):
-        screen.say(f"report    {write_report(run.folder, store, now=end)}")
+        console.say(f"report    {write_report(run.folder, store, now=end)}")
 
 
 def _times(end: RunStatus, plan: Plan) -> None:
     now = time.time()
     for stage in end.stages:
-        took = screen.duration(stage.seconds(now)) or "done before"
+        took = console.duration(stage.seconds(now)) or "done before"
         steps = f", {stage.steps:,} steps" if plan.stage(stage.name).steps else ""
         attempt = f", attempt {stage.attempt}" if stage.attempt > 1 else ""
-        screen.say(f"{stage.name:<12} {took}{steps}{attempt}")
+        console.say(f"{stage.name:<12} {took}{steps}{attempt}")
 
 
 def _result(run: Ready, back: RunFolder) -> None:
     checked = verification(run.folder, run.plan)
     if reply := checked.get("reply"):
-        screen.say(f"reply     {str(checked.get('prompt'))!r} -> {str(reply)!r}")
+        console.say(f"reply     {str(checked.get('prompt'))!r} -> {str(reply)!r}")
     facts = " ".join(f"{name}={value}" for name, value in checked.items() if name not in ("prompt", "reply"))
-    screen.say(f"checked   {facts}")
-    screen.say(f"model     {back.export}\nmanifest  {back.manifest}\nrun       {run.folder.path}")
+    console.say(f"checked   {facts}")
+    console.say(f"model     {back.export}\nmanifest  {back.manifest}\nrun       {run.folder.path}")

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from launcher import screen
 from launcher.config.job import read_job
 from launcher.config.recipe import REHEARSAL, Recipe, families, names, read_recipe
 from launcher.config.site import SiteFile
@@ -10,6 +9,7 @@ from launcher.errors import LaunchError
 from launcher.images.build import Wanted, build
 from launcher.planning.code_version import code_of, find_root
 from launcher.planning.request import variant_of
+from launcher.ui import console
 
 
 def images(name: str | None, variant: str | None, base: str | None, push: str | None, site: SiteFile) -> None:
@@ -18,8 +18,8 @@ def images(name: str | None, variant: str | None, base: str | None, push: str | 
     for recipe in _recipes(name, root):
         kind = variant or (_variant(recipe, root) if recipe.name == name else "cuda")
         wanted = Wanted(root, recipe.file.image, recipe.family, kind, push or site.registry, base, push is not None)
-        made = build(wanted, code_of(root, recipe.family, imaged=True), screen.say_raw)
-        screen.say(f"image     {made.name}")
+        made = build(wanted, code_of(root, recipe.family, imaged=True), console.say_raw)
+        console.say(f"image     {made.name}")
 
 
 def _recipes(name: str | None, root: Path) -> list[Recipe]:

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from launcher import __version__, screen
+from launcher import __version__
 from launcher.clouds.ledger import ledger
 from launcher.examining import diagnosis
 from launcher.report.compare import compared
@@ -11,8 +11,9 @@ from launcher.report.facts import Facts, facts
 from launcher.report.page import page
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
-from launcher.table import columns
 from launcher.transfer.store import Store, plan_of
+from launcher.ui import console
+from launcher.ui.table import columns
 from launcher.watching import current
 
 OWN = Path(__file__).parent / "report"
@@ -39,7 +40,7 @@ def compare_runs(one: str, other: str, store: Store) -> None:
         table.add_row(title)
         for row in rows:
             table.add_row(f"  {row[0]}", *row[1:])
-    screen.draw(table)
+    console.draw(table)
 
 
 def _facts(folder: RunFolder, store: Store, now: RunStatus | None) -> Facts:

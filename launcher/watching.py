@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from launcher import screen
 from launcher.backends.base import Work
 from launcher.backends.lifecycle import exit_code
 from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError, did_you_mean
-from launcher.live import Live
 from launcher.planning.code_version import find_root
 from launcher.report.outside import outside
-from launcher.run_page import page
 from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
 from launcher.transfer.store import Store, plan_of
+from launcher.ui import console
+from launcher.ui.live import Live
+from launcher.ui.run_page import page
 
 
 def work_of(folder: RunFolder, site: SiteFile) -> Work | None:
@@ -55,7 +55,7 @@ def cancel(folders: Sequence[RunFolder], site: SiteFile) -> bool:
             left.append(problem)
             continue
         if there:
-            screen.say(f"{folder.path.name}: its jobs are cancelled")
+            console.say(f"{folder.path.name}: its jobs are cancelled")
             found = True
     if left:
         raise left[0]
@@ -65,11 +65,11 @@ def cancel(folders: Sequence[RunFolder], site: SiteFile) -> bool:
 def show_status(folder: RunFolder, site: SiteFile, as_json: bool) -> None:
     now = current(folder, site)
     if as_json:
-        screen.say(json.dumps(_plain(now), indent=2, ensure_ascii=False))
+        console.say(json.dumps(_plain(now), indent=2, ensure_ascii=False))
         return
     _show(now, folder)
     if plan_of(folder).machine.cloud == "slurm" and (why := getattr(work_of(folder, site), "note", str)()):
-        screen.say(why)
+        console.say(why)
 
 
 def watch(folder: RunFolder, site: SiteFile) -> int:
@@ -104,7 +104,7 @@ def print_log(folder: RunFolder, site: SiteFile, stage: str | None, follow: bool
             file.seek(offset)
             text = file.read()
         offset += len(text)
-        screen.say_raw(text.decode(errors="replace"))
+        console.say_raw(text.decode(errors="replace"))
         if not follow:
             return
         later = [one for one in names[names.index(name) + 1 :] if folder.stage(one).log.exists()]
@@ -120,7 +120,7 @@ def list_runs(store: Store) -> None:
     rows: list[Sequence[str]] = []
     for name in reversed(store.runs()):
         folder = store.machine(name)
-        age = screen.ago(folder.plan.stat().st_mtime)
+        age = console.ago(folder.plan.stat().st_mtime)
         try:
             at = plan_of(folder)
             now = _standing(at, folder, store.site)
@@ -130,7 +130,7 @@ def list_runs(store: Store) -> None:
         stage = now.current
         step = f"{stage.step}/{stage.steps}" if stage and stage.steps else ""
         rows.append((name, at.recipe, now.state, stage.name if stage else "", step, age))
-    screen.runs(rows)
+    console.runs(rows)
 
 
 def _work(plan: Plan, folder: RunFolder, site: SiteFile) -> Work | None:
@@ -144,13 +144,13 @@ def _standing(plan: Plan, folder: RunFolder, site: SiteFile) -> RunStatus:
 
 def _show(now: RunStatus, folder: RunFolder) -> None:
     moment = time.time()
-    screen.draw(page(now, outside(plan_of(folder), folder, ledger(), moment), moment))
+    console.draw(page(now, outside(plan_of(folder), folder, ledger(), moment), moment))
     _say_error(now)
 
 
 def _say_error(now: RunStatus) -> None:
     if now.error:
-        screen.error(f"error: {now.error}\n\nhint: {now.helps}")
+        console.error(f"error: {now.error}\n\nhint: {now.helps}")
 
 
 def _plain(now: RunStatus) -> dict[str, Any]:

@@ -227,21 +227,21 @@ def test_only_the_edges_start_processes_or_ask_the_network():
 
 
 def test_only_the_screen_and_the_node_program_print():
-    printing = {"print", "sys.stdout", "sys.stderr", "os.write", "typer.echo", "screen.out", "Console"}
+    printing = {"print", "sys.stdout", "sys.stderr", "os.write", "typer.echo", "console.out", "Console"}
     users = {name: called(tree) & printing for name, tree in CODE.items()}
     assert {name: found for name, found in users.items() if found} == {
         "launcher.cli": {"typer.echo"},
-        "launcher.screen": {"Console"},
-        "launcher.live": {"screen.out"},
+        "launcher.ui.console": {"Console"},
+        "launcher.ui.live": {"console.out"},
         "launcher.node.__main__": {"os.write"},  # its log
         "launcher.runfolder.lock": {"os.write"},  # its file
         "launcher.runfolder.rclone": {"os.write"},  # the node program's log
     }
     assert {name for name, tree in CODE.items() if "rich" in {one.partition(".")[0] for one in imported(tree)}} == {
-        "launcher.screen",
-        "launcher.live",
-        "launcher.run_page",
-        "launcher.table",
+        "launcher.ui.console",
+        "launcher.ui.live",
+        "launcher.ui.run_page",
+        "launcher.ui.table",
     }
     assert {name for name, tree in CODE.items() if "typer" in imported(tree)} == {"launcher.cli"}
 

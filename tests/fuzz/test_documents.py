@@ -11,7 +11,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import screen
 from launcher.backends.sky.task import held_task, machine_task, run_task
 from launcher.backends.slurm import batch_script, groups
 from launcher.clouds.catalog import Catalog, Kind
@@ -25,6 +24,7 @@ from launcher.planning.settings import parse_change
 from launcher.planning.shell_script import script
 from launcher.preflight import gpus, memory, pins, price, secrets
 from launcher.runfolder.plan import from_json, to_json
+from launcher.ui import console
 
 from .hostile import NAMES, as_json, mutated, odd, spliced, trials, written
 from .outcome import only_below, said
@@ -101,7 +101,7 @@ def plan_all(root):
         text = to_json(given.plan)
         assert to_json(from_json(text)) == text
         script(given.plan)
-        screen.plan(given.plan, [pins.check(given.plan, True), secrets.check(given.plan, SiteFile(), {})])
+        console.plan(given.plan, [pins.check(given.plan, True), secrets.check(given.plan, SiteFile(), {})])
         if given.job is None:
             continue
         clouds = given.plan.machine.cloud.split(",")

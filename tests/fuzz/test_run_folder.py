@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import home, reporting, screen, watching
+from launcher import home, reporting, watching
 from launcher.clouds.ledger import Entry, ledger
 from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
@@ -35,6 +35,7 @@ from launcher.transfer.copy import faults, pull
 from launcher.transfer.mirror import BROUGHT, Mirror
 from launcher.transfer.ssh import Remote
 from launcher.transfer.store import Store, plan_of
+from launcher.ui import console
 
 from .hostile import NAMES, as_json, damaged, mutated, odd, spliced, trials, written
 from .outcome import only_below, said
@@ -311,7 +312,7 @@ def test_a_name_that_counts_as_inside_stays_inside(tmp_path, name):
 @trials(40)
 @given(text=st.lists(odd, max_size=4))
 def test_what_is_printed_steers_no_terminal(text, capsys):
-    screen.say(" ".join(map(str, text)))
-    screen.error("error: " + " ".join(map(str, text)))
+    console.say(" ".join(map(str, text)))
+    console.error("error: " + " ".join(map(str, text)))
     shown = "".join(capsys.readouterr())
     assert not [one for one in shown if ord(one) < 32 and one not in "\n\t"] and "\x9b" not in shown

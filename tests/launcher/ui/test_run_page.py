@@ -2,11 +2,11 @@
 
 import pytest
 
-from launcher import screen
 from launcher.report.outside import Outside
-from launcher.run_page import line, page
 from launcher.runfolder.plan import Code, Plan, Stage
 from launcher.runfolder.status import status
+from launcher.ui import console
+from launcher.ui.run_page import line, page
 
 PLAN = Plan(
     "gad-7b",
@@ -57,10 +57,10 @@ CURVES = [
 @pytest.fixture
 def shown(capsys, monkeypatch):
     """The lines of a page on a screen of 80 columns, without the blanks at their ends."""
-    monkeypatch.setattr(screen.out, "_width", 80)
+    monkeypatch.setattr(console.out, "_width", 80)
 
     def lines(events, running=True, outside=RENTED, now=5100):
-        screen.draw(page(status(PLAN, events, running), outside, now))
+        console.draw(page(status(PLAN, events, running), outside, now))
         return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
     return lines

@@ -5,14 +5,14 @@ import time
 from rich.live import Live as Redrawn
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from launcher import screen
 from launcher.clouds.ledger import ledger
 from launcher.report.outlook import quiet
 from launcher.report.outside import Outside, outside
-from launcher.run_page import line, page
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus
+from launcher.ui import console
+from launcher.ui.run_page import line, page
 
 LOOK = 1.0
 """Seconds between looks at what a run costs."""
@@ -24,7 +24,7 @@ class Live:
     def __init__(self, plan: Plan, folder: RunFolder):
         self.plan, self.folder = plan, folder
         self.redrawn = (
-            Redrawn(console=screen.out, auto_refresh=False, transient=False) if screen.out.is_terminal else None
+            Redrawn(console=console.out, auto_refresh=False, transient=False) if console.out.is_terminal else None
         )
         self.said: dict[str, tuple[str, int]] = {}
         self.hushed = 0.0
@@ -55,11 +55,11 @@ class Live:
             at = (stage.state, stage.step)
             if stage.state != "waiting" and self.said.get(stage.name) != at:
                 self.said[stage.name] = at
-                screen.say(line(stage))
+                console.say(line(stage))
         seconds = (status.current.quiet(now) if status.current else None) or 0.0
         if status.current and seconds > 2 * self.hushed:
             self.hushed = seconds
-            screen.say(f"{status.current.name:<12} {quiet(status.current, self.known, now)}")
+            console.say(f"{status.current.name:<12} {quiet(status.current, self.known, now)}")
         elif not seconds:
             self.hushed = 0.0
 
@@ -69,7 +69,7 @@ class Bar:
 
     def __init__(self, what: str, total: int):
         columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=screen.out, disable=not screen.out.is_terminal, transient=True)
+        self.progress = Progress(*columns, console=console.out, disable=not console.out.is_terminal, transient=True)
         self.task = self.progress.add_task(what, total=total)
 
     def __enter__(self) -> "Bar":

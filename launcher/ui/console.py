@@ -13,7 +13,7 @@ from launcher.format import size
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus
-from launcher.table import columns
+from launcher.ui.table import columns
 
 FOREIGN = dict.fromkeys((*range(32), *range(127, 160), *range(0xD800, 0xE000)), "\N{REPLACEMENT CHARACTER}")
 """Characters that steer a terminal, or that no terminal can be sent."""

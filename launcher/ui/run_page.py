@@ -11,8 +11,8 @@ from launcher.format import duration, spark
 from launcher.report.outlook import at_risk, cost, curve, gpus, quiet, speed, telling
 from launcher.report.outside import Outside
 from launcher.runfolder.status import RunStatus, StageStatus
-from launcher.screen import STYLE
-from launcher.table import columns, labelled
+from launcher.ui.console import STYLE
+from launcher.ui.table import columns, labelled
 
 CURVES, WIDTH = 4, 32
 

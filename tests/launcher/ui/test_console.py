@@ -4,9 +4,9 @@ import time
 import pytest
 from rich.console import Console
 
-from launcher import screen
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Code, Image, Input, Machine, Model, Plan, Source, Stage
+from launcher.ui import console
 
 PLAN = Plan(
     "gad-7b",
@@ -35,7 +35,7 @@ PLAN = Plan(
 @pytest.fixture
 def shown(capsys, monkeypatch):
     """The lines on a screen of 80 columns, without the blanks at their ends."""
-    monkeypatch.setattr(screen.out, "_width", 80)
+    monkeypatch.setattr(console.out, "_width", 80)
     return lambda: [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
@@ -46,7 +46,7 @@ def test_a_plan_is_one_page_that_names_every_pin(shown):
         Finding("data", REFUSED, "no rows", "give some"),
         Finding("price", OK, "cheap", "", ("here  $1.00/h", "there $2.00/h")),
     ]
-    screen.plan(dataclasses.replace(PLAN, machine=Machine("runpod", ("H100:8", "B200:8"), 2)), findings)
+    console.plan(dataclasses.replace(PLAN, machine=Machine("runpod", ("H100:8", "B200:8"), 2)), findings)
     assert shown() == [
         "run gad-7b   recipe gad-7b   on runpod: 2 x H100:8 or B200:8",
         "stage        steps  needs        settings that matter",
@@ -71,7 +71,7 @@ def test_a_plan_is_one_page_that_names_every_pin(shown):
     image = Image("launcher-gad:cuda-0123456789ab", "cuda", "l" * 64, "c" * 64)
     for overlay, says in ((False, ""), (True, ", the working tree's code over its own")):
         one = dataclasses.replace(PLAN, machine=Machine("docker"), image=dataclasses.replace(image, overlay=overlay))
-        screen.plan(one, [])
+        console.plan(one, [])
         lines = shown()
         assert lines[0] == "run gad-7b   recipe gad-7b   on docker: CPU"
         assert f"image     launcher-gad:cuda-0123456789ab{says}" in lines
@@ -86,22 +86,22 @@ def test_what_is_piped_has_no_colours_and_its_tables_fit_80_columns(toy):
 
 
 def test_an_age_is_told_from_now():
-    assert screen.ago(time.time() - 65).startswith("1m 0")
+    assert console.ago(time.time() - 65).startswith("1m 0")
 
 
 def test_an_error_is_three_lines_on_standard_error(capsys):
-    screen.error("error: `[a]:car:` is wrong\n\nhint: write `b`")
+    console.error("error: `[a]:car:` is wrong\n\nhint: write `b`")
     assert capsys.readouterr() == ("", "error: `[a]:car:` is wrong\n\nhint: write `b`\n")
 
 
 def test_on_a_terminal_the_word_error_is_red(monkeypatch, capsys):
     monkeypatch.setattr(
-        screen, "err", Console(force_terminal=True, color_system="standard", stderr=True, soft_wrap=True)
+        console, "err", Console(force_terminal=True, color_system="standard", stderr=True, soft_wrap=True)
     )
-    screen.error("error: a: b\n\nhint: c")
+    console.error("error: a: b\n\nhint: c")
     assert capsys.readouterr().err == "\x1b[1;31merror:\x1b[0m a: b\n\nhint: c\n"
 
 
 def test_a_log_is_printed_as_it_is(capsys):
-    screen.say_raw("[red]\x1b[1m 100%|███\r")
+    console.say_raw("[red]\x1b[1m 100%|███\r")
     assert capsys.readouterr().out == "[red]\x1b[1m 100%|███\r"

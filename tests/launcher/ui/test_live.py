@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from launcher import live
 from launcher.clouds.ledger import ledger
-from launcher.live import Live
 from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Plan, Stage
 from launcher.runfolder.status import status
+from launcher.ui import live
+from launcher.ui.live import Live
 
 PLAN = Plan("run", "some-tiny", (Stage("train", ("a",), steps=9),), "train", Code("t"))
 BEGUN = [
