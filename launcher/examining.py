@@ -16,7 +16,7 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
 from launcher.transfer.store import Store, plan_of
 from launcher.ui import console
-from launcher.ui.table import labelled
+from launcher.ui.console import labelled
 from launcher.watching import current
 
 ENDED = ("failed", "interrupted", "lost")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from launcher.clouds.ledger import ledger
 from launcher.errors import LaunchError
+from launcher.format import duration
 from launcher.ui import console
 
 
@@ -21,7 +22,7 @@ def list_machines() -> None:
         where = " ".join(filter(None, (entry.cloud or entry.clouds, entry.region)))
         price = f"{entry.price:.2f}" if entry.price is not None else "?"
         money = f"{cost:.2f}" if cost is not None else "?"
-        age = console.duration(now - entry.asked)
+        age = duration(now - entry.asked)
         rows.append((entry.run, where, entry.machine or "", one.says, age, price, money))
     if rows:
         console.say("")

@@ -15,7 +15,7 @@ from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile
 from launcher.errors import DONE, FAILED, OURS, LaunchError, sentence
 from launcher.fleet import say_billed
-from launcher.format import size
+from launcher.format import duration, size
 from launcher.planning.changes import followers
 from launcher.planning.code_version import find_root
 from launcher.planning.request import Planned
@@ -209,7 +209,7 @@ def _reported(run: Ready, store: Store, end: RunStatus | None) -> None:
 def _times(end: RunStatus, plan: Plan) -> None:
     now = time.time()
     for stage in end.stages:
-        took = console.duration(stage.seconds(now)) or "done before"
+        took = duration(stage.seconds(now)) or "done before"
         steps = f", {stage.steps:,} steps" if plan.stage(stage.name).steps else ""
         attempt = f", attempt {stage.attempt}" if stage.attempt > 1 else ""
         console.say(f"{stage.name:<12} {took}{steps}{attempt}")

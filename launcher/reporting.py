@@ -13,7 +13,7 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
 from launcher.transfer.store import Store, plan_of
 from launcher.ui import console
-from launcher.ui.table import columns
+from launcher.ui.console import columns
 from launcher.watching import current
 
 OWN = Path(__file__).parent / "report"

@@ -13,7 +13,7 @@ from launcher.clouds.ledger import ledger
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError, did_you_mean
 from launcher.planning.code_version import find_root
-from launcher.report.outside import outside
+from launcher.report.outlook import outside
 from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan

@@ -39,13 +39,12 @@ PURE = [
     "launcher.report.outlook",
     "launcher.report.compare",
     "launcher.report.html",
-    "launcher.report.timeline",
+    "launcher.report.facts",
     "launcher.report.chart",
     "launcher.report.evaluations",
-    "launcher.report.missing",
+    "launcher.report.page",
     "launcher.report.provenance",
     "launcher.report.progress",
-    "launcher.report.page",
     "launcher.planning.changes",
     "launcher.planning.shell_script",
     "launcher.config.slurm",
@@ -241,7 +240,6 @@ def test_only_the_screen_and_the_node_program_print():
         "launcher.ui.console",
         "launcher.ui.live",
         "launcher.ui.run_page",
-        "launcher.ui.table",
     }
     assert {name for name, tree in CODE.items() if "typer" in imported(tree)} == {"launcher.cli"}
 

@@ -1,12 +1,18 @@
-"""What a running run's numbers mean for its owner: what is at risk, how fast it is, whether it stands still. Pure."""
+"""What a running run's numbers mean for its owner: what is at risk, how fast it is, whether it stands still; and what
+is known of it beyond its events, which says so. Pure, but for the files that `outside` reads."""
 
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from launcher.clouds.ledger import Ledger
 from launcher.format import duration
-from launcher.report.outside import Outside
+from launcher.runfolder.files import read_json
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import Checkpoint, RunStatus, StageStatus
+from launcher.transfer.mirror import BROUGHT
 
 TELLING = ("loss", "reward", "acc", "kl", "entropy", "rouge", "length")
 """Parts of metrics' names, the most telling first."""
@@ -14,6 +20,25 @@ APART = ("time", "seconds", "perf", "timing", "lr", "learning_rate", "eta", "epo
 """How a part of a name begins when it says how it is done, and not how it goes."""
 RATE = re.compile(r"tokens?(_per_|/)s(ec(ond)?)?$")
 GIB = 1024
+KEPT = {"local", "docker", "slurm"}
+"""Clouds whose disks outlive a run's end."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """`spent` and `price` (an hour) in dollars, None where nothing is paid or no price is known."""
+
+    place: str = "local"
+    rented: bool = False
+    """Whether what is on the machine goes with it."""
+    paid: bool = False
+    spent: float | None = None
+    price: float | None = None
+    max_cost: float | None = None
+    stall_seconds: float | None = None
+    """After so long without progress the node program stops the run."""
+    brought: Mapping[str, float] = field(default_factory=dict)
+    """Path below the run folder -> when it was made, of what was copied here from the machine."""
 
 
 def telling(metrics: Mapping[str, object]) -> list[str]:
@@ -98,3 +123,21 @@ def quiet(stage: StageStatus | None, outside: Outside, now: float) -> str:
         return ""
     limit = f"; stopped after {duration(outside.stall_seconds)}" if outside.stall_seconds else ""
     return f"no step for {duration(seconds)}{limit}"
+
+
+def outside(plan: Plan, folder: RunFolder, book: Ledger, now: float) -> Outside:
+    """As the ledger and the laptop's copy of the run folder say it."""
+    entries = [one for one in book.entries() if (one.run, one.folder) == (plan.run, str(folder.path))]
+    limits, brought = read_json(folder.limits), read_json(folder.path / BROUGHT)
+    costs = [cost for one in entries if (cost := one.cost(now)) is not None]
+    alive = [one for one in entries if one.ended is None]
+    return Outside(
+        place=alive[-1].cloud or plan.machine.cloud if alive else plan.machine.cloud,
+        rented=not set(plan.machine.cloud.split(",")) & KEPT,
+        paid=any((one.cloud or one.clouds) != "slurm" for one in entries),
+        spent=sum(costs) if costs else None,
+        price=alive[-1].price if alive else None,
+        max_cost=plan.budget.max_cost,
+        stall_seconds=limits.get("stall_seconds") if isinstance(limits, dict) else None,
+        brought=brought if isinstance(brought, dict) else {},
+    )

@@ -6,18 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.prompt import Confirm
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
-from launcher.format import duration as duration
-from launcher.format import size
+from launcher.format import duration, size
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus
-from launcher.ui.table import columns
 
 FOREIGN = dict.fromkeys((*range(32), *range(127, 160), *range(0xD800, 0xE000)), "\N{REPLACEMENT CHARACTER}")
 """Characters that steer a terminal, or that no terminal can be sent."""
 del FOREIGN[ord("\n")], FOREIGN[ord("\t")]
+RIGHT = ("steps", "step", "time", "left")
+WHOLE = ("stage", "state", "step", "time", "left", "run")
 
 
 class Plainly(Console):
@@ -156,3 +157,22 @@ def say_raw(text: str) -> None:
     """A log's text as it is, as far as it can be sent."""
     out.file.write(text.encode(errors="replace").decode())
     out.file.flush()
+
+
+def columns(*names: str) -> Table:
+    """An empty table with these headings; numbers to the right, names never folded."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold", no_wrap=name in WHOLE)
+    return table
+
+
+def labelled(*rows: tuple[Text | str, str], width: int = 0) -> Table:
+    """A label and a text a row, the text folded where the screen ends; rows without a text are left out."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(min_width=width)
+    table.add_column()
+    for label, text in rows:
+        if text:
+            table.add_row(label, Text(text, overflow="fold"))
+    return table

@@ -6,8 +6,7 @@ from rich.live import Live as Redrawn
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from launcher.clouds.ledger import ledger
-from launcher.report.outlook import quiet
-from launcher.report.outside import Outside, outside
+from launcher.report.outlook import Outside, outside, quiet
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus

@@ -8,11 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher.format import duration, spark
-from launcher.report.outlook import at_risk, cost, curve, gpus, quiet, speed, telling
-from launcher.report.outside import Outside
+from launcher.report.outlook import Outside, at_risk, cost, curve, gpus, quiet, speed, telling
 from launcher.runfolder.status import RunStatus, StageStatus
-from launcher.ui.console import STYLE
-from launcher.ui.table import columns, labelled
+from launcher.ui.console import STYLE, columns, labelled
 
 CURVES, WIDTH = 4, 32
 

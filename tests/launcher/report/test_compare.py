@@ -2,8 +2,7 @@ from dataclasses import replace
 
 from launcher.clouds.ledger import Entry
 from launcher.report.compare import compared
-from launcher.report.facts import Facts
-from launcher.report.timeline import Attempt
+from launcher.report.facts import Attempt, Facts
 from launcher.runfolder.plan import Code, Input, Machine, Model, Plan, Stage
 from launcher.runfolder.status import status
 

@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from launcher.report.outlook import at_risk, cost, curve, gpus, quiet, speed, telling
-from launcher.report.outside import Outside
+from launcher.report.outlook import Outside, at_risk, cost, curve, gpus, quiet, speed, telling
 from launcher.runfolder.plan import Code, Plan, Stage
 from launcher.runfolder.status import status
 

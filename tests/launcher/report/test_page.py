@@ -9,8 +9,7 @@ import pytest
 
 from launcher.clouds.ledger import Ledger
 from launcher.report.facts import facts
-from launcher.report.missing import missing
-from launcher.report.page import page
+from launcher.report.page import missing, page
 from launcher.runfolder.files import write_json
 from launcher.runfolder.status import status
 from tests.launcher.report.conftest import BEGAN, EVENTS, HOSTILE, PLAN

@@ -2,7 +2,7 @@
 
 import pytest
 
-from launcher.report.outside import Outside
+from launcher.report.outlook import Outside
 from launcher.runfolder.plan import Code, Plan, Stage
 from launcher.runfolder.status import status
 from launcher.ui import console

@@ -1,4 +1,4 @@
-from launcher.report.timeline import Attempt, attempts
+from launcher.report.facts import Attempt, attempts
 
 
 def event(time, kind, stage="train", **facts):
