@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from launcher.commands.launch import Manner
     from launcher.config.site import SiteFile
-    from launcher.home import Manner
     from launcher.planning.request import Planned, Request
     from launcher.transfer.store import Store
 
@@ -128,7 +128,7 @@ def launch(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="rent without asking; in a pipe nothing is asked")] = False,
 ) -> None:
     """Carry out a recipe, or go on with it, on any cloud. The verified result comes home to runs/<run>/export."""
-    from launcher.home import Manner
+    from launcher.commands.launch import Manner
     from launcher.planning.request import Request
 
     request = Request(
@@ -150,7 +150,7 @@ def rehearse(
     dirty: Dirty = False,
 ) -> None:
     """Run a whole recipe with a tiny model on this CPU. All its stages, in the same code."""
-    from launcher.home import Manner
+    from launcher.commands.launch import Manner
     from launcher.planning.code_version import find_root
     from launcher.planning.request import Request, any_family, rehearsal_of
 
@@ -163,17 +163,17 @@ def rehearse(
 @app.command()
 def status(run: RunName = None, json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show where a run stands."""
-    from launcher import watching
+    from launcher.commands import status
 
-    watching.show_status(_store().existing(run), _site(), json)
+    status.show_status(_store().existing(run), _site(), json)
 
 
 @app.command()
 def watch(run: RunName = None) -> None:
     """Follow a run until it ends. Leaving this (Ctrl-C) leaves the run alone."""
-    from launcher import watching
+    from launcher.commands import status
 
-    raise typer.Exit(watching.watch(_store().existing(run), _site()))
+    raise typer.Exit(status.watch(_store().existing(run), _site()))
 
 
 @app.command()
@@ -183,18 +183,18 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as the log grows")] = False,
 ) -> None:
     """Print a stage's output."""
-    from launcher import watching
+    from launcher.commands import status
 
-    watching.print_log(_store().existing(run), _site(), stage, follow)
+    status.print_log(_store().existing(run), _site(), stage, follow)
 
 
 @app.command()
 def runs() -> None:
     """List the runs here, and every machine of yours that is billed."""
-    from launcher import fleet, watching
+    from launcher.commands import machines, status
 
-    watching.list_runs(_store())
-    fleet.list_machines()
+    status.list_runs(_store())
+    machines.list_machines()
 
 
 @app.command()
@@ -202,42 +202,42 @@ def down(
     run: RunName = None, every: Annotated[bool, typer.Option("--all", help="every machine of yours")] = False
 ) -> None:
     """End a run's machine or its jobs in a queue, or all of them. What was not brought home is lost with a machine."""
-    from launcher import fleet, watching
+    from launcher.commands import machines, status
     from launcher.ui import console
 
     store = _store()
     folders = [store.machine(name) for name in store.runs()] if every else [store.existing(run)]
-    ended = fleet.down(None if every else folders[0].path.name)
-    if not (watching.cancel(folders, _site()) or ended):
+    ended = machines.down(None if every else folders[0].path.name)
+    if not (status.cancel(folders, _site()) or ended):
         console.say("no machine is alive")
 
 
 @app.command()
 def stop(run: RunName = None) -> None:
     """Ask a run to write a checkpoint and end. The same launch command goes on later."""
-    from launcher import fleet, watching
+    from launcher.commands import machines, status
     from launcher.ui import console
 
     folder = _store().existing(run)
-    console.say(f"{folder.path.name}: {'stopped' if watching.stop(folder, _site()) else 'still stopping'}")
-    fleet.say_billed(folder.path.name)
+    console.say(f"{folder.path.name}: {'stopped' if status.stop(folder, _site()) else 'still stopping'}")
+    machines.say_billed(folder.path.name)
 
 
 @app.command()
 def pull(run: RunName = None) -> None:
     """Bring a finished run's export home. A pull that was cut off goes on."""
-    from launcher import home
+    from launcher.commands import launch
 
     folder = _store().existing(run)
-    home.pull_run(folder, _store().home(folder.path.name), _site())
+    launch.pull_run(folder, _store().home(folder.path.name), _site())
 
 
 @app.command()
 def verify(run: RunName = None) -> None:
     """Compare every byte of the export at home with the manifest."""
-    from launcher import home
+    from launcher.commands import launch
 
-    home.verify(_store().home(_store().existing(run).path.name))
+    launch.verify(_store().home(_store().existing(run).path.name))
 
 
 @app.command()
@@ -246,11 +246,11 @@ def report(
     out: Annotated[Path | None, typer.Option(help="where to write it (default: runs/<run>/report.html)")] = None,
 ) -> None:
     """Write a run as one HTML page. Its course, its numbers, what it was made from, what it cost."""
-    from launcher import reporting
+    from launcher.commands import report
     from launcher.ui import console
 
     store = _store()
-    console.say(f"wrote {reporting.write_report(store.existing(run), store, out)}")
+    console.say(f"wrote {report.write_report(store.existing(run), store, out)}")
 
 
 @app.command()
@@ -259,9 +259,9 @@ def compare(
     other: Annotated[str, typer.Argument(help="another run's", show_default=False)],
 ) -> None:
     """Put two runs side by side. What differs in them, and what came of it."""
-    from launcher import reporting
+    from launcher.commands import report
 
-    reporting.compare_runs(one, other, _store())
+    report.compare_runs(one, other, _store())
 
 
 @app.command()
@@ -274,7 +274,7 @@ def doctor(
     """Say why a run failed, and what to do next. Look at this installation; or propose what site.yaml could say about a
     Slurm cluster (--cloud slurm)."""
     if cloud is None and host is None and extend is None:
-        from launcher.examining import examine
+        from launcher.commands.doctor import examine
 
         raise typer.Exit(examine(run, _store()))
     _slurm_doctor(cloud or "slurm", host, extend)
@@ -310,9 +310,9 @@ def image(
     ] = None,
 ) -> None:
     """Build a recipe's image, unless the engine has it. Locked packages, and the code as it is here."""
-    from launcher import making
+    from launcher.commands import image
 
-    making.images(recipe if not every else None, variant, base, push, _site())
+    image.images(recipe if not every else None, variant, base, push, _site())
 
 
 def _planned(request: "Request") -> "tuple[Planned, Path]":
@@ -342,11 +342,11 @@ def _show(planned: "Planned", root: Path) -> None:
 
 
 def _launch(request: "Request", manner: "Manner", resume: str | None = None) -> None:
-    from launcher import home
+    from launcher.commands import launch
 
     try:
         planned, root = _resumed(request, resume) if resume else _planned(request)
-        raise typer.Exit(home.launch(planned, root, _site(), manner))
+        raise typer.Exit(launch.launch(planned, root, _site(), manner))
     except KeyboardInterrupt:
         from launcher.errors import INTERRUPTED
 

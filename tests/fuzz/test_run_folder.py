@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import home, reporting, watching
 from launcher.clouds.ledger import Entry, ledger
+from launcher.commands import launch, report
+from launcher.commands import status as status_command
+from launcher.commands.doctor import examine
+from launcher.commands.machines import list_machines
 from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
-from launcher.examining import examine
-from launcher.fleet import list_machines
 from launcher.node.limits import read_limits
 from launcher.node.run import read_plan
 from launcher.node.stage import is_done
@@ -151,12 +152,12 @@ class Place:
     def read(self):
         """What each command that looks at runs does; each says a sentence at most."""
         for call in (
-            lambda: watching.show_status(self.run, self.site, False),
-            lambda: watching.show_status(self.run, self.site, True),
-            lambda: watching.list_runs(self.store),
-            lambda: watching.print_log(self.run, self.site, None, False),
-            lambda: reporting.write_report(self.run, self.store),
-            lambda: reporting.compare_runs(NAME, NAME, self.store),
+            lambda: status_command.show_status(self.run, self.site, False),
+            lambda: status_command.show_status(self.run, self.site, True),
+            lambda: status_command.list_runs(self.store),
+            lambda: status_command.print_log(self.run, self.site, None, False),
+            lambda: report.write_report(self.run, self.store),
+            lambda: report.compare_runs(NAME, NAME, self.store),
             lambda: examine(NAME, self.store),
             list_machines,
             lambda: list(measured("toy", self.store)),
@@ -169,8 +170,8 @@ class Place:
         said(lambda: pull(self.run, self.home, lambda _: None))
         if self.home.manifest.exists():
             said(lambda: faults(self.home, True))
-        said(lambda: home.pull_run(self.run, self.home, self.site))
-        said(lambda: home.verify(self.home))
+        said(lambda: launch.pull_run(self.run, self.home, self.site))
+        said(lambda: launch.verify(self.home))
 
     def carry_on(self):
         """What the node program reads before it begins."""
@@ -198,7 +199,7 @@ def surroundings(place, monkeypatch, tmp_path):
     monkeypatch.chdir(place.folder)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("launcher.examining.rules", functools.cache(rules))
+    monkeypatch.setattr("launcher.commands.doctor.rules", functools.cache(rules))
     # a machine that the ledger holds for alive: SkyPilot, which is asked, would start a server
     monkeypatch.setattr("launcher.clouds.skypilot.state", lambda *_, **__: "UP")
 

@@ -129,7 +129,7 @@ def test_a_failure_of_a_stage_and_one_of_ours_show_none(careless, tmp_path):
     silent(failed, 3)
     silent(careless.launcher("doctor", "failed"), 0)
     crash = (
-        "import launcher.home as home\n"
+        "import launcher.commands.launch as home\n"
         "def crash(run, backend, show):\n"
         "    values = home.values(run.plan, home.SiteFile(), home.os.environ)\n"
         "    raise RuntimeError(f'{values} {values!r}')\n"

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from launcher.clouds.ledger import ledger
+from launcher.commands.status import current
 from launcher.diagnosis.diagnose import Diagnosis, diagnose
 from launcher.diagnosis.evidence import Line, logs
 from launcher.diagnosis.installation import look
@@ -17,7 +18,6 @@ from launcher.runfolder.status import RunStatus
 from launcher.transfer.store import Store, plan_of
 from launcher.ui import console
 from launcher.ui.console import labelled
-from launcher.watching import current
 
 ENDED = ("failed", "interrupted", "lost")
 WIDTH = 8

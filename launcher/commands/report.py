@@ -5,7 +5,8 @@ from pathlib import Path
 
 from launcher import __version__
 from launcher.clouds.ledger import ledger
-from launcher.examining import diagnosis
+from launcher.commands.doctor import diagnosis
+from launcher.commands.status import current
 from launcher.report.compare import compared
 from launcher.report.facts import Facts, facts
 from launcher.report.page import page
@@ -14,9 +15,8 @@ from launcher.runfolder.status import RunStatus
 from launcher.transfer.store import Store, plan_of
 from launcher.ui import console
 from launcher.ui.console import columns
-from launcher.watching import current
 
-OWN = Path(__file__).parent / "report"
+OWN = Path(__file__).parent.parent / "report"
 
 
 def write_report(folder: RunFolder, store: Store, out: Path | None = None, now: RunStatus | None = None) -> Path:

@@ -11,17 +11,17 @@ from launcher.backends.base import Backend
 from launcher.backends.lifecycle import Ready, exit_code, follow, ready, verification
 from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
+from launcher.commands.machines import say_billed
+from launcher.commands.report import write_report
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile
 from launcher.errors import DONE, FAILED, OURS, LaunchError, sentence
-from launcher.fleet import say_billed
 from launcher.format import duration, size
 from launcher.planning.changes import followers
 from launcher.planning.code_version import find_root
 from launcher.planning.request import Planned
 from launcher.preflight import runner
 from launcher.preflight.finding import REFUSED, Finding
-from launcher.reporting import write_report
 from launcher.runfolder.command_history import note
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json
