@@ -20,9 +20,9 @@ from benchmarks.copying import PARTS
 from benchmarks.loopback import HOST, loopback
 from benchmarks.measure import ROOT, Took, forget, in_turn, ratio, run, spread
 from benchmarks.result import Result, Verdict, load, parser, say
-from launcher.node.files import sha256, write_json
-from launcher.node.folder import RunFolder
-from launcher.remote import Remote
+from launcher.runfolder.files import sha256, write_json
+from launcher.runfolder.paths import RunFolder
+from launcher.transfer.ssh import Remote
 
 SHARDS = 4
 NOTE = """The files are random bytes in {shards} shards, as a sharded model; nothing is in the page cache when a round

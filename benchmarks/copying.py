@@ -13,13 +13,12 @@ from pathlib import Path
 
 from benchmarks.loopback import HOST
 from benchmarks.measure import lengths
-from launcher.copied import copy
-from launcher.mirror import Mirror
-from launcher.node.files import sha256
-from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Plan
-from launcher.remote import Remote
-from launcher.transfer import pull
+from launcher.runfolder.files import sha256
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Plan
+from launcher.transfer.copy import copy, pull
+from launcher.transfer.mirror import Mirror
+from launcher.transfer.ssh import Remote
 
 PARTS = ("the plan's sha256 of it", "the run folder's copy, and its sha256", "rsync, by content")
 

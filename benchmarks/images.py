@@ -6,7 +6,7 @@ python -m benchmarks.images [NAME ...]
 import contextlib
 
 from benchmarks.result import Result, load, parser, say
-from launcher.engine import connect
+from launcher.images.docker_engine import connect
 
 MB = 1_000_000
 NOTE = """A changed recipe builds and pushes its last layer alone; the base is built once."""

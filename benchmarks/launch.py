@@ -17,11 +17,11 @@ from pathlib import Path
 
 from benchmarks.measure import ROOT, lengths, ratio, spread
 from benchmarks.result import Result, Verdict, load, parser, say
-from launcher import document
-from launcher.ledger import ledger
-from launcher.node.events import Tail
-from launcher.request import Request, planned
-from launcher.site import read_site, site_path
+from launcher.clouds.ledger import ledger
+from launcher.config.site import read_site, site_path
+from launcher.config.yaml import load as load_yaml
+from launcher.planning.request import Request, planned
+from launcher.runfolder.events import Tail
 
 PARTS = ("plan and checks", "SkyPilot's machine, with the job", "the upload and the node program's start")
 SKY = str(Path(sys.executable).with_name("sky"))
@@ -71,7 +71,7 @@ def plain(recipe: str, cloud: str, *more: str) -> float:
     assert image
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.yaml"
-        described = document.load(ROOT / "jobs" / f"{recipe}.yaml")
+        described = load_yaml(ROOT / "jobs" / f"{recipe}.yaml")
         job.write_text(json.dumps({**described, "run": "echo it-runs; sleep 600"}))
         words = ["-y", "-c", "bench-plain", "--infra", cloud, "--image-id", f"docker:{image.name}", "--workdir", folder]
         try:

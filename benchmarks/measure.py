@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from launcher.node.processes import descendants
+from launcher.runfolder.processes import descendants
 
 ROOT = Path(__file__).parent.parent
 

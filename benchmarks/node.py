@@ -10,9 +10,9 @@ from statistics import median
 
 from benchmarks.measure import Took, in_turn, run, spread
 from benchmarks.result import Result, Verdict, load, parser, say
-from launcher.node.code import tree_hash
-from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Must, Plan, Stage, to_json
+from launcher.runfolder.files import tree_hash
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Must, Plan, Stage, to_json
 
 STAGE = """import json, pathlib, sys, time
 seconds, work, out = float(sys.argv[1]), *map(pathlib.Path, sys.argv[2:])

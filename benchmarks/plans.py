@@ -14,12 +14,12 @@ from statistics import median, quantiles
 
 from benchmarks.measure import ROOT, columns, in_turn, run
 from benchmarks.result import Result, Verdict, load, parser, say
-from launcher.node.events import Events
-from launcher.node.folder import RunFolder
-from launcher.node.records import Plan
-from launcher.request import Request, planned
-from launcher.site import SiteFile
-from launcher.store import write_plan
+from launcher.config.site import SiteFile
+from launcher.planning.request import Request, planned
+from launcher.runfolder.events import Events
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.transfer.store import write_plan
 
 CLOUDS = ("runpod", "lambda", "local")
 PLAN, LIST = 0.05, 0.4

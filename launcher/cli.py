@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from launcher.home import Manner
-    from launcher.request import Planned, Request
-    from launcher.site import SiteFile
-    from launcher.store import Store
+    from launcher.commands.launch import Manner
+    from launcher.config.site import SiteFile
+    from launcher.planning.request import Planned, Request
+    from launcher.transfer.store import Store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -84,23 +84,23 @@ def plan(
     write: Annotated[Path | None, typer.Option(metavar="FOLDER", help="a run folder to start by hand")] = None,
 ) -> None:
     """Show what a launch would do, and check it. Or write it down, for plain `sky` or `sbatch`."""
-    from launcher.request import Request
+    from launcher.planning.request import Request
 
     request = Request(
         recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
     )
     planned, root = _planned(request)
     if write:
-        from launcher import screen
-        from launcher.node.folder import RunFolder
-        from launcher.store import make_folder
+        from launcher.runfolder.paths import RunFolder
+        from launcher.transfer.store import make_folder
+        from launcher.ui import console
 
         make_folder(planned.plan, RunFolder(write))
-        screen.say(f"wrote {write}" + (f"; image {planned.plan.image.name}" if planned.plan.image else ""))
+        console.say(f"wrote {write}" + (f"; image {planned.plan.image.name}" if planned.plan.image else ""))
         return
     if json or shell:
-        from launcher.node.records import to_json
-        from launcher.script import script
+        from launcher.planning.shell_script import script
+        from launcher.runfolder.plan import to_json
 
         typer.echo(script(planned.plan) if shell else to_json(planned.plan), nl=False)
         return
@@ -128,8 +128,8 @@ def launch(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="rent without asking; in a pipe nothing is asked")] = False,
 ) -> None:
     """Carry out a recipe, or go on with it, on any cloud. The verified result comes home to runs/<run>/export."""
-    from launcher.home import Manner
-    from launcher.request import Request
+    from launcher.commands.launch import Manner
+    from launcher.planning.request import Request
 
     request = Request(
         recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
@@ -150,9 +150,9 @@ def rehearse(
     dirty: Dirty = False,
 ) -> None:
     """Run a whole recipe with a tiny model on this CPU. All its stages, in the same code."""
-    from launcher.code import find_root
-    from launcher.home import Manner
-    from launcher.request import Request, any_family, rehearsal_of
+    from launcher.commands.launch import Manner
+    from launcher.planning.code_version import find_root
+    from launcher.planning.request import Request, any_family, rehearsal_of
 
     root = find_root()
     cloud = "docker" if docker else "local"
@@ -163,17 +163,17 @@ def rehearse(
 @app.command()
 def status(run: RunName = None, json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show where a run stands."""
-    from launcher import watching
+    from launcher.commands import status
 
-    watching.show_status(_store().existing(run), _site(), json)
+    status.show_status(_store().existing(run), _site(), json)
 
 
 @app.command()
 def watch(run: RunName = None) -> None:
     """Follow a run until it ends. Leaving this (Ctrl-C) leaves the run alone."""
-    from launcher import watching
+    from launcher.commands import status
 
-    raise typer.Exit(watching.watch(_store().existing(run), _site()))
+    raise typer.Exit(status.watch(_store().existing(run), _site()))
 
 
 @app.command()
@@ -183,18 +183,18 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as the log grows")] = False,
 ) -> None:
     """Print a stage's output."""
-    from launcher import watching
+    from launcher.commands import status
 
-    watching.print_log(_store().existing(run), _site(), stage, follow)
+    status.print_log(_store().existing(run), _site(), stage, follow)
 
 
 @app.command()
 def runs() -> None:
     """List the runs here, and every machine of yours that is billed."""
-    from launcher import fleet, watching
+    from launcher.commands import machines, status
 
-    watching.list_runs(_store())
-    fleet.list_machines()
+    status.list_runs(_store())
+    machines.list_machines()
 
 
 @app.command()
@@ -202,40 +202,42 @@ def down(
     run: RunName = None, every: Annotated[bool, typer.Option("--all", help="every machine of yours")] = False
 ) -> None:
     """End a run's machine or its jobs in a queue, or all of them. What was not brought home is lost with a machine."""
-    from launcher import fleet, screen, watching
+    from launcher.commands import machines, status
+    from launcher.ui import console
 
     store = _store()
     folders = [store.machine(name) for name in store.runs()] if every else [store.existing(run)]
-    ended = fleet.down(None if every else folders[0].path.name)
-    if not (watching.cancel(folders, _site()) or ended):
-        screen.say("no machine is alive")
+    ended = machines.down(None if every else folders[0].path.name)
+    if not (status.cancel(folders, _site()) or ended):
+        console.say("no machine is alive")
 
 
 @app.command()
 def stop(run: RunName = None) -> None:
     """Ask a run to write a checkpoint and end. The same launch command goes on later."""
-    from launcher import fleet, screen, watching
+    from launcher.commands import machines, status
+    from launcher.ui import console
 
     folder = _store().existing(run)
-    screen.say(f"{folder.path.name}: {'stopped' if watching.stop(folder, _site()) else 'still stopping'}")
-    fleet.say_billed(folder.path.name)
+    console.say(f"{folder.path.name}: {'stopped' if status.stop(folder, _site()) else 'still stopping'}")
+    machines.say_billed(folder.path.name)
 
 
 @app.command()
 def pull(run: RunName = None) -> None:
     """Bring a finished run's export home. A pull that was cut off goes on."""
-    from launcher import home
+    from launcher.commands import launch
 
     folder = _store().existing(run)
-    home.pull_run(folder, _store().home(folder.path.name), _site())
+    launch.pull_run(folder, _store().home(folder.path.name), _site())
 
 
 @app.command()
 def verify(run: RunName = None) -> None:
     """Compare every byte of the export at home with the manifest."""
-    from launcher import home
+    from launcher.commands import launch
 
-    home.verify(_store().home(_store().existing(run).path.name))
+    launch.verify(_store().home(_store().existing(run).path.name))
 
 
 @app.command()
@@ -244,10 +246,11 @@ def report(
     out: Annotated[Path | None, typer.Option(help="where to write it (default: runs/<run>/report.html)")] = None,
 ) -> None:
     """Write a run as one HTML page. Its course, its numbers, what it was made from, what it cost."""
-    from launcher import reporting, screen
+    from launcher.commands import report
+    from launcher.ui import console
 
     store = _store()
-    screen.say(f"wrote {reporting.write_report(store.existing(run), store, out)}")
+    console.say(f"wrote {report.write_report(store.existing(run), store, out)}")
 
 
 @app.command()
@@ -256,9 +259,9 @@ def compare(
     other: Annotated[str, typer.Argument(help="another run's", show_default=False)],
 ) -> None:
     """Put two runs side by side. What differs in them, and what came of it."""
-    from launcher import reporting
+    from launcher.commands import report
 
-    reporting.compare_runs(one, other, _store())
+    report.compare_runs(one, other, _store())
 
 
 @app.command()
@@ -271,7 +274,7 @@ def doctor(
     """Say why a run failed, and what to do next. Look at this installation; or propose what site.yaml could say about a
     Slurm cluster (--cloud slurm)."""
     if cloud is None and host is None and extend is None:
-        from launcher.examining import examine
+        from launcher.commands.doctor import examine
 
         raise typer.Exit(examine(run, _store()))
     _slurm_doctor(cloud or "slurm", host, extend)
@@ -280,11 +283,11 @@ def doctor(
 @app.command()
 def lock(recipe: RecipeName) -> None:
     """Lock the recipe's git refs and model revisions to commits."""
-    from launcher import screen
-    from launcher.code import find_root
-    from launcher.lock import resolve
-    from launcher.pins import Pins, read_pins, write_pins
-    from launcher.recipe import read_recipe
+    from launcher.config.pins import Pins, read_pins, write_pins
+    from launcher.config.recipe import read_recipe
+    from launcher.planning.code_version import find_root
+    from launcher.planning.lock import resolve
+    from launcher.ui import console
 
     found = read_recipe(recipe, find_root())
     path = found.folder / "pins.lock.json"
@@ -292,8 +295,8 @@ def lock(recipe: RecipeName) -> None:
     write_pins(path, Pins({**old.sources, **new.sources}, {**old.models, **new.models}))
     for name, commit in {**new.sources, **new.models}.items():
         before = {**old.sources, **old.models}.get(name)
-        screen.say(f"{name} {commit[:12]}" + (f" (was {before[:12]})" if before and before != commit else ""))
-    screen.say(f"wrote {path}")
+        console.say(f"{name} {commit[:12]}" + (f" (was {before[:12]})" if before and before != commit else ""))
+    console.say(f"wrote {path}")
 
 
 @app.command()
@@ -307,16 +310,16 @@ def image(
     ] = None,
 ) -> None:
     """Build a recipe's image, unless the engine has it. Locked packages, and the code as it is here."""
-    from launcher import making
+    from launcher.commands import image
 
-    making.images(recipe if not every else None, variant, base, push, _site())
+    image.images(recipe if not every else None, variant, base, push, _site())
 
 
 def _planned(request: "Request") -> "tuple[Planned, Path]":
-    from launcher.code import find_root
+    from launcher.config.recipe import names
     from launcher.errors import LaunchError
-    from launcher.recipe import names
-    from launcher.request import planned
+    from launcher.planning.code_version import find_root
+    from launcher.planning.request import planned
 
     root = find_root()
     if not request.recipe:
@@ -327,23 +330,23 @@ def _planned(request: "Request") -> "tuple[Planned, Path]":
 def _show(planned: "Planned", root: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from launcher import checks
+    from launcher.preflight import runner
 
     site = _site()
     with ThreadPoolExecutor(2) as beside:
-        found = beside.submit(checks.quick, planned, root, site)
-        forecast = beside.submit(checks.expected, planned, root, site)
-        from launcher import screen  # rich takes as long as the programs that both start meanwhile
+        found = beside.submit(runner.quick, planned, root, site)
+        forecast = beside.submit(runner.expected, planned, root, site)
+        from launcher.ui import console  # rich takes as long as the programs that both start meanwhile
 
-        screen.plan(planned.plan, found.result(), forecast.result())
+        console.plan(planned.plan, found.result(), forecast.result())
 
 
 def _launch(request: "Request", manner: "Manner", resume: str | None = None) -> None:
-    from launcher import home
+    from launcher.commands import launch
 
     try:
         planned, root = _resumed(request, resume) if resume else _planned(request)
-        raise typer.Exit(home.launch(planned, root, _site(), manner))
+        raise typer.Exit(launch.launch(planned, root, _site(), manner))
     except KeyboardInterrupt:
         from launcher.errors import INTERRUPTED
 
@@ -351,10 +354,10 @@ def _launch(request: "Request", manner: "Manner", resume: str | None = None) -> 
 
 
 def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
-    from launcher.code import find_root
     from launcher.errors import LaunchError
-    from launcher.resume import resumed
-    from launcher.store import plan_of
+    from launcher.planning.code_version import find_root
+    from launcher.planning.request import resumed
+    from launcher.transfer.store import plan_of
 
     if request.recipe or request.run or request.data or request.changes:
         raise LaunchError("`--resume` goes on with a run as it is", "leave out the recipe, --run, --data and --set")
@@ -363,11 +366,12 @@ def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
 
 
 def _slurm_doctor(cloud: str, host: str | None, extend: int | None) -> None:
-    from launcher import screen, workspace
-    from launcher.doctor import ASK, proposal, read
+    from launcher.backends.slurm import workspace
+    from launcher.backends.slurm.login import login_of
+    from launcher.config.slurm import SlurmSite
+    from launcher.diagnosis.slurm_cluster import ASK, proposal, read
     from launcher.errors import LaunchError
-    from launcher.login import login_of
-    from launcher.scheduler import SlurmSite
+    from launcher.ui import console
 
     if cloud != "slurm":
         raise LaunchError(f"there is no doctor for `{cloud}`", "`--cloud slurm` is the one there is")
@@ -378,19 +382,19 @@ def _slurm_doctor(cloud: str, host: str | None, extend: int | None) -> None:
         if not (site.work or "").startswith("ws:"):
             raise LaunchError("`slurm.work` in site.yaml is no workspace", "name one: `work: ws:launcher/runs`")
         name = workspace.name_of(site.work or "")
-        screen.say_raw(login_of(site).said(workspace.EXTEND, name, str(extend)))
+        console.say_raw(login_of(site).said(workspace.EXTEND, name, str(extend)))
         return
-    screen.say_raw(proposal(read(login_of(site).said(ASK)), site.host))
+    console.say_raw(proposal(read(login_of(site).said(ASK)), site.host))
 
 
 def _site() -> "SiteFile":
-    from launcher.site import read_site, site_path
+    from launcher.config.site import read_site, site_path
 
     return read_site(site_path())
 
 
 def _store() -> "Store":
-    from launcher.store import Store
+    from launcher.transfer.store import Store
 
     return Store(_site())
 
@@ -404,9 +408,9 @@ def main() -> None:
         app()
     except (LaunchError, OSError) as problem:
         said = sentence(problem)
-        from launcher import screen
+        from launcher.ui import console
 
-        screen.error(str(said))
+        console.error(str(said))
         sys.exit(said.code)
     finally:
         gc.freeze()  # nor is there anything to look for at the end

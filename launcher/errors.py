@@ -4,7 +4,7 @@ import difflib
 import errno
 from collections.abc import Iterable
 
-from launcher.node.problem import DONE, FAILED, INTERRUPTED, MISTAKE, OURS, Problem
+from launcher.runfolder.problem import DONE, FAILED, INTERRUPTED, MISTAKE, OURS, Problem
 
 __all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "OURS", "LaunchError", "did_you_mean", "sentence"]
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from launcher.transfer import alone
+from launcher.transfer.copy import alone
 
 LOCKS = Path(tempfile.gettempdir()) / "launcher-tests"
 """Folders below it are held by whoever makes what all test runs on this machine share."""

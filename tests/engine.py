@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher.build import Wanted, build
-from launcher.code import code_of
-from launcher.recipe import read_recipe
-from launcher.transfer import alone
+from launcher.config.recipe import read_recipe
+from launcher.images.build import Wanted, build
+from launcher.planning.code_version import code_of
+from launcher.transfer.copy import alone
 from tests.apt import LOCKS, install, without
 from tests.support.patience import Deadline
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import boto3
 import pytest
 
-from launcher.node.kept import read_index
-from launcher.node.records import Bucket
+from launcher.runfolder.bucket_index import read_index
+from launcher.runfolder.plan import Bucket
 from tests.apt import install
 from tests.support.patience import until
 from tests.support.ports import HOST, free_port, reached

@@ -117,7 +117,7 @@ def test_every_option_in_the_documents_exists():
 
 
 def test_every_recipe_that_the_documents_name_exists():
-    from launcher.recipe import names
+    from launcher.config.recipe import names
 
     recipes = set(names(ROOT))
     for page, words in said():

@@ -12,7 +12,8 @@ LEVELS = ("REFUSED", "WARNING", "OK")
 
 @dataclass(frozen=True)
 class Found:
-    """A `Finding(...)` in a module of checks; `about` is the first sentence of the public function that finds it."""
+    """A `Finding(...)` in a module of checks; `about` is the first sentence of the public function that finds it, and
+    `question` what comes before, where the function answers another question than its module."""
 
     check: str
     levels: frozenset[str]
@@ -20,6 +21,7 @@ class Found:
     hint: str
     function: str
     about: str
+    question: str
 
 
 def findings(path: Path) -> Iterator[Found]:
@@ -27,16 +29,15 @@ def findings(path: Path) -> Iterator[Found]:
     for outer in ast.parse(path.read_text(encoding="utf-8")).body:
         if not isinstance(outer, ast.FunctionDef):
             continue
-        about = (
-            "" if outer.name.startswith("_") else line(ast.get_docstring(outer)).partition(". ")[0].rstrip(".") + "."
-        )
+        question, _, says = ("" if outer.name.startswith("_") else ast.get_docstring(outer) or "").rpartition("\n\n")
+        about = line(says).partition(". ")[0].rstrip(".") + "." if says else ""
         for call in _calls(outer, "Finding"):
-            name, level, says, *hint = call.args
+            name, level, sentence, *hint = call.args
             named = _assigned(outer, call.lineno)
             if isinstance(name, ast.Constant):
                 levels = frozenset(_names(level) or _names(outer))
                 told = text(hint[0], named) if hint else ""
-                yield Found(str(name.value), levels, text(says, named), told, outer.name, about)
+                yield Found(str(name.value), levels, text(sentence, named), told, outer.name, about, line(question))
 
 
 def errors(path: Path) -> Iterator[tuple[str, str]]:

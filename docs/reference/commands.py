@@ -18,14 +18,15 @@ VALUES = {str: "TEXT", int: "N", float: "X", Path: "PATH", list[str]: "TEXT"}
 def text() -> str:
     group = typer.main.get_command(app)
     commands = [_command(name, one) for name, one in group.commands.items()]
-    codes = classes.constants(LAUNCHER / "node/problem.py", ("DONE", "OURS", "MISTAKE", "FAILED", "INTERRUPTED"))
+    codes = classes.constants(LAUNCHER / "runfolder/problem.py", ("DONE", "OURS", "MISTAKE", "FAILED", "INTERRUPTED"))
     read = [
         (
             ", ".join(map(code, names)),
             f"`{path.relative_to(ROOT)}`: {line(ast.get_docstring(ast.parse(path.read_text())))}",
         )
         for path in sorted(LAUNCHER.rglob("*.py"))
-        if not path.is_relative_to(LAUNCHER / "node") and (names := sorted(calls.variables(path) - {"HOME"}))
+        if path.relative_to(LAUNCHER).parts[0] not in ("node", "runfolder")
+        and (names := sorted(calls.variables(path) - {"HOME"}))
     ]
     return page(
         "Commands",

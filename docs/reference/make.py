@@ -16,9 +16,9 @@ import onegpu
 import preflight
 from page import Table, code, page
 
+from launcher.config.job import RESOURCE_KEYS, TASK_KEYS
 from launcher.diagnosis.rules import rules
-from launcher.job import RESOURCE_KEYS, TASK_KEYS
-from launcher.node.heard import WITHOUT
+from launcher.runfolder.validation import WITHOUT
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT / "launcher"
@@ -36,15 +36,15 @@ def pages() -> dict[str, str]:
             "recipe.yaml and sizes/SIZE.yaml",
             "`recipes/FAMILY/recipe.yaml` is a [RecipeFile](#recipefile), `sizes/SIZE.yaml` a [SizeFile](#sizefile). "
             "An unknown key is an error. [How to write one](../guides/add-a-recipe.md).",
-            *_sections("recipe", f"{RECIPE} {SIZE}"),
+            *_sections("config/recipe", f"{RECIPE} {SIZE}"),
         ),
         "site-yaml.md": page(
             "site.yaml",
             "Where runs go, and with whose money: `~/.config/launcher/site.yaml`, or below `$XDG_CONFIG_HOME`; a "
             "[SiteFile](#sitefile). All of it is optional, an unknown key is an error. "
             "[Secrets](../concepts/secrets.md), [costs](../guides/costs.md), [Slurm](../guides/slurm.md).",
-            *_sections("site", SITE),
-            *_sections("scheduler", "SlurmSite Needs"),
+            *_sections("config/site", SITE),
+            *_sections("config/slurm", "SlurmSite Needs"),
         ),
         "job-yaml.md": _job(),
         "run-files.md": _run(),
@@ -67,8 +67,8 @@ def _sections(module: str, names: str) -> Iterator[str]:
 
 
 def _job() -> str:
-    [job] = classes.read("job", ["Job"])
-    told = [f"- {error}; {hint}" for error, hint in calls.errors(LAUNCHER / "job.py")]
+    [job] = classes.read("config/job", ["Job"])
+    told = [f"- {error}; {hint}" for error, hint in calls.errors(LAUNCHER / "config/job.py")]
     return page(
         "jobs/FAMILY-SIZE.yaml",
         "A plain SkyPilot 0.14.1 task, which `sky launch` takes too. Keys: "
@@ -83,31 +83,31 @@ def _job() -> str:
 
 
 def _run() -> str:
-    node = LAUNCHER / "node"
+    node, folder = LAUNCHER / "node", LAUNCHER / "runfolder"
     told = Table(("event", "facts"))
     rows = [
         (code(name), ", ".join(map(code, dict.fromkeys([*facts, *WITHOUT.get(name, ())]))))
         for name, facts in sorted(calls.events(node).items())
     ]
     [limits] = classes.read("node/limits", ["Limits"])
-    proof = classes.constants(node / "proof.py", ("BLANK",))
+    proof = classes.constants(folder / "done.py", ("BLANK",))
     return page(
         "Files of a run",
         "Who writes which file, and when: [the run folder](../concepts/run-folder.md).",
         "## plan.json",
         "A [Plan](#plan). `launcher plan --json` prints it.",
-        *(one.replace("## ", "### ", 1) for one in _sections("node/records", PLAN)),
+        *(one.replace("## ", "### ", 1) for one in _sections("runfolder/plan", PLAN)),
         "## events.jsonl",
         "A JSON object a line, each with `time` (seconds since the epoch) and `event`.",
         told.of(rows),
         "## stages/STAGE/done.json",
         ", ".join(code(name) for name in proof[0][0]),
         "## manifest.json",
-        "Keys: " + ", ".join(map(code, calls.keys(node / "manifest.py", "publish"))) + ".",
+        "Keys: " + ", ".join(map(code, calls.keys(folder / "manifest.py", "publish"))) + ".",
         "`export`: file → `bytes`, `sha256`. `stages`: stage → "
-        + ", ".join(map(code, calls.keys(node / "manifest.py", "_summary")))
+        + ", ".join(map(code, calls.keys(folder / "manifest.py", "_summary")))
         + ". `lineage`: "
-        + ", ".join(map(code, calls.keys(node / "manifest.py", "lineage")))
+        + ", ".join(map(code, calls.keys(folder / "manifest.py", "lineage")))
         + ".",
         "## limits.json",
         limits.says,

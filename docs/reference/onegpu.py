@@ -5,12 +5,12 @@ from pathlib import Path
 
 from page import Table, code, page
 
-from launcher.job import read_job
+from launcher.config.job import read_job
+from launcher.config.recipe import REHEARSAL, names
+from launcher.config.site import SiteFile
+from launcher.planning.request import Request, planned
 from launcher.preflight.finding import Finding
 from launcher.preflight.memory import TIGHT, Moment, check, kinds_of, moments
-from launcher.recipe import REHEARSAL, names
-from launcher.request import Request, planned
-from launcher.site import SiteFile
 
 ROOT = Path(__file__).parents[2]
 CARDS = {"T4": 16, "RTX4090": 24, "A6000": 48, "H100-SXM": 80, "H200-SXM": 141}

@@ -11,7 +11,7 @@ LAUNCHER = Path(__file__).parents[2] / "launcher"
 
 
 def text() -> str:
-    quick, _, thorough = (LAUNCHER / "checks.py").read_text(encoding="utf-8").partition("def thorough(")
+    quick, _, thorough = (LAUNCHER / "preflight/runner.py").read_text(encoding="utf-8").partition("def thorough(")
     quick += thorough.partition("def _elsewhere(")[2]
     parts = []
     for path in sorted((LAUNCHER / "preflight").glob("*.py")):
@@ -19,13 +19,14 @@ def text() -> str:
         found = list(calls.findings(path))
         for name in dict.fromkeys(one.check for one in found):
             mine = [one for one in found if one.check == name]
+            own = next((one.question for one in mine if one.question), question)
             about = " ".join(dict.fromkeys(one.about for one in mine if one.about))
             when = (
                 "`plan` and `launch`"
                 if any(re.search(rf"\b{path.stem}\.{one.function}\b", quick) for one in mine)
                 else "`launch`"
             )
-            parts.append(f"## {name}\n\n{question} {about}\n\nBy {when}.\n\n{_told(mine)}")
+            parts.append(f"## {name}\n\n{own} {about}\n\nBy {when}.\n\n{_told(mine)}")
     return page(
         "Checks before a launch",
         "What `plan` and `launch` look at, and what they say when something is wrong; `…` stands for what is computed. "

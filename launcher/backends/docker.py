@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.backend import End
-from launcher.container import FOLDER, LIMITS, gpus, mounts, name_of, options, user
-from launcher.engine import connect, facts, held
+from launcher.backends.base import End
+from launcher.backends.docker_options import FOLDER, LIMITS, gpus, mounts, name_of, options, user
+from launcher.config.secrets import values
+from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.image import identity
-from launcher.node.folder import RunFolder
-from launcher.node.lock import PATIENCE, holder
-from launcher.node.records import Plan
-from launcher.secrets import values
-from launcher.site import SiteFile
-from launcher.transfer import alone
+from launcher.images.docker_engine import connect, facts, held
+from launcher.images.identity import identity
+from launcher.runfolder.lock import PATIENCE, holder
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.transfer.copy import alone
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import launcher
-from launcher.backend import KILLED, End
+from launcher.backends.base import KILLED, End
+from launcher.config.secrets import values
+from launcher.config.site import SiteFile, expanded
 from launcher.errors import LaunchError
-from launcher.node.folder import RunFolder
-from launcher.node.lock import holder
-from launcher.node.processes import signal_quietly
-from launcher.node.records import Plan
-from launcher.secrets import values
-from launcher.site import SiteFile
-from launcher.written_path import expanded
+from launcher.runfolder.lock import holder
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.processes import signal_quietly
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from launcher.diagnosis.evidence import Line, Log
 from launcher.diagnosis.rules import Rule
-from launcher.node.problem import MISTAKE
-from launcher.node.records import Plan, Stage
-from launcher.status import RunStatus
+from launcher.runfolder.plan import Plan, Stage
+from launcher.runfolder.problem import MISTAKE
+from launcher.runfolder.status import RunStatus
 
 LAST_WORDS = re.compile(
     r"^[^\w\n]*(?:\([^)\n]*\) ?|\[?rank\d+\]?: ?)?\w[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*", re.M

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher.clouds.ledger import Ledger
 from launcher.diagnosis.rules import Where
-from launcher.ledger import Ledger
-from launcher.node.events import Tail
-from launcher.node.folder import RunFolder
+from launcher.runfolder.events import Tail
+from launcher.runfolder.paths import RunFolder
 
 MOST = 4 << 20
 """Bytes read of each file, from its end."""

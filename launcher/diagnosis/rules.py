@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from launcher.document import Strict, read
+from launcher.config.yaml import Strict, read
 
 Where = Literal["stage", "node", "launch", "slurm", "events", "ledger"]
 

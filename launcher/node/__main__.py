@@ -9,19 +9,18 @@ import signal
 import sys
 from pathlib import Path
 
-from launcher.node.events import Events
-from launcher.node.folder import RunFolder
 from launcher.node.limits import Stop, read_limits
-from launcher.node.lock import Lock, Locked, holder
-from launcher.node.problem import DONE, FAILED, MISTAKE, Problem
-from launcher.node.processes import adopt_orphans, signal_quietly
-from launcher.node.records import Plan
-from launcher.node.restoring import restore
+from launcher.node.restore import restore
 from launcher.node.run import read_plan, run
-from launcher.node.stages import Site
-from launcher.node.storing import Storing
-from launcher.node.taken import take
-from launcher.node.vault import Vault
+from launcher.node.stage import Site
+from launcher.node.upload import Storing, Vault
+from launcher.runfolder.events import Events
+from launcher.runfolder.lock import Lock, Locked, holder
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.problem import DONE, FAILED, MISTAKE, Problem
+from launcher.runfolder.processes import adopt_orphans, signal_quietly
+from launcher.runfolder.secrets import take
 
 SHORTEST, LONGEST = 60.0, 1800.0
 """Seconds that the storing of a run's last results may take: what the budget leaves, within these."""

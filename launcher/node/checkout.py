@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from launcher.node.records import Source
+from launcher.runfolder.plan import Source
 
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 
@@ -43,7 +43,7 @@ def import_path(source: Source, place: Path, guard: Path) -> list[str]:
     """What goes in front of PYTHONPATH: `guard` makes a wrong copy of the package an ImportError, then the checkout."""
     root = place / source.folder
     guard.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(Path(__file__).with_name("pinned.py"), guard / "sitecustomize.py")
+    shutil.copyfile(Path(__file__).with_name("pinned_imports.py"), guard / "sitecustomize.py")
     entry = {"package": source.package, "root": str(root), "commit": source.commit}
     (guard / "pinned.json").write_text(json.dumps(entry), encoding="utf-8")
     return [str(guard), str(root)]

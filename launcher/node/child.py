@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from launcher.node.processes import adopt_orphans, descendants, die_with_parent, kill_descendants, signal_quietly
+from launcher.runfolder.processes import adopt_orphans, descendants, die_with_parent, kill_descendants, signal_quietly
 
 
 class Child:

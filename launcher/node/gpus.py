@@ -6,7 +6,7 @@ import subprocess
 import time
 from typing import Any
 
-from launcher.node.processes import die_with_parent
+from launcher.runfolder.processes import die_with_parent
 
 EVERY, PATIENCE = 30.0, 20.0
 """Seconds between looks, and for one of them."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from launcher.node.files import read_json
-from launcher.node.heard import moment
-from launcher.node.problem import INTERRUPTED, MISTAKE, Problem
+from launcher.runfolder.files import read_json
+from launcher.runfolder.problem import INTERRUPTED, MISTAKE, Problem
+from launcher.runfolder.validation import moment
 
 ASKED, STALLED, BUDGET = "asked", "stalled", "budget"
 AGAIN = "the same launch command carries on from the last complete checkpoint"

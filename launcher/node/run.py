@@ -4,14 +4,13 @@ import importlib.metadata
 from collections.abc import Collection
 from pathlib import Path
 
-from launcher.node.code import tree_hash
-from launcher.node.files import read_json, sha256
-from launcher.node.folder import RunFolder
 from launcher.node.limits import not_begun
-from launcher.node.manifest import is_finished, publish
-from launcher.node.problem import INTERRUPTED, MISTAKE, Problem
-from launcher.node.records import Image, Plan, from_json
-from launcher.node.stages import Site, carry_out, is_done
+from launcher.node.stage import Site, carry_out, is_done
+from launcher.runfolder.files import read_json, sha256, tree_hash
+from launcher.runfolder.manifest import is_finished, publish
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Image, Plan, from_json
+from launcher.runfolder.problem import INTERRUPTED, MISTAKE, Problem
 
 
 def read_plan(folder: RunFolder) -> Plan:

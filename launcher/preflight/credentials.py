@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from launcher.config.slurm import SlurmSite
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.scheduler import SlurmSite
 
 PLACES = {"runpod": Path(".runpod/config.toml"), "lambda": Path(".lambda_cloud/lambda_keys")}
 """Below the home folder (sky/clouds/runpod.py, sky/provision/lambda_cloud/lambda_utils.py)."""

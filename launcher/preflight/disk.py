@@ -1,7 +1,8 @@
 """Do the run's checkpoints fit on the disk they will be written to?"""
 
-from launcher.node.records import Plan
+from launcher.format import size
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.runfolder.plan import Plan
 
 GB = 10**9
 
@@ -17,7 +18,7 @@ def check(plan: Plan, free: int | None) -> Finding:
         return Finding(
             "disk",
             WARNING,
-            f"the run needs {shown(need)} a node; the job file states no `disk_size`",
+            f"the run needs {size(need)} a node; the job file states no `disk_size`",
             "set `resources.disk_size` in the job file",
         )
     place = "here" if free is not None else "in the job file"
@@ -25,17 +26,7 @@ def check(plan: Plan, free: int | None) -> Finding:
         return Finding(
             "disk",
             REFUSED,
-            f"the run needs {shown(need)} a node for checkpoints, {shown(have)} are {place}",
+            f"the run needs {size(need)} a node for checkpoints, {size(have)} are {place}",
             "give more disk, or keep fewer checkpoints (`--set keep_last=1`)",
         )
-    return Finding("disk", OK, f"{shown(need)} of {shown(have)} {place}")
-
-
-def shown(size: int) -> str:
-    """Bytes as people read them, in powers of ten."""
-    amount = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
+    return Finding("disk", OK, f"{size(need)} of {size(have)} {place}")

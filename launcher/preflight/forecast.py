@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from launcher.config.recipe import Recipe
 from launcher.errors import LaunchError
-from launcher.node.proof import read_proof
-from launcher.node.records import Plan, settings_of
-from launcher.preflight.asked import ask_about
-from launcher.recipe import Recipe
-from launcher.store import Store, plan_of
+from launcher.preflight.recipe_command import ask_about
+from launcher.runfolder.done import read_proof
+from launcher.runfolder.plan import Plan, settings_of
+from launcher.transfer.store import Store, plan_of
 
 RUNS = 20
 """Earlier runs that are looked at, the newest first."""

@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 
-from launcher.engine import Card
-from launcher.node.records import Plan
-from launcher.preflight.disk import shown
+from launcher.clouds.accelerators import MAJORS, capability
+from launcher.format import size
+from launcher.images.docker_engine import Card
 from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.runfolder.plan import Plan
+
+DRIVER = 580
+"""The first branch that knows CUDA 13, which torch's wheels in locks/cuda.lock are built with."""
+LEAST = 7.5
+"""The oldest capability of CUDA 13."""
 
 
 def check(plan: Plan, cards: Sequence[Card]) -> Finding:
@@ -19,4 +25,27 @@ def check(plan: Plan, cards: Sequence[Card]) -> Finding:
             f"`{plan.recipe}` wants {' or '.join(plan.machine.accelerators)}, and no NVIDIA driver answers here",
             f"`launcher rehearse {plan.recipe} --docker` runs it whole on this CPU",
         )
-    return Finding("gpus", OK, f"{len(cards)} x {cards[0].name} with {shown(min(card.memory for card in cards))} each")
+    return Finding("gpus", OK, f"{len(cards)} x {cards[0].name} with {size(min(card.memory for card in cards))} each")
+
+
+def kernels(plan: Plan, flash_attention: bool, cards: Sequence[Card]) -> Finding:
+    """Can the GPUs that the run may get run what is compiled into the image, and is the driver new enough for it?
+
+    Refused when there are no kernels for one of them, or the driver here is older than its CUDA. `cards`: those of this
+    machine, for a run on it; of rented ones the table knows."""
+    kinds = {one: capability(one.partition(":")[0]) for one in plan.machine.accelerators}
+    if cards:
+        kinds = {card.name: card.capability for card in cards}
+    if not kinds:
+        return Finding("kernels", OK, "the recipe needs no GPU")
+    known = {name: value for name, value in kinds.items() if value is not None}
+    for name, value in known.items():
+        wanted = "8.x, 9.x or 10.x, as flash-attn is compiled" if flash_attention else f"{LEAST} or more, as CUDA 13"
+        if int(value) not in MAJORS if flash_attention else value < LEAST:
+            says = f"{name} has compute capability {value}; the image wants {wanted}"
+            return Finding("kernels", REFUSED, says, "take another GPU: `--gpus`")
+    if old := next((card for card in cards if card.driver and int(card.driver.partition(".")[0]) < DRIVER), None):
+        says = f"the driver here is {old.driver}; CUDA 13 in the image wants {DRIVER} or newer"
+        return Finding("kernels", REFUSED, says, "update the NVIDIA driver, or run elsewhere")
+    told = ", ".join(f"{name} {value}" for name, value in known.items())
+    return Finding("kernels", OK, f"compute capability: {told}" if told else "of GPUs that are not in the table")

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from launcher.node.records import Plan
 from launcher.preflight.finding import OK, WARNING, Finding
-from launcher.status import RunStatus
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.status import RunStatus
 
 Past = tuple[Plan, RunStatus]
 

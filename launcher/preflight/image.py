@@ -1,7 +1,7 @@
 """Is the recipe's image there, and is it the one that the plan names?"""
 
-from launcher.node.records import Plan
 from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.runfolder.plan import Plan
 
 
 def check(plan: Plan) -> Finding:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.accelerators import CARDS, MAJORS, gibibytes
-from launcher.engine import Card
+from launcher.clouds.accelerators import CARDS, MAJORS, gibibytes
+from launcher.config.recipe import Recipe
 from launcher.errors import FAILED
-from launcher.node.records import Plan, settings_of
-from launcher.preflight.asked import ask_about
-from launcher.preflight.disk import shown
+from launcher.format import size
+from launcher.images.docker_engine import Card
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.recipe import Recipe
+from launcher.preflight.recipe_command import ask_about
+from launcher.runfolder.plan import Plan, settings_of
 
 CONTEXT = 2**30
 """Of each GPU: the driver's context, kernels and NCCL's buffers; as recipes/common/fit.py has it."""
@@ -51,8 +51,10 @@ class Moment:
 
     @property
     def text(self) -> str:
-        told = ", ".join(f"{name} {shown(int(size))}" for name, size in sorted(self.parts.items(), key=lambda p: -p[1]))
-        return f"{self.stage} ({self.role}) {shown(int(self.bytes))} of {shown(self.kind.bytes)}: {told}"
+        told = ", ".join(
+            f"{name} {size(int(amount))}" for name, amount in sorted(self.parts.items(), key=lambda p: -p[1])
+        )
+        return f"{self.stage} ({self.role}) {size(int(self.bytes))} of {size(self.kind.bytes)}: {told}"
 
 
 def check(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Finding:
@@ -124,7 +126,7 @@ def _asked(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> lis
 
 
 def _short(one: Moment) -> str:
-    return f"{shown(int(one.bytes))} of {shown(one.kind.bytes)} on {one.kind.name}, in {one.stage} ({one.role})"
+    return f"{size(int(one.bytes))} of {size(one.kind.bytes)} on {one.kind.name}, in {one.stage} ({one.role})"
 
 
 def _table(worst: Sequence[Moment]) -> tuple[str, ...]:

@@ -1,16 +1,21 @@
 """What does the run cost an hour, and what do its limits buy?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from launcher.catalog import Catalog
-from launcher.job import Job
-from launcher.node.records import Budget, Plan
-from launcher.offers import Offer, apart, nearest, offers, old, unpriced
+from launcher.clouds.catalog import Catalog
+from launcher.clouds.offers import Offer, apart, nearest, offers, old, unpriced
+from launcher.config.job import Job
+from launcher.config.site import clouds_of
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.site import clouds_of
+from launcher.runfolder.plan import Budget, Plan
 
 WORTH = 1 / 6
 """Hours below which a machine is not worth its start: images are pulled and models loaded before a stage begins."""
+SPOT = {"lambda": "Lambda has no spot machines"}
+"""sky/clouds/lambda_cloud.py, 0.14.1. (RunPod has them.)"""
+MOUNT = {"runpod": "SkyPilot mounts no bucket on RunPod: its pods have no /dev/fuse"}
+"""sky/clouds/runpod.py, 0.14.1."""
 
 
 def check(plan: Plan, job: Job, catalogs: Mapping[str, Catalog]) -> Finding:
@@ -101,3 +106,26 @@ def _machine(one: Offer) -> str:
 
 def _range(texts: Sequence[str]) -> str:
     return texts[0] if texts[0] == texts[-1] else f"{texts[0]} to {texts[-1]}"
+
+
+def offered(document: Mapping[str, Any], name: str, clouds: Iterable[str]) -> Finding:
+    """Does the job file ask for something that SkyPilot does not offer on a cloud that the run may go to?
+
+    Refused when it does: spot machines on Lambda, a bucket's mount on RunPod. `document`: the job file's, whose name is
+    `name`."""
+    resources = document.get("resources") or {}
+    choices = [resources, *(resources.get("any_of") or resources.get("ordered") or [])]
+    spot = any(one.get("use_spot") for one in choices)
+    mounted = [place for place, one in (document.get("file_mounts") or {}).items() if _mounts(one)]
+    for cloud in clouds:
+        if spot and cloud in SPOT:
+            return Finding("offered", REFUSED, f"{SPOT[cloud]}, and jobs/{name} has `use_spot`", "take it out")
+        if mounted and cloud in MOUNT:
+            hint = "`mode: COPY` copies it; `bucket:` in site.yaml keeps checkpoints without a mount"
+            return Finding("offered", REFUSED, f"{MOUNT[cloud]}; jobs/{name} mounts `{mounted[0]}`", hint)
+    return Finding("offered", OK, "nothing that a cloud lacks")
+
+
+def _mounts(one: Any) -> bool:
+    """Whether it is a bucket that is to look like a folder, which is SkyPilot's habit for buckets."""
+    return isinstance(one, dict) and str(one.get("mode", "MOUNT")).upper().startswith("MOUNT")

@@ -1,13 +1,17 @@
 """Are the credentials there that the run needs, and do they look like what they are? No value is ever shown."""
 
+import base64
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
+from launcher.config.secrets import found_at, helps, login
+from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.node.records import Plan
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.secrets import found_at, helps, login
-from launcher.site import SiteFile
+from launcher.runfolder.plan import Plan
 
 SHAPES = {
     "HF_TOKEN": r"hf_[A-Za-z0-9]{34,}",
@@ -16,6 +20,11 @@ SHAPES = {
     "AWS_SECRET_ACCESS_KEY": r"[A-Za-z0-9/+=]{40}|[0-9a-f]{64}",
 }
 """How the services' keys look today."""
+TIMEOUT = 4.0
+"""Seconds; who has no network is not to wait for it."""
+LONGEST = 1 << 20
+"""Bytes read of an answer."""
+VIEWER = json.dumps({"query": "query Viewer { viewer { username } }"}).encode()
 
 
 def check(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
@@ -40,11 +49,9 @@ def check(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
     return Finding("secrets", OK, f"optional and not set: {', '.join(unset)}" if unset else "all set")
 
 
-def live(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
+def accounts(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
     """Refused when a service does not know its key; one that does not answer is no reason to stop. `check` comes
     first."""
-    from launcher.accounts import ask  # an HTTP library, which a plan has no use for
-
     says, level, hint = [], OK, ""
     for name in plan.secrets:
         found = found_at(name, site, env)
@@ -60,3 +67,53 @@ def live(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
                 f"{name} not checked: no answer from {answer.service}" if answer.valid is None else f"{name} is valid"
             )
     return Finding("accounts", level, "; ".join(says) or "no key to ask about", hint)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service said of a key: `valid` is None when it said nothing."""
+
+    service: str
+    valid: bool | None
+
+
+def ask(name: str, value: str, env: Mapping[str, str], timeout: float = TIMEOUT) -> Answer | None:
+    """Whether the service knows the key; None for a secret that no service is known for."""
+    if name == "HF_TOKEN":
+        url = (env.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/") + "/api/whoami-v2"
+        return _answer(url, {"Authorization": f"Bearer {value}"}, timeout)
+    if name == "WANDB_API_KEY":
+        url = (env.get("WANDB_BASE_URL") or "https://api.wandb.ai").rstrip("/") + "/graphql"
+        word = base64.b64encode(f"api:{value}".encode(errors="replace")).decode()
+        head = {"Authorization": f"Basic {word}", "Content-Type": "application/json"}
+        return _answer(url, head, timeout, VIEWER)
+    return None
+
+
+def _answer(url: str, head: Mapping[str, str], timeout: float, data: bytes | None = None) -> Answer:
+    import http.client  # a plan has no use for them
+    import urllib.error
+    import urllib.request
+
+    class Staying(urllib.request.HTTPRedirectHandler):
+        """The key goes to the service's own host, and not to wherever an answer points."""
+
+        def redirect_request(self, *_: Any) -> None:
+            return None
+
+    host = url.partition("://")[2].partition("/")[0].rpartition("@")[2] or url
+    if not url.startswith(("http://", "https://")):
+        return Answer(host, None)
+    try:
+        request = urllib.request.Request(url, data, dict(head))
+        with urllib.request.build_opener(Staying).open(request, timeout=timeout) as reply:
+            said = json.loads(reply.read(LONGEST))
+    except urllib.error.HTTPError as problem:
+        problem.close()
+        return Answer(host, False if problem.code == 401 else None)
+    except (OSError, ValueError, http.client.HTTPException, RecursionError):
+        return Answer(host, None)
+    if not isinstance(said, dict):
+        return Answer(host, None)
+    viewer = said["data"].get("viewer") if isinstance(said.get("data"), dict) else None
+    return Answer(host, "data" not in said or bool(viewer))

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from launcher.node.records import Plan, settings_of
-from launcher.preflight.asked import ask_about
+from launcher.config.recipe import Recipe
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.recipe import Recipe
+from launcher.preflight.recipe_command import ask_about
+from launcher.runfolder.plan import Plan, settings_of
 
 
 def check(plan: Plan, recipe: Recipe, root: Path) -> Finding:

@@ -1,24 +1,36 @@
-"""All that a run folder and the ledger say of a run, read once."""
+"""All that a run folder and the ledger say of a run, read once; and when each attempt at a stage began and ended."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from launcher.clouds.ledger import Entry, Ledger
 from launcher.diagnosis.diagnose import Diagnosis
-from launcher.ledger import Entry, Ledger
-from launcher.node.events import Tail
-from launcher.node.files import read_json, sha256
-from launcher.node.folder import RunFolder
-from launcher.node.manifest import read
-from launcher.node.proof import read_proof
-from launcher.node.records import Plan
-from launcher.report.timeline import Attempt, attempts
-from launcher.status import RunStatus
-from launcher.typed import Command, commands
+from launcher.runfolder.command_history import Command, commands
+from launcher.runfolder.done import read_proof
+from launcher.runfolder.events import Tail
+from launcher.runfolder.files import read_json, sha256
+from launcher.runfolder.manifest import read
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Plan
+from launcher.runfolder.status import RunStatus
 
 LARGEST = 2 << 20
 """Bytes of an evaluation that is shown."""
+ENDS = {"stage.finished": "done", "stage.failed": "failed", "stage.interrupted": "interrupted"}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """`ended` is None while it runs; `lost` says that it ended without a word. `first` is its first step."""
+
+    stage: str
+    number: int
+    started: float
+    ended: float | None = None
+    state: str = "running"
+    first: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,3 +108,36 @@ def _evaluations(plan: Plan, folder: RunFolder) -> Iterator[tuple[str, Any]]:
         for path in sorted(place.glob("*evaluation*.json")):
             if path.stat().st_size <= LARGEST and (value := read_json(path)):
                 yield path.relative_to(folder.path).as_posix(), value
+
+
+def attempts(events: Iterable[Mapping[str, Any]], running: bool) -> list[Attempt]:
+    """All of them in the order in which they began. One that was cut off ends with the last event about it."""
+    found: list[Attempt] = []
+    open_: dict[str, int] = {}
+    last: dict[str, float] = {}
+    for event in events:
+        kind, name, time = event.get("event"), event.get("stage"), float(event.get("time") or 0)
+        if kind == "run.started":
+            _cut(found, open_, last)
+        if not isinstance(name, str):
+            continue
+        last[name] = time
+        if kind == "stage.started":
+            _cut(found, {name: open_.pop(name)} if name in open_ else {}, last)
+            open_[name] = len(found)
+            found.append(Attempt(name, int(event.get("attempt") or 0), time))
+        elif kind in ENDS and name in open_:
+            at = open_.pop(name)
+            found[at] = replace(found[at], ended=time, state=ENDS[kind])
+        elif kind == "stage.progress" and name in open_ and found[open_[name]].first is None:
+            found[open_[name]] = replace(found[open_[name]], first=event.get("step"))
+    if not running:
+        _cut(found, open_, last)
+    return found
+
+
+def _cut(found: list[Attempt], open_: dict[str, int], last: Mapping[str, float]) -> None:
+    """What is open ended without a word."""
+    for name, at in open_.items():
+        found[at] = replace(found[at], ended=last.get(name, found[at].started), state="lost")
+    open_.clear()

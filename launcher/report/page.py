@@ -1,17 +1,19 @@
-"""A run's facts as one HTML page. Pure."""
+"""A run's facts as one HTML page, with what a reader might look for and not find, and why. Pure."""
 
 import base64
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
-from launcher.duration import duration
-from launcher.moment import moment
-from launcher.preflight.disk import shown as size
-from launcher.report import origin, progress
+from launcher.format import duration, moment, size
+from launcher.report import progress, provenance
 from launcher.report.evaluations import shown, tables
 from launcher.report.facts import Facts
 from launcher.report.html import Html, fold, join, pairs, table, tag
-from launcher.report.missing import missing
+
+WANTED = {"reward": "reward", "loss": "loss", "KL": "kl", "d_acc": "d_acc", "length": "length", "entropy": "entropy"}
+"""What a report is opened for -> part of a metric's name."""
 
 
 def page(facts: Facts, style: str, script: str, version: str) -> str:
@@ -36,10 +38,10 @@ def page(facts: Facts, style: str, script: str, version: str) -> str:
         _section("GPUs", progress.gpus(facts)),
         _section("Evaluation", _evaluation(facts)),
         _section("Checkpoints", progress.checkpoints(facts)),
-        _section("Made from", origin.lineage(facts)),
-        _section("Settings", origin.settings(facts)),
-        _section("Cost", origin.receipt(facts)),
-        _section("Do it again", origin.again(facts)),
+        _section("Made from", provenance.lineage(facts)),
+        _section("Settings", provenance.settings(facts)),
+        _section("Cost", provenance.receipt(facts)),
+        _section("Do it again", provenance.again(facts)),
         _section("Not here", tag("ul", *(tag("li", one) for one in missing(facts)))),
         tag("footer", f"written {moment(facts.written)} by launcher {version}"),
     ]
@@ -114,3 +116,48 @@ def _result(facts: Facts) -> Html:
 
 def _evaluation(facts: Facts) -> Html:
     return join(*(part for name, value in facts.evaluations.items() for part in [tag("h3", name), *tables(value)]))
+
+
+def missing(facts: Facts) -> list[str]:
+    """A sentence for each."""
+    return list(_missing(facts))
+
+
+def _missing(facts: Facts) -> Iterator[str]:
+    names = {name.lower() for steps in facts.history.values() for one in steps.values() for name in one}
+    absent = [label for label, part in WANTED.items() if not any(part in name for name in names)]
+    if absent:
+        yield f"no stage reported: {', '.join(absent)}"
+    for stage, steps in facts.history.items():
+        if not any(steps.values()):
+            continue
+        gaps = _gaps(list(steps))
+        if gaps:
+            yield f"{stage}: {gaps:,} steps have no numbers (events tell of one step a second at most)"
+        broken = sum(
+            1
+            for one in steps.values()
+            for value in one.values()
+            if isinstance(value, float) and not math.isfinite(value)
+        )
+        if broken:
+            yield f"{stage}: {broken:,} values are NaN or infinite, and are left out of the curves"
+    if not facts.evaluations:
+        yield "no stage left an evaluation, or it is not here"
+    if not facts.gpus:
+        yield "no GPU was looked at: there was none, or no `nvidia-smi`"
+    if facts.manifest is None:
+        yield "no manifest: nothing was exported yet, and no file's sha256 is known"
+    if not facts.commands:
+        yield "the commands that launched it were not kept"
+    for one in facts.machines:
+        if one.price is None:
+            yield f"the price of a machine on {one.cloud or one.clouds} is not known: it is not in the sum"
+
+
+def _gaps(steps: list[int]) -> int:
+    """How many steps between the first and the last are not there; many at a regular distance are no gap."""
+    if len(steps) < 2:
+        return 0
+    distance = min(later - earlier for earlier, later in pairwise(steps))
+    return (steps[-1] - steps[0]) // distance + 1 - len(steps)

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from launcher.duration import duration
-from launcher.moment import moment
-from launcher.outlook import telling
+from launcher.format import duration, moment
 from launcher.report.chart import Curve, chart, finite
 from launcher.report.facts import Facts
 from launcher.report.html import Html, fold, join, table, tag
+from launcher.report.outlook import telling
 
 OPEN = 12
 """Curves of a stage that are seen at once; the rest is a click away."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.ledger import ledger
+from launcher.clouds.ledger import ledger
 from tests.apt import install
 from tests.emulator.client import client, end_server
 from tests.emulator.pods import DockerPods

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher.accelerators import for_cloud
-from launcher.catalog import folder, read_catalogs
-from launcher.job import read_job
-from launcher.offers import ALONE, offers
+from launcher.clouds.accelerators import for_cloud
+from launcher.clouds.catalog import folder, read_catalogs
+from launcher.clouds.offers import ALONE, offers
+from launcher.config.job import read_job
 from tests.emulator import catalog
 
 ROOT = Path(__file__).parent.parent.parent

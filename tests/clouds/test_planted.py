@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from launcher.ledger import ledger
+from launcher.clouds.ledger import ledger
 from tests.support.patience import patience
 
 from .conftest import ROOT

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher.document import load
-from launcher.image import image_of
-from launcher.ledger import ledger
-from launcher.node.records import from_json
-from launcher.recipe import families
+from launcher.clouds.ledger import ledger
+from launcher.config.recipe import families
+from launcher.config.yaml import load
+from launcher.images.identity import image_of
+from launcher.runfolder.plan import from_json
 from tests.chance import SEED, some
 from tests.support.patience import patience, until
 

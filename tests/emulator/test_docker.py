@@ -7,8 +7,8 @@ import tarfile
 
 import pytest
 
-from launcher.engine import connect
 from launcher.errors import LaunchError
+from launcher.images.docker_engine import connect
 from tests.emulator.conftest import Caller
 from tests.emulator.faults import Fault
 from tests.emulator.pods import DockerPods, Order

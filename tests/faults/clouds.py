@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.ledger import ledger
-from launcher.node.folder import RunFolder
-from launcher.store import place_of
+from launcher.clouds.ledger import ledger
+from launcher.runfolder.paths import RunFolder
+from launcher.transfer.store import place_of
 from tests.emulator.pods import LABEL
 from tests.emulator.server import Emulator
 from tests.faults.local import Local

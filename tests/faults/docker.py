@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.container import FOLDER
+from launcher.backends.docker_options import FOLDER
 from tests.engine import Engine
 from tests.faults.local import HOLD, Local
 

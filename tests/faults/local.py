@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from launcher.node.folder import RunFolder
-from launcher.node.processes import descendants, signal_quietly
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.processes import descendants, signal_quietly
 from tests.faults.moments import Moment
 from tests.faults.processes import parent, processes
 from tests.launcher.conftest import Toy

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.node.folder import RunFolder
-from launcher.transfer import faults
+from launcher.runfolder.paths import RunFolder
+from launcher.transfer.copy import faults
 from tests.chance import SEED
 from tests.faults import damage, killing, taken, wire
 from tests.faults.cells import Cell

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from launcher.node.folder import RunFolder
+from launcher.runfolder.paths import RunFolder
 from tests.faults.local import HOLD, Ended, Local
 from tests.faults.processes import parent
 from tests.slurm.there import SLURM, There

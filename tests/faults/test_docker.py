@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from launcher.engine import connect
+from launcher.images.docker_engine import connect
 from tests.faults.cells import cells
 from tests.faults.docker import Docker, holding
 from tests.faults.matrix import carry_out

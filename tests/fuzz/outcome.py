@@ -4,7 +4,7 @@ import contextlib
 import os
 
 from launcher.errors import FAILED, MISTAKE
-from launcher.node.problem import Problem
+from launcher.runfolder.problem import Problem
 
 
 def said(call, *args, codes=(MISTAKE, FAILED)):

@@ -10,18 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import charge, doctor, providers, sbatch, squeue, verdict, workspace
-from launcher.accounts import Answer, ask
-from launcher.capacity import Lines, Tried, no_capacity
-from launcher.catalog import read_catalogs
-from launcher.job import Job
-from launcher.ledger import Ledger
-from launcher.machines import alive
-from launcher.node import gpus, rclone
-from launcher.node.records import Bucket, Code, Plan, Stage
-from launcher.offers import nearest, offers, old
-from launcher.preflight import queue
-from launcher.scheduler import Needs
+from launcher.backends.slurm import groups, queue, workspace
+from launcher.backends.slurm.groups import charge
+from launcher.backends.slurm.queue import answer as queue_answer
+from launcher.clouds import providers
+from launcher.clouds.catalog import read_catalogs
+from launcher.clouds.ledger import Ledger
+from launcher.clouds.machines import alive
+from launcher.clouds.offers import nearest, offers, old
+from launcher.clouds.skypilot import Lines, Tried, no_capacity
+from launcher.config.job import Job
+from launcher.config.slurm import Needs
+from launcher.diagnosis import slurm_cluster
+from launcher.node import gpus
+from launcher.preflight import slurm as queue_check
+from launcher.preflight.secrets import Answer, ask
+from launcher.runfolder import rclone
+from launcher.runfolder.plan import Bucket, Code, Plan, Stage
 
 from .hostile import NAMES, as_json, damaged, mutated, odd, spliced, trials, written
 from .outcome import said
@@ -83,7 +88,7 @@ def test_what_a_provider_lists_is_understood_or_it_counts_as_silent(monkeypatch,
 
     monkeypatch.setattr(providers, f"_{cloud}", Client)
     monkeypatch.setattr(providers, "_name", lambda cloud, run: f"{run}-1234")
-    monkeypatch.setattr("launcher.cluster.state", lambda *_, **__: None)
+    monkeypatch.setattr("launcher.clouds.skypilot.state", lambda *_, **__: None)
 
     def look():
         providers.of_run(providers.listed(cloud), cloud, "toy")
@@ -115,9 +120,9 @@ JOBS = ("toy.1-sum.abc", "toy.2-again.abc")
 @trials(80)
 @given(text=spliced(SLURM) | st.lists(st.sampled_from(SLURM.splitlines()), max_size=9).map("\n".join))
 def test_a_scheduler_s_words_about_jobs_are_an_answer(text):
-    found = squeue.answer(JOBS, text)
+    found = queue_answer(JOBS, text)
     assert [one.name for one in found.jobs] == list(JOBS)
-    verdict.end(found), verdict.says(found), verdict.never_started(found)
+    queue.end(found), queue.says(found), queue.never_started(found)
     assert found.goes_on in (True, False)
 
 
@@ -141,11 +146,11 @@ WEIGHTS = "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=10,GRES/gpu:h100=20"
 @trials(80)
 @given(text=spliced(DOCTOR), works=spliced(WORKSPACES), waits=spliced(QUEUE), worth=spliced(WEIGHTS))
 def test_what_a_cluster_says_of_itself_is_understood_or_passed_over(text, works, waits, worth):
-    assert doctor.proposal(doctor.read(text), "host").startswith("slurm:\n")
+    assert slurm_cluster.proposal(slurm_cluster.read(text), "host").startswith("slurm:\n")
     for one in workspace.read(works):
         assert one.says
-    queue.finding(["1-sum"], waits)
-    charge.says(worth, sbatch.Group(1, ("sum",), Needs(gres="gpu:h100:4", time="2:00:00"), 60), 2)
+    queue_check.finding(["1-sum"], waits)
+    charge(worth, groups.Group(1, ("sum",), Needs(gres="gpu:h100:4", time="2:00:00"), 60), 2)
 
 
 @trials(50)
@@ -255,5 +260,5 @@ def test_a_key_goes_to_the_service_s_host_and_not_to_where_an_answer_points(serv
 
 def test_the_plan_of_a_run_has_these_jobs():
     plan = Plan("toy", "toy-tiny", (Stage("sum", ("a",)), Stage("again", ("a",))), "again", Code(""))
-    assert [one.name for one in plan.stages] == [verdict.stage_of(one) for one in JOBS]
+    assert [one.name for one in plan.stages] == [queue.stage_of(one) for one in JOBS]
     assert json.loads(as_json(USER)) == USER

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.node.records import to_json
+from launcher.runfolder.plan import to_json
 from tests.launcher.conftest import environment, finished_runs, processes, toy
 
 from .hostile import NAMES, as_json, mutated, spliced, trials, written

@@ -11,19 +11,20 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import batch, sbatch, screen
-from launcher.catalog import Catalog, Kind
-from launcher.document import load
-from launcher.node.records import from_json, to_json
-from launcher.offers import nearest, offers
-from launcher.preflight import gpus, kernels, memory, offered, pins, price, secrets
-from launcher.recipe import RecipeFile, SizeFile
-from launcher.request import Request, planned
-from launcher.script import script
-from launcher.secrets import references
-from launcher.settings import parse_change
-from launcher.site import SiteFile, read_site
-from launcher.task import held_task, machine_task, run_task
+from launcher.backends.sky.task import held_task, machine_task, run_task
+from launcher.backends.slurm import batch_script, groups
+from launcher.clouds.catalog import Catalog, Kind
+from launcher.clouds.offers import nearest, offers
+from launcher.config.recipe import RecipeFile, SizeFile
+from launcher.config.secrets import references
+from launcher.config.site import SiteFile, read_site
+from launcher.config.yaml import load
+from launcher.planning.request import Request, planned
+from launcher.planning.settings import parse_change
+from launcher.planning.shell_script import script
+from launcher.preflight import gpus, memory, pins, price, secrets
+from launcher.runfolder.plan import from_json, to_json
+from launcher.ui import console
 
 from .hostile import NAMES, as_json, mutated, odd, spliced, trials, written
 from .outcome import only_below, said
@@ -100,23 +101,23 @@ def plan_all(root):
         text = to_json(given.plan)
         assert to_json(from_json(text)) == text
         script(given.plan)
-        screen.plan(given.plan, [pins.check(given.plan, True), secrets.check(given.plan, SiteFile(), {})])
+        console.plan(given.plan, [pins.check(given.plan, True), secrets.check(given.plan, SiteFile(), {})])
         if given.job is None:
             continue
         clouds = given.plan.machine.cloud.split(",")
         kinds = memory.kinds_of(given.plan.machine.accelerators, given.plan.machine.nodes)
         assert all(kind.gpus > 0 for kind in kinds)
         offers(given.job, clouds, CATALOGS), nearest(given.job, clouds, CATALOGS)
-        kernels.check(given.plan, True, []), gpus.check(given.plan, [])
+        gpus.kernels(given.plan, True, []), gpus.check(given.plan, [])
         document = load(given.job.path)
         if cloud == "slurm":
             site = SiteFile.model_validate(SITE).slurm
-            for group in sbatch.groups(given.plan, site):
-                batch.script(given.plan, group, site, "job")
+            for group in groups.job_groups(given.plan, site):
+                batch_script.script(given.plan, group, site, "job")
             held_task(given.plan, document, site)
         else:
             price.check(given.plan, given.job, CATALOGS)
-            offered.check(document, "toy-tiny.yaml", clouds)
+            price.offered(document, "toy-tiny.yaml", clouds)
             run_task(given.plan, document, "word")
             machine_task(given.plan, document)
 
@@ -202,7 +203,7 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 @pytest.mark.parametrize("kind", [RecipeFile, SizeFile, SiteFile])
 def test_a_bomb_is_a_sentence_soon(tmp_path, refusal, bomb, kind):
-    from launcher.document import read
+    from launcher.config.yaml import read
 
     path = tmp_path / "a.yaml"
     path.write_text(BOMBS[bomb])

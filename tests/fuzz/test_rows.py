@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from launcher.config.recipe import names, read_recipe
+from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.inputs import measure
-from launcher.node.records import settings_of
-from launcher.recipe import names, read_recipe
-from launcher.request import Request, planned
-from launcher.site import SiteFile
+from launcher.planning.inputs import measure
+from launcher.planning.request import Request, planned
+from launcher.runfolder.plan import settings_of
 from recipes.common import model, rows
 from recipes.common.files import read_json
 from recipes.common.stage import StageError

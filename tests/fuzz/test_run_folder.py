@@ -12,29 +12,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher import checks, home, reporting, screen, watching
+from launcher.clouds.ledger import Entry, ledger
+from launcher.commands import launch, report
+from launcher.commands import status as status_command
+from launcher.commands.doctor import examine
+from launcher.commands.machines import list_machines
+from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
-from launcher.examining import examine
-from launcher.fleet import list_machines
-from launcher.ledger import Entry, ledger
-from launcher.mirror import BROUGHT, Mirror
-from launcher.node.fingerprint import fingerprint
-from launcher.node.keeping import keeps
-from launcher.node.kept import holds, read_index
 from launcher.node.limits import read_limits
-from launcher.node.manifest import is_finished
-from launcher.node.names import inside, plain
-from launcher.node.rclone import StoreError
-from launcher.node.records import Bucket, Code, Input, Machine, Plan, Stage, to_json
 from launcher.node.run import read_plan
-from launcher.node.stages import is_done
-from launcher.preflight import world
+from launcher.node.stage import is_done
+from launcher.preflight import resume, runner
 from launcher.preflight.forecast import measured
-from launcher.remote import Remote
-from launcher.site import SiteFile
-from launcher.status import status
-from launcher.store import Store, plan_of
-from launcher.transfer import faults, pull
+from launcher.runfolder.bucket_index import holds, read_index
+from launcher.runfolder.done import fingerprint
+from launcher.runfolder.manifest import is_finished
+from launcher.runfolder.plan import Bucket, Code, Input, Machine, Plan, Stage, to_json
+from launcher.runfolder.rclone import StoreError
+from launcher.runfolder.retention import keeps
+from launcher.runfolder.status import status
+from launcher.runfolder.validation import inside, plain
+from launcher.transfer.copy import faults, pull
+from launcher.transfer.mirror import BROUGHT, Mirror
+from launcher.transfer.ssh import Remote
+from launcher.transfer.store import Store, plan_of
+from launcher.ui import console
 
 from .hostile import NAMES, as_json, damaged, mutated, odd, spliced, trials, written
 from .outcome import only_below, said
@@ -150,17 +152,17 @@ class Place:
     def read(self):
         """What each command that looks at runs does; each says a sentence at most."""
         for call in (
-            lambda: watching.show_status(self.run, self.site, False),
-            lambda: watching.show_status(self.run, self.site, True),
-            lambda: watching.list_runs(self.store),
-            lambda: watching.print_log(self.run, self.site, None, False),
-            lambda: reporting.write_report(self.run, self.store),
-            lambda: reporting.compare_runs(NAME, NAME, self.store),
+            lambda: status_command.show_status(self.run, self.site, False),
+            lambda: status_command.show_status(self.run, self.site, True),
+            lambda: status_command.list_runs(self.store),
+            lambda: status_command.print_log(self.run, self.site, None, False),
+            lambda: report.write_report(self.run, self.store),
+            lambda: report.compare_runs(NAME, NAME, self.store),
             lambda: examine(NAME, self.store),
             list_machines,
             lambda: list(measured("toy", self.store)),
-            lambda: world.check(plan_of(self.run), self.run),
-            lambda: checks._past(plan_of(self.run), self.site),
+            lambda: resume.check(plan_of(self.run), self.run),
+            lambda: runner._past(plan_of(self.run), self.site),
         ):
             said(call)
 
@@ -168,8 +170,8 @@ class Place:
         said(lambda: pull(self.run, self.home, lambda _: None))
         if self.home.manifest.exists():
             said(lambda: faults(self.home, True))
-        said(lambda: home.pull_run(self.run, self.home, self.site))
-        said(lambda: home.verify(self.home))
+        said(lambda: launch.pull_run(self.run, self.home, self.site))
+        said(lambda: launch.verify(self.home))
 
     def carry_on(self):
         """What the node program reads before it begins."""
@@ -197,9 +199,9 @@ def surroundings(place, monkeypatch, tmp_path):
     monkeypatch.chdir(place.folder)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("launcher.examining.rules", functools.cache(rules))
+    monkeypatch.setattr("launcher.commands.doctor.rules", functools.cache(rules))
     # a machine that the ledger holds for alive: SkyPilot, which is asked, would start a server
-    monkeypatch.setattr("launcher.cluster.state", lambda *_, **__: "UP")
+    monkeypatch.setattr("launcher.clouds.skypilot.state", lambda *_, **__: "UP")
 
 
 def test_the_folder_as_it_should_be_is_read_and_brought_home(place, capsys):
@@ -288,7 +290,7 @@ KEPT = {
 @given(index=mutated(KEPT) | spliced(as_json(KEPT)))
 def test_a_bucket_s_index_names_places_in_the_run_folder_or_is_refused(place, monkeypatch, index):
     text = index if isinstance(index, str) else as_json(index)
-    monkeypatch.setattr("launcher.node.kept.rclone", lambda *_, **__: text)
+    monkeypatch.setattr("launcher.runfolder.bucket_index.rclone", lambda *_, **__: text)
     try:
         found = read_index(Bucket("s3://a"), NAME)
     except StoreError as problem:
@@ -311,7 +313,7 @@ def test_a_name_that_counts_as_inside_stays_inside(tmp_path, name):
 @trials(40)
 @given(text=st.lists(odd, max_size=4))
 def test_what_is_printed_steers_no_terminal(text, capsys):
-    screen.say(" ".join(map(str, text)))
-    screen.error("error: " + " ".join(map(str, text)))
+    console.say(" ".join(map(str, text)))
+    console.error("error: " + " ".join(map(str, text)))
     shown = "".join(capsys.readouterr())
     assert not [one for one in shown if ord(one) < 32 and one not in "\n\t"] and "\x9b" not in shown

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.document import load
-from launcher.recipe import families, names, read_recipe
+from launcher.config.recipe import families, names, read_recipe
+from launcher.config.yaml import load
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = sorted(ROOT.glob("images/*/Dockerfile"))

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher.build import Wanted, gather, image_argv
-from launcher.code import code_of
-from launcher.image import base_name, identity, image_of
-from launcher.recipe import families
-from launcher.sbom import sbom_path
+from launcher.config.recipe import families
+from launcher.images.build import Wanted, gather, image_argv, sbom_path
+from launcher.images.identity import base_name, identity, image_of
+from launcher.planning.code_version import code_of
 
 ROOT = Path(__file__).parent.parent.parent
 ENGINES_OWN = ("/.dockerenv", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/", "/proc/", "/sys/")

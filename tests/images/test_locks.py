@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.recipe import families, names, read_recipe
+from launcher.config.recipe import families, names, read_recipe
 
 ROOT = Path(__file__).parent.parent.parent
 UV = ROOT / ".venv/bin/uv"

@@ -13,19 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from launcher.backends.lifecycle import ready
 from launcher.backends.local import Local
-from launcher.image import NODE, base_name, identity, image_of, labels
-from launcher.launch import ready
-from launcher.node.code import tree_hash
-from launcher.node.folder import RunFolder
-from launcher.node.lock import holder
-from launcher.node.processes import descendants, signal_quietly
-from launcher.node.records import Code, Plan, Stage, to_json
-from launcher.remote import Remote
-from launcher.request import Request, planned
-from launcher.site import BucketSite, SiteFile
-from launcher.store import Store
-from launcher.transfer import pull
+from launcher.config.site import BucketSite, SiteFile
+from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels
+from launcher.planning.request import Request, planned
+from launcher.runfolder.files import tree_hash
+from launcher.runfolder.lock import holder
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Plan, Stage, to_json
+from launcher.runfolder.processes import descendants, signal_quietly
+from launcher.transfer.copy import pull
+from launcher.transfer.ssh import Remote
+from launcher.transfer.store import Store
 from tests.apt import install
 from tests.engine import engine
 from tests.objects import gate, objects, server
@@ -159,7 +159,10 @@ class NodeProgram:
 
     def impatient(self):
         """It ends as it would after the lock's patience, but sooner."""
-        code = "import sys; from launcher.node import __main__, lock; lock.PATIENCE = 0.3; sys.exit(__main__.main())"
+        code = (
+            "import sys; from launcher.node import __main__; from launcher.runfolder import lock; "
+            "lock.PATIENCE = 0.3; sys.exit(__main__.main())"
+        )
         process = self.begin(["-c", code], {})
         out, errors = process.communicate(timeout=patience(PATIENCE))
         return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
@@ -299,7 +302,8 @@ def build_toy(engine, stage, base, registry=None):
     """The name of the toy's image, which the engine has now, made on `base` in the empty folder `stage`."""
     root = ROOT / "tests/toy"
     plain = shutil.ignore_patterns("__pycache__", "runs")
-    shutil.copytree(ROOT / NODE, stage / NODE, ignore=plain)
+    for one in PROGRAM:
+        shutil.copytree(ROOT / one, stage / one, ignore=plain)
     shutil.copy(ROOT / "launcher/__init__.py", stage / "launcher")
     shutil.copytree(root / "recipes", stage / "recipes", ignore=plain)
     image = image_of(root, "toy", "toy", "cpu", registry)
@@ -392,7 +396,7 @@ def remote(tmp_path, monkeypatch):
 @pytest.fixture
 def recipe(tmp_path):
     """A recipe read from the given recipe.yaml text; `size` is the text of its only size."""
-    from launcher.recipe import read_recipe
+    from launcher.config.recipe import read_recipe
 
     def make(text, size="about: the only size", name="some"):
         folder = tmp_path / "recipes" / name

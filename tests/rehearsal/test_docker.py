@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from launcher.container import FOLDER
-from launcher.engine import connect
+from launcher.backends.docker_options import FOLDER
+from launcher.images.docker_engine import connect
 
 from .conftest import ROOT, make_place
 from .test_kills import EXACT, reached

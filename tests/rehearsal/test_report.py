@@ -3,7 +3,7 @@
 import re
 
 from launcher.diagnosis.rules import rules
-from launcher.node.folder import RunFolder
+from launcher.runfolder.paths import RunFolder
 from tests.rehearsal.conftest import RUN
 
 

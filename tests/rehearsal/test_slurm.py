@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.node.folder import RunFolder
+from launcher.runfolder.paths import RunFolder
 from tests.slurm.sky import sky
 from tests.support.patience import patience
 

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from launcher import secrets, shared
-from launcher.build import Wanted, gather
-from launcher.ledger import ledger
-from launcher.node import taken
-from launcher.remote import Remote, _sockets
-from launcher.site import SiteFile
-from tests.launcher.conftest import ROOT
+from launcher.backends.slurm import run_folder
+from launcher.clouds.ledger import ledger
+from launcher.config import secrets
+from launcher.config.site import SiteFile
+from launcher.images.build import Wanted, gather
+from launcher.images.identity import PROGRAM
+from launcher.runfolder import secrets as run_secrets
+from launcher.transfer.ssh import Remote, _sockets
+from tests.launcher.conftest import ROOT, until
 from tests.support.patience import patience, until
 
 KEYS = {
@@ -128,7 +130,7 @@ def test_a_failure_of_a_stage_and_one_of_ours_show_none(careless, tmp_path):
     silent(failed, 3)
     silent(careless.launcher("doctor", "failed"), 0)
     crash = (
-        "import launcher.home as home\n"
+        "import launcher.commands.launch as home\n"
         "def crash(run, backend, show):\n"
         "    values = home.values(run.plan, home.SiteFile(), home.os.environ)\n"
         "    raise RuntimeError(f'{values} {values!r}')\n"
@@ -147,11 +149,11 @@ def test_a_failure_of_a_stage_and_one_of_ours_show_none(careless, tmp_path):
         f"sys.argv = ['node', {str(careless.folder('crashed').path)!r}]\n"
         "node.main()"
     )
-    taken.place("crashed").write_text(json.dumps(KEYS))
+    run_secrets.place("crashed").write_text(json.dumps(KEYS))
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", node], **options, timeout=patience(careless.patience)
     )
-    assert "RuntimeError: here" in done.stderr and not taken.place("crashed").exists()
+    assert "RuntimeError: here" in done.stderr and not run_secrets.place("crashed").exists()
     silent(done, 1)
     assert leaks(careless.root, tmp_path / "state") == []
 
@@ -189,7 +191,7 @@ def test_a_registry_s_password_is_in_no_text_of_the_task(careless):
 
 def test_an_image_carries_no_file_that_is_hidden_and_none_from_beside_the_code(tmp_path):
     root = tmp_path / "project"
-    for name in ("launcher/node", "recipes/common", "recipes/gad", "images", "locks"):
+    for name in (*PROGRAM, "recipes/common", "recipes/gad", "images", "locks"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", ".sbom"))
     shutil.copy(ROOT / "launcher/__init__.py", root / "launcher")
     for name in (".env", "site.yaml", "secrets.txt", "runs/x/log.txt", "recipes/gad/.env", "recipes/common/.netrc"):
@@ -214,18 +216,18 @@ def test_what_holds_a_secret_or_opens_a_machine_is_the_user_s_alone_whatever_the
     (tmp_path / "slurm").mkdir()
     planted = tmp_path / "slurm/secrets.sh"
     planted.touch(mode=0o666)
-    script = shared.SECRETS.format(text="ZXhwb3J0IEE9Qgo=")
+    script = run_folder.SECRETS.format(text="ZXhwb3J0IEE9Qgo=")
     subprocess.run(["bash", "-s", "--", str(tmp_path)], input=script, text=True, check=True)
     assert planted.read_text() == "export A=B\n" and stat.S_IMODE(planted.stat().st_mode) == 0o600
 
 
 def test_secrets_left_in_a_machine_s_memory_go_into_a_file_that_was_not_there_before(tmp_path, monkeypatch, careless):
     """What `backends/sky.py` runs there, with a file and a link that somebody planted."""
-    monkeypatch.setattr(taken, "MEMORY", tmp_path)
-    text = (ROOT / "launcher/backends/sky.py").read_text()
-    place, other = taken.place("r"), tmp_path / "other"
+    monkeypatch.setattr(run_secrets, "MEMORY", tmp_path)
+    text = (ROOT / "launcher/backends/sky/backend.py").read_text()
+    place, other = run_secrets.place("r"), tmp_path / "other"
     (leave,) = re.findall(r'leave = f"(.*)"', text)
-    command = leave.replace("{taken.place(plan.run)}", str(place))
+    command = leave.replace("{run_secrets.place(plan.run)}", str(place))
     for plant in (lambda: place.touch(mode=0o666), lambda: place.symlink_to(other)):
         plant()
         subprocess.run(["sh", "-c", command], input=json.dumps(KEYS), text=True, check=True)

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from launcher.mirror import Mirror
-from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Plan, Stage
-from launcher.transfer import pull
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Plan, Stage
+from launcher.transfer.copy import pull
+from launcher.transfer.mirror import Mirror
 from tests.fuzz.outcome import only_below
 from tests.launcher.conftest import remote
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.node.folder import RunFolder
+from launcher.runfolder.paths import RunFolder
 from tests.slurm.cluster import Cluster
 from tests.support.patience import patience
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from launcher.backend import End
+from launcher.backends.base import End
 from launcher.backends.docker import Docker
-from launcher.container import FOLDER
-from launcher.engine import connect
-from launcher.launch import ready
-from launcher.node.lock import Lock
-from launcher.site import SiteFile
+from launcher.backends.docker_options import FOLDER
+from launcher.backends.lifecycle import ready
+from launcher.config.site import SiteFile
+from launcher.images.docker_engine import connect
+from launcher.runfolder.lock import Lock
 from tests.support.patience import patience
 
 HELD = ("--set", "sum.fault=hold@3")

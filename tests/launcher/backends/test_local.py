@@ -3,13 +3,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from launcher.backend import End
 from launcher.backends import local
+from launcher.backends.base import End
 from launcher.backends.local import Local
-from launcher.node.folder import RunFolder
-from launcher.node.lock import Lock
+from launcher.config.site import SiteFile
 from launcher.node.run import read_plan
-from launcher.site import SiteFile
+from launcher.runfolder.lock import Lock
+from launcher.runfolder.paths import RunFolder
 
 
 def test_a_python_that_is_not_there_is_a_sentence_that_says_who_named_it(tmp_path, refusal):

@@ -5,13 +5,13 @@ import os
 
 import pytest
 
+from launcher.clouds.ledger import Ledger
 from launcher.diagnosis.diagnose import diagnose
 from launcher.diagnosis.evidence import logs
 from launcher.diagnosis.rules import rules
-from launcher.ledger import Ledger
-from launcher.node.folder import RunFolder
-from launcher.node.records import Code, Input, Machine, Plan, Stage
-from launcher.status import status
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Code, Input, Machine, Plan, Stage
+from launcher.runfolder.status import status
 
 SETTINGS = {"tokens_per_gpu": 12288, "gpu_memory_utilization": 0.7, "param_offload": False, "optimizer_offload": False}
 PLAN = Plan(

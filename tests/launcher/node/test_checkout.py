@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from launcher.node.checkout import CheckoutError, checkout
-from launcher.node.records import Source, Stage
+from launcher.runfolder.plan import Source, Stage
 
 WHERE = "import sys, trainer; open(sys.argv[2] + '/said', 'w').write(f'{trainer.SAYS} {trainer.__file__}')"
 

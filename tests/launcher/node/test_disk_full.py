@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from launcher.node.folder import RunFolder
+from launcher.runfolder.paths import RunFolder
 from tests.support.patience import patience
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from launcher.node.processes import descendants
+from launcher.runfolder.processes import descendants
 from tests.support.patience import patience
 
 SAVE_EVERY = 2
@@ -171,7 +171,7 @@ NAMES = ["child", "daemon", "orphan", "spawned"]
 
 
 def family(by_hand, end, grace=60):
-    from launcher.node.records import Stage
+    from launcher.runfolder.plan import Stage
 
     node = by_hand({"one": FAMILY + end})
     if grace != 60:
@@ -245,7 +245,7 @@ def test_a_second_node_program_on_the_same_folder_refuses(toy):
 
 def test_an_orphan_that_holds_the_lock_keeps_a_second_node_program_away(by_hand, until, alive):
     """Node program and guard are killed at once, so that nobody is left to end what the stage started."""
-    from launcher.node.lock import holder
+    from launcher.runfolder.lock import holder
 
     node = by_hand({"one": FAMILY + "deaf('main')"})
     process = node.start()

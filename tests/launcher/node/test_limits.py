@@ -6,7 +6,7 @@ import time
 import pytest
 
 from launcher.node.limits import Limits, Stop
-from launcher.node.records import Stage
+from launcher.runfolder.plan import Stage
 
 MORE = "hint: raise `--max-cost` or `--max-hours` and launch again: it carries on from the last complete checkpoint\n"
 

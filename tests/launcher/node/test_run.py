@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from launcher.image import identity
-from launcher.node.code import tree_hash
-from launcher.node.records import Image, from_json, to_json
+from launcher.images.identity import identity
+from launcher.runfolder.files import tree_hash
+from launcher.runfolder.plan import Image, from_json, to_json
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import pytest
 
+from launcher.config.slurm import SlurmSite
 from launcher.preflight.credentials import check, cluster
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.scheduler import SlurmSite
 
 RUNPOD = '[default]\napi_key = "abc"\n'
 

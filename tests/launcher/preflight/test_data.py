@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher.node.records import Input
+from launcher.config.recipe import InputSpec
 from launcher.preflight.data import check, given
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.recipe import InputSpec
+from launcher.runfolder.plan import Input
 
 PYTHON = Path(sys.executable)
 

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from launcher.node.records import Code, Machine, Plan
-from launcher.preflight.disk import check, shown
+from launcher.preflight.disk import check
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.runfolder.plan import Code, Machine, Plan
 
 PLAN = Plan("run", "some-tiny", (), "one", Code("t"), disk_bytes=1_500 * 10**9)
 
@@ -53,18 +53,3 @@ def test_what_does_not_fit_is_refused_and_what_is_not_known_is_warned_of(disk_gb
 def test_a_recipe_without_weights_needs_no_room():
     plan = dataclasses.replace(PLAN, disk_bytes=0)
     assert check(plan, 0) == Finding("disk", OK, "the recipe needs no room worth counting")
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1 kB"),
-        (1_500_000, "2 MB"),
-        (999 * 10**9, "999 GB"),
-        (12 * 10**12, "12.0 TB"),
-    ],
-)
-def test_bytes_are_shown_in_powers_of_ten(size, text):
-    assert shown(size) == text

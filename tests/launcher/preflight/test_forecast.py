@@ -5,12 +5,12 @@ import os
 
 import pytest
 
-from launcher import screen
-from launcher.node.records import Code, Machine, Plan, Stage, to_json
+from launcher.config.site import SiteFile
+from launcher.planning.request import Request, planned
 from launcher.preflight.forecast import RUNS, lines, measured
-from launcher.request import Request, planned
-from launcher.site import SiteFile
-from launcher.store import Store
+from launcher.runfolder.plan import Code, Machine, Plan, Stage, to_json
+from launcher.transfer.store import Store
+from launcher.ui import console
 
 PROGRAM = """
 import json, sys
@@ -76,8 +76,8 @@ def test_a_damaged_run_is_passed_over_and_old_runs_are_not_all_read(store):
 
 
 def test_it_is_shown_below_the_checks(capsys, monkeypatch):
-    monkeypatch.setattr(screen.out, "_width", 80)
-    screen.plan(Plan("r", "toy-tiny", (), "again", Code("0")), [], ["tokens       unknown"])
+    monkeypatch.setattr(console.out, "_width", 80)
+    console.plan(Plan("r", "toy-tiny", (), "again", Code("0")), [], ["tokens       unknown"])
     assert capsys.readouterr().out.endswith("\n\ntokens       unknown\n")
 
 

@@ -1,7 +1,7 @@
-from launcher.engine import Card
-from launcher.node.records import Code, Machine, Plan
+from launcher.images.docker_engine import Card
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.preflight.gpus import check
+from launcher.runfolder.plan import Code, Machine, Plan
 
 H200 = Card("NVIDIA H200", 141_000_000_000)
 

@@ -1,9 +1,9 @@
 import dataclasses
 
-from launcher.node.records import Budget, Code, Machine, Plan, Stage
 from launcher.preflight.finding import OK, WARNING, Finding
 from launcher.preflight.hours import check
-from launcher.status import status
+from launcher.runfolder.plan import Budget, Code, Machine, Plan, Stage
+from launcher.runfolder.status import status
 
 UNKNOWN = Finding(
     "hours",

@@ -1,8 +1,8 @@
 import dataclasses
 
-from launcher.node.records import Code, Image, Machine, Plan
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.preflight.image import check, in_registry
+from launcher.runfolder.plan import Code, Image, Machine, Plan
 
 IMAGE = Image("launcher-some:cpu-1", "cpu", "l" * 64, "c" * 64)
 PLAN = Plan("run", "some-7b", (), "one", Code("0"), image=IMAGE)

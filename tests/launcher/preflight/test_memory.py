@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from launcher.config.recipe import names, read_recipe
+from launcher.config.site import SiteFile
+from launcher.planning.request import Request, planned
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.memory import Kind, check, kinds_of
-from launcher.recipe import names, read_recipe
-from launcher.request import Request, planned
-from launcher.site import SiteFile
 
 GIB = 2**30
 H100 = Kind("H100-SXM:2", 2, 1, 80 * GIB)

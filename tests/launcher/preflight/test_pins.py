@@ -1,8 +1,8 @@
 import dataclasses
 
-from launcher.node.records import Code, Image, Model, Plan
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.pins import check
+from launcher.runfolder.plan import Code, Image, Model, Plan
 
 LOCKED = Plan("run", "some-7b", (), "one", Code("0" * 64), models={"a": Model("who/what", "main", "a" * 40)})
 LOOSE = dataclasses.replace(LOCKED, models={"a": Model("who/what", "main", None), "b": Model("x/y", "v1", None)})

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.catalog import Catalog, Kind
-from launcher.job import Job
-from launcher.node.records import Budget, Code, Machine, Plan
-from launcher.offers import Offer
+from launcher.clouds.catalog import Catalog, Kind
+from launcher.clouds.offers import Offer
+from launcher.config.job import Job
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.price import bound, check
+from launcher.runfolder.plan import Budget, Code, Machine, Plan
 
 CATALOGS = {
     "runpod": Catalog(

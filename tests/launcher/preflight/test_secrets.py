@@ -1,11 +1,10 @@
 import pytest
 
-from launcher import accounts
-from launcher.accounts import Answer
-from launcher.node.records import Code, Plan
+from launcher.config.site import SiteFile
+from launcher.preflight import secrets
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.preflight.secrets import check, live
-from launcher.site import SiteFile
+from launcher.preflight.secrets import Answer, accounts, check
+from launcher.runfolder.plan import Code, Plan
 
 TOKEN, KEY = "hf_" + "a1" * 17, "0123456789" * 4
 
@@ -96,7 +95,7 @@ def test_several_that_do_not_look_like_keys_are_one_warning():
 def test_a_key_that_its_service_does_not_know_is_refused(monkeypatch, answers, finding):
     hosts = {"HF_TOKEN": "hub.test", "WANDB_API_KEY": "wandb.test"}
     monkeypatch.setattr(
-        accounts, "ask", lambda name, value, env: Answer(hosts[name], answers[name]) if name in answers else None
+        secrets, "ask", lambda name, value, env: Answer(hosts[name], answers[name]) if name in answers else None
     )
     env = {"HF_TOKEN": TOKEN, "WANDB_API_KEY": KEY, "OTHER": "x"}
-    assert live(plan(HF_TOKEN=False, WANDB_API_KEY=False, OTHER=True), SiteFile(), env) == finding
+    assert accounts(plan(HF_TOKEN=False, WANDB_API_KEY=False, OTHER=True), SiteFile(), env) == finding

@@ -6,15 +6,15 @@ import subprocess
 
 import pytest
 
+from launcher.clouds.ledger import Ledger
 from launcher.diagnosis.diagnose import Diagnosis
 from launcher.diagnosis.evidence import Line
-from launcher.ledger import Ledger
-from launcher.node.files import write_json
-from launcher.node.folder import RunFolder
-from launcher.node.records import Budget, Code, Image, Input, Machine, Model, Plan, Source, Stage, to_json
 from launcher.report.facts import facts
-from launcher.status import status
-from launcher.typed import note
+from launcher.runfolder.command_history import note
+from launcher.runfolder.files import write_json
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.plan import Budget, Code, Image, Input, Machine, Model, Plan, Source, Stage, to_json
+from launcher.runfolder.status import status
 from tests.apt import install
 from tests.support.patience import patience
 

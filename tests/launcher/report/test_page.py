@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from launcher.ledger import Ledger
-from launcher.node.files import write_json
+from launcher.clouds.ledger import Ledger
 from launcher.report.facts import facts
-from launcher.report.missing import missing
-from launcher.report.page import page
-from launcher.status import status
+from launcher.report.page import missing, page
+from launcher.runfolder.files import write_json
+from launcher.runfolder.status import status
 from tests.launcher.report.conftest import BEGAN, EVENTS, HOSTILE, PLAN
 
 

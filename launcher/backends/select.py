@@ -1,0 +1,46 @@
+"""Which backend the word for a cloud means."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from launcher.backends.base import Backend
+from launcher.config.site import SiteFile
+from launcher.errors import LaunchError
+
+RENTED = {"runpod", "lambda", "kubernetes"}
+"""What is reached through SkyPilot."""
+
+
+def backend_of(
+    cloud: str, root: Path, site: SiteFile, show: Callable[[str], None] | None = None, wait: float = 0.0
+) -> Backend:
+    """`show` hears what happens while a machine is made; `wait` is for how many hours to ask where there is none.
+    Raises LaunchError for a cloud that this version only plans for."""
+    if cloud == "local":
+        from launcher.backends.local import Local
+
+        return Local(root, site.local.python, site)
+    if cloud == "docker":
+        from launcher.backends.docker import Docker
+
+        return Docker(root, site)
+    if set(cloud.split(",")) <= RENTED:
+        from launcher.backends.sky.backend import Sky
+
+        return Sky(root, site, show or (lambda _: None), wait)
+    if cloud == "slurm":
+        from launcher.backends.slurm.allocation import Held
+        from launcher.backends.slurm.login import placed
+        from launcher.backends.slurm.sbatch import Slurm
+
+        if site.slurm is None:
+            raise LaunchError(
+                "site.yaml says nothing about a Slurm cluster", "docs/guides/slurm.md: `slurm:` with `host`"
+            )
+        if site.slurm.via == "sky":
+            return Held(root, site, placed(site.slurm), show or (lambda _: None), wait)
+        return Slurm(root, site, placed(site.slurm), show or (lambda _: None))
+    raise LaunchError(
+        f"this version plans for `{cloud}`, but does not launch there",
+        f"`launcher plan RECIPE --cloud {cloud}` shows the plan",
+    )

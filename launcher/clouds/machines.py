@@ -1,0 +1,70 @@
+"""The machines that cost money: what the ledger says, what SkyPilot and the provider say, and their end."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from launcher.clouds import providers, skypilot
+from launcher.clouds.ledger import Entry, Ledger
+from launcher.errors import FAILED, LaunchError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of ours that is, or may be, alive; `says` is what whoever was asked says of it."""
+
+    entry: Entry
+    says: str
+
+
+def alive(book: Ledger) -> list[Machine]:
+    """What is alive of all that the ledger holds. What has ended is noted; who does not answer counts as alive."""
+    found = []
+    for entry in book.alive():
+        try:
+            if state := skypilot.state(entry.run, ask_provider=True):
+                found.append(Machine(entry, state.lower()))
+            elif left := _there(entry):
+                found.append(Machine(entry, f"not known to SkyPilot; at the provider's: {_named(left)}"))
+            else:
+                book.close(entry, "it had ended when we looked")
+        except LaunchError as problem:
+            found.append(Machine(entry, problem.error))
+    return found
+
+
+def gone(book: Ledger, entry: Entry, why: str) -> bool:
+    """Whether the providers list no machine of this entry, of which SkyPilot knows nothing: then the ledger says so.
+    Raises LaunchError when one of them does not answer."""
+    if _there(entry):
+        return False
+    book.close(entry, why)
+    return True
+
+
+def down(book: Ledger, run: str, why: str) -> None:
+    """No machine of the run is alive, by the provider's own word, and the ledger says so. Raises LaunchError when one
+    may be."""
+    entries = book.alive(run)
+    skypilot.down(run)
+    for entry in entries:
+        for cloud, id in _there(entry):
+            providers.end(cloud, id)
+        if left := _there(entry):
+            error, hint = f"{_named(left)} of run `{run}` does not end", f"end it in {left[0][0]}'s own console"
+            raise LaunchError(error, hint, FAILED)
+        book.close(entry, why)
+
+
+def _there(entry: Entry) -> list[tuple[str, str]]:
+    """(cloud, id) of the run's machines that providers list."""
+    return [
+        (cloud, id) for cloud in _clouds(entry) for id in providers.of_run(providers.listed(cloud), cloud, entry.run)
+    ]
+
+
+def _named(there: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{cloud} {id}" for cloud, id in there)
+
+
+def _clouds(entry: Entry) -> Iterable[str]:
+    return [cloud for cloud in entry.clouds.split(",") if cloud in providers.ASKED]

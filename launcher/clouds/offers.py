@@ -1,0 +1,117 @@
+"""What the clouds rent that fits a job, and for how much. Chosen as SkyPilot 0.14.1 would choose. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from launcher.clouds.accelerators import for_cloud, gibibytes
+from launcher.clouds.catalog import PRICED, Catalog, Kind
+from launcher.config.job import Job
+
+ALONE = ("runpod",)
+"""Clouds whose machines cannot work together: SkyPilot launches one at a time there (sky/clouds/runpod.py)."""
+LEAST = {"lambda": ("30+", "4x")}
+"""CPUs and memory of a machine without GPUs where a job names neither (sky/catalog/lambda_catalog.py)."""
+OLD = 7.0
+"""Days after which prices are said to be old. SkyPilot fetches them anew every 7 hours when it is used."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A machine that fits. `price_per_hour` is of all the job's nodes, in dollars; `memory` in GiB, `cpus` and `count`
+    (of GPUs) are of one node."""
+
+    cloud: str
+    instance_type: str
+    accelerator: str
+    count: int
+    price_per_hour: float
+    regions: tuple[str, ...]
+    cpus: float
+    memory: float
+    nodes: int = 1
+
+
+def offers(job: Job, clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> list[Offer]:
+    """Every machine with the wanted GPUs; for a job without GPUs, each cloud's cheapest. The cheapest offer first."""
+    found: list[Offer] = []
+    for cloud in clouds:
+        if cloud not in catalogs or (cloud in ALONE and job.nodes > 1):
+            continue
+        fit = [_offer(cloud, kind, job.nodes) for kind in catalogs[cloud].kinds if fits(job, cloud, kind)]
+        fit.sort(key=_cheapest)
+        found += fit if job.accelerators else fit[:1]
+    return sorted(found, key=_cheapest)
+
+
+def nearest(job: Job, clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> Offer | None:
+    """The largest machine with GPUs of the wanted kind, or with any GPUs where there is none; for a job without GPUs,
+    the one with the most memory."""
+    near: list[tuple[tuple[bool, float, float], Offer]] = []
+    for cloud in clouds:
+        wanted = {one.partition(":")[0] for one in for_cloud(job.accelerators, cloud)}
+        for kind in catalogs[cloud].kinds if cloud in catalogs else ():
+            size = kind.count * float(gibibytes(kind.accelerator) or 0) if wanted else kind.memory
+            near.append(((kind.accelerator in wanted, size, -kind.price), _offer(cloud, kind, 1)))
+    return max(near, key=lambda one: one[0])[1] if near else None
+
+
+def unpriced(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
+    """Clouds whose prices are not known here: a sentence for each."""
+    return {
+        cloud: f"SkyPilot has not fetched {PRICED[cloud]}'s prices yet: `sky gpus list --infra {cloud}` does"
+        if cloud in PRICED
+        else f"what `{cloud}` costs is not known here"
+        for cloud in clouds
+        if cloud not in catalogs
+    }
+
+
+def apart(job: Job, clouds: Iterable[str]) -> dict[str, str]:
+    """Clouds that have no machines for several nodes: a sentence for each."""
+    return {
+        cloud: f"SkyPilot joins no machines on {PRICED[cloud]}, and the job wants {job.nodes}"
+        for cloud in clouds
+        if cloud in ALONE and job.nodes > 1
+    }
+
+
+def old(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
+    """Clouds whose prices are older than a week: a sentence for each."""
+    return {
+        cloud: f"{PRICED[cloud]}'s prices are {catalogs[cloud].age:.0f} days old"
+        for cloud in clouds
+        if cloud in catalogs and catalogs[cloud].age > OLD
+    }
+
+
+def fits(job: Job, cloud: str, kind: Kind) -> bool:
+    """Whether one machine of that kind is what the job wants of each node."""
+    wanted = for_cloud(job.accelerators, cloud)
+    if wanted and f"{kind.accelerator}:{kind.count}".lower() not in [one.lower() for one in wanted]:
+        return False
+    cpus, memory = job.cpus, job.memory
+    if not wanted and cpus is None and memory is None:
+        cpus, memory = LEAST.get(cloud, (None, None))
+    if not wanted and cloud in LEAST and memory is None:
+        memory = LEAST[cloud][1]
+    return _enough(kind.cpus, cpus, 1) and _enough(kind.memory, memory, kind.cpus)
+
+
+def _enough(has: float, wanted: str | None, cpus: float) -> bool:
+    """`wanted` is SkyPilot's `8`, `8+` or, of memory, `4x`: so much for each CPU."""
+    if wanted is None:
+        return True
+    least = float(wanted.rstrip("+x"))
+    if wanted.endswith("x"):
+        return has >= least * cpus
+    return has >= least if wanted.endswith("+") else has == least
+
+
+def _offer(cloud: str, kind: Kind, nodes: int) -> Offer:
+    whole = kind.price * nodes
+    price = round(whole, 4) or whole  # however little it is, it is not nothing
+    return Offer(cloud, kind.name, kind.accelerator, kind.count, price, kind.regions, kind.cpus, kind.memory, nodes)
+
+
+def _cheapest(one: Offer) -> tuple[float, str, str]:
+    return one.price_per_hour, one.cloud, one.instance_type

@@ -1,0 +1,1 @@
+"""What each command does; `launcher/cli.py` has their signatures and help."""

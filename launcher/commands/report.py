@@ -1,0 +1,48 @@
+"""Reports of runs: one as a page, two side by side."""
+
+import time
+from pathlib import Path
+
+from launcher import __version__
+from launcher.clouds.ledger import ledger
+from launcher.commands.doctor import diagnosis
+from launcher.commands.status import current
+from launcher.report.compare import compared
+from launcher.report.facts import Facts, facts
+from launcher.report.page import page
+from launcher.runfolder.paths import RunFolder
+from launcher.runfolder.status import RunStatus
+from launcher.transfer.store import Store, plan_of
+from launcher.ui import console
+from launcher.ui.console import columns
+
+OWN = Path(__file__).parent.parent / "report"
+
+
+def write_report(folder: RunFolder, store: Store, out: Path | None = None, now: RunStatus | None = None) -> Path:
+    """Where the page is now: `out`, or report.html beside what came home. `now`: the run's state, if it is known."""
+    place = out or store.home(folder.path.name).path / "report.html"
+    style, script = ((OWN / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    text = page(_facts(folder, store, now), style, script, __version__)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.part")
+    part.write_bytes(text.encode(errors="replace"))
+    part.replace(place)
+    return place
+
+
+def compare_runs(one: str, other: str, store: Store) -> None:
+    """Says what differs in two runs, and what came of them."""
+    sides = [_facts(store.existing(name), store, None) for name in (one, other)]
+    table = columns("", one, other)
+    for title, rows in compared(*sides):
+        table.add_row("")
+        table.add_row(title)
+        for row in rows:
+            table.add_row(f"  {row[0]}", *row[1:])
+    console.draw(table)
+
+
+def _facts(folder: RunFolder, store: Store, now: RunStatus | None) -> Facts:
+    state = now or current(folder, store.site)
+    return facts(plan_of(folder), folder, state, ledger(), time.time(), diagnosis(folder, state))

@@ -1,0 +1,1 @@
+"""The files that people write, read and checked: recipes, jobs, site.yaml, pins."""

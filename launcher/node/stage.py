@@ -1,0 +1,156 @@
+"""One stage of a run: skipped when its proof holds, carried out and proved when not."""
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.node.child import Child
+from launcher.node.environment import environment
+from launcher.node.gpus import Gpus
+from launcher.node.limits import AGAIN, ASKED, Stop, interrupted
+from launcher.node.stage_checks import read_metrics, shortcomings
+from launcher.runfolder.argv import arguments
+from launcher.runfolder.done import fingerprint, read_proof
+from launcher.runfolder.events import Events, Tail
+from launcher.runfolder.files import tree, write_json
+from launcher.runfolder.paths import RunFolder, StageFolder
+from launcher.runfolder.plan import Plan, Stage, settings_of
+from launcher.runfolder.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, end_of, said
+from launcher.runfolder.retention import needed
+
+POLL = 0.1
+"""Seconds between looks at a running stage; progress reaches events.jsonl at most once in REPORT seconds."""
+REPORT = 1.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a node program works: the run folder, the folder that holds `recipes/`, its lock, and what can stop it."""
+
+    folder: RunFolder
+    code: Path
+    events: Events
+    lock: int
+    stop: Stop
+
+
+def is_done(plan: Plan, stage: Stage, folder: RunFolder) -> bool:
+    """Whether the stage is done by this plan. Raises Problem when it was by another one, or when its result is damaged
+    and still needed."""
+    own = folder.stage(stage.name)
+    done = read_proof(own.done)
+    if done is None:
+        return False
+    again = f"`--redo {stage.name}` does the stage and all that follows again"
+    if done["fingerprint"] != fingerprint(plan, stage):
+        raise Problem(f"stage `{stage.name}` was done with other settings than this plan's", again, MISTAKE)
+    proved = [one.name for one in plan.stages if folder.stage(one.name).done.exists()]
+    for name, size in done["files"].items() if stage.name in needed(plan, proved) else ():
+        path = own.out / name
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            state = "is gone" if found is None else f"has {found:,} bytes"
+            raise Problem(f"stage `{stage.name}` is done, but `{path}` {state} (it had {size:,})", again)
+    return True
+
+
+def carry_out(plan: Plan, stage: Stage, site: Site) -> None:
+    """The stage is done and proved; or a Problem says why not."""
+    own = site.folder.stage(stage.name)
+    shutil.rmtree(own.out, ignore_errors=True)
+    for place in (own.work, own.out):
+        place.mkdir(parents=True, exist_ok=True)
+    attempt = _attempts(own) + 1
+    own.attempts.write_text(str(attempt))
+    write_json(own.config, settings_of(stage))
+    argv = arguments(plan, stage, site.folder)
+    env = environment(plan, stage, site.folder, site.code, os.environ)
+    began, logged = time.time(), own.log.stat().st_size if own.log.exists() else 0
+    site.events.add("stage.started", stage=stage.name, attempt=attempt, steps=stage.steps, logged=logged)
+    code, stopped = _watch(Child(argv, site.code, env, own.log, site.lock), stage, own, site)
+    if code != DONE and (stopped or code == INTERRUPTED):
+        raise interrupted(stopped or ASKED, stage.name, site.stop.limits, own.log)
+    if code != DONE:
+        raise _failure(stage, own, code, logged)
+    metrics = read_metrics(own.out)
+    if lacking := shortcomings(stage.must, own.out, metrics):
+        hint = f"read {own.log}; the stage is not counted as done"
+        raise Problem(f"stage `{stage.name}` ended with exit code 0, but {'; '.join(lacking)}", hint)
+    proof = {
+        "stage": stage.name,
+        "fingerprint": fingerprint(plan, stage),
+        "attempt": attempt,
+        "started": began,
+        "finished": time.time(),
+        "exit_code": code,
+        "metrics": metrics,
+        "files": tree(own.out),
+    }
+    write_json(own.done, proof)
+    site.events.add("stage.finished", stage=stage.name, attempt=attempt, seconds=round(time.time() - began, 3))
+
+
+def _attempts(own: StageFolder) -> int:
+    """How often the stage was begun; none when the file that counts is gone or damaged."""
+    found = own.attempts.read_bytes().strip() if own.attempts.exists() else b""
+    return int(found) if found.isdigit() and len(found) < 10 else 0
+
+
+def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[int, str | None]:
+    """The command's exit code, and why we asked it to stop; its progress is in the events by then."""
+    tail = Tail(own.progress, own.progress.stat().st_size if own.progress.exists() else 0)
+    asked = reported = 0.0
+    why: str | None = None
+    latest: dict[str, Any] | None = None
+    step, logged = -1, 0
+    gpus = Gpus()
+    site.stop.moving()
+    while True:
+        code = child.poll()
+        for line in tail.new():
+            if isinstance(line.get("step"), int) and line["step"] > step:
+                step = line["step"]
+                site.stop.moving()
+            if "metrics" in line:
+                latest = line
+            elif "checkpoint" in line:
+                site.stop.moving()
+                site.events.add("stage.checkpoint", stage=stage.name, name=line["checkpoint"], step=line.get("step"))
+            elif "warning" in line:
+                site.events.add("stage.warning", stage=stage.name, warning=line["warning"])
+        if latest and (code is not None or time.monotonic() - reported >= REPORT):
+            facts = {key: latest.get(key) for key in ("step", "steps", "metrics")}
+            site.events.add("stage.progress", stage=stage.name, **facts)
+            latest, reported = None, time.monotonic()
+        if stage.steps is None and own.log.exists() and own.log.stat().st_size != logged:
+            logged = own.log.stat().st_size  # where no step is counted, output is all there is to see
+            site.stop.moving()
+        if said := gpus.new():
+            site.events.add("run.gpus", stage=stage.name, **said)
+        if code is not None:
+            gpus.close()
+            return code, why
+        if not why and (why := site.stop.reason()):
+            asked = time.monotonic()
+            child.stop()
+        elif why and time.monotonic() - asked > stage.grace:
+            child.kill()
+        time.sleep(POLL)
+
+
+def _failure(stage: Stage, own: StageFolder, code: int, logged: int) -> Problem:
+    """Why the stage is not done; `logged` is how long its log was before this attempt."""
+    free = shutil.disk_usage(own.path).free
+    if free < 64 << 20:
+        return Problem(
+            f"stage `{stage.name}` failed and the disk under {own.path} is full ({free >> 20} MB free)",
+            f"make room, then {AGAIN}",
+        )
+    if sentence := said(end_of(own.log, logged)):
+        return Problem(f"stage `{stage.name}`: {sentence[0]}", sentence[1], MISTAKE if code == MISTAKE else FAILED)
+    how = f"was killed by signal {code - 128}" if 128 < code <= 128 + 64 else f"ended with exit code {code}"
+    memory = " (9 is often the kernel's: out of memory)" if code == 137 else ""
+    return Problem(f"stage `{stage.name}` {how}{memory}", f"read {own.log}; {AGAIN}")

@@ -1,0 +1,125 @@
+"""A recipe's settings: its defaults, what the size changes, what the command line changes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from launcher.config.recipe import MOST, Recipe, StageSpec
+from launcher.config.yaml import parse
+from launcher.errors import LaunchError, did_you_mean
+
+Change = tuple[str, Any]
+"""A dotted name (`train_batch`, `warmup.epochs`) and its new value."""
+
+
+def parse_change(text: str) -> Change:
+    """`NAME=VALUE` of the command line, the value read as YAML. Raises LaunchError."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise LaunchError(f"`--set {text}` is no NAME=VALUE", "write it as `--set train_batch=128`")
+    try:
+        return name.strip(), parse(value)
+    except yaml.YAMLError:
+        raise LaunchError(f"`--set {text}`: `{value}` is no value", "quote it for YAML") from None
+
+
+def shared(recipe: Recipe, changes: Sequence[Change]) -> dict[str, Any]:
+    """The settings several stages share."""
+    where = f"recipes/{recipe.family}/sizes/{recipe.size}.yaml"
+    found = dict(recipe.file.settings)
+    for name, value in recipe.change.settings.items():
+        found[name] = _retyped(f"`{where}`: `settings.{name}`", name, value, found)
+    for name, value in changes:
+        if "." not in name:
+            if name not in found:
+                raise LaunchError(
+                    f"`--set {name}`: the recipe has no such setting",
+                    did_you_mean(name, [*found, *_stage_names(recipe)]),
+                )
+            found[name] = _retyped(f"`--set {name}`", name, value, found)
+    return found
+
+
+def stage_settings(recipe: Recipe, stage: str, changes: Sequence[Change]) -> tuple[dict[str, Any], float | None]:
+    """The stage's own settings, and its epochs when it counts steps."""
+    spec, where = recipe.file.stages[stage], f"recipes/{recipe.family}/sizes/{recipe.size}.yaml"
+    change = recipe.change.stages.get(stage)
+    found = dict(spec.settings)
+    for name, value in (change.settings if change else {}).items():
+        found[name] = _retyped(f"`{where}`: `stages.{stage}.settings.{name}`", name, value, found)
+    epochs = (change.epochs if change else None) or (spec.steps.epochs if spec.steps else None)
+    for dotted, value in changes:
+        owner, dot, name = dotted.partition(".")
+        if not dot or owner != stage:
+            continue
+        if name == "epochs" and spec.steps:
+            epochs = _retyped(f"`--set {dotted}`", name, value, {"epochs": 1.0})
+            if not epochs or not 0 < epochs <= MOST:
+                raise LaunchError(f"`--set {dotted}={value}`: epochs have to be more than 0", "give a number above 0")
+        else:
+            found[name] = _retyped(f"`--set {dotted}`", name, value, {**_inherited(recipe, spec), **found})
+    return found, epochs
+
+
+def check_names(recipe: Recipe, stages: Sequence[str], changes: Sequence[Change]) -> None:
+    """Raises LaunchError when a size speaks of a stage that there is not, or the command line of one not in `stages`,
+    the chosen list."""
+    for name in recipe.change.stages:
+        if name not in recipe.file.stages:
+            raise LaunchError(
+                f"`recipes/{recipe.family}/sizes/{recipe.size}.yaml`: unknown stage `{name}`",
+                did_you_mean(name, recipe.file.stages),
+            )
+    for dotted, _ in changes:
+        owner, dot, _ = dotted.partition(".")
+        if dot and owner not in recipe.file.stages:
+            raise LaunchError(f"`--set {dotted}`: there is no stage `{owner}`", did_you_mean(owner, recipe.file.stages))
+        if dot and owner not in stages:
+            raise LaunchError(f"`--set {dotted}`: this run has no stage `{owner}`", did_you_mean(owner, stages))
+
+
+def changes_read(recipe: Recipe, name: str, changes: Sequence[Change]) -> None:
+    """Raises LaunchError when a shared setting that the user changes reaches no stage of the list `name`."""
+    chosen = {stage: recipe.file.stages[stage] for stage in recipe.file.lists[name].stages}
+    sampled = {one.sample for one in {**recipe.file.inputs, **recipe.change.inputs}.values()}
+    for key, _ in changes:
+        if "." in key or key in sampled:
+            continue
+        own = [stage for stage, spec in chosen.items() if key in spec.settings]
+        reads = [
+            stage
+            for stage, spec in chosen.items()
+            if (key in spec.uses and stage not in own)
+            or (spec.steps and spec.steps.batch == key)
+            or (spec.disk and spec.disk.kept == key)
+        ]
+        if not reads:
+            hint = f"`--set {own[0]}.{key}=VALUE`: the stage has its own" if own else "leave it out"
+            raise LaunchError(f"`--set {key}`: no stage of list `{name}` reads it", hint)
+
+
+def _inherited(recipe: Recipe, spec: StageSpec) -> dict[str, Any]:
+    return {name: recipe.file.settings[name] for name in spec.uses if name in recipe.file.settings}
+
+
+def _stage_names(recipe: Recipe) -> list[str]:
+    return [f"{stage}.{name}" for stage, spec in recipe.file.stages.items() for name in spec.settings]
+
+
+def _retyped(where: str, name: str, value: Any, known: dict[str, Any]) -> Any:
+    """`value`, of the type the default has; a default of null allows any."""
+    if name not in known:
+        raise LaunchError(f"{where}: unknown setting `{name}`", did_you_mean(name, known))
+    default = known[name]
+    if default is None:
+        return value
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list"}
+        raise LaunchError(
+            f"{where} is `{value}`, not {kinds.get(type(default), type(default).__name__)}",
+            f"the default is `{default}`",
+        )
+    return value

@@ -1,0 +1,59 @@
+"""`done.json`: that a stage is done, by which plan, in what time, with which numbers and files; and when its result is
+still the result of a plan."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from launcher.runfolder.files import read_json
+from launcher.runfolder.plan import Plan, Stage, digest, settings_of
+from launcher.runfolder.validation import inside, moment, whole
+
+
+def read_proof(path: Path) -> dict[str, Any] | None:
+    """The proof, with all its fields; None when there is none, or it is not one: both mean "not yet"."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        return None
+    proof = {**BLANK, **value}
+    return proof if all(test(proof[name]) for name, test in FIELDS.items()) else None
+
+
+def _files(value: Any) -> bool:
+    return isinstance(value, dict) and all(inside(name) and type(size) is int for name, size in value.items())
+
+
+BLANK = {"fingerprint": "", "attempt": 0, "started": 0.0, "finished": 0.0, "metrics": {}, "files": {}}
+FIELDS: Mapping[str, Callable[[Any], bool]] = {
+    "fingerprint": lambda value: isinstance(value, str),
+    "attempt": whole,
+    "started": moment,
+    "finished": moment,
+    "metrics": lambda value: isinstance(value, dict),
+    "files": _files,
+}
+
+
+def fingerprint(plan: Plan, stage: Stage) -> str:
+    """Equal for two plans whose `stage` would do the same work on the same things; sha256."""
+    return digest(identity(plan, stage))
+
+
+def identity(plan: Plan, stage: Stage) -> dict[str, Any]:
+    """What `fingerprint` hashes, by part: the parts that differ say why two results do."""
+    source = plan.sources.get(stage.source) if stage.source else None
+    return {
+        "argv": list(stage.argv),
+        "config": settings_of(stage),
+        "code": plan.code.tree,
+        "packages": plan.packages,
+        "source": source and {"git": source.git, "commit": source.commit, "folder": source.folder},
+        "environment": plan.environment,
+        "inputs": {name: plan.inputs[name].sha256 for name in inputs_of(stage, plan)},
+        "needs": {name: fingerprint(plan, plan.stage(need)) for name, need in stage.needs.items()},
+    }
+
+
+def inputs_of(stage: Stage, plan: Plan) -> list[str]:
+    """The inputs a stage's command names."""
+    return [name for name in sorted(plan.inputs) if any(f"{{input.{name}}}" in word for word in stage.argv)]

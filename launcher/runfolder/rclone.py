@@ -1,0 +1,124 @@
+"""The program `rclone`, which knows every object store: the names it gives to places there, and its mistakes as
+sentences."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from launcher.runfolder.plan import Bucket
+from launcher.runfolder.processes import die_with_parent
+
+S3 = "s3://"
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+WAYS = ["--retries", "3", "--low-level-retries", "3", "--contimeout", "15s", "--copy-links", "--transfers", "4"]
+PARTS = ["--s3-chunk-size", "64M"]
+"""An object has at most 10,000 parts: 640 GB. Four files, four parts each: 1 GB of memory."""
+POLL = 0.1
+NONE: Mapping[str, str] = MappingProxyType({})
+"""The environment has all the credentials already."""
+REFUSED = re.compile(
+    r"InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|NoCredentialProviders|status code: 403|Unauthorized"
+)
+NOWHERE = re.compile(r"NoSuchBucket|directory not found|didn't find section in config file")
+
+
+class StoreError(Exception):
+    """The store did not do what it was asked; `lasting`: asking again changes nothing. `log` is all that was said."""
+
+    def __init__(self, says: str, hint: str, lasting: bool = False, log: str = ""):
+        super().__init__(says)
+        self.says, self.hint, self.lasting, self.log = says, hint, lasting, log
+
+
+def remote(bucket: Bucket, *places: str) -> str:
+    """What rclone calls a place below the bucket's folder. No credential is in it."""
+    base = bucket.url
+    if base.startswith(S3):
+        provider = "AWS" if bucket.endpoint is None and bucket.provider == "Other" else bucket.provider
+        given = {"provider": provider, "endpoint": bucket.endpoint, "region": bucket.region}
+        words = ["env_auth=true", "no_check_bucket=true"]  # whoever may write may often not make a bucket
+        words += [f"{name}={_quoted(value)}" for name, value in given.items() if value]
+        base = f":s3,{','.join(words)}:{base.removeprefix(S3)}"
+    slash = "" if base.endswith((":", "/")) else "/"
+    return base + slash + "/".join(places) if places else base
+
+
+def command(bucket: Bucket, words: Sequence[str]) -> list[str]:
+    """An argument list; a bucket that is told whole needs no configuration file, and must not trip over one."""
+    return ["rclone", *words, *WAYS, *PARTS, *(["--config", ""] if bucket.url.startswith((S3, ":")) else [])]
+
+
+def environment(secrets: Mapping[str, str]) -> dict[str, str]:
+    """The environment for rclone, whose S3 breaks where AWS_CA_BUNDLE is set: it has its own word for that."""
+    env = {**os.environ, **secrets}
+    bundle = env.pop("AWS_CA_BUNDLE", None)
+    return {**({"RCLONE_CA_CERT": bundle} if bundle else {}), **env}
+
+
+def rclone(
+    bucket: Bucket,
+    words: Sequence[str],
+    given: str = "",
+    secrets: Mapping[str, str] = NONE,
+    stop: Callable[[], object] = bool,
+) -> str:
+    """What the command prints; it gets `given` to read, and `secrets` over its environment. Raises StoreError, also
+    when it was ended because `stop()` said so."""
+    try:
+        process = subprocess.Popen(
+            command(bucket, words),
+            env=environment(secrets),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            preexec_fn=die_with_parent,
+        )
+    except FileNotFoundError:
+        raise absent() from None
+    with process:
+        while True:
+            try:
+                out, log = process.communicate(given, timeout=POLL)
+                break
+            except subprocess.TimeoutExpired:
+                given = ""  # it is on its way
+                if stop():
+                    process.kill()
+    if process.returncode:
+        raise failure(bucket, log)
+    return out
+
+
+def absent() -> StoreError:
+    return StoreError("`rclone` is not installed here", "install it: rclone.org/install, `apt install rclone`", True)
+
+
+def failure(bucket: Bucket, log: str) -> StoreError:
+    """What rclone's last words mean."""
+    last = log[max(log.rfind("Failed to "), 0) :].strip()
+    says = re.sub(r"^Failed to [^:]*: (?:last error was: )?", "", last)
+    said = says.rpartition("caused by: ")[2].rpartition('": ')[2].strip()
+    says = said.splitlines()[0] if said else "no message"
+    if REFUSED.search(last):
+        return StoreError(says, f"check {' and '.join(KEYS)}, and what they may do", True, log)
+    if NOWHERE.search(last):
+        return StoreError(says, "make the bucket first, or correct `bucket.url` in site.yaml", True, log)
+    return StoreError(says, "check `bucket` in site.yaml, and the network", False, log)
+
+
+def say(problem: Exception) -> None:
+    """What went wrong is in node.log, without what the environment keeps secret."""
+    text = problem.log if isinstance(problem, StoreError) else str(problem)
+    for name in KEYS:
+        text = text.replace(os.environ.get(name) or "\0", f"${name}")
+    if text.strip():
+        os.write(2, f"{text.strip()}\n".encode(errors="replace"))
+
+
+def _quoted(value: str) -> str:
+    """A value of a connection string (rclone.org/docs/#connection-strings)."""
+    return f'"{value.replace(chr(34), chr(34) * 2)}"'
