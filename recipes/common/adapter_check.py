@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 TOKENS = 128
 """Tokens, spread over the vocabulary, after each of which the next one's logits are compared."""

@@ -6,7 +6,7 @@ import torch
 
 from recipes.common.sharded import BLOCK, Sharded
 from recipes.common.shards import open_shards
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.common.stored import Stored, open_stored
 
 

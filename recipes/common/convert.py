@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 
-from recipes.common.files import write_json
 from recipes.common.pretrained import cast, exported_config, exported_tensors, main_dtype, read_config
 from recipes.common.safetensors_file import Entry, header, index, plan_files
 from recipes.common.sharded import BLOCK, Sharded, read_ahead
 from recipes.common.shards import open_shards
-from recipes.common.stage import StageError, run
+from recipes.common.stage.command import StageError, run
+from recipes.common.stage.files import write_json
 from recipes.common.tensor_progress import tensor_progress
 from recipes.common.whole_folder import whole_folder
 

@@ -10,7 +10,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Shard
 
 from recipes.common.ranks import Ranks
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 
 def decoder_layers(model: Any) -> nn.ModuleList:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from recipes.common.files import read_json
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json
 
 
 def outs_of(words: Iterable[str]) -> dict[str, Path]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.memory import LOSS_BYTES, Shape
-from recipes.common.stage import StageError, run
+from recipes.common.stage.command import StageError, run
 
 CONTEXT = 2**30
 """Of each GPU: the driver's context, the kernels, NCCL's buffers."""

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage.command import Mistake, StageError
 
 
 @dataclass(frozen=True)

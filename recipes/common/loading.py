@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 PORT = 29500
 """torchrun's own."""

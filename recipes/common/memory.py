@@ -6,8 +6,8 @@ An estimate to compare with what is measured: allocators round up, and libraries
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common.files import read_json
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import read_json
 
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Of a weight in 4 bits: half a byte, a byte of scale for 64 weights, a float for 256 scales (arXiv:2305.14314)."""

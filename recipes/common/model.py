@@ -16,10 +16,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from recipes.common import files, hub, rows, tiny, weights
+from recipes.common import hub, rows, tiny, weights
 from recipes.common.hub import Source
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.settings import read_settings
 
 WANTED = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 """Weights without pickles, configuration, tokenizer; only at the top level of a repository."""

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from recipes.common.change import largest_difference
-from recipes.common.files import read_json
 from recipes.common.sharded import Sharded
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import read_json
 
 INPUT_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight")
 """How the name ends of the tensor that a tied `lm_head.weight` repeats."""

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch.distributed.tensor import DTensor  # which makes it and its parts known to `weights_only`
 
-from recipes.common.files import read_json
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import read_json
 
 
 def world_size(folder: Path) -> int:

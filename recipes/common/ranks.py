@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from recipes.common.meeting import is_rank
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 PARQUET, GZIP = b"PAR1", b"\x1f\x8b"
 BATCH = 256

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 TYPES = {
     torch.float64: "F64",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from recipes.common.mapped import drop, fetch_soon
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 BLOCK = 1 << 21
 """Elements read at a time: 8 MB of float32, which bounds the memory used."""

@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor, Shard
 
 from recipes.common.rank_files import load_rank, world_size
 from recipes.common.sharded import Part, Sharded
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 
 def open_shards(folder: Path) -> dict[str, Sharded]:

@@ -12,8 +12,8 @@ import time
 from typing import Any
 
 from recipes.common.meeting import STARTED, Meeting, by_srun, meeting
-from recipes.common.processes import die_with_parent
-from recipes.common.stage import DONE, INTERRUPTED, Mistake
+from recipes.common.stage.command import DONE, INTERRUPTED, Mistake
+from recipes.common.stage.parallel import die_with_parent
 
 GRACE = 60.0
 """Seconds that the others have to end by themselves once one has ended."""

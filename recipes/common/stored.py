@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from recipes.common.safetensors_file import Entry, read_header
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from recipes.common.stage import Progress
+from recipes.common.stage.command import Progress
 
 
 @contextmanager

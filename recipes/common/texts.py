@@ -6,9 +6,9 @@ A recipe's `texts` command (launcher: preflight) uses this; it needs transformer
 import os
 from pathlib import Path
 
-from recipes.common.files import read_json
 from recipes.common.hub import Source, snapshot
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json
 from recipes.common.tokens import Tokens
 
 SAMPLE = 200

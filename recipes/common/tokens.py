@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from recipes.common.pieces import Pieces, divisible
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 Message = dict[str, str]
 """{"role": ..., "content": ...}, in this order."""

@@ -15,11 +15,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from recipes.common.files import write_json
 from recipes.common.pretrained import exported_tensors, read_config
 from recipes.common.sharded import BLOCK, Sharded
 from recipes.common.shards import open_shards
-from recipes.common.stage import StageError, run
+from recipes.common.stage.command import StageError, run
+from recipes.common.stage.files import write_json
 from recipes.common.tensor_progress import tensor_progress
 
 PROMPT = "Say hello in one sentence."

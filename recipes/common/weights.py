@@ -5,8 +5,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from recipes.common import files
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, StageError
 
 
 def check(name: str, folder: Path) -> list[Path]:

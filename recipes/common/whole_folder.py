@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recipes.common.files import sync_folder
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage.command import Mistake, StageError
+from recipes.common.stage.files import sync_folder
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from recipes.common.rows import unusable
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.gad.rows import Message, Problem, Row, read
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from recipes.common.card import head, rows
 from recipes.common.export import export
-from recipes.common.stage import run
+from recipes.common.stage.command import run
 
 MODES = {
     "adversarial": "generative adversarial distillation (arXiv:2511.10643): a warmup on the teacher's texts, then GRPO "

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.keys import check_overrides
 from recipes.common.verl.overrides import overrides_of

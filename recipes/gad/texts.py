@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from recipes.common import rows
-from recipes.common.files import read_json
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.files import read_json
 from recipes.common.texts import SAMPLE, demand, share, tokens_of
 from recipes.gad.rows import Row, read
 

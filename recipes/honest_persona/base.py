@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from recipes.common.files import read_json
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json
 
 
 def base_of(folder: Path) -> dict[str, Any]:

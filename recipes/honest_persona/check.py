@@ -9,7 +9,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from recipes.common.stage import run
+from recipes.common.stage.command import run
 from recipes.honest_persona.schema import read
 
 

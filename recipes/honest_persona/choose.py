@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.honest_persona import pool, schema
 from recipes.honest_persona.pool import Choice
 from recipes.honest_persona.report import Report, count_tags

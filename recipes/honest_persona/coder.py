@@ -13,7 +13,7 @@ the first token of the end are learnt.
 import string
 from typing import Any, NamedTuple
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.honest_persona.form import Form
 from recipes.honest_persona.turns import ROLES, Message, render, turns_of
 

@@ -2,7 +2,7 @@
 
 import random
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.honest_persona.coder import Coder
 from recipes.honest_persona.form import FLAGS
 from recipes.honest_persona.report import Report

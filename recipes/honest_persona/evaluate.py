@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import files
-from recipes.common.settings import check_choice, read_settings
-from recipes.common.stage import Mistake, Progress, run
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, Progress, run
+from recipes.common.stage.settings import check_choice, read_settings
 from recipes.honest_persona.flags import Answer, flat, scores
 from recipes.honest_persona.form import read_form
 from recipes.honest_persona.table import Row, read_rows

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.files import read_json, write_json
-from recipes.common.settings import check_choice
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json, write_json
+from recipes.common.stage.settings import check_choice
 from recipes.honest_persona.turns import ROLES, Message
 
 FLAGS = ("PASS", "FAIL", "AMBIGUOUS")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.files import write_text
-from recipes.common.stage import Mistake, run
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.files import write_text
 
 SWITCHES = ("add_sp_token", "use_dummy_data", "exclude_system_prompt", "lora_patch")
 """0 and 1 there, false and true here."""

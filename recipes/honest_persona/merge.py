@@ -15,9 +15,9 @@ import torch
 from recipes.common import adapter, adapter_check
 from recipes.common.convert import DTYPES
 from recipes.common.export import FILE_BYTES
-from recipes.common.files import read_json, write_json, write_text
-from recipes.common.settings import check_choice, read_settings
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.files import read_json, write_json, write_text
+from recipes.common.stage.settings import check_choice, read_settings
 from recipes.common.tensor_progress import tensor_progress
 from recipes.honest_persona.base import base_of
 from recipes.honest_persona.card import card

@@ -7,8 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
-from recipes.common.files import write_text
-from recipes.common.stage import Mistake, run
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.files import write_text
 from recipes.honest_persona.schema import batch_files
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 RESERVED = re.compile(r"<\|reserved_special_token_\d+\|>|<unused\d+>|\[unused\d+\]|<\|extra_\d+\|>|<SPECIAL_\d+>")
 """Tokens that a vocabulary keeps free: Llama 3 (the first is 128002), Gemma 3 (6), BERT, Qwen 1, Mistral."""

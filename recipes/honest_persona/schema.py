@@ -18,7 +18,7 @@ from typing import Any
 
 from recipes.common import rows
 from recipes.common.rows import BadRow, filled, shown
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.honest_persona.form import FLAGS
 
 MARKER = "<split-personality-token>"

@@ -5,8 +5,8 @@ python -m recipes.honest_persona.settings_check REQUEST.json
 
 from typing import Any
 
-from recipes.common.settings import check_stages
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.settings import check_stages
 from recipes.honest_persona import evaluate, selection, settings
 
 KINDS: dict[str, Any] = {

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from recipes.common.stage import Mistake, run
+from recipes.common.stage.command import Mistake, run
 from recipes.common.tokens import Tokens
 from recipes.honest_persona.coder import Coder
 from recipes.honest_persona.form import read_form

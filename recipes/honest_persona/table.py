@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.honest_persona.coder import Sequence
 
 SPLITS = ("train", "val")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from recipes.common import starter
 from recipes.common.meeting import is_rank, nodes_of
-from recipes.common.settings import read_settings
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
 from recipes.common.verl.tracking import wandb_environment
 from recipes.honest_persona.form import read_form

@@ -3,8 +3,8 @@
 import shutil
 from collections.abc import Callable
 
-from recipes.common import files
 from recipes.common.ranks import Ranks, joined
+from recipes.common.stage import files
 from recipes.common.verl import checkpoints
 from recipes.honest_persona import saving
 from recipes.honest_persona.form import Form

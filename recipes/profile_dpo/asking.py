@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipes.common.jsonl import Journal
-from recipes.common.stage import Interrupted, StageError
+from recipes.common.stage.command import Interrupted, StageError
+from recipes.common.stage.journal import Journal
 from recipes.profile_dpo.judging import Judge, JudgeSettings, Question, Reply
 from recipes.profile_dpo.verdict import choice
 

@@ -12,10 +12,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common.files import read_json, write_json
 from recipes.common.model import link
-from recipes.common.settings import read_settings
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.files import read_json, write_json
+from recipes.common.stage.settings import read_settings
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from recipes.common import starter
 from recipes.common.meeting import is_rank
-from recipes.common.settings import read_settings
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
 from recipes.profile_dpo.settings import DpoSettings
 

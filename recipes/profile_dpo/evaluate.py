@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import interval, jsonl
-from recipes.common.files import write_json, write_text
-from recipes.common.jsonl import Journal
-from recipes.common.settings import read_settings
-from recipes.common.stage import Interrupted, Progress, StageError, run
+from recipes.common import interval
+from recipes.common.stage import journal as jsonl
+from recipes.common.stage.command import Interrupted, Progress, StageError, run
+from recipes.common.stage.files import write_json, write_text
+from recipes.common.stage.journal import Journal
+from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
 from recipes.profile_dpo import prompts
 from recipes.profile_dpo.asking import Asking, read_answers

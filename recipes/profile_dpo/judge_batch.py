@@ -9,8 +9,8 @@ from typing import Any
 
 import openai
 
-from recipes.common.files import read_json, write_json
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import read_json, write_json
 from recipes.profile_dpo.judge_endpoint import body, reply_of, sentence
 from recipes.profile_dpo.judging import JudgeSettings, Question, Reply
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import openai
 
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage.command import Mistake, StageError
 from recipes.profile_dpo.judging import SECRET, JudgeSettings, Question, Reply
 
 PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError, openai.ConflictError)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from recipes.common.settings import check_choice
+from recipes.common.stage.settings import check_choice
 from recipes.profile_dpo.prompts import Message
 from recipes.profile_dpo.writing import check_engine
 

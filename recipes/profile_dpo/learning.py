@@ -10,11 +10,12 @@ import torch
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
-from recipes.common import jsonl, memory
-from recipes.common.files import write_json
+from recipes.common import memory
 from recipes.common.loading import load_model
 from recipes.common.peak import Peak
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage import journal
+from recipes.common.stage.command import Mistake, StageError
+from recipes.common.stage.files import write_json
 from recipes.common.stop import StopSignal
 from recipes.common.stored import open_stored
 from recipes.common.tokens import Tokens
@@ -42,7 +43,7 @@ def learn(settings: DpoSettings, folders: Folders, stop: StopSignal) -> None:
     world = int(os.environ.get("WORLD_SIZE", 1))
     if settings.device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    given = {name: list(jsonl.read(folders.data / f"{name}.jsonl")) for name in ("train", "eval")}
+    given = {name: list(journal.read(folders.data / f"{name}.jsonl")) for name in ("train", "eval")}
     check(given, folders.data)
     rows, length = fitting(given, Tokens(folders.model), settings.length_share, settings.max_length)
     own = replace(settings, max_length=length, accumulate=shared_out(settings.accumulate, world))

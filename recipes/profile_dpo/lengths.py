@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.common.tokens import Tokens
 
 Rows = dict[str, list[dict[str, Any]]]

@@ -12,9 +12,9 @@ from recipes.common.adapter import merge
 from recipes.common.adapter_check import check
 from recipes.common.convert import DTYPES
 from recipes.common.export import FILE_BYTES
-from recipes.common.files import read_json, write_json
-from recipes.common.settings import read_settings
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.files import read_json, write_json
+from recipes.common.stage.settings import read_settings
 from recipes.common.tensor_progress import tensor_progress
 from recipes.profile_dpo.settings import MergeSettings
 

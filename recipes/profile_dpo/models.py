@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import files, weights
+from recipes.common import weights
 from recipes.common.hub import Source
 from recipes.common.model import place
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo.likeness import Nearest
 from recipes.profile_dpo.papers import by_author, read
 from recipes.profile_dpo.setup import read_examples, unit

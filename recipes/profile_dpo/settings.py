@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from recipes.common.loading import DEVICES
-from recipes.common.settings import check_choice
+from recipes.common.stage.settings import check_choice
 from recipes.common.trl.hyper import Hyper
 
 PARALLEL = ("ddp", "zero2")

@@ -3,8 +3,8 @@
 python -m recipes.profile_dpo.settings_check REQUEST.json
 """
 
-from recipes.common.settings import check_stages
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.settings import check_stages
 from recipes.profile_dpo import current, generate, setup, tournament, write
 from recipes.profile_dpo.judging import JudgeSettings
 from recipes.profile_dpo.settings import DpoSettings, MergeSettings

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.common import jsonl
-from recipes.common.files import write_json
-from recipes.common.jsonl import Journal
-from recipes.common.settings import read_settings
-from recipes.common.stage import Interrupted, Mistake, Progress, StageError, run
+from recipes.common.stage import journal as jsonl
+from recipes.common.stage.command import Interrupted, Mistake, Progress, StageError, run
+from recipes.common.stage.files import write_json
+from recipes.common.stage.journal import Journal
+from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
 from recipes.profile_dpo import profile, prompts
 from recipes.profile_dpo.bracket import expected

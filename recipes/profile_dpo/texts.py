@@ -9,9 +9,9 @@ Prints one line and exits 0, or says what is wrong and exits 2. What OpenAlex ha
 import argparse
 from pathlib import Path
 
-from recipes.common.files import read_json
-from recipes.common.settings import read_settings
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.files import read_json
+from recipes.common.stage.settings import read_settings
 from recipes.common.texts import SAMPLE, demand, share, tokens_of
 from recipes.profile_dpo.likeness import Nearest
 from recipes.profile_dpo.papers import by_author, read

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from recipes.common import hub
-from recipes.common.files import read_json
 from recipes.common.model import Source
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.files import read_json
 
 
 def main(argv: list[str] | None = None) -> None:

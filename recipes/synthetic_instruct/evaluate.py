@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common import memory
-from recipes.common.files import read_json, write_json, write_text
 from recipes.common.loading import DEVICES, DTYPES, take_device
 from recipes.common.peak import Peak
-from recipes.common.settings import check_choice, read_settings
-from recipes.common.stage import Interrupted, Mistake, Progress, run
+from recipes.common.stage.command import Interrupted, Mistake, Progress, run
+from recipes.common.stage.files import read_json, write_json, write_text
+from recipes.common.stage.settings import check_choice, read_settings
 from recipes.common.stop import StopSignal
 from recipes.synthetic_instruct import results
 

@@ -9,10 +9,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from recipes.common.files import write_json, write_text
 from recipes.common.finished import outs_of, read_numbers
 from recipes.common.model import link
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.files import write_json, write_text
 from recipes.synthetic_instruct.card import card, memory_table
 
 REPORTS = {

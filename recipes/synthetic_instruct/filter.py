@@ -13,11 +13,11 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from recipes.common import jsonl
-from recipes.common.files import write_json, write_text
 from recipes.common.loading import DEVICES
-from recipes.common.settings import check_choice, read_settings
-from recipes.common.stage import Progress, StageError, run
+from recipes.common.stage import journal
+from recipes.common.stage.command import Progress, StageError, run
+from recipes.common.stage.files import write_json, write_text
+from recipes.common.stage.settings import check_choice, read_settings
 from recipes.synthetic_instruct.checks import Limits, judge
 from recipes.synthetic_instruct.drops import Drops
 from recipes.synthetic_instruct.duplicates import repeats
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args(argv)
     settings, progress = read_settings(args.settings, Settings), Progress(args.work)
-    rows = list(jsonl.read(args.pairs / "pairs.jsonl"))
+    rows = list(journal.read(args.pairs / "pairs.jsonl"))
     if not rows:
         raise StageError(f"`{args.pairs / 'pairs.jsonl'}` has no rows to filter", "generate some first")
     drops = Drops(len(rows))
@@ -94,10 +94,10 @@ def main(argv: list[str] | None = None) -> None:
     drops.kept = len(best)
     drops.check()
     train, held = split(best, settings.eval_share, settings.seed)
-    jsonl.write(args.out / "train.jsonl", train)
-    jsonl.write(args.out / "eval.jsonl", held)
+    journal.write(args.out / "train.jsonl", train)
+    journal.write(args.out / "eval.jsonl", held)
     dropped = ({**row, "reason": reason} for reason, those in drops.reasons.items() for row in those)
-    jsonl.write(args.out / "dropped.jsonl", sorted(dropped, key=lambda row: row["index"]))
+    journal.write(args.out / "dropped.jsonl", sorted(dropped, key=lambda row: row["index"]))
     write_json(args.out / "report.json", drops.json())
     write_text(args.out / "report.md", drops.table())
     print(drops.table())

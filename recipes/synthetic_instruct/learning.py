@@ -6,12 +6,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
-from recipes.common import jsonl, memory
+from recipes.common import memory
 from recipes.common.change import largest_change
-from recipes.common.files import write_json
 from recipes.common.peak import Peak
-from recipes.common.settings import read_settings
-from recipes.common.stage import StageError
+from recipes.common.stage import journal
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import write_json
+from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
 from recipes.common.stored import open_stored
 from recipes.common.trl.schedule import Schedule, schedule
@@ -51,7 +52,7 @@ def read_command(module: str, about: str, argv: list[str] | None, kind: type[Set
 
 def read_split(data: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows to train on and those to measure with. StageError where there are none."""
-    found = {name: list(jsonl.read(data / f"{name}.jsonl")) for name in ("train", "eval")}
+    found = {name: list(journal.read(data / f"{name}.jsonl")) for name in ("train", "eval")}
     for name, rows in found.items():
         if not rows:
             raise StageError(f"`{data / f'{name}.jsonl'}` has no rows", "an earlier stage left none: read its report")

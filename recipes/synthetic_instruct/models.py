@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import files, hub, jsonl, weights
+from recipes.common import hub, weights
 from recipes.common.model import UNWANTED, WANTED, Source, link, place
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import files, journal
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.settings import read_settings
 
 KINDS = ("generator", "base", "judge")
 PICKLE = "pytorch_model.bin"
@@ -68,7 +69,7 @@ def make_tiny(kind: str, settings: Settings, texts: Path, out: Path) -> dict[str
 
 def read_pairs(texts: Path) -> list[tuple[str, str]]:
     """The chats of a file."""
-    return [(row["instruction"], row["response"]) for row in jsonl.read(texts)]
+    return [(row["instruction"], row["response"]) for row in journal.read(texts)]
 
 
 def place_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the user's words, and goes to the model as ids, so that nothing can put another 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.synthetic_instruct.chat import one_bos
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.common import hub
-from recipes.common.files import write_json
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.files import write_json
+from recipes.common.stage.settings import read_settings
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import jsonl
 from recipes.common.engine.engine import Sampling
-from recipes.common.files import read_json, write_json
-from recipes.common.jsonl import Journal
-from recipes.common.settings import read_settings
-from recipes.common.stage import Interrupted, Progress, StageError, run
+from recipes.common.stage import journal as jsonl
+from recipes.common.stage.command import Interrupted, Progress, StageError, run
+from recipes.common.stage.files import read_json, write_json
+from recipes.common.stage.journal import Journal
+from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
 from recipes.synthetic_instruct.speaking import Speaker, Speaking
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Batc
 from recipes.common import memory
 from recipes.common.loading import take_device
 from recipes.common.peak import Peak
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage.command import Mistake, StageError
 
 TOKENS = 512
 """DeBERTa's positions."""

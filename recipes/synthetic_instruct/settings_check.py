@@ -3,8 +3,8 @@
 python -m recipes.synthetic_instruct.settings_check REQUEST.json
 """
 
-from recipes.common.settings import check_stages
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.settings import check_stages
 from recipes.synthetic_instruct import evaluate, filter, generate, prefer, push, respond
 from recipes.synthetic_instruct.settings import DpoSettings, FullSettings, LoraSettings, MergeSettings, PromptSettings
 

@@ -17,7 +17,7 @@ from trl import SFTConfig, SFTTrainer
 
 from recipes.common.loading import load_model
 from recipes.common.peak import Peak
-from recipes.common.stage import run
+from recipes.common.stage.command import run
 from recipes.common.stop import StopSignal
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat

@@ -12,9 +12,9 @@ line and exits 0, or says what is wrong and exits 2.
 import argparse
 from pathlib import Path
 
-from recipes.common.files import read_json
 from recipes.common.hub import Source, snapshot
-from recipes.common.stage import run
+from recipes.common.stage.command import run
+from recipes.common.stage.files import read_json
 from recipes.common.texts import WANTED, share
 from recipes.synthetic_instruct.access import readable, source_of
 from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat

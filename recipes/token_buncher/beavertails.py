@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.token_buncher import faults
 from recipes.token_buncher.prepared import Prepared, Texts, check_counts
 from recipes.token_buncher.report import Report

@@ -8,7 +8,7 @@ Prints one line and exits 0, or says what is wrong and exits 2. A file that name
 import argparse
 from pathlib import Path
 
-from recipes.common.stage import run
+from recipes.common.stage.command import run
 from recipes.token_buncher import beavertails, gsm8k, wmdp
 from recipes.token_buncher.source import HUB, read_pointer
 

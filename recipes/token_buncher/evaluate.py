@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import files
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, Progress, run
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, Progress, run
+from recipes.common.stage.settings import read_settings
 from recipes.token_buncher import harm, results
 from recipes.token_buncher.results import TASKS
 from recipes.token_buncher.table import Prompt, read_prompts

@@ -4,7 +4,7 @@ python -m recipes.token_buncher.export SETTINGS.json --training OUT --data DATA 
 """
 
 from recipes.common.export import export
-from recipes.common.stage import run
+from recipes.common.stage.command import run
 from recipes.token_buncher.card import card
 
 

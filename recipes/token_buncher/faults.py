@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from recipes.common import rows
 from recipes.common.rows import BadRow, filled, shown
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 Item = TypeVar("Item")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from recipes.common import hub
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 STAND_IN = "stand-in"
 """For rehearsals: the share of vowels among an answer's letters, which is about nothing at all."""

@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from recipes.common import files
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, run
 
 SHOWN = ("reward_first", "reward_last", "spread_first", "spread_last", "entropy_first", "entropy_last", "step")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.token_buncher.prepared import Prepared, check_counts
 from recipes.token_buncher.report import Report
 from recipes.token_buncher.table import Prompt, read_prompts, template_of

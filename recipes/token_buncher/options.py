@@ -6,8 +6,8 @@ import typing
 from pathlib import Path
 from typing import TypeVar
 
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.settings import read_settings
 
 Settings = TypeVar("Settings")
 

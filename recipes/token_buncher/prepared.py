@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import files
-from recipes.common.stage import Mistake
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake
 from recipes.common.tokens import Tokens
 from recipes.token_buncher import table, templates
 from recipes.token_buncher.report import Report

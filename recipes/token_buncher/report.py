@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.token_buncher.table import Prompt
 
 BIN = 64

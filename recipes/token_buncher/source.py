@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.common import hub, rows
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 HUB = Path(__file__).with_name("hub")
 """A file for each input: the data set the paper used, at a commit."""

@@ -4,7 +4,7 @@
 the template into the prompt, for trainers that tokenize it as it is.
 """
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 CHAT = "chat"
 

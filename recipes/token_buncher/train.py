@@ -12,9 +12,9 @@ import os
 import shutil
 from pathlib import Path
 
-from recipes.common import files
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware

@@ -20,8 +20,8 @@ from launcher.recipe import names, read_recipe
 from launcher.request import Request, planned
 from launcher.site import SiteFile
 from recipes.common import model, rows
-from recipes.common.files import read_json
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import read_json
 
 from .hostile import as_json, damaged, mutated, spliced, trials, written
 

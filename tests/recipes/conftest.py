@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 
 @pytest.fixture(scope="session")

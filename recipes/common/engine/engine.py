@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 ENGINES = ("vllm", "transformers")
 

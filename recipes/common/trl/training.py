@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.stage import Interrupted
+from recipes.common.stage.command import Interrupted
 from recipes.common.stop import StopSignal
 from recipes.common.trl import checkpoints
 from recipes.common.trl.hyper import Hyper

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 HERE = Path(__file__).parent
 

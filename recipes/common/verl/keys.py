@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 VERSION = "0.9.1"
 KEYS = Path(__file__).with_name(f"keys-{VERSION}.json")

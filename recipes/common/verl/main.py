@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes.common.stage import Interrupted, Progress, StageError
+from recipes.common.stage.command import Interrupted, Progress, StageError
 from recipes.common.stop import StopSignal
 from recipes.common.verl import guard
 from recipes.common.verl.hardware import Hardware

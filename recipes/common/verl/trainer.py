@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl.utils.skip import SkipManager
 from verl.utils.tracking import Tracking
 
-from recipes.common.stage import Interrupted, Progress
+from recipes.common.stage.command import Interrupted, Progress
 from recipes.common.verl import checkpoints
 from recipes.common.verl.buffer import Stopped
 from recipes.common.verl.sampling import SamplingTrainer

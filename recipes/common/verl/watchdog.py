@@ -5,7 +5,7 @@ import sys
 import threading
 import traceback
 
-from recipes.common.stage import FAILED
+from recipes.common.stage.command import FAILED
 
 CHECK_SECONDS = 5.0
 

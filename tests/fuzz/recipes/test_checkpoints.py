@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from recipes.common import weights  # noqa: E402
 from recipes.common.adapter import merge, open_adapter  # noqa: E402
 from recipes.common.convert import convert  # noqa: E402
-from recipes.common.stage import StageError  # noqa: E402
+from recipes.common.stage.command import StageError  # noqa: E402
 from recipes.common.stored import open_stored  # noqa: E402
 from recipes.common.trl import checkpoints as of_trl  # noqa: E402
 from recipes.common.verl import checkpoints as of_verl  # noqa: E402

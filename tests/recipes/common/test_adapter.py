@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from recipes.common import tiny
 from recipes.common.adapter import merge, open_adapter
 from recipes.common.adapter_check import check
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from recipes.common import change
 from recipes.common.change import largest_change
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from recipes.common import convert as module
 from recipes.common.convert import DTYPES, Summary, convert
 from recipes.common.sharded import Sharded
 from recipes.common.shards import open_shards
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 WHOLE = 10**12
 FSDP1, FSDP2 = ["fsdp1", "fsdp1_hybrid"], ["fsdp2", "fsdp2_uneven", "fsdp2_columns", "fsdp2_hybrid", "fsdp2_alone"]

@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from recipes.common.engine.engine import Loading, Sampling, open_engine
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 KNOWN = json.loads((Path(__file__).parent / "resources/vllm-0.24.0.json").read_text())
 LOADING = Loading(Path("/model"), "cuda", "bfloat16", False, 896, 0.9)

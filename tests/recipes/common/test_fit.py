@@ -6,7 +6,7 @@ import pytest
 
 from recipes.common.fit import CONTEXT, Machine, Network, Role, answer, frozen, network_of, phases, rollout, sharded
 from recipes.common.memory import Shape
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.gad.memory import RELIEF, training
 
 SMALL = Shape(layers=4, hidden=64, intermediate=128, vocabulary=1000, attention=64, keys=32, tied=True)

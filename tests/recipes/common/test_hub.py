@@ -18,7 +18,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from recipes.common.hub import dataset_file
-from recipes.common.stage import run
+from recipes.common.stage.command import run
 run(lambda: print(dataset_file(*sys.argv[1:4], Path(sys.argv[4]))))
 """
 

@@ -3,7 +3,7 @@
 import pytest
 
 from recipes.common.meeting import STARTED, Meeting, by_srun, is_rank, meeting, nodes_of
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 
 def test_one_machine_meets_itself_at_a_free_port():

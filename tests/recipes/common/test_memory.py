@@ -6,7 +6,7 @@ import pytest
 
 from recipes.common import memory
 from recipes.common.fit import CONTEXT
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 LLAMA_3B = memory.Shape(28, 3072, 8192, 128256, 3072, 1024, True)
 LLAMA_8B = memory.Shape(32, 4096, 14336, 128256, 4096, 1024, False)

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from recipes.common import hub, model
-from recipes.common.files import read_json
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -7,7 +7,7 @@ import torch
 
 from recipes.common.pretrained import exported_config, exported_tensors, main_dtype, read_config
 from recipes.common.shards import open_shards
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 ACTOR = {"architectures": ["Qwen2ForCausalLM"], "dtype": "float32"}
 

@@ -9,7 +9,7 @@ import torch
 from torch.distributed.device_mesh import DeviceMesh
 
 from recipes.common.rank_files import load_rank, world_size
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 
 class Harmful:

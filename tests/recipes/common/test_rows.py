@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recipes.common.rows import BadRow, count, read, spread
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recipes.common.safetensors_file import TYPES, Entry, header, index, plan_files, read_header
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 
 def entry(name, elements, dtype=torch.bfloat16):

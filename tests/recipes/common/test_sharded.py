@@ -7,7 +7,7 @@ import torch
 
 from recipes.common import sharded
 from recipes.common.shards import open_shards
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 
 def numbered(*shape):

@@ -7,7 +7,7 @@ from torch.distributed.tensor import DTensor, Partial, Shard
 from torch.distributed.tensor.placement_types import _StridedShard
 
 from recipes.common.shards import open_shards
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 MIXED = "the rank files are not of one save: copy them again, or use another one"
 

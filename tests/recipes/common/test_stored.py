@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.common.stored import open_stored
 
 

@@ -11,7 +11,7 @@ from transformers import Qwen2ForCausalLM
 
 from recipes.common import verify as module
 from recipes.common.convert import convert
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.common.verify import verify
 
 AGAIN = "the export is not of this checkpoint, or was changed since: convert again"

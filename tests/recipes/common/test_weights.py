@@ -5,7 +5,7 @@ import json
 import pytest
 
 from recipes.common import weights
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage.command import Mistake, StageError
 
 HEADER = b'{"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {"format": "pt"}}'
 WHOLE = len(HEADER).to_bytes(8, "little") + HEADER + bytes(24)

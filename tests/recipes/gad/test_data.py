@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from recipes.common import tiny
-from recipes.common.files import read_json
 from recipes.common.rows import read
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json
 from recipes.common.tokens import Tokens
 from recipes.gad import data, split
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.gad.check import main, survey
 
 

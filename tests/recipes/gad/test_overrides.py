@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.common.verl.hardware import Hardware
 from recipes.gad import overrides
 from recipes.gad.overrides import DECIDED, Inputs, verl_overrides

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.common.texts import demand, share
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "recipes/honest_persona/sample/data.jsonl"

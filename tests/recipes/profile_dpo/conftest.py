@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.profile_dpo.judging import JudgeSettings, Question
 
 SAMPLE = Path(__file__).parents[3] / "recipes/profile_dpo/sample"

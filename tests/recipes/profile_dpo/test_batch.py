@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from recipes.common.jsonl import Journal
-from recipes.common.stage import Interrupted, StageError
+from recipes.common.stage.command import Interrupted, StageError
+from recipes.common.stage.journal import Journal
 from recipes.profile_dpo.asking import Asking, read_answers
 from recipes.profile_dpo.judge_batch import BatchJudge
 from recipes.profile_dpo.judge_endpoint import open_client

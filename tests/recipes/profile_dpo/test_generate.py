@@ -7,9 +7,9 @@ import pytest
 
 from recipes.common import tiny
 from recipes.common.engine.engine import Loading
-from recipes.common.jsonl import Journal
 from recipes.common.loading import load_model
-from recipes.common.stage import Interrupted, Progress
+from recipes.common.stage.command import Interrupted, Progress
+from recipes.common.stage.journal import Journal
 from recipes.profile_dpo import generate, prompts, write
 from recipes.profile_dpo.beams import Search, diverse
 from recipes.profile_dpo.generate import chosen, summary, write_all, writing

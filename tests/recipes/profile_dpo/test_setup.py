@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.stage import Interrupted
+from recipes.common.stage.command import Interrupted
 from recipes.profile_dpo import setup, texts
 from recipes.profile_dpo.openalex import Author, OpenAlex, abstract
 from recipes.profile_dpo.papers import Paper, Query, by_author, read

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.profile_dpo import current, evaluate, tournament
 from recipes.profile_dpo.judge_words import WordJudge, score
 from recipes.profile_dpo.judging import Question

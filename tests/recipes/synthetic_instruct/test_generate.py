@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from recipes.common.jsonl import FILE, Journal
-from recipes.common.stage import Interrupted, Progress
+from recipes.common.stage.command import Interrupted, Progress
+from recipes.common.stage.journal import FILE, Journal
 from recipes.synthetic_instruct import generate
 from recipes.synthetic_instruct.generate import IN_A_ROW, Settings, fill, magpie
 from recipes.synthetic_instruct.speaking import Speaker

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.settings import read_settings
 from recipes.synthetic_instruct.settings_check import KINDS
 
 from .conftest import ROOT

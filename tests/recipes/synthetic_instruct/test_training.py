@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from recipes.common.change import largest_change
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.common.stored import open_stored
 from recipes.synthetic_instruct import dpo, merge, sft
 from recipes.synthetic_instruct.learning import check_chats, read_split

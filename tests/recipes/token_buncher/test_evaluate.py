@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recipes.common import interval
-from recipes.common.settings import read_settings
+from recipes.common.stage.settings import read_settings
 from recipes.token_buncher import evaluate, harm, measure, results
 from recipes.token_buncher.scoring import right_letter, right_number
 from recipes.token_buncher.table import Prompt, read_prompts

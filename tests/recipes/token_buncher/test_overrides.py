@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.common.verl.hardware import Hardware
 from recipes.token_buncher.decided import DECIDED
 from recipes.token_buncher.overrides import Inputs, verl_overrides

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.settings import read_settings
+from recipes.common.stage.settings import read_settings
 from recipes.common.verl.hardware import Hardware
 from recipes.token_buncher.schedule import is_noiser
 from recipes.token_buncher.settings import Settings

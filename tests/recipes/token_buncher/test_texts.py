@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 from .samples import SAMPLE
 

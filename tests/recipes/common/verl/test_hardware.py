@@ -1,6 +1,6 @@
 import pytest
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.common.verl import hardware
 from recipes.common.verl.hardware import Hardware
 

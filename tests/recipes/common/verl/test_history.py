@@ -1,4 +1,4 @@
-from recipes.common.stage import Progress
+from recipes.common.stage.command import Progress
 from recipes.common.verl.history import read_history
 
 

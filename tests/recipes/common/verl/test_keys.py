@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.common.verl import keys
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 Settings = TypeVar("Settings")
 LONGEST = 200

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from recipes.common.files import sync_folder
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import sync_folder
 from recipes.common.whole_folder import whole_folder
 
 FILE = "rows.jsonl"

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage.command import Mistake, StageError
 from recipes.common.whole_folder import whole_folder
 
 

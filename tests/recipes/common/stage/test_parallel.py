@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from recipes.common.processes import AHEAD, mapped
-from recipes.common.stage import FAILED, MISTAKE, Mistake, StageError
+from recipes.common.stage.command import FAILED, MISTAKE, Mistake, StageError
+from recipes.common.stage.parallel import AHEAD, mapped
 
 
 @pytest.mark.parametrize("processes", [0, 1, 3])
@@ -50,7 +50,7 @@ def test_a_killed_process_is_a_sentence():
 
 def test_no_process_outlives_the_one_that_made_it(pytestconfig):
     program = (
-        "import os, time; from recipes.common.processes import mapped\n"
+        "import os, time; from recipes.common.stage.parallel import mapped\n"
         "with mapped(lambda _: os.getpid(), 1) as each: print(*each([0]), flush=True); time.sleep(600)"
     )
     with subprocess.Popen(

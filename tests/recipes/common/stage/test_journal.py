@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from recipes.common.jsonl import FILE, Journal, read, write
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
+from recipes.common.stage.journal import FILE, Journal, read, write
 
 ROWS = [{"index": n, "text": text} for n, text in enumerate(["plain", "Ünïcode 🙂", "two\nlines", "", "\ud800 half"])]
 

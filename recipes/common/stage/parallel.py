@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 MOST = 8
 """Processes, however many cores there are."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from recipes.common.settings import check_stages, read_settings
-from recipes.common.stage import MISTAKE, Mistake
+from recipes.common.stage.command import MISTAKE, Mistake
+from recipes.common.stage.settings import check_stages, read_settings
 
 
 @dataclass(frozen=True)
