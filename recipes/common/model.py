@@ -16,8 +16,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from recipes.common import hub, rows, tiny, weights
-from recipes.common.hub import Source
+from recipes.common import tiny, weights
+from recipes.common.data import hub, rows
+from recipes.common.data.hub import Source
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.settings import read_settings

@@ -6,10 +6,10 @@ A recipe's `texts` command (launcher: preflight) uses this; it needs transformer
 import os
 from pathlib import Path
 
-from recipes.common.hub import Source, snapshot
+from recipes.common.data.hub import Source, snapshot
+from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.files import read_json
-from recipes.common.tokens import Tokens
 
 SAMPLE = 200
 """Rows that are rendered: enough for a share of some percent."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
-from recipes.common.rows import unusable
+from recipes.common.data.rows import unusable
 from recipes.common.stage.command import Mistake
 from recipes.gad.rows import Message, Problem, Row, read
 

@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recipes.common import rows
+from recipes.common.data import rows
+from recipes.common.data.tokens import Tokens
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
 from recipes.common.stage.parallel import mapped, spare
 from recipes.common.stage.settings import read_settings
-from recipes.common.tokens import Tokens
 from recipes.gad import check, report
 from recipes.gad.rows import Row
 from recipes.gad.split import BATCH_ROWS, Split, made, write

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipes.common.tokens import Tokens
+from recipes.common.data.tokens import Tokens
 from recipes.gad.check import refuse
 from recipes.gad.prompt import Fitted, TooLong, fit
 from recipes.gad.report import Counts, Limits

@@ -9,7 +9,7 @@ take it.
 import argparse
 from pathlib import Path
 
-from recipes.common import rows
+from recipes.common.data import rows
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
 from recipes.common.texts import SAMPLE, demand, share, tokens_of

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from recipes.common import interval
+from recipes.common.data import confidence
 from recipes.honest_persona.form import FLAGS
 
 
@@ -37,10 +37,10 @@ def score(answers: list[Answer]) -> dict[str, Any]:
     return {
         "samples": len(answers),
         "unparsed": len(answers) - parsed,
-        "accuracy": interval.share(right, len(answers))._asdict(),
-        "of_parsed": interval.share(right, parsed)._asdict(),
-        "detected": interval.share(sum(one.said == "FAIL" for one in bad), len(bad))._asdict() | {"of": len(bad)},
-        "false_positives": interval.share(alarms, len(clean))._asdict() | {"of": len(clean)},
+        "accuracy": confidence.share(right, len(answers))._asdict(),
+        "of_parsed": confidence.share(right, parsed)._asdict(),
+        "detected": confidence.share(sum(one.said == "FAIL" for one in bad), len(bad))._asdict() | {"of": len(bad)},
+        "false_positives": confidence.share(alarms, len(clean))._asdict() | {"of": len(clean)},
     }
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipes.common.data.tokens import Tokens
 from recipes.common.ranks import Ranks
 from recipes.common.stage.command import Interrupted, Progress, StageError
-from recipes.common.tokens import Tokens
 from recipes.common.verl import checkpoints
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.tracking import run_name

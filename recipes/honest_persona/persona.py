@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake
-from recipes.common.tokens import Tokens
 from recipes.honest_persona.coder import Coder
 from recipes.honest_persona.flags import flag_of
 from recipes.honest_persona.form import Form, read_form

@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.files import write_json
 from recipes.common.stage.settings import read_settings
-from recipes.common.tokens import Tokens
 from recipes.honest_persona.base import embeddings
 from recipes.honest_persona.choose import choose
 from recipes.honest_persona.coder import Coder

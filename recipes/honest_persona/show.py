@@ -11,8 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake, run
-from recipes.common.tokens import Tokens
 from recipes.honest_persona.coder import Coder
 from recipes.honest_persona.form import read_form
 from recipes.honest_persona.table import SPLITS, Row, read_rows

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import interval
+from recipes.common.data import confidence
 from recipes.common.stage import journal as jsonl
 from recipes.common.stage.command import Interrupted, Progress, StageError, run
 from recipes.common.stage.files import write_json, write_text
@@ -128,7 +128,7 @@ def question(pair: Pair, shown: Shown) -> Question:
 def rate(ends: dict[str, str]) -> dict[str, float]:
     """Wins, ties, losses, and the share of wins with its interval."""
     counts = {end: sum(one == end for one in ends.values()) for end in (WIN, TIE, LOSS)}
-    found = interval.share(counts[WIN] + counts[TIE] / 2, len(ends))
+    found = confidence.share(counts[WIN] + counts[TIE] / 2, len(ends))
     return {
         "wins": counts[WIN],
         "ties": counts[TIE],

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import StageError
-from recipes.common.tokens import Tokens
 
 Rows = dict[str, list[dict[str, Any]]]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common import weights
-from recipes.common.hub import Source
+from recipes.common.data.hub import Source
 from recipes.common.model import place
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run

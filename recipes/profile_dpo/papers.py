@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import rows
-from recipes.common.rows import BadRow
+from recipes.common.data import rows
+from recipes.common.data.rows import BadRow
 from recipes.common.stage.command import Mistake
 
 ABSTRACT = 2000

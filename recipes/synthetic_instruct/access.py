@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from recipes.common import hub
+from recipes.common.data import hub
 from recipes.common.model import Source
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import hub, weights
+from recipes.common import weights
+from recipes.common.data import hub
 from recipes.common.model import UNWANTED, WANTED, Source, link, place
 from recipes.common.stage import files, journal
 from recipes.common.stage.command import Mistake, run

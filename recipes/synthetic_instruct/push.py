@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common import hub
+from recipes.common.data import hub
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.files import write_json
 from recipes.common.stage.settings import read_settings

@@ -12,7 +12,7 @@ line and exits 0, or says what is wrong and exits 2.
 import argparse
 from pathlib import Path
 
-from recipes.common.hub import Source, snapshot
+from recipes.common.data.hub import Source, snapshot
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
 from recipes.common.texts import WANTED, share

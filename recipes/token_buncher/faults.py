@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recipes.common import rows
-from recipes.common.rows import BadRow, filled, shown
+from recipes.common.data import rows
+from recipes.common.data.rows import BadRow, filled, shown
 from recipes.common.stage.command import Mistake
 
 Item = TypeVar("Item")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.rows import BadRow
+from recipes.common.data.rows import BadRow
 from recipes.token_buncher import faults
 from recipes.token_buncher.prepared import Prepared, Texts, check_counts
 from recipes.token_buncher.report import Report

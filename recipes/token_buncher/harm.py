@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, Protocol
 
-from recipes.common import hub
+from recipes.common.data import hub
 from recipes.common.stage.command import Mistake
 
 STAND_IN = "stand-in"

@@ -15,9 +15,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from recipes.common import hub
+from recipes.common.data import hub
+from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake, run
-from recipes.common.tokens import Tokens
 from recipes.token_buncher import beavertails, gsm8k, merge, wmdp
 from recipes.token_buncher.options import add_flags, settings_of
 from recipes.token_buncher.prepared import Texts, save

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipes.common.data.tokens import Tokens
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake
-from recipes.common.tokens import Tokens
 from recipes.token_buncher import table, templates
 from recipes.token_buncher.report import Report
 from recipes.token_buncher.table import Prompt

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common import hub, rows
+from recipes.common.data import hub, rows
 from recipes.common.stage.command import Mistake
 
 HUB = Path(__file__).with_name("hub")

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipes.common.rows import read
+from recipes.common.data.rows import read
 from recipes.common.stage.command import Mistake
 
 COLUMNS = ("data_source", "prompt", "ability", "reward_model", "extra_info")

@@ -19,7 +19,8 @@ from launcher.node.records import settings_of
 from launcher.recipe import names, read_recipe
 from launcher.request import Request, planned
 from launcher.site import SiteFile
-from recipes.common import model, rows
+from recipes.common import model
+from recipes.common.data import rows
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 

@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from recipes.common import hub, model
+from recipes.common import model
+from recipes.common.data import hub
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.files import read_json
 

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from recipes.common import tiny
-from recipes.common.rows import read
+from recipes.common.data.rows import read
+from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.files import read_json
-from recipes.common.tokens import Tokens
 from recipes.gad import data, split
 
 SETTINGS = {

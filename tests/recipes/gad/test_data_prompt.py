@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.common import tiny
-from recipes.common.tokens import Tokens
+from recipes.common.data.tokens import Tokens
 from recipes.gad.prompt import TooLong, fit
 
 HEADER = "<|im_start|>assistant\n"

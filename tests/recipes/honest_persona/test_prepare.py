@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from recipes.common.tokens import Tokens
+from recipes.common.data.tokens import Tokens
 from recipes.honest_persona import prepare, schema, show, texts
 from recipes.honest_persona.coder import Coder
 from recipes.honest_persona.form import read_form

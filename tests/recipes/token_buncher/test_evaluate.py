@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from recipes.common import interval
+from recipes.common.data import confidence
 from recipes.common.stage.settings import read_settings
 from recipes.token_buncher import evaluate, harm, measure, results
 from recipes.token_buncher.scoring import right_letter, right_number
@@ -54,10 +54,10 @@ def test_an_answer_that_cannot_be_read_is_wrong_and_counted():
 
 
 def test_wilsons_interval_is_the_known_one_and_stays_between_0_and_1():
-    assert interval.share(8, 10) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
-    assert interval.share(0, 10) == pytest.approx((0, 0, 0.2775), abs=1e-4)
-    assert interval.share(10, 10) == pytest.approx((1, 0.7225, 1), abs=1e-4)
-    assert interval.share(0, 0) == (0, 0, 1)
+    assert confidence.share(8, 10) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
+    assert confidence.share(0, 10) == pytest.approx((0, 0, 0.2775), abs=1e-4)
+    assert confidence.share(10, 10) == pytest.approx((1, 0.7225, 1), abs=1e-4)
+    assert confidence.share(0, 0) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -65,14 +65,14 @@ def test_a_share_is_in_its_interval_19_times_of_20(seed):
     draw = random.Random(seed)
     rate, hits = draw.uniform(0.1, 0.9), 0
     for _ in range(400):
-        _, low, high = interval.share(sum(draw.random() < rate for _ in range(50)), 50)
+        _, low, high = confidence.share(sum(draw.random() < rate for _ in range(50)), 50)
         hits += low <= rate <= high
     assert hits / 400 > 0.91
 
 
 def test_the_mean_s_interval_is_the_normal_distributions():
-    assert interval.mean([1.0, 2.0, 3.0]) == pytest.approx((2, 2 - 1.96 / 3**0.5, 2 + 1.96 / 3**0.5), abs=1e-4)
-    assert interval.mean([4.0]) == (4, 4, 4)
+    assert confidence.mean([1.0, 2.0, 3.0]) == pytest.approx((2, 2 - 1.96 / 3**0.5, 2 + 1.96 / 3**0.5), abs=1e-4)
+    assert confidence.mean([4.0]) == (4, 4, 4)
 
 
 def test_some_questions_are_spread_over_all_of_them():

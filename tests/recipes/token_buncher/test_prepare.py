@@ -8,8 +8,8 @@ import string
 import pyarrow.parquet as pq
 import pytest
 
-from recipes.common.rows import read
-from recipes.common.tokens import Tokens
+from recipes.common.data.rows import read
+from recipes.common.data.tokens import Tokens
 from recipes.token_buncher import beavertails, gsm8k, merge, prepare, table, templates, wmdp
 from recipes.token_buncher.prepared import Texts
 from recipes.token_buncher.source import Source

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from recipes.common import hub
+from recipes.common.data import hub
 from recipes.token_buncher.check import INPUTS
 from recipes.token_buncher.source import HUB, locate, read_pointer
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 BODY = b'{"question": "Why?"}\n'
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from recipes.common.hub import dataset_file
+from recipes.common.data.hub import dataset_file
 from recipes.common.stage.command import run
 run(lambda: print(dataset_file(*sys.argv[1:4], Path(sys.argv[4]))))
 """

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recipes.common.rows import BadRow, count, read, spread
+from recipes.common.data.rows import BadRow, count, read, spread
 from recipes.common.stage.command import Mistake
 
 
