@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from recipes.common.convert import DTYPES, convert
+from recipes.common.checkpoint.convert import DTYPES, convert
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.files import read_json, write_json, write_text
 from recipes.common.tensor_progress import tensor_progress

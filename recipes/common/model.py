@@ -16,7 +16,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from recipes.common import tiny, weights
+from recipes.common import tiny
+from recipes.common.checkpoint import weights_folder
 from recipes.common.data import hub, rows
 from recipes.common.data.hub import Source
 from recipes.common.stage import files
@@ -64,9 +65,14 @@ def place(source: Source, texts: list[Path], out: Path, work: Path) -> dict[str,
         if not folder.is_dir():
             raise Mistake(f"no folder `{source.repo}`", "a hub repository is written `owner/name`")
         link(folder, out)
-    paths = weights.check(source.repo, out)
+    paths = weights_folder.check(source.repo, out)
     size = sum(path.stat().st_size for path in paths)
-    return {"parameters": sum(map(weights.parameters, paths)), "bytes": size, "repo": source.repo, "revision": revision}
+    return {
+        "parameters": sum(map(weights_folder.parameters, paths)),
+        "bytes": size,
+        "repo": source.repo,
+        "revision": revision,
+    }
 
 
 def strings(path: Path) -> Iterator[str]:

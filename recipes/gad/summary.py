@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from recipes.common.change import largest_change
+from recipes.common.checkpoint.difference import largest_change
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.history import read_history
 from recipes.gad.overrides import Inputs

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from recipes.common import adapter, adapter_check
-from recipes.common.convert import DTYPES
+from recipes.common.checkpoint import lora, lora_check
+from recipes.common.checkpoint.convert import DTYPES
 from recipes.common.export import FILE_BYTES
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json, write_json, write_text
@@ -48,8 +48,8 @@ def main(argv: list[str] | None = None) -> None:
     trained = given.training / "adapter"
     torch.set_num_threads(1)
     with tensor_progress(given.work) as on_tensor:
-        made = adapter.merge(given.model, trained, given.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
-    apart = adapter_check.check(given.model, trained, given.out, settings.device)
+        made = lora.merge(given.model, trained, given.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
+    apart = lora_check.check(given.model, trained, given.out, settings.device)
     shutil.copytree(trained, given.out / "adapter")
     write_form(form, given.out)
     training, report = read_json(given.training / "metrics.json"), read_json(given.data / "report.json")

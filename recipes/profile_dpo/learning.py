@@ -11,6 +11,7 @@ from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
 from recipes.common import memory
+from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.data.tokens import Tokens
 from recipes.common.loading import load_model
 from recipes.common.peak import Peak
@@ -18,7 +19,6 @@ from recipes.common.stage import journal
 from recipes.common.stage.command import Mistake, StageError
 from recipes.common.stage.files import write_json
 from recipes.common.stop import StopSignal
-from recipes.common.stored import open_stored
 from recipes.common.trl.schedule import schedule
 from recipes.common.trl.training import Trained, arguments, lora, train
 from recipes.profile_dpo.lengths import fitting

@@ -8,9 +8,9 @@ OUT is a whole model with its tokenizer, and metrics.json.
 import argparse
 from pathlib import Path
 
-from recipes.common.adapter import merge
-from recipes.common.adapter_check import check
-from recipes.common.convert import DTYPES
+from recipes.common.checkpoint.convert import DTYPES
+from recipes.common.checkpoint.lora import merge
+from recipes.common.checkpoint.lora_check import check
 from recipes.common.export import FILE_BYTES
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json, write_json

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import weights
+from recipes.common.checkpoint import weights_folder
 from recipes.common.data.hub import Source
 from recipes.common.model import place
 from recipes.common.stage import files
@@ -71,9 +71,9 @@ def make_tiny(kind: str, settings: Settings, papers: Path, examples: Path, out: 
     if not lessons:
         raise Mistake("`tiny` has nothing to learn from", "give papers with their abstracts, and examples")
     tiny.save(out, lessons, settings.lesson_steps)
-    paths = weights.check(settings.repo, out)
+    paths = weights_folder.check(settings.repo, out)
     size = sum(path.stat().st_size for path in paths)
-    counts = {"parameters": sum(map(weights.parameters, paths)), "bytes": size}
+    counts = {"parameters": sum(map(weights_folder.parameters, paths)), "bytes": size}
     return counts | {"repo": settings.repo, "revision": None}
 
 

@@ -7,14 +7,14 @@ from statistics import fmean
 from typing import Any, TypeVar
 
 from recipes.common import memory
-from recipes.common.change import largest_change
+from recipes.common.checkpoint.difference import largest_change
+from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.peak import Peak
 from recipes.common.stage import journal
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import write_json
 from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
-from recipes.common.stored import open_stored
 from recipes.common.trl.schedule import Schedule, schedule
 from recipes.common.trl.training import Trained, train
 from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import weights
+from recipes.common.checkpoint import weights_folder
 from recipes.common.data import hub
 from recipes.common.model import UNWANTED, WANTED, Source, link, place
 from recipes.common.stage import files, journal
@@ -99,9 +99,9 @@ def unpickle(pickle: Path, target: Path) -> None:
 
 def described(repo: str, revision: str | None, out: Path) -> dict[str, Any]:
     """What metrics.json says of the model in `out`; an error where it is not whole."""
-    paths = weights.check(repo, out)
+    paths = weights_folder.check(repo, out)
     size = sum(path.stat().st_size for path in paths)
-    return {"parameters": sum(map(weights.parameters, paths)), "bytes": size, "repo": repo, "revision": revision}
+    return {"parameters": sum(map(weights_folder.parameters, paths)), "bytes": size, "repo": repo, "revision": revision}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from statistics import fmean
 from typing import Any
 
-from recipes.common.change import largest_change
+from recipes.common.checkpoint.difference import largest_change
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.history import read_history
 from recipes.token_buncher.overrides import Inputs

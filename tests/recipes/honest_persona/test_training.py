@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.change import largest_change
+from recipes.common.checkpoint.difference import largest_change
 from recipes.common.verl.history import read_history
 
 from .conftest import ROOT
@@ -116,7 +116,7 @@ def test_python_and_torchrun_give_the_same_losses_and_weights(alone, pair):
 
 
 def test_merged_weights_are_the_same_too(alone, pair, model, tmp_path):
-    from recipes.common.adapter import merge
+    from recipes.common.checkpoint.lora import merge
 
     for stage in (alone, pair):
         merge(model, stage.out / "adapter", tmp_path / stage.out.parent.name, None, 10**9, lambda *_: None)

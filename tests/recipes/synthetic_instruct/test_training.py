@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from recipes.common.change import largest_change
+from recipes.common.checkpoint.difference import largest_change
+from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.stage.command import StageError
-from recipes.common.stored import open_stored
 from recipes.synthetic_instruct import dpo, merge, sft
 from recipes.synthetic_instruct.learning import check_chats, read_split
 from recipes.synthetic_instruct.settings import DpoSettings, SftSettings

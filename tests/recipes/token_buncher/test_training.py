@@ -172,7 +172,7 @@ def test_a_finished_stage_only_makes_its_output(defence, model, data, tmp_path):
 def test_two_ranks_share_the_batch_and_convert_to_a_model_that_opens(model, data, tmp_path):
     from transformers import AutoModelForCausalLM
 
-    from recipes.common.change import largest_change
+    from recipes.common.checkpoint.difference import largest_change
 
     stage = Stage(tmp_path / "ranks", model, data, ranks=2, steps=3)
     assert stage.run() == 0, stage.last_lines()

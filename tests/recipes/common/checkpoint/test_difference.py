@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from recipes.common import change
-from recipes.common.change import largest_change
+from recipes.common.checkpoint import difference
+from recipes.common.checkpoint.difference import largest_change
 from recipes.common.stage.command import StageError
 
 
@@ -30,7 +30,7 @@ def weights():
 @pytest.mark.parametrize("position", [0, 9, 10, 19])
 @pytest.mark.parametrize("step", [0.5, -0.5])
 def test_one_moved_number_is_found_in_any_block(write_role, base, monkeypatch, position, step):
-    monkeypatch.setattr(change, "BLOCK", 10)
+    monkeypatch.setattr(difference, "BLOCK", 10)
     moved = weights()
     moved["layer.3"].view(-1)[position] += step
     assert largest_change(base(weights()), write_role(moved, (3,), {"layer.3": 1})) == 0.5
@@ -59,7 +59,7 @@ def test_equal_infinities_are_no_change(base):
 
 def test_a_sample_is_evenly_spaced_and_reads_no_more(base, monkeypatch):
     read = []
-    monkeypatch.setattr(change, "largest_difference", lambda one, other: read.append(one.entry.name) or 0.0)
+    monkeypatch.setattr(difference, "largest_difference", lambda one, other: read.append(one.entry.name) or 0.0)
     folder = base({f"layer.{i:02}": torch.ones(1) for i in range(10)})
     largest_change(folder, folder, sample=3)
     assert read == ["layer.00", "layer.03", "layer.06"]

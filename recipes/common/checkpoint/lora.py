@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from recipes.common.convert import Summary, check_room, summary_of
-from recipes.common.pretrained import exported_config, main_dtype, names_class
-from recipes.common.safetensors_file import Entry, header, index, plan_files
+from recipes.common.checkpoint.convert import Summary, check_room, summary_of
+from recipes.common.checkpoint.hf_tensors import Stored, open_stored
+from recipes.common.checkpoint.pretrained import exported_config, main_dtype, names_class
+from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json, write_json
-from recipes.common.stored import Stored, open_stored
 from recipes.common.whole_folder import whole_folder
 
 PREFIX = "base_model.model."

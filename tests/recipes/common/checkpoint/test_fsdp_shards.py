@@ -6,7 +6,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Partial, Shard
 from torch.distributed.tensor.placement_types import _StridedShard
 
-from recipes.common.shards import open_shards
+from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.stage.command import StageError
 
 MIXED = "the rank files are not of one save: copy them again, or use another one"

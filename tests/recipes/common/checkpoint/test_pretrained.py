@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from recipes.common.pretrained import exported_config, exported_tensors, main_dtype, read_config
-from recipes.common.shards import open_shards
+from recipes.common.checkpoint.fsdp import open_shards
+from recipes.common.checkpoint.pretrained import exported_config, exported_tensors, main_dtype, read_config
 from recipes.common.stage.command import StageError
 
 ACTOR = {"architectures": ["Qwen2ForCausalLM"], "dtype": "float32"}

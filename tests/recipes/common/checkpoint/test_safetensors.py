@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recipes.common.safetensors_file import TYPES, Entry, header, index, plan_files, read_header
+from recipes.common.checkpoint.safetensors import TYPES, Entry, header, index, plan_files, read_header
 from recipes.common.stage.command import StageError
 
 

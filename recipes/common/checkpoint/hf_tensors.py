@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from recipes.common.safetensors_file import Entry, read_header
+from recipes.common.checkpoint.safetensors import Entry, read_header
 from recipes.common.stage.command import StageError
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from recipes.common.sharded import BLOCK, Sharded
-from recipes.common.shards import open_shards
+from recipes.common.checkpoint.fsdp import open_shards
+from recipes.common.checkpoint.hf_tensors import Stored, open_stored
+from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded
 from recipes.common.stage.command import StageError
-from recipes.common.stored import Stored, open_stored
 
 
 def largest_change(before: Path, after: Path, sample: int | None = None) -> float:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 MB = 1 << 20
 
 PEAK = """
 import sys
-from recipes.common import convert
+from recipes.common.checkpoint import convert
 convert.main()
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
@@ -24,7 +24,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from recipes.common.convert import convert
+from recipes.common.checkpoint.convert import convert
 def on_tensor(written, total):
     if written == total // 2:
         os.kill(os.getpid(), signal.SIGKILL)

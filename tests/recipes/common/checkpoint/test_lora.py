@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recipes.common import tiny
-from recipes.common.adapter import merge, open_adapter
-from recipes.common.adapter_check import check
+from recipes.common.checkpoint.lora import merge, open_adapter
+from recipes.common.checkpoint.lora_check import check
 from recipes.common.stage.command import StageError
 
 

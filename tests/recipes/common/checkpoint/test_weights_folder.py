@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recipes.common import weights
+from recipes.common.checkpoint import weights_folder
 from recipes.common.stage.command import Mistake, StageError
 
 HEADER = b'{"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {"format": "pt"}}'
@@ -20,15 +20,15 @@ def folder(tmp_path):
 
 
 def test_the_weight_files_of_a_whole_model_are_found_and_counted(folder):
-    assert weights.check("a/b", folder) == [folder / "model.safetensors"]
-    assert weights.parameters(folder / "model.safetensors") == 6
+    assert weights_folder.check("a/b", folder) == [folder / "model.safetensors"]
+    assert weights_folder.parameters(folder / "model.safetensors") == 6
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
 def test_a_model_without_configuration_or_tokenizer_is_refused(folder, name):
     (folder / name).unlink()
     with pytest.raises(Mistake) as caught:
-        weights.check("a/b", folder)
+        weights_folder.check("a/b", folder)
     assert caught.value.error == f"`a/b` has no `{name}`"
     assert caught.value.hint == "name a complete model, not an adapter or a part"
 
@@ -37,7 +37,7 @@ def test_a_model_without_one_of_its_weight_files_is_refused(folder):
     index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(StageError) as caught:
-        weights.check("a/b", folder)
+        weights_folder.check("a/b", folder)
     assert caught.value.error == "`a/b` lacks 1 of its weight files, first `model-2.safetensors`"
     assert caught.value.hint == "fetch it again"
 
@@ -54,6 +54,6 @@ def test_a_model_without_one_of_its_weight_files_is_refused(folder):
 def test_weights_that_are_cut_short_are_refused(tmp_path, body):
     (tmp_path / "model.safetensors").write_bytes(body)
     with pytest.raises(StageError) as caught:
-        weights.parameters(tmp_path / "model.safetensors")
+        weights_folder.parameters(tmp_path / "model.safetensors")
     assert caught.value.error == f"`model.safetensors` is not a whole safetensors file ({len(body)} bytes)"
     assert caught.value.hint == "fetch it again; a git checkout needs `git lfs pull`"

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
-from recipes.common import convert as module
-from recipes.common.convert import DTYPES, Summary, convert
-from recipes.common.sharded import Sharded
-from recipes.common.shards import open_shards
+from recipes.common.checkpoint import convert as module
+from recipes.common.checkpoint.convert import DTYPES, Summary, convert
+from recipes.common.checkpoint.fsdp import open_shards
+from recipes.common.checkpoint.sharded_tensor import Sharded
 from recipes.common.stage.command import StageError
 
 WHOLE = 10**12
@@ -127,7 +127,7 @@ def test_numbers_are_cast_and_whole_numbers_are_not(write_role, tmp_path, word, 
 
 def test_blocks_meet_without_seam(write_role, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 11)
-    monkeypatch.setattr("recipes.common.sharded.BLOCK", 11)
+    monkeypatch.setattr("recipes.common.checkpoint.sharded_tensor.BLOCK", 11)
     tensors = {f"w{dim}": torch.randn(6, 9) for dim in (0, 1, None)}
     tensors |= {"empty": torch.empty(0, 3), "after": torch.randn(3)}
     folder = write_role(tensors, (4,), {"w0": 0, "w1": 1, "wNone": None})

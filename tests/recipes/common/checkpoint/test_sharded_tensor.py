@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from recipes.common import sharded
-from recipes.common.shards import open_shards
+from recipes.common.checkpoint import sharded_tensor
+from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.stage.command import StageError
 
 
@@ -91,13 +91,15 @@ def test_equal_copies_of_nan_are_equal(write_role):
 
 
 def test_blocks_cover_every_tensor_in_order_and_the_disk_is_asked_before_each(write_role, monkeypatch):
-    monkeypatch.setattr(sharded, "BLOCK", 10)
-    monkeypatch.setattr(sharded, "READ_AHEAD", 60)
+    monkeypatch.setattr(sharded_tensor, "BLOCK", 10)
+    monkeypatch.setattr(sharded_tensor, "READ_AHEAD", 60)
     asked = []
-    monkeypatch.setattr(sharded.Sharded, "fetch_soon", lambda self, start, stop: asked.append((self.name, start, stop)))
+    monkeypatch.setattr(
+        sharded_tensor.Sharded, "fetch_soon", lambda self, start, stop: asked.append((self.name, start, stop))
+    )
     opened = open_shards(write_role({"a": numbered(5, 5), "none": torch.empty(0), "b": numbered(11)}, (2,)))
     expected = [("a", 0, 10), ("a", 10, 20), ("a", 20, 25), ("none", 0, 0), ("b", 0, 10), ("b", 10, 11)]
-    for position, (tensor, start, stop) in enumerate(sharded.read_ahead(opened.values())):
+    for position, (tensor, start, stop) in enumerate(sharded_tensor.read_ahead(opened.values())):
         assert (tensor.name, start, stop) == expected[position]
         ahead = sum(end - begin for _, begin, end in asked[position + 1 :]) * 4
         assert asked[position] == expected[position]

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch.distributed.tensor import DTensor, Shard
 
+from recipes.common.checkpoint.sharded_tensor import Part, Sharded
 from recipes.common.rank_files import load_rank, world_size
-from recipes.common.sharded import Part, Sharded
 from recipes.common.stage.command import StageError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from recipes.common.change import largest_difference
-from recipes.common.sharded import Sharded
+from recipes.common.checkpoint.difference import largest_difference
+from recipes.common.checkpoint.sharded_tensor import Sharded
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 

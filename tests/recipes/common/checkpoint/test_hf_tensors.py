@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.stage.command import StageError
-from recipes.common.stored import open_stored
 
 
 def test_any_stretch_of_any_file_is_that_of_the_flattened_tensor(tmp_path):

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2ForCausalLM
 
-from recipes.common import verify as module
-from recipes.common.convert import convert
+from recipes.common.checkpoint import verify as module
+from recipes.common.checkpoint.convert import convert
+from recipes.common.checkpoint.verify import verify
 from recipes.common.stage.command import StageError
-from recipes.common.verify import verify
 
 AGAIN = "the export is not of this checkpoint, or was changed since: convert again"
 
