@@ -5,8 +5,8 @@ python -m recipes.gad.export SETTINGS.json --training OUT --data DATA --model MO
 
 from typing import Any
 
-from recipes.common.card import head, rows
-from recipes.common.export import export
+from recipes.common.model.card import head, rows
+from recipes.common.model.export import export
 from recipes.common.stage.command import run
 
 MODES = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from recipes.common.card import head, rows
+from recipes.common.model.card import head, rows
 from recipes.honest_persona.form import Form
 
 SHOWN = ("step", "epochs", "loss_first", "loss_last", "adapter_change", "world_size")

@@ -14,7 +14,7 @@ import torch
 
 from recipes.common.checkpoint import lora, lora_check
 from recipes.common.checkpoint.convert import DTYPES
-from recipes.common.export import FILE_BYTES
+from recipes.common.model.export import FILE_BYTES
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json, write_json, write_text
 from recipes.common.stage.settings import check_choice, read_settings

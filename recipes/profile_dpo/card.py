@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from recipes.common.card import head, rows
+from recipes.common.model.card import head, rows
 
 SHOWN = {
     "generate": ("authors", "texts", "unparsed", "profiles"),

@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common.model import link
+from recipes.common.model.fetch import link
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json, write_json
 from recipes.common.stage.settings import read_settings

@@ -13,7 +13,7 @@ from trl import DPOConfig, DPOTrainer
 from recipes.common import memory
 from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.data.tokens import Tokens
-from recipes.common.loading import load_model
+from recipes.common.model.loading import load_model
 from recipes.common.peak import Peak
 from recipes.common.stage import journal
 from recipes.common.stage.command import Mistake, StageError

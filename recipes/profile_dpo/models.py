@@ -1,4 +1,4 @@
-"""Puts a model into a folder: the writer or the judge. From the hub or a folder, as recipes.common.model does.
+"""Puts a model into a folder: the writer or the judge. From the hub or a folder, as recipes.common.model.fetch does.
 
     python -m recipes.profile_dpo.models SETTINGS.json --kind writer|judge --papers FILE --examples FILE \\
         --out OUT --work WORK
@@ -13,7 +13,7 @@ from typing import Any
 
 from recipes.common.checkpoint import weights_folder
 from recipes.common.data.hub import Source
-from recipes.common.model import place
+from recipes.common.model.fetch import place
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.settings import read_settings

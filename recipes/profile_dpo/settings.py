@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recipes.common.loading import DEVICES
+from recipes.common.model.loading import DEVICES
 from recipes.common.stage.settings import check_choice
 from recipes.common.trl.hyper import Hyper
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from recipes.common import memory
 from recipes.common.engine.engine import ENGINES, Engine, Loading, Sampling, open_engine
-from recipes.common.loading import DEVICES, DTYPES
+from recipes.common.model.loading import DEVICES, DTYPES
 from recipes.common.stage.settings import check_choice
 from recipes.profile_dpo import profile
 from recipes.profile_dpo.prompts import Message

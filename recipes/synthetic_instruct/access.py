@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from recipes.common.data import hub
-from recipes.common.model import Source
+from recipes.common.model.fetch import Source
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
 

@@ -12,7 +12,7 @@ from typing import Any
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
-from recipes.common.loading import load_model
+from recipes.common.model.loading import load_model
 from recipes.common.peak import Peak
 from recipes.common.stage.command import StageError, run
 from recipes.common.stop import StopSignal

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common import memory
-from recipes.common.loading import DEVICES, DTYPES, take_device
+from recipes.common.model.loading import DEVICES, DTYPES, take_device
 from recipes.common.peak import Peak
 from recipes.common.stage.command import Interrupted, Mistake, Progress, run
 from recipes.common.stage.files import read_json, write_json, write_text

@@ -12,7 +12,7 @@ from pathlib import Path
 from recipes.common.checkpoint.convert import DTYPES
 from recipes.common.checkpoint.lora import merge
 from recipes.common.checkpoint.lora_check import check
-from recipes.common.export import FILE_BYTES
+from recipes.common.model.export import FILE_BYTES
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json, write_json
 from recipes.common.stage.settings import read_settings

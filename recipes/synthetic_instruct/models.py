@@ -3,8 +3,8 @@
     python -m recipes.synthetic_instruct.models SETTINGS.json --kind generator|base|judge --texts FILE \\
         --out OUT --work WORK
 
-From the hub or a folder, as recipes.common.model does; weights that are only there as a pickle are read without running
-its code, and saved as safetensors. `tiny` is made on the spot of FILE's rows {"instruction", "response"}.
+From the hub or a folder, as recipes.common.model.fetch does; weights that are only there as a pickle are read without
+running its code, and saved as safetensors. `tiny` is made on the spot of FILE's rows {"instruction", "response"}.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any
 
 from recipes.common.checkpoint import weights_folder
 from recipes.common.data import hub
-from recipes.common.model import UNWANTED, WANTED, Source, link, place
+from recipes.common.model.fetch import UNWANTED, WANTED, Source, link, place
 from recipes.common.stage import files, journal
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.settings import read_settings

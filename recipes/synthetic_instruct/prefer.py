@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from recipes.common.loading import DEVICES
+from recipes.common.model.loading import DEVICES
 from recipes.common.stage import journal
 from recipes.common.stage.command import Progress, StageError, run
 from recipes.common.stage.files import write_json, write_text

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BatchEncoding
 
 from recipes.common import memory
-from recipes.common.loading import take_device
+from recipes.common.model.loading import take_device
 from recipes.common.peak import Peak
 from recipes.common.stage.command import Mistake, StageError
 

@@ -15,7 +15,7 @@ from datasets import Dataset
 from peft import PromptTuningConfig, PromptTuningInit
 from trl import SFTConfig, SFTTrainer
 
-from recipes.common.loading import load_model
+from recipes.common.model.loading import load_model
 from recipes.common.peak import Peak
 from recipes.common.stage.command import run
 from recipes.common.stop import StopSignal

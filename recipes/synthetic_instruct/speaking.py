@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from recipes.common import memory
 from recipes.common.engine.engine import ENGINES, Engine, Loading, Reply, Sampling, open_engine
-from recipes.common.loading import DEVICES, DTYPES
+from recipes.common.model.loading import DEVICES, DTYPES
 from recipes.common.stage.settings import check_choice
 from recipes.synthetic_instruct.chat import one_bos
 from recipes.synthetic_instruct.prequery import ends

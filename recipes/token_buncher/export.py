@@ -3,7 +3,7 @@
 python -m recipes.token_buncher.export SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
 """
 
-from recipes.common.export import export
+from recipes.common.model.export import export
 from recipes.common.stage.command import run
 from recipes.token_buncher.card import card
 

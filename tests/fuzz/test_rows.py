@@ -19,8 +19,8 @@ from launcher.node.records import settings_of
 from launcher.recipe import names, read_recipe
 from launcher.request import Request, planned
 from launcher.site import SiteFile
-from recipes.common import model
 from recipes.common.data import rows
+from recipes.common.model import fetch
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
@@ -56,7 +56,7 @@ def check(name, path):
     """The check that the recipe's `check:` runs, what `launcher plan` counts, and what a tiny model learns from."""
     module, option = CHECKS[name]
     said = refused(importlib.import_module(f"recipes.{module}").main, [option, str(path)])
-    refused(lambda: list(model.strings(path)))
+    refused(lambda: list(fetch.strings(path)))
     if refused(lambda: rows.count(path)) is None:
         assert said or rows.count(path) > 0 or name.startswith("token")
     try:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recipes.common.loading import DEVICES, DTYPES
+from recipes.common.model.loading import DEVICES, DTYPES
 from recipes.common.stage.settings import check_choice
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from recipes.common import tiny
 from recipes.common.engine.engine import Loading, Sampling, open_engine
 from recipes.common.engine.with_transformers import NotFirst, cut
+from recipes.common.model import tiny
 
 END = 2
 

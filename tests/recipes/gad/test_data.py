@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recipes.common import tiny
 from recipes.common.data.rows import read
 from recipes.common.data.tokens import Tokens
+from recipes.common.model import tiny
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.files import read_json
 from recipes.gad import data, split

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes.common import tiny
 from recipes.common.data.tokens import Tokens
+from recipes.common.model import tiny
 from recipes.gad.prompt import TooLong, fit
 
 HEADER = "<|im_start|>assistant\n"

@@ -71,7 +71,7 @@ def compose(given: Settings, hardware=None, root="/run"):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     """With models in it: verl's dataclasses read their configuration."""
-    from recipes.common import tiny
+    from recipes.common.model import tiny
 
     root = tmp_path_factory.mktemp("run")
     for name in ("model", "reference"):

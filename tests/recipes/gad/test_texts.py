@@ -16,7 +16,7 @@ ROWS = [{"content": [{"role": "user", "content": f"say {n}"}], "teacher_response
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    tiny = pytest.importorskip("recipes.common.tiny")
+    tiny = pytest.importorskip("recipes.common.model.tiny")
     folder = tmp_path_factory.mktemp("model")
     tiny.save(folder, [text for row in ROWS for text in (row["content"][0]["content"], row["teacher_response"])])
     return folder

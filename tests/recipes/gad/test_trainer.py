@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("verl")
 def tokenizer(tmp_path_factory):
     from transformers import AutoTokenizer
 
-    from recipes.common import tiny
+    from recipes.common.model import tiny
 
     folder = tmp_path_factory.mktemp("tiny")
     tiny.save(folder, ["the word is plum", "say the word"])

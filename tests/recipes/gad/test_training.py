@@ -101,7 +101,7 @@ def inputs(tmp_path_factory) -> Path:
     """20 rows, so that 4 steps of 8 go past an epoch's end within a step; a model that knows their words."""
     pq, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
     pytest.importorskip("tensordict", reason="needs the training environment")
-    from recipes.common import tiny
+    from recipes.common.model import tiny
 
     root = tmp_path_factory.mktemp("inputs")
     (root / "data").mkdir()

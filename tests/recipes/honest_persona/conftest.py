@@ -43,7 +43,7 @@ def write(tmp_path, settings) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
-    from recipes.common.model import Source, place
+    from recipes.common.model.fetch import Source, place
 
     folder = tmp_path_factory.mktemp("model")
     metrics = place(Source("tiny"), [SAMPLE], folder, folder)

@@ -14,8 +14,8 @@ SAMPLE = ROOT / "recipes/honest_persona/sample/data.jsonl"
 @pytest.fixture
 def looked(tmp_path, capsys):
     yaml = pytest.importorskip("yaml")
-    tiny = pytest.importorskip("recipes.common.tiny")
-    from recipes.common.model import strings
+    tiny = pytest.importorskip("recipes.common.model.tiny")
+    from recipes.common.model.fetch import strings
     from recipes.honest_persona import texts
 
     recipe = yaml.safe_load((ROOT / "recipes/honest_persona/recipe.yaml").read_text())

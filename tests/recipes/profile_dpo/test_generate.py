@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common import tiny
 from recipes.common.engine.engine import Loading
-from recipes.common.loading import load_model
+from recipes.common.model import tiny
+from recipes.common.model.loading import load_model
 from recipes.common.stage.command import Interrupted, Progress
 from recipes.common.stage.journal import Journal
 from recipes.profile_dpo import generate, prompts, write

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recipes.common import tiny
+from recipes.common.model import tiny
 from recipes.profile_dpo import card, dpo, export, merge, prompts
 from recipes.profile_dpo.lengths import percentile
 from recipes.profile_dpo.settings import DpoSettings, MergeSettings

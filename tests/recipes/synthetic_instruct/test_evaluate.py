@@ -48,7 +48,7 @@ def test_a_task_that_there_is_not_is_a_sentence(harness, refusal):
 
 
 def test_the_harness_puts_no_second_bos_before_a_chat(harness, tmp_path):
-    from recipes.common import tiny
+    from recipes.common.model import tiny
 
     made = tokenizer("Llama-3", tmp_path)
     tiny.random_model(made, 0).save_pretrained(tmp_path)

@@ -14,8 +14,8 @@ collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in NE
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
-    from recipes.common import tiny
-    from recipes.common.model import strings
+    from recipes.common.model import tiny
+    from recipes.common.model.fetch import strings
 
     folder = tmp_path_factory.mktemp("model")
     tiny.save(folder, chain.from_iterable(map(strings, sorted(SAMPLE.glob("*.jsonl")))))

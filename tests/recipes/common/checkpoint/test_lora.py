@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recipes.common import tiny
 from recipes.common.checkpoint.lora import merge, open_adapter
 from recipes.common.checkpoint.lora_check import check
+from recipes.common.model import tiny
 from recipes.common.stage.command import StageError
 
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, normalizers, pre_tokenizers
 
-from recipes.common import pieces, tiny
+from recipes.common import pieces
+from recipes.common.model import tiny
 from recipes.common.pieces import PATTERNS, Pieces, divisible
 
 WORDS = [

@@ -8,7 +8,7 @@ from recipes.common.verl.generator import Generator, sample
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    from recipes.common import tiny
+    from recipes.common.model import tiny
 
     folder = tmp_path_factory.mktemp("tiny")
     tiny.save(folder, ["the word is plum", "say the word"])

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from recipes.common import model
 from recipes.common.data import hub
+from recipes.common.model import fetch
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.files import read_json
 
@@ -115,7 +115,7 @@ def stage(tmp_path, pytestconfig, server):
         (tmp_path / "settings.json").write_text(json.dumps(settings))
         secret = {"HF_TOKEN": token} if token else {}
         own = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-        command = [sys.executable, "-m", "recipes.common.model", str(tmp_path / "settings.json")]
+        command = [sys.executable, "-m", "recipes.common.model.fetch", str(tmp_path / "settings.json")]
         command += ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), *map(str, more)]
         done = subprocess.run(
             command,
@@ -277,7 +277,7 @@ def test_a_local_folder_is_linked(folder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     for _ in range(2):
-        metrics = model.place(model.Source(str(folder)), [], out, tmp_path / "work")
+        metrics = fetch.place(fetch.Source(str(folder)), [], out, tmp_path / "work")
         assert contents(out) == FILES
     assert (out / "model.safetensors").samefile(folder / "model.safetensors")
     assert metrics["parameters"] == 17
@@ -290,7 +290,7 @@ def test_a_folder_on_another_file_system_is_copied(folder, tmp_path, monkeypatch
 
     monkeypatch.setattr(os, "link", refuse)
     (tmp_path / "out").mkdir()
-    model.link(folder, tmp_path / "out")
+    fetch.link(folder, tmp_path / "out")
     assert contents(tmp_path / "out") == FILES
 
 
@@ -307,31 +307,31 @@ def test_tiny_is_made_from_the_texts(stage, tmp_path, pytestconfig):
     ("source", "error", "hint"),
     [
         (
-            model.Source("tiny"),
+            fetch.Source("tiny"),
             "`tiny` has no texts to train its tokenizer on",
             "add `--texts FILE`, JSONL or parquet",
         ),
-        (model.Source("./absent"), "no folder `./absent`", "a hub repository is written `owner/name`"),
+        (fetch.Source("./absent"), "no folder `./absent`", "a hub repository is written `owner/name`"),
     ],
 )
 def test_a_source_that_cannot_be_read_is_a_mistake(tmp_path, source, error, hint):
     with pytest.raises(Mistake) as caught:
-        model.place(source, [], tmp_path, tmp_path)
+        fetch.place(source, [], tmp_path, tmp_path)
     assert (caught.value.error, caught.value.hint) == (error, hint)
 
 
 def test_a_hub_repository_names_its_revision():
     with pytest.raises(ValueError, match=r"^`a/b` has no `revision`: name a commit, or `main`$"):
-        model.Source("a/b")
+        fetch.Source("a/b")
 
 
 def test_texts_are_every_string_of_the_rows(tmp_path):
     path = tmp_path / "texts.jsonl"
     path.write_text('{"a": ["x", {"b": "y"}], "n": 1}\n{"c": "z"}\n')
-    assert list(model.strings(path)) == ["x", "y", "z"]
+    assert list(fetch.strings(path)) == ["x", "y", "z"]
     path.write_text("{")
     with pytest.raises(Mistake) as caught:
-        list(model.strings(path))
+        list(fetch.strings(path))
     reason = "is not JSON (Expecting property name enclosed in double quotes at character 2)"
     assert caught.value.error == f"`{path}`: line 1: {reason}"
     assert caught.value.hint == "mend or leave out this row"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from recipes.common import tiny
+from recipes.common.model import tiny
 
 TEXTS = ["How are you today? Fine, thank you.", "Why is the sky blue? Because air scatters blue light."]
 
@@ -77,7 +77,9 @@ def test_markers_are_one_token_each(tokenizer):
 
 
 def test_another_process_makes_the_same_bytes(folder, tmp_path, pytestconfig):
-    program = "import pathlib, sys; from recipes.common import tiny; tiny.save(pathlib.Path(sys.argv[1]), sys.argv[2:])"
+    program = (
+        "import pathlib, sys; from recipes.common.model.tiny import save; save(pathlib.Path(sys.argv[1]), sys.argv[2:])"
+    )
     subprocess.run([sys.executable, "-c", program, tmp_path, *TEXTS], cwd=pytestconfig.rootpath, check=True)
     assert contents(tmp_path) == contents(folder)
 

@@ -1,6 +1,6 @@
 """Puts the model a run starts from into a plain folder: from the hub, from this machine, or made on the spot.
 
-    python -m recipes.common.model SETTINGS.json --out OUT --work WORK [--texts FILE ...]
+    python -m recipes.common.model.fetch SETTINGS.json --out OUT --work WORK [--texts FILE ...]
 
 Afterwards OUT holds the weights (safetensors), the configuration and the tokenizer as real files, and metrics.json.
 The settings are {"repo": ..., "revision": ...}. `repo` is a hub repository, a folder (its name starts with `/`, `.`
@@ -16,10 +16,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from recipes.common import tiny
 from recipes.common.checkpoint import weights_folder
 from recipes.common.data import hub, rows
 from recipes.common.data.hub import Source
+from recipes.common.model import tiny
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.settings import read_settings
@@ -36,7 +36,7 @@ TEXT_ROWS = 1000
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.common.model", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m recipes.common.model.fetch", description=__doc__.split("\n")[0])
     parser.add_argument("settings", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
