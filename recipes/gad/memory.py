@@ -6,7 +6,7 @@ python -m recipes.gad.memory REQUEST.json
 from collections.abc import Mapping
 from typing import Any
 
-from recipes.common.fit import Machine, Phases, frozen, main, network_of, phases, rollout, sharded
+from recipes.common.preflight.memory_fit import Machine, Phases, frozen, main, network_of, phases, rollout, sharded
 
 RELIEF = (
     {"gpu_memory_utilization": 0.5},

@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 from recipes.common.data import rows
+from recipes.common.preflight.template import SAMPLE, demand, share, tokens_of
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
-from recipes.common.texts import SAMPLE, demand, share, tokens_of
 from recipes.gad.rows import Row, read
 
 MOST = 0.5

@@ -6,9 +6,9 @@ python -m recipes.honest_persona.memory REQUEST.json
 from collections.abc import Mapping
 from typing import Any
 
-from recipes.common import fit
-from recipes.common.fit import Machine, Network, Phases, network_of
-from recipes.common.memory import LOSS_BYTES, generating
+from recipes.common.preflight import memory_fit
+from recipes.common.preflight.memory_estimate import LOSS_BYTES, generating
+from recipes.common.preflight.memory_fit import Machine, Network, Phases, network_of
 
 Settings = Mapping[str, Any]
 TOKENS = 2048
@@ -49,4 +49,4 @@ def _activations(base: Network, settings: Settings) -> float:
 
 
 if __name__ == "__main__":
-    fit.main({"train": training, "evaluate": listening}, RELIEF)
+    memory_fit.main({"train": training, "evaluate": listening}, RELIEF)

@@ -11,9 +11,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from recipes.common.preflight.template import SAMPLE, demand, share, tokens_of
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import read_settings
-from recipes.common.texts import SAMPLE, demand, share, tokens_of
 from recipes.honest_persona.choose import choose
 from recipes.honest_persona.coder import Coder
 from recipes.honest_persona.encode import encode

@@ -10,11 +10,11 @@ import torch
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
-from recipes.common import memory
 from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.data.tokens import Tokens
 from recipes.common.model.loading import load_model
 from recipes.common.peak import Peak
+from recipes.common.preflight import memory_estimate
 from recipes.common.stage import journal
 from recipes.common.stage.command import Mistake, StageError
 from recipes.common.stage.files import write_json
@@ -61,11 +61,16 @@ def learn(settings: DpoSettings, folders: Folders, stop: StopSignal) -> None:
     counts = {"rows": len(rows["train"]), "eval_rows": len(rows["eval"]), "max_length": length, "ranks": world}
     counts["too_long"] = len(given["train"]) + len(given["eval"]) - len(rows["train"]) - len(rows["eval"])
     # each row is two sequences: chosen and rejected
-    parts = memory.training(
-        memory.shape_of(folders.model), own.dtype, own.nf4, trained.parameters, 2 * own.batch * length, own.recompute
+    parts = memory_estimate.training(
+        memory_estimate.shape_of(folders.model),
+        own.dtype,
+        own.nf4,
+        trained.parameters,
+        2 * own.batch * length,
+        own.recompute,
     )
     write_json(folders.out / "history.json", trained.history)
-    write_json(folders.out / "metrics.json", numbers | counts | memory.numbers(parts, peak.bytes()))
+    write_json(folders.out / "metrics.json", numbers | counts | memory_estimate.numbers(parts, peak.bytes()))
     print("  ".join(f"{name} {value:.4g}" for name, value in numbers.items()), flush=True)
 
 

@@ -6,9 +6,9 @@ python -m recipes.profile_dpo.memory REQUEST.json
 from collections.abc import Mapping
 from typing import Any
 
-from recipes.common import fit
-from recipes.common.fit import Machine, Phases, network_of
-from recipes.common.memory import generating, training, weights
+from recipes.common.preflight import memory_fit
+from recipes.common.preflight.memory_estimate import generating, training, weights
+from recipes.common.preflight.memory_fit import Machine, Phases, network_of
 
 Settings = Mapping[str, Any]
 RELIEF: list[dict[str, Any]] = [{"recompute": True}, {"nf4": True}, {"judge_nf4": True}, {"batch": 1}]
@@ -70,4 +70,4 @@ STAGES = {
 }
 
 if __name__ == "__main__":
-    fit.main(STAGES, RELIEF)
+    memory_fit.main(STAGES, RELIEF)

@@ -9,10 +9,10 @@ Prints one line and exits 0, or says what is wrong and exits 2. What OpenAlex ha
 import argparse
 from pathlib import Path
 
+from recipes.common.preflight.template import SAMPLE, demand, share, tokens_of
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
 from recipes.common.stage.settings import read_settings
-from recipes.common.texts import SAMPLE, demand, share, tokens_of
 from recipes.profile_dpo.likeness import Nearest
 from recipes.profile_dpo.papers import by_author, read
 from recipes.profile_dpo.setup import Settings, check_address, read_examples, split, unit

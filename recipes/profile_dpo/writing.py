@@ -5,9 +5,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes.common import memory
 from recipes.common.engine.engine import ENGINES, Engine, Loading, Sampling, open_engine
 from recipes.common.model.loading import DEVICES, DTYPES
+from recipes.common.preflight import memory_estimate
 from recipes.common.stage.settings import check_choice
 from recipes.profile_dpo import profile
 from recipes.profile_dpo.prompts import Message
@@ -89,9 +89,11 @@ class Speaker:
     def numbers(self, at_once: int) -> dict[str, float]:
         """Predicted and measured memory, for `at_once` sequences."""
         own = self.loading
-        parts = memory.generating(memory.shape_of(own.folder), own.dtype, own.nf4, at_once, own.max_length)
+        parts = memory_estimate.generating(
+            memory_estimate.shape_of(own.folder), own.dtype, own.nf4, at_once, own.max_length
+        )
         # a stage that was only to be finished never opened it
-        return memory.numbers(parts, self.engine.peak_bytes() if "engine" in vars(self) else 0)
+        return memory_estimate.numbers(parts, self.engine.peak_bytes() if "engine" in vars(self) else 0)
 
 
 def open_writer(model: Path, settings: Writing) -> Speaker:

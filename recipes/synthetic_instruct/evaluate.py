@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import memory
 from recipes.common.model.loading import DEVICES, DTYPES, take_device
 from recipes.common.peak import Peak
+from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import Interrupted, Mistake, Progress, run
 from recipes.common.stage.files import read_json, write_json, write_text
 from recipes.common.stage.settings import check_choice, read_settings
@@ -97,9 +97,9 @@ def main(argv: list[str] | None = None) -> None:
     print(text)
     write_json(args.out / "evaluation.json", found)
     write_text(args.out / "evaluation.md", text + "\n")
-    shape = memory.shape_of(args.dpo)
-    parts = memory.generating(shape, settings.dtype, False, settings.eval_at_once, settings.eval_max_length)
-    write_json(args.out / "metrics.json", results.flat(found) | memory.numbers(parts, peak.bytes()))
+    shape = memory_estimate.shape_of(args.dpo)
+    parts = memory_estimate.generating(shape, settings.dtype, False, settings.eval_at_once, settings.eval_max_length)
+    write_json(args.out / "metrics.json", results.flat(found) | memory_estimate.numbers(parts, peak.bytes()))
 
 
 class Harness:

@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
-from recipes.common import memory
 from recipes.common.checkpoint.difference import largest_change
 from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.peak import Peak
+from recipes.common.preflight import memory_estimate
 from recipes.common.stage import journal
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import write_json
@@ -127,12 +127,12 @@ def adapter_change(out: Path) -> float:
 
 def finish(numbers: dict[str, Any], tokens: int, places: Places, settings: Training, peak: Peak) -> None:
     """`out` is complete; metrics.json comes last, with memory measured, and predicted for so many tokens at a time."""
-    shape = memory.shape_of(places.model)
+    shape = memory_estimate.shape_of(places.model)
     if "model_change" in numbers:
-        parts = memory.whole(shape, settings.dtype, settings.optimizer, tokens, settings.recompute)
+        parts = memory_estimate.whole(shape, settings.dtype, settings.optimizer, tokens, settings.recompute)
     else:
         trained = numbers["trained_parameters"]
-        parts = memory.training(shape, settings.dtype, settings.nf4, trained, tokens, settings.recompute)
-    numbers |= memory.numbers(parts, peak.bytes())
+        parts = memory_estimate.training(shape, settings.dtype, settings.nf4, trained, tokens, settings.recompute)
+    numbers |= memory_estimate.numbers(parts, peak.bytes())
     write_json(places.out / "metrics.json", numbers)
     print("  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, (int, float))))

@@ -6,9 +6,9 @@ python -m recipes.synthetic_instruct.memory REQUEST.json
 from collections.abc import Mapping
 from typing import Any
 
-from recipes.common import fit
-from recipes.common.fit import Machine, Phases, network_of
-from recipes.common.memory import generating, training, weights, whole
+from recipes.common.preflight import memory_fit
+from recipes.common.preflight.memory_estimate import generating, training, weights, whole
+from recipes.common.preflight.memory_fit import Machine, Phases, network_of
 from recipes.synthetic_instruct.speaking import PREFIX_ROOM
 
 Settings = Mapping[str, Any]
@@ -16,7 +16,7 @@ Settings = Mapping[str, Any]
 RELIEF: list[dict[str, Any]] = [{"recompute": True}, {"nf4": True}]
 
 
-def writing(name: str) -> fit.StageFit:
+def writing(name: str) -> memory_fit.StageFit:
     """Of a stage in which the model `name` writes. vllm takes its share whole, whatever is in it."""
 
     def phases(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
@@ -34,7 +34,7 @@ def writing(name: str) -> fit.StageFit:
     return phases
 
 
-def learning(sequences: int) -> fit.StageFit:
+def learning(sequences: int) -> memory_fit.StageFit:
     """Of a training whose row is so many sequences."""
 
     def phases(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
@@ -79,4 +79,4 @@ STAGES = {
 }
 
 if __name__ == "__main__":
-    fit.main(STAGES, RELIEF)
+    memory_fit.main(STAGES, RELIEF)

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BatchEncoding
 
-from recipes.common import memory
 from recipes.common.model.loading import take_device
 from recipes.common.peak import Peak
+from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import Mistake, StageError
 
 TOKENS = 512
@@ -62,7 +62,7 @@ class Reward:
         inside = tokens * (8 * config.hidden_size + 2 * config.intermediate_size)
         scores = 3 * tokens * TOKENS * config.num_attention_heads
         parts = {"weights": 4.0 * self.model.num_parameters(), "activations": 4.0 * (inside + scores)}
-        return memory.numbers(parts, self.peak.bytes())
+        return memory_estimate.numbers(parts, self.peak.bytes())
 
     def encode(self, pairs: list[tuple[str, str]]) -> BatchEncoding:
         """Two segments, cut where they are too long, the longer first."""

@@ -5,9 +5,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes.common import memory
 from recipes.common.engine.engine import ENGINES, Engine, Loading, Reply, Sampling, open_engine
 from recipes.common.model.loading import DEVICES, DTYPES
+from recipes.common.preflight import memory_estimate
 from recipes.common.stage.settings import check_choice
 from recipes.synthetic_instruct.chat import one_bos
 from recipes.synthetic_instruct.prequery import ends
@@ -100,6 +100,8 @@ class Speaker:
     def numbers(self, at_once: int) -> dict[str, float]:
         """Predicted and measured memory, for `at_once` sequences."""
         own = self.settings
-        parts = memory.generating(memory.shape_of(self.folder), own.dtype, own.nf4, at_once, own.max_length)
+        parts = memory_estimate.generating(
+            memory_estimate.shape_of(self.folder), own.dtype, own.nf4, at_once, own.max_length
+        )
         # a stage that was only to be finished never opened it
-        return memory.numbers(parts, self.engine.peak_bytes() if "engine" in vars(self) else 0)
+        return memory_estimate.numbers(parts, self.engine.peak_bytes() if "engine" in vars(self) else 0)

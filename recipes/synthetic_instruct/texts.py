@@ -13,9 +13,9 @@ import argparse
 from pathlib import Path
 
 from recipes.common.data.hub import Source, snapshot
+from recipes.common.preflight.template import WANTED, share
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
-from recipes.common.texts import WANTED, share
 from recipes.synthetic_instruct.access import readable, source_of
 from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat
 from recipes.synthetic_instruct.models import read_pairs

@@ -6,7 +6,7 @@ python -m recipes.token_buncher.memory REQUEST.json
 from collections.abc import Mapping
 from typing import Any
 
-from recipes.common.fit import Machine, Phases, frozen, main, network_of, phases, rollout, sharded
+from recipes.common.preflight.memory_fit import Machine, Phases, frozen, main, network_of, phases, rollout, sharded
 from recipes.token_buncher.sizing import Gpu, tokens_for
 
 RELIEF = (

@@ -9,9 +9,9 @@ and exits 2. Tokenizer and rows come from where the stages would take them.
 import argparse
 from pathlib import Path
 
+from recipes.common.preflight.template import SAMPLE, demand, share, tokens_of
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import read_settings
-from recipes.common.texts import SAMPLE, demand, share, tokens_of
 from recipes.token_buncher import beavertails
 from recipes.token_buncher.prepared import Texts
 from recipes.token_buncher.source import locate

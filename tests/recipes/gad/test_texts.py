@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from recipes.common.preflight.template import demand, share
 from recipes.common.stage.command import Mistake
-from recipes.common.texts import demand, share
 
 ROOT = Path(__file__).parents[3]
 ROWS = [{"content": [{"role": "user", "content": f"say {n}"}], "teacher_response": f"{n} it is"} for n in range(40)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from recipes.common.fit import answer
+from recipes.common.preflight.memory_fit import answer
 from recipes.profile_dpo.memory import RELIEF, STAGES
 
 RECIPE = Path(__file__).parents[3] / "recipes/profile_dpo"

@@ -1,6 +1,6 @@
 import pytest
 
-from recipes.common.fit import Machine
+from recipes.common.preflight.memory_fit import Machine
 from recipes.token_buncher.memory import training
 from recipes.token_buncher.sizing import LOGIT_BYTES, LOGIT_SHARE
 

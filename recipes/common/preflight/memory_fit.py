@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.memory import LOSS_BYTES, Shape
+from recipes.common.preflight.memory_estimate import LOSS_BYTES, Shape
 from recipes.common.stage.command import StageError, run
 
 CONTEXT = 2**30
@@ -50,7 +50,7 @@ class Network:
 
     def activations(self, tokens: int, size: int = 2) -> float:
         """Bytes that a backward pass over so many tokens needs, when layers are recomputed: every layer's input, and
-        one layer whole (recipes/common/memory.py)."""
+        one layer whole (recipes/common/preflight/memory_estimate.py)."""
         layer = 8 * self.shape.hidden + 4 * self.shape.intermediate
         return float(size * tokens * (self.shape.layers * self.shape.hidden + layer))
 

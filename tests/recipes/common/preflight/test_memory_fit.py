@@ -4,8 +4,19 @@ import sys
 
 import pytest
 
-from recipes.common.fit import CONTEXT, Machine, Network, Role, answer, frozen, network_of, phases, rollout, sharded
-from recipes.common.memory import Shape
+from recipes.common.preflight.memory_estimate import Shape
+from recipes.common.preflight.memory_fit import (
+    CONTEXT,
+    Machine,
+    Network,
+    Role,
+    answer,
+    frozen,
+    network_of,
+    phases,
+    rollout,
+    sharded,
+)
 from recipes.common.stage.command import StageError
 from recipes.gad.memory import RELIEF, training
 
