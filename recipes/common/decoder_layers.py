@@ -9,7 +9,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Shard
 
-from recipes.common.ranks import Ranks
+from recipes.common.distributed.ranks import Ranks
 from recipes.common.stage.command import StageError
 
 

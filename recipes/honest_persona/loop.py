@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.data.tokens import Tokens
-from recipes.common.ranks import Ranks
+from recipes.common.distributed.ranks import Ranks
 from recipes.common.stage.command import Interrupted, Progress, StageError
 from recipes.common.verl import checkpoints
 from recipes.common.verl.checkpoints import Checkpoint

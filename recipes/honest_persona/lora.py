@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recipes.common.ranks import Ranks
+from recipes.common.distributed.ranks import Ranks
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

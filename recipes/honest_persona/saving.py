@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from recipes.common.ranks import Ranks
+from recipes.common.distributed.ranks import Ranks
 from recipes.honest_persona import state
 from recipes.honest_persona.form import Form
 

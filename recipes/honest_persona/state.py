@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from recipes.common.ranks import Ranks
+from recipes.common.distributed.ranks import Ranks
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import write_json
 from recipes.honest_persona.form import Form, write_form

@@ -13,8 +13,8 @@ import os
 import sys
 from pathlib import Path
 
-from recipes.common import starter
-from recipes.common.meeting import is_rank, nodes_of
+from recipes.common.distributed import launch
+from recipes.common.distributed.rendezvous import is_rank, nodes_of
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     given = parser.parse_args(argv)
     settings, form = read_settings(given.settings, Settings), read_form(given.data)
     if not is_rank():
-        count = settings.ranks or starter.gpus(settings.device)
+        count = settings.ranks or launch.gpus(settings.device)
         if count * nodes_of(os.environ) > 1:
-            sys.exit(starter.start(MODULE, argv, count))
+            sys.exit(launch.start(MODULE, argv, count))
     stop = StopSignal()
     os.environ.update(wandb_environment(given.work) | {"TOKENIZERS_PARALLELISM": "false"})
     if settings.device == "cuda":

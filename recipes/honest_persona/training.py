@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable
 
-from recipes.common.ranks import Ranks, joined
+from recipes.common.distributed.ranks import Ranks, joined
 from recipes.common.stage import files
 from recipes.common.verl import checkpoints
 from recipes.honest_persona import saving

@@ -12,8 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from recipes.common import starter
-from recipes.common.meeting import is_rank
+from recipes.common.distributed import launch
+from recipes.common.distributed.rendezvous import is_rank
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
@@ -31,9 +31,9 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args(argv)
     settings = read_settings(args.settings, DpoSettings)
-    count = 1 if is_rank() else settings.ranks or starter.gpus(settings.device)
+    count = 1 if is_rank() else settings.ranks or launch.gpus(settings.device)
     if count > 1:
-        sys.exit(starter.start(MODULE, argv, count))
+        sys.exit(launch.start(MODULE, argv, count))
     stop = StopSignal()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from recipes.profile_dpo.learning import Folders, learn

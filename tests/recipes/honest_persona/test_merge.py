@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from recipes.common.ranks import Ranks
+from recipes.common.distributed.ranks import Ranks
 from recipes.honest_persona import evaluate, merge, state
 from recipes.honest_persona.base import base_of, embeddings
 from recipes.honest_persona.form import Form, read_form

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recipes.common.decoder_layers import decoder_layers, unsharded
-from recipes.common.ranks import Ranks, joined
+from recipes.common.distributed.ranks import Ranks, joined
 from recipes.common.stage.command import Mistake
 from recipes.honest_persona import evaluate, lora, state, train, trainer
 from recipes.honest_persona.batch import learnt_part, prompt_batch, training_batch

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 RANK = """
 import json, os, signal, sys, time
 from pathlib import Path
 if "RANK" not in os.environ:  # on a machine of its own, started by srun
-    from recipes.common.starter import start
+    from recipes.common.distributed.launch import start
     sys.exit(start("some_rank", sys.argv[1:], 2))
 place, what = Path(sys.argv[1]), sys.argv[2:]
 names = "RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT OMP_NUM_THREADS".split()
@@ -52,7 +52,8 @@ def start(tmp_path):
 
     def start(*ends, count=2, **variables):
         code = (
-            f"import sys; from recipes.common.starter import start; sys.exit(start('some_rank', sys.argv[1:], {count}))"
+            "import sys; from recipes.common.distributed.launch import start; "
+            f"sys.exit(start('some_rank', sys.argv[1:], {count}))"
         )
         env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", **variables}
         return subprocess.Popen([sys.executable, "-c", code, str(tmp_path), *ends], env=env)

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from recipes.common.meeting import STARTED, Meeting, by_srun, meeting
+from recipes.common.distributed.rendezvous import STARTED, Meeting, by_srun, meeting
 from recipes.common.stage.command import DONE, INTERRUPTED, Mistake
 from recipes.common.stage.parallel import die_with_parent
 

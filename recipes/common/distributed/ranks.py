@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from recipes.common.meeting import is_rank
+from recipes.common.distributed.rendezvous import is_rank
 from recipes.common.stage.command import Mistake
 
 

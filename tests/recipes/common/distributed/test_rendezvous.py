@@ -2,7 +2,7 @@
 
 import pytest
 
-from recipes.common.meeting import STARTED, Meeting, by_srun, is_rank, meeting, nodes_of
+from recipes.common.distributed.rendezvous import STARTED, Meeting, by_srun, is_rank, meeting, nodes_of
 from recipes.common.stage.command import Mistake
 
 
