@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recipes.common.engine.engine import Sampling
+from recipes.common.inference.engine import Sampling
 from recipes.common.stage import journal as jsonl
 from recipes.common.stage.command import Interrupted, Progress, StageError, run
 from recipes.common.stage.files import write_json

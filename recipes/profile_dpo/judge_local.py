@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from recipes.common.engine.engine import Loading, Sampling
+from recipes.common.inference.engine import Loading, Sampling
 from recipes.common.stage.command import StageError
 from recipes.profile_dpo.judging import JudgeSettings, Question, Reply
 from recipes.profile_dpo.writing import Speaker

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.engine.engine import Sampling
+from recipes.common.inference.engine import Sampling
 from recipes.common.stage import journal as jsonl
 from recipes.common.stage.command import Interrupted, Progress, run
 from recipes.common.stage.files import read_json, write_json

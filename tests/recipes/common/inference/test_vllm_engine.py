@@ -7,10 +7,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from recipes.common.engine.engine import Loading, Sampling, open_engine
+from recipes.common.inference.engine import Loading, Sampling, open_engine
 from recipes.common.stage.command import Mistake
 
-KNOWN = json.loads((Path(__file__).parent / "resources/vllm-0.24.0.json").read_text())
+KNOWN = json.loads((Path(__file__).parents[1] / "resources/vllm-0.24.0.json").read_text())
 LOADING = Loading(Path("/model"), "cuda", "bfloat16", False, 896, 0.9)
 END = 99
 
@@ -52,13 +52,13 @@ def engine(monkeypatch):
     vllm = ModuleType("vllm")
     vllm.LLM, vllm.SamplingParams = Llm, Params
     monkeypatch.setitem(sys.modules, "vllm", vllm)
-    monkeypatch.delitem(sys.modules, "recipes.common.engine.with_vllm", raising=False)
+    monkeypatch.delitem(sys.modules, "recipes.common.inference.vllm_engine", raising=False)
     yield lambda loading=LOADING: open_engine("vllm", loading)
-    sys.modules.pop("recipes.common.engine.with_vllm", None)
+    sys.modules.pop("recipes.common.inference.vllm_engine", None)
 
 
 def test_the_names_are_those_of_the_version_that_is_locked():
-    lock = (Path(__file__).parents[3] / "locks/cuda.lock").read_text()
+    lock = (Path(__file__).parents[4] / "locks/cuda.lock").read_text()
     assert f"\nvllm=={KNOWN['vllm']} " in lock
 
 
@@ -110,7 +110,7 @@ def test_four_bits_are_bitsandbytes(engine):
 
 def test_without_vllm_it_is_a_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    monkeypatch.delitem(sys.modules, "recipes.common.engine.with_vllm", raising=False)
+    monkeypatch.delitem(sys.modules, "recipes.common.inference.vllm_engine", raising=False)
     with pytest.raises(Mistake) as caught:
         open_engine("vllm", LOADING)
     assert caught.value.error == "`engine` is `vllm`, and `vllm` is not installed"

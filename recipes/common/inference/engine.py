@@ -63,12 +63,12 @@ def open_engine(name: str, loading: Loading) -> Engine:
     """The engine `name` of ENGINES with the model loaded. It holds the GPU until its process ends."""
     if name == "vllm":
         try:
-            from recipes.common.engine.with_vllm import VllmEngine
+            from recipes.common.inference.vllm_engine import VllmEngine
         except ModuleNotFoundError as missing:
             raise Mistake(
                 f"`engine` is `vllm`, and `{missing.name}` is not installed", "use the CUDA image, or `transformers`"
             ) from None
         return VllmEngine(loading)
-    from recipes.common.engine.with_transformers import TransformersEngine
+    from recipes.common.inference.transformers_engine import TransformersEngine
 
     return TransformersEngine(loading)

@@ -3,7 +3,7 @@
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from recipes.common.engine.engine import Loading, Reply, Sampling
+from recipes.common.inference.engine import Loading, Reply, Sampling
 from recipes.common.model.loading import load_model
 from recipes.common.peak import Peak
 

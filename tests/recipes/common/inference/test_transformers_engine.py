@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from recipes.common.engine.engine import Loading, Sampling, open_engine
-from recipes.common.engine.with_transformers import NotFirst, cut
+from recipes.common.inference.engine import Loading, Sampling, open_engine
+from recipes.common.inference.transformers_engine import NotFirst, cut
 from recipes.common.model import tiny
 
 END = 2
