@@ -5,7 +5,7 @@ python -m recipes.gad.settings_check REQUEST.json
 
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import check_stages
-from recipes.common.verl.keys import check_overrides
+from recipes.common.verl.config import check_overrides
 from recipes.gad.decided import DECIDED
 from recipes.gad.settings import Settings
 

@@ -18,7 +18,7 @@ from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.main import StopSignal, train
+from recipes.common.verl.run import StopSignal, train
 from recipes.common.verl.stage import Stage
 from recipes.common.verl.tracking import run_name, wandb_environment
 from recipes.gad.overrides import Inputs, verl_overrides

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from recipes.common.decoder_layers import shard, unsharded
 from recipes.common.distributed.ranks import Ranks
 from recipes.common.stage.command import StageError
-from recipes.common.verl.order import rows_of_step
+from recipes.common.verl.row_order import rows_of_step
 from recipes.honest_persona.batch import Batch, learnt_part, training_batch
 from recipes.honest_persona.flags import Answer
 from recipes.honest_persona.generate import Listener

@@ -5,7 +5,7 @@ python -m recipes.token_buncher.settings_check REQUEST.json
 
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import check_stages
-from recipes.common.verl.keys import check_overrides
+from recipes.common.verl.config import check_overrides
 from recipes.token_buncher import evaluate
 from recipes.token_buncher.decided import DECIDED
 from recipes.token_buncher.settings import Settings

@@ -13,7 +13,7 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.dataset.rl_dataset import collate_fn
 
 from recipes.common.verl.buffer import OrderedBuffer
-from recipes.common.verl.order import rows_of_step
+from recipes.common.verl.row_order import rows_of_step
 from recipes.common.verl.stage import Stage
 
 

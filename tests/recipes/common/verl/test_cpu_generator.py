@@ -3,7 +3,7 @@ import asyncio
 import pytest
 import torch
 
-from recipes.common.verl.generator import Generator, sample
+from recipes.common.verl.cpu_generator import Generator, sample
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The keys of verl's configuration: which it has, which it has but does not read, and what to write instead.
 
-    python -m recipes.common.verl.keys --write     writes keys-0.9.1.json from the installed verl
+    python -m recipes.common.verl.config --write     writes keys-0.9.1.json from the installed verl
 
 The two tables lie beside this file as data, so that a program without verl can check a recipe's overrides as well.
 """
@@ -90,7 +90,7 @@ def _paths(node: dict[str, Any], prefix: str) -> list[str]:
 
 def main() -> None:
     """Prints how many keys there are; with --write, writes them."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.common.verl.keys")
+    parser = argparse.ArgumentParser(prog="python -m recipes.common.verl.config")
     parser.add_argument("--write", action="store_true")
     keys = composed_keys()
     if parser.parse_args().write:

@@ -49,7 +49,7 @@ class CpuPlatform(PlatformBase):
 
     device_name = "cpu"
     vendor_name = "cpu"
-    device_module = CpuModule("recipes.common.verl.platform.cpu")
+    device_module = CpuModule("recipes.common.verl.cpu_platform.cpu")
 
     def is_available(self) -> bool:
         return True

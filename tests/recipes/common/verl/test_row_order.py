@@ -1,6 +1,6 @@
 from collections import Counter
 
-from recipes.common.verl.order import rows_of_step
+from recipes.common.verl.row_order import rows_of_step
 
 
 def test_an_epoch_has_each_row_once():

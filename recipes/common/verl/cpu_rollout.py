@@ -16,7 +16,7 @@ from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentL
 from verl.workers.rollout.base import _ROLLOUT_REGISTRY, BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry
 
-from recipes.common.verl.generator import Generator
+from recipes.common.verl.cpu_generator import Generator
 
 CONCURRENT = 1024
 """Requests that may wait at a server; it answers one at a time."""
@@ -74,5 +74,5 @@ def server_name(replica: int) -> str:
     return f"transformers_server_{replica}"
 
 
-_ROLLOUT_REGISTRY[("hf", "async")] = "recipes.common.verl.rollout.TransformersWeights"
+_ROLLOUT_REGISTRY[("hf", "async")] = "recipes.common.verl.cpu_rollout.TransformersWeights"
 RolloutReplicaRegistry.register("hf", lambda: TransformersReplica)

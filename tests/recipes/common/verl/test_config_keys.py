@@ -4,12 +4,12 @@ import pytest
 import yaml
 
 from recipes.common.stage.command import Mistake
-from recipes.common.verl import keys
+from recipes.common.verl import config
 
 
 def refused(override: str, decided=None) -> tuple[str, str]:
     with pytest.raises(Mistake) as caught:
-        keys.check_overrides([override], decided or {})
+        config.check_overrides([override], decided or {})
     return caught.value.error, caught.value.hint
 
 
@@ -17,12 +17,12 @@ def refused(override: str, decided=None) -> tuple[str, str]:
 def test_the_list_is_that_of_the_installed_verl():
     import verl
 
-    assert verl.__version__ == keys.VERSION
-    assert json.loads(keys.KEYS.read_text()) == keys.composed_keys()
+    assert verl.__version__ == config.VERSION
+    assert json.loads(config.KEYS.read_text()) == config.composed_keys()
 
 
 def test_known_keys_pass():
-    keys.check_overrides(
+    config.check_overrides(
         [
             "actor_rollout_ref.rollout.max_num_seqs=128",
             "+actor_rollout_ref.rollout.engine_kwargs.vllm.max_num_partial_prefills=2",
@@ -66,6 +66,6 @@ def test_an_override_has_a_value():
 
 
 def test_what_is_said_to_be_unread_exists_or_is_gone():
-    known = set(json.loads(keys.KEYS.read_text()))
+    known = set(json.loads(config.KEYS.read_text()))
     gone = {"trainer.training_steps", "critic.model.fsdp_config", "trainer.remove_previous_ckpt_in_save"}
-    assert set(yaml.safe_load(keys.UNREAD.read_text())) - known == gone
+    assert set(yaml.safe_load(config.UNREAD.read_text())) - known == gone
