@@ -15,21 +15,8 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
-NEEDS_TORCH = (
-    "change",
-    "convert",
-    "convert_process",
-    "engine_transformers",
-    "mapped",
-    "pretrained",
-    "rank_files",
-    "safetensors_file",
-    "sharded",
-    "shards",
-    "stored",
-    "verify",
-)
-collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in NEEDS_TORCH]
+NEEDS_TORCH = ["checkpoint", "inference/test_transformers_engine.py"]
+collect_ignore = [] if find_spec("torch") else NEEDS_TORCH
 
 
 @pytest.fixture
