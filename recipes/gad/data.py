@@ -21,9 +21,10 @@ from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
 from recipes.common.stage.parallel import mapped, spare
 from recipes.common.stage.settings import read_settings
-from recipes.gad import check, report
+from recipes.gad import data_report
+from recipes.gad.data_split import BATCH_ROWS, Split, made, write
+from recipes.gad.preflight import data
 from recipes.gad.rows import Row
-from recipes.gad.split import BATCH_ROWS, Split, made, write
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the stage, or the check."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["check"]:
-        return check.main(argv[1:])
+        return data.main(argv[1:])
     parser = argparse.ArgumentParser(prog="python -m recipes.gad.data", description=__doc__.split("\n")[0])
     parser.add_argument("settings", type=Path)
     for name in ("--train", "--val", "--model", "--out", "--work"):
@@ -72,10 +73,10 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     sizes = {name: rows.count(path) for name, path in sources.items()}
     picks = {name: _picks(settings, name, size) for name, size in sizes.items()}
     total = sum(size if (some := picks[name]) is None else len(some) for name, size in sizes.items())
-    surveys = {name: check.Survey(path) for name, path in sources.items()}
+    surveys = {name: data.Survey(path) for name, path in sources.items()}
     out.mkdir(parents=True, exist_ok=True)
     parts = {name: out / f".{name}.parquet.part" for name in sources}
-    limits = report.Limits(settings.max_prompt_length, settings.max_response_length)
+    limits = data_report.Limits(settings.max_prompt_length, settings.max_response_length)
     found: dict[str, Any] = {}
     done = 0
     with mapped(partial(made, Tokens(model), limits), spare() if total > BATCH_ROWS else 0) as make:
@@ -96,9 +97,9 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     for text in _warnings(settings, found):
         progress.warning(text)
         print(f"warning: {text}")
-    print(report.table(found))
+    print(data_report.table(found))
     files.write_json(out / "report.json", found)
-    files.write_json(out / "metrics.json", report.flat(found))
+    files.write_json(out / "metrics.json", data_report.flat(found))
     return found
 
 
@@ -106,7 +107,7 @@ def _told(progress: Progress, before: int, total: int, rows: int) -> None:
     progress.step(before + rows, total)
 
 
-def _wanted(settings: Settings, survey: check.Survey, picks: range | None) -> Iterator[Row]:
+def _wanted(settings: Settings, survey: data.Survey, picks: range | None) -> Iterator[Row]:
     for row in survey.read(picks):
         if not (settings.drop_duplicates and row.position in survey.duplicates):
             yield row

@@ -7,8 +7,8 @@ from typing import Any
 from recipes.common.checkpoint.difference import largest_change
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.history import read_history
-from recipes.gad.overrides import Inputs
 from recipes.gad.settings import Settings
+from recipes.gad.verl_config import Inputs
 
 RECENT = 10
 """Steps that a mean at the stage's end covers."""

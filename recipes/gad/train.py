@@ -21,8 +21,8 @@ from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.run import StopSignal, train
 from recipes.common.verl.stage import Stage
 from recipes.common.verl.tracking import run_name, wandb_environment
-from recipes.gad.overrides import Inputs, verl_overrides
 from recipes.gad.settings import Settings
+from recipes.gad.verl_config import Inputs, verl_overrides
 
 
 def main(argv: list[str] | None = None) -> None:

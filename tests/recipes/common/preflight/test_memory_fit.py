@@ -18,7 +18,7 @@ from recipes.common.preflight.memory_fit import (
     sharded,
 )
 from recipes.common.stage.command import StageError
-from recipes.gad.memory import RELIEF, training
+from recipes.gad.preflight.memory import RELIEF, training
 
 SMALL = Shape(layers=4, hidden=64, intermediate=128, vocabulary=1000, attention=64, keys=32, tied=True)
 ONE = Network(1_000_000, SMALL)

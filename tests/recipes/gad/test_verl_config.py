@@ -5,9 +5,9 @@ import yaml
 
 from recipes.common.stage.command import Mistake
 from recipes.common.verl.hardware import Hardware
-from recipes.gad import overrides
-from recipes.gad.overrides import DECIDED, Inputs, verl_overrides
+from recipes.gad import verl_config
 from recipes.gad.settings import Settings
+from recipes.gad.verl_config import DECIDED, Inputs, verl_overrides
 
 SIZES = {
     # rollout_tensor_parallel, tokens_per_gpu, train_batch, val_batch, gpu_memory_utilization (specs' table)
@@ -170,7 +170,7 @@ def test_an_override_of_a_setting_is_refused():
 
 
 def test_what_the_stage_decides_is_what_it_sets():
-    mine = {key.lstrip("+") for key in overrides._settings(settings(), inputs())}
+    mine = {key.lstrip("+") for key in verl_config._settings(settings(), inputs())}
     by_hardware = {"trainer.device", "trainer.n_gpus_per_node", "trainer.nnodes", "actor_rollout_ref.rollout.name"}
     by_tracking = {"trainer.project_name", "trainer.experiment_name", "trainer.logger"}
     follows = {"critic.ppo_mini_batch_size"}

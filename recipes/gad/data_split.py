@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.common.data.tokens import Tokens
-from recipes.gad.check import refuse
-from recipes.gad.prompt import Fitted, TooLong, fit
-from recipes.gad.report import Counts, Limits
+from recipes.gad.data_report import Counts, Limits
+from recipes.gad.preflight.data import refuse
 from recipes.gad.rows import Message, Problem, Row
+from recipes.gad.truncate import Fitted, TooLong, fit
 
 BATCH_ROWS = 1024
 BATCH_CHARACTERS = 2_000_000

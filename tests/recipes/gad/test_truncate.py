@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from recipes.common.data.tokens import Tokens
 from recipes.common.model import tiny
-from recipes.gad.prompt import TooLong, fit
+from recipes.gad.truncate import TooLong, fit
 
 HEADER = "<|im_start|>assistant\n"
 TEXTS = st.one_of(

@@ -1,6 +1,6 @@
 """What the training stages keep on a GPU: actor, discriminator, reference and rollout, which take turns.
 
-python -m recipes.gad.memory REQUEST.json
+python -m recipes.gad.preflight.memory REQUEST.json
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from recipes.common.stage.command import Mistake
-from recipes.gad.check import main, survey
+from recipes.gad.preflight.data import main, survey
 
 
 def write(path, *rows):

@@ -1,4 +1,4 @@
-from recipes.gad.watch import Watch
+from recipes.gad.health import Watch
 
 
 def watch(steps, mode="adversarial", past=()):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from recipes.gad.prompt import Fitted
+from recipes.gad.truncate import Fitted
 
 PERCENTILES = (50, 95, 99)
 

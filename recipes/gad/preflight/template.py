@@ -1,6 +1,6 @@
 """Renders a sample of the rows with the student's own chat template, and counts their tokens, before anything is paid.
 
-    python -m recipes.gad.texts DATA_SETTINGS.json --model MODEL_SETTINGS.json --train FILE --val FILE
+    python -m recipes.gad.preflight.template DATA_SETTINGS.json --model MODEL_SETTINGS.json --train FILE --val FILE
 
 Prints one line and exits 0, or says what is wrong and exits 2. The tokenizer comes from where the model stage would
 take it.
@@ -21,7 +21,9 @@ MOST = 0.5
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.gad.texts", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.gad.preflight.template", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("settings", type=Path)
     for name in ("--model", "--train", "--val"):
         parser.add_argument(name, type=Path, required=True)

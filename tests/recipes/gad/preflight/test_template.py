@@ -10,7 +10,7 @@ import pytest
 from recipes.common.preflight.template import demand, share
 from recipes.common.stage.command import Mistake
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 ROWS = [{"content": [{"role": "user", "content": f"say {n}"}], "teacher_response": f"{n} it is"} for n in range(40)]
 
 
@@ -33,7 +33,10 @@ def looked(tmp_path, model):
         (tmp_path / "model.json").write_text(json.dumps({"repo": str(repo or model), "revision": "main"}))
         argv = [tmp_path / "data.json", "--model", tmp_path / "model.json", "--train", data, "--val", data]
         return subprocess.run(
-            [sys.executable, "-m", "recipes.gad.texts", *map(str, argv)], cwd=ROOT, capture_output=True, text=True
+            [sys.executable, "-m", "recipes.gad.preflight.template", *map(str, argv)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
         )
 
     return look
