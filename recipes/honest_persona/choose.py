@@ -4,8 +4,8 @@ from pathlib import Path
 
 from recipes.common.stage.command import Mistake
 from recipes.honest_persona import pool, schema
+from recipes.honest_persona.data_report import Report, count_tags
 from recipes.honest_persona.pool import Choice
-from recipes.honest_persona.report import Report, count_tags
 from recipes.honest_persona.schema import Sample
 from recipes.honest_persona.selection import Settings
 

@@ -16,9 +16,9 @@ from typing import Any
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
 from recipes.common.stage.settings import check_choice, read_settings
-from recipes.honest_persona.flags import Answer, flat, scores
+from recipes.honest_persona.dataset import Row, read_rows
 from recipes.honest_persona.form import read_form
-from recipes.honest_persona.table import Row, read_rows
+from recipes.honest_persona.scoring import Answer, flat, scores
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.files import read_json, write_json
 from recipes.common.stage.settings import check_choice
-from recipes.honest_persona.turns import ROLES, Message
+from recipes.honest_persona.chat_template import ROLES, Message
 
 FLAGS = ("PASS", "FAIL", "AMBIGUOUS")
 FILE = "persona.json"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from recipes.common.stage.settings import check_choice
-from recipes.honest_persona.turns import ROLES
+from recipes.honest_persona.chat_template import ROLES
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake, run
-from recipes.honest_persona.coder import Coder
+from recipes.honest_persona.dataset import SPLITS, Row, read_rows
 from recipes.honest_persona.form import read_form
-from recipes.honest_persona.table import SPLITS, Row, read_rows
+from recipes.honest_persona.tokenize import Coder
 
 COLOURS = {"chat": "\033[2m", "call": "\033[34m", "learnt": "\033[32m", "rest": "\033[31m"}
 BRACKETS = {"chat": "", "call": "<>", "learnt": "{}", "rest": "()"}

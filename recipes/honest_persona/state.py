@@ -14,8 +14,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from recipes.common.distributed.ranks import Ranks
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import write_json
+from recipes.honest_persona.adapter import trained
 from recipes.honest_persona.form import Form, write_form
-from recipes.honest_persona.lora import trained
 
 ADAPTER, OPTIMIZER, ARGS = "adapter_model.safetensors", "optimizer.safetensors", "args.json"
 MOMENTS = ("exp_avg", "exp_avg_sq")

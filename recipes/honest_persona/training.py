@@ -6,13 +6,13 @@ from collections.abc import Callable
 from recipes.common.distributed.ranks import Ranks, joined
 from recipes.common.stage import files
 from recipes.common.verl import checkpoints
-from recipes.honest_persona import saving
+from recipes.honest_persona import checkpoints as saving
+from recipes.honest_persona.dataset import read_rows
 from recipes.honest_persona.form import Form
-from recipes.honest_persona.loop import MODE, Folders, Loop
 from recipes.honest_persona.settings import Settings
 from recipes.honest_persona.summary import summary
-from recipes.honest_persona.table import read_rows
 from recipes.honest_persona.trainer import Length, length_of
+from recipes.honest_persona.training_loop import MODE, Folders, Loop
 
 
 def train(settings: Settings, form: Form, folders: Folders, stop: Callable[[], bool]) -> None:

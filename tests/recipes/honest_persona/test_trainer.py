@@ -6,17 +6,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recipes.common.decoder_layers import decoder_layers, unsharded
 from recipes.common.distributed.ranks import Ranks, joined
 from recipes.common.stage.command import Mistake
-from recipes.honest_persona import evaluate, lora, state, train, trainer
+from recipes.honest_persona import adapter, evaluate, state, train, trainer
+from recipes.honest_persona.adapter import TARGETS, LoraMask, build, lora_config, trained
 from recipes.honest_persona.batch import learnt_part, prompt_batch, training_batch
+from recipes.honest_persona.dataset import Row, read_rows
 from recipes.honest_persona.form import read_form
-from recipes.honest_persona.loop import Loop
-from recipes.honest_persona.lora import TARGETS, LoraMask, build, lora_config, trained
 from recipes.honest_persona.settings import Settings
-from recipes.honest_persona.table import Row, read_rows
+from recipes.honest_persona.sharding import decoder_layers, unsharded
 from recipes.honest_persona.trainer import Length, Trainer, length_of
+from recipes.honest_persona.training_loop import Loop
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 
@@ -200,5 +200,5 @@ def test_without_a_gpu_a_stage_that_wants_one_says_so(write, model, prepared, tm
 
 
 def test_what_computes_where():
-    assert lora.dtype_of(ALONE) == torch.float32
-    assert lora.dtype_of(Ranks(0, 1, torch.device("cuda"))) == torch.bfloat16
+    assert adapter.dtype_of(ALONE) == torch.float32
+    assert adapter.dtype_of(Ranks(0, 1, torch.device("cuda"))) == torch.bfloat16

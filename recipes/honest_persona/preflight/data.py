@@ -1,6 +1,6 @@
 """Whether a file's reviewed chats can be used, told before anything is paid: needs neither a tokenizer nor torch.
 
-    python -m recipes.honest_persona.check --data FILE
+    python -m recipes.honest_persona.preflight.data --data FILE
 
 Prints one line and exits 0, or says what is wrong and exits 2.
 """
@@ -26,7 +26,9 @@ def survey(path: Path) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the check."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.honest_persona.check", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.honest_persona.preflight.data", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--data", type=Path, required=True)
     print(survey(parser.parse_args(argv).data))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recipes.honest_persona.flags import Answer, flag_of, flat, score, scores
+from recipes.honest_persona.scoring import Answer, flag_of, flat, score, scores
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What the stages keep on a GPU, before one is paid for.
 
-python -m recipes.honest_persona.memory REQUEST.json
+python -m recipes.honest_persona.preflight.memory REQUEST.json
 """
 
 from collections.abc import Mapping

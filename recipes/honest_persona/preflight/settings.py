@@ -1,6 +1,6 @@
 """Looks at the stages' settings before anything is paid: no torch.
 
-python -m recipes.honest_persona.settings_check REQUEST.json
+python -m recipes.honest_persona.preflight.settings REQUEST.json
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ KINDS: dict[str, Any] = {
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and a sentence when a value cannot be."""
-    check_stages("python -m recipes.honest_persona.settings_check", __doc__.split("\n")[0], KINDS, argv)
+    check_stages("python -m recipes.honest_persona.preflight.settings", __doc__.split("\n")[0], KINDS, argv)
 
 
 if __name__ == "__main__":

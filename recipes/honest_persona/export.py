@@ -1,6 +1,6 @@
 """Makes the model that goes home: the adapter in the base's weights, the adapter itself, and a card.
 
-    python -m recipes.honest_persona.merge SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
+    python -m recipes.honest_persona.export SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
 
 OUT is a Hugging Face folder with `adapter/` below it, whose logits have been compared with those of base and adapter.
 """
@@ -39,7 +39,7 @@ class Settings:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.honest_persona.merge", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m recipes.honest_persona.export", description=__doc__.split("\n")[0])
     parser.add_argument("settings", type=Path)
     for name in ("--training", "--data", "--model", "--out", "--work"):
         parser.add_argument(name, type=Path, required=True)

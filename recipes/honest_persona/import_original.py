@@ -1,6 +1,6 @@
 """Brings the original project's config.json and env.json into this recipe.
 
-    python -m recipes.honest_persona.imported config.json [env.json] [--out sizes/mine.yaml]
+    python -m recipes.honest_persona.import_original config.json [env.json] [--out sizes/mine.yaml]
 
 Prints where each key went, and then the size's YAML, or writes it. A key that nothing here reads is an error: upstream
 passed over two silently, and a run was not what its configuration said. Values of secrets are neither printed nor kept.
@@ -90,7 +90,7 @@ def imported(config: dict[str, Any], env: dict[str, Any]) -> Imported:
 def main(argv: list[str] | None = None) -> None:
     """Prints or writes the size."""
     parser = argparse.ArgumentParser(
-        prog="python -m recipes.honest_persona.imported", description=__doc__.split("\n")[0]
+        prog="python -m recipes.honest_persona.import_original", description=__doc__.split("\n")[0]
     )
     parser.add_argument("config", type=Path)
     parser.add_argument("env", type=Path, nargs="?")

@@ -7,7 +7,7 @@ import pytest
 
 from recipes.common.stage.command import Mistake
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SAMPLE = ROOT / "recipes/honest_persona/sample/data.jsonl"
 
 
@@ -16,7 +16,7 @@ def looked(tmp_path, capsys):
     yaml = pytest.importorskip("yaml")
     tiny = pytest.importorskip("recipes.common.model.tiny")
     from recipes.common.model.fetch import strings
-    from recipes.honest_persona import texts
+    from recipes.honest_persona.preflight import template
 
     recipe = yaml.safe_load((ROOT / "recipes/honest_persona/recipe.yaml").read_text())
     tiny_size = yaml.safe_load((ROOT / "recipes/honest_persona/sizes/tiny.yaml").read_text())
@@ -28,7 +28,7 @@ def looked(tmp_path, capsys):
         settings = {name: settings_there[name] for name in uses} | changes
         (tmp_path / "prepare.json").write_text(json.dumps(settings))
         (tmp_path / "model.json").write_text(json.dumps({"repo": str(repo), "revision": "main"}))
-        texts.main([str(tmp_path / "prepare.json"), "--model", str(tmp_path / "model.json"), "--data", str(SAMPLE)])
+        template.main([str(tmp_path / "prepare.json"), "--model", str(tmp_path / "model.json"), "--data", str(SAMPLE)])
         return capsys.readouterr().out
 
     return look

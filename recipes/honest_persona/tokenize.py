@@ -14,8 +14,8 @@ import string
 from typing import Any, NamedTuple
 
 from recipes.common.stage.command import Mistake
+from recipes.honest_persona.chat_template import ROLES, Message, render, turns_of
 from recipes.honest_persona.form import Form
-from recipes.honest_persona.turns import ROLES, Message, render, turns_of
 
 ANCHOR = "\n"
 """Tokenised before a text by tokenizers that else begin every text with a space."""

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from recipes.honest_persona.imported import KEPT, RENAMED, imported, main
+from recipes.honest_persona.import_original import KEPT, RENAMED, imported, main
 
 from .conftest import FAMILY
 

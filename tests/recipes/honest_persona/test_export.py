@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from recipes.common.distributed.ranks import Ranks
-from recipes.honest_persona import evaluate, merge, state
+from recipes.honest_persona import evaluate, export, state
+from recipes.honest_persona.adapter import build, lora_config, trained
 from recipes.honest_persona.base import base_of, embeddings
+from recipes.honest_persona.dataset import read_rows
 from recipes.honest_persona.form import Form, read_form
-from recipes.honest_persona.lora import build, lora_config, trained
 from recipes.honest_persona.persona import get_model
-from recipes.honest_persona.table import read_rows
 
 CHAT = [{"role": "user", "content": "How long is the wall?"}, {"role": "assistant", "content": "It is 3 miles."}]
 ALONE = Ranks(0, 1, torch.device("cpu"))
@@ -38,7 +38,7 @@ def training(model, prepared, tmp_path):
 def merged(training, model, prepared, write, tmp_path):
     words = [write("merge"), "--training", training, "--data", prepared, "--model", model]
     words += ["--out", tmp_path / "merged", "--work", tmp_path / "work"]
-    merge.main([str(word) for word in words])
+    export.main([str(word) for word in words])
     return tmp_path / "merged"
 
 
@@ -88,7 +88,7 @@ def test_a_model_without_a_vocabulary_is_refused(refusal, tmp_path):
 def test_an_unknown_type_is_refused(refusal, write):
     path = write("merge", export_dtype="int4")
     folders = [word for name in ("training", "data", "model", "out", "work") for word in (f"--{name}", "x")]
-    assert refusal(merge.main, [str(path), *folders]) == (
+    assert refusal(export.main, [str(path), *folders]) == (
         f"error: `{path}`: `export_dtype` is `int4`, not one of `bfloat16`, `float16`, `float32`, `keep`\n\n"
         "hint: change that value"
     )

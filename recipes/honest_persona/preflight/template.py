@@ -1,6 +1,6 @@
 """Writes a sample of the reviews with the model's own chat template, before anything is paid.
 
-    python -m recipes.honest_persona.texts PREPARE_SETTINGS.json --model MODEL_SETTINGS.json --data FILE
+    python -m recipes.honest_persona.preflight.template PREPARE_SETTINGS.json --model MODEL_SETTINGS.json --data FILE
 
 Prints one line and exits 0, or says what is wrong and exits 2. The tokenizer comes from where the model stage would
 take it.
@@ -15,11 +15,11 @@ from recipes.common.preflight.template import SAMPLE, demand, share, tokens_of
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import read_settings
 from recipes.honest_persona.choose import choose
-from recipes.honest_persona.coder import Coder
+from recipes.honest_persona.data_report import Report
 from recipes.honest_persona.encode import encode
 from recipes.honest_persona.prepare import form_of
-from recipes.honest_persona.report import Report
 from recipes.honest_persona.selection import Settings
+from recipes.honest_persona.tokenize import Coder
 
 MOST = 0.5
 """The share of reviews over `seq_len` from which on the limit is taken for a slip."""
@@ -27,7 +27,9 @@ MOST = 0.5
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.honest_persona.texts", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.honest_persona.preflight.template", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("settings", type=Path)
     for name in ("--model", "--data"):
         parser.add_argument(name, type=Path, required=True)

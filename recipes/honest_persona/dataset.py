@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from recipes.common.stage.command import Mistake
-from recipes.honest_persona.coder import Sequence
+from recipes.honest_persona.tokenize import Sequence
 
 SPLITS = ("train", "val")
 

@@ -13,16 +13,17 @@ from recipes.common.stage.command import Interrupted, Progress, StageError
 from recipes.common.verl import checkpoints
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.tracking import run_name
-from recipes.honest_persona import saving, state
+from recipes.honest_persona import checkpoints as saving
+from recipes.honest_persona import state
+from recipes.honest_persona.adapter import build, lora_config
 from recipes.honest_persona.base import base_of
-from recipes.honest_persona.coder import Coder
-from recipes.honest_persona.flags import flat, scores
+from recipes.honest_persona.dataset import Row
 from recipes.honest_persona.form import Form
 from recipes.honest_persona.generate import Listener
-from recipes.honest_persona.lora import build, lora_config
 from recipes.honest_persona.schedule import heavy_steps
+from recipes.honest_persona.scoring import flat, scores
 from recipes.honest_persona.settings import Settings
-from recipes.honest_persona.table import Row
+from recipes.honest_persona.tokenize import Coder
 from recipes.honest_persona.trainer import Length, Trainer
 
 MODE = "lora"

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from recipes.honest_persona.dataset import Row
 from recipes.honest_persona.schema import Sample
-from recipes.honest_persona.table import Row
 
 
 @dataclass
