@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(launch.start(MODULE, argv, count))
     stop = StopSignal()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    from recipes.profile_dpo.learning import Folders, learn
+    from recipes.profile_dpo.training import Folders, learn
 
     learn(settings, Folders(args.model, args.data, args.out, args.work), stop)
 

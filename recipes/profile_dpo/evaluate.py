@@ -20,9 +20,9 @@ from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
 from recipes.profile_dpo import prompts
-from recipes.profile_dpo.asking import Asking, read_answers
-from recipes.profile_dpo.judging import JudgeSettings, Question, open_judge
-from recipes.profile_dpo.verdict import Bias, Shown, orders, result
+from recipes.profile_dpo.judge.ask import Asking, read_answers
+from recipes.profile_dpo.judge.types import JudgeSettings, Question, open_judge
+from recipes.profile_dpo.judge.verdict import Bias, Shown, orders, result
 
 WIN, TIE, LOSS = "win", "tie", "loss"
 OLD, NEW = 0, 1

@@ -23,8 +23,8 @@ from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import check_choice, read_settings
 from recipes.common.stop import StopSignal
 from recipes.profile_dpo import profile
-from recipes.profile_dpo.likeness import different
-from recipes.profile_dpo.writing import Speaker, Writing, ask, open_writer
+from recipes.profile_dpo.similarity import different
+from recipes.profile_dpo.writer import Speaker, Writing, ask, open_writer
 
 METHODS = ("sampling", "beams")
 ROUND = 1 << 24
@@ -103,7 +103,7 @@ def writing(writer: Speaker, settings: Settings) -> Write:
         return [texts[place * count :][:count] for place in range(len(units))]
 
     def search(units: list[dict[str, Any]], start: int) -> list[list[tuple[str, int]]]:
-        from recipes.profile_dpo.beams import Search, diverse
+        from recipes.profile_dpo.beam_search import Search, diverse
 
         how = Search(settings.candidates, settings.temperature, settings.profile_tokens, stop)
         found = [diverse(writer.engine.model, unit["ids"], how) for unit in units]

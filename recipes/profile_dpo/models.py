@@ -17,9 +17,9 @@ from recipes.common.model.fetch import place
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.settings import read_settings
-from recipes.profile_dpo.likeness import Nearest
+from recipes.profile_dpo.authors import read_examples, unit
 from recipes.profile_dpo.papers import by_author, read
-from recipes.profile_dpo.setup import read_examples, unit
+from recipes.profile_dpo.similarity import Nearest
 
 KINDS = ("writer", "judge")
 

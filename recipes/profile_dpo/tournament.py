@@ -21,10 +21,10 @@ from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
 from recipes.profile_dpo import bracket, prompts
-from recipes.profile_dpo.asking import Asking, read_answers
 from recipes.profile_dpo.bracket import Result
-from recipes.profile_dpo.judging import Judge, JudgeSettings, Question, open_judge
-from recipes.profile_dpo.verdict import Bias, Shown, orders, result
+from recipes.profile_dpo.judge.ask import Asking, read_answers
+from recipes.profile_dpo.judge.types import Judge, JudgeSettings, Question, open_judge
+from recipes.profile_dpo.judge.verdict import Bias, Shown, orders, result
 
 
 @dataclass(frozen=True)

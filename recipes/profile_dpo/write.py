@@ -21,7 +21,7 @@ from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
 from recipes.profile_dpo import profile
-from recipes.profile_dpo.writing import Speaker, Writing, ask, open_writer
+from recipes.profile_dpo.writer import Speaker, Writing, ask, open_writer
 
 
 @dataclass(frozen=True)

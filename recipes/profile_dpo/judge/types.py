@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from recipes.common.stage.settings import check_choice
 from recipes.profile_dpo.prompts import Message
-from recipes.profile_dpo.writing import check_engine
+from recipes.profile_dpo.writer import check_engine
 
 JUDGES = ("local", "endpoint", "words")
 """The model of the stage `judge`; an OpenAI-compatible service; or a rule that counts words, for tests."""
@@ -128,15 +128,15 @@ class Judge(Protocol):
 def open_judge(settings: JudgeSettings, model: Path, batched: bool, work: Path) -> Judge:
     """The judge that the settings name. `batched`: by the batch interface; `work` keeps what is on its way there."""
     if settings.judge == "words":
-        from recipes.profile_dpo.judge_words import WordJudge
+        from recipes.profile_dpo.judge.words import WordJudge
 
         return WordJudge()
     if settings.judge == "local":
-        from recipes.profile_dpo.judge_local import LocalJudge
+        from recipes.profile_dpo.judge.local import LocalJudge
 
         return LocalJudge(model, settings)
-    from recipes.profile_dpo.judge_batch import BatchJudge
-    from recipes.profile_dpo.judge_endpoint import EndpointJudge, open_client
+    from recipes.profile_dpo.judge.batch import BatchJudge
+    from recipes.profile_dpo.judge.endpoint import EndpointJudge, open_client
 
     client = open_client(settings)
     return BatchJudge(client, settings, work) if batched else EndpointJudge(client, settings)

@@ -7,8 +7,8 @@ from typing import Any
 
 from recipes.common.stage.command import Interrupted, StageError
 from recipes.common.stage.journal import Journal
-from recipes.profile_dpo.judging import Judge, JudgeSettings, Question, Reply
-from recipes.profile_dpo.verdict import choice
+from recipes.profile_dpo.judge.types import Judge, JudgeSettings, Question, Reply
+from recipes.profile_dpo.judge.verdict import choice
 
 FEW = 10
 """Questions of which any number may stay unanswered."""

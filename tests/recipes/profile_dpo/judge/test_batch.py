@@ -6,9 +6,9 @@ import pytest
 
 from recipes.common.stage.command import Interrupted, StageError
 from recipes.common.stage.journal import Journal
-from recipes.profile_dpo.asking import Asking, read_answers
-from recipes.profile_dpo.judge_batch import BatchJudge
-from recipes.profile_dpo.judge_endpoint import open_client
+from recipes.profile_dpo.judge.ask import Asking, read_answers
+from recipes.profile_dpo.judge.batch import BatchJudge
+from recipes.profile_dpo.judge.endpoint import open_client
 
 from .conftest import completion
 

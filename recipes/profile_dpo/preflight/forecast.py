@@ -1,6 +1,6 @@
 """The planning table: what a run will do, take and cost, by what an earlier run measured.
 
-    python -m recipes.profile_dpo.outlook REQUEST.json
+    python -m recipes.profile_dpo.preflight.forecast REQUEST.json
 
 REQUEST holds `stages` (name and settings of each) and `measured`: for each finished stage of earlier runs, the newest
 first, its `run`, `recipe`, `where`, `stage` and `metrics`. Prints the lines; what nobody has measured is `unknown`.
@@ -32,7 +32,9 @@ class Measured:
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.outlook", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.profile_dpo.preflight.forecast", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("request", type=Path)
     request = json.loads(parser.parse_args().request.read_text(encoding="utf-8"))
     print("\n".join(table({one["name"]: one["settings"] for one in request["stages"]}, request["measured"])))

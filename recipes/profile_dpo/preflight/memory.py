@@ -1,6 +1,6 @@
 """What the stages keep on a GPU, before it is paid for.
 
-python -m recipes.profile_dpo.memory REQUEST.json
+python -m recipes.profile_dpo.preflight.memory REQUEST.json
 """
 
 from collections.abc import Mapping

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from recipes.common.inference.engine import Loading, Sampling
 from recipes.common.stage.command import StageError
-from recipes.profile_dpo.judging import JudgeSettings, Question, Reply
-from recipes.profile_dpo.writing import Speaker
+from recipes.profile_dpo.judge.types import JudgeSettings, Question, Reply
+from recipes.profile_dpo.writer import Speaker
 
 AGAIN = 0.7
 """Temperature after a greedy answer that was none: the same again would be no help."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import yaml
 
 from recipes.common.preflight.memory_fit import answer
-from recipes.profile_dpo.memory import RELIEF, STAGES
+from recipes.profile_dpo.preflight.memory import RELIEF, STAGES
 
-RECIPE = Path(__file__).parents[3] / "recipes/profile_dpo"
+RECIPE = Path(__file__).parents[4] / "recipes/profile_dpo"
 GIB = 2**30
 
 

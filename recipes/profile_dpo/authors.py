@@ -1,6 +1,6 @@
 """Gathers authors with their abstracts, and holds some back for evaluation.
 
-    python -m recipes.profile_dpo.setup SETTINGS.json --papers FILE --examples FILE --out OUT --work WORK
+    python -m recipes.profile_dpo.authors SETTINGS.json --papers FILE --examples FILE --out OUT --work WORK
 
 OUT holds train.jsonl and held_out.jsonl, {"unit", "author", "abstracts", "prompt"} for each author, and metrics.json.
 An author is in one of the two. What came from OpenAlex is kept in WORK, author by author: a second start goes on; OUT
@@ -24,8 +24,8 @@ from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
 from recipes.profile_dpo import profile, prompts
 from recipes.profile_dpo.bracket import expected
-from recipes.profile_dpo.likeness import Nearest
 from recipes.profile_dpo.papers import Paper, Query, by_author, read
+from recipes.profile_dpo.similarity import Nearest
 
 if TYPE_CHECKING:
     from recipes.profile_dpo.openalex import OpenAlex
@@ -69,7 +69,7 @@ class Settings:
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.setup", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.authors", description=__doc__.split("\n")[0])
     parser.add_argument("settings", type=Path)
     for name in ("--papers", "--examples", "--out", "--work"):
         parser.add_argument(name, type=Path, required=True)

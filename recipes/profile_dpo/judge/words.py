@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable, Iterator
 
-from recipes.profile_dpo.judging import Question, Reply
-from recipes.profile_dpo.likeness import words
+from recipes.profile_dpo.judge.types import Question, Reply
+from recipes.profile_dpo.similarity import words
 
 LETTERS = 4
 """Shorter words say nothing."""

@@ -1,6 +1,6 @@
 """Decides which model is the current one: the new one, when it won often enough, or the one before.
 
-    python -m recipes.profile_dpo.current SETTINGS.json --before MODEL --before-profiles WRITTEN --new MODEL \\
+    python -m recipes.profile_dpo.gate SETTINGS.json --before MODEL --before-profiles WRITTEN --new MODEL \\
         --new-profiles WRITTEN --evaluation EVALUATED --out OUT
 
 OUT holds that model's files (the same bytes on disk), its profiles.jsonl, and metrics.json. A later round begins with
@@ -32,7 +32,7 @@ class Settings:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.current", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.gate", description=__doc__.split("\n")[0])
     parser.add_argument("settings", type=Path)
     for name in ("--before", "--before-profiles", "--new", "--new-profiles", "--evaluation", "--out"):
         parser.add_argument(name, type=Path, required=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from recipes.profile_dpo.judging import JudgeSettings
+from recipes.profile_dpo.judge.types import JudgeSettings
 
 from .conftest import JUDGE
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 KEY = "sk-" + "abcdefgh12345678"
 HOLDS = (
     "holds a key, and settings are written down in many places; take it out, and give it as the secret JUDGE_API_KEY: "
@@ -76,7 +76,7 @@ def test_the_check_before_the_launch_refuses_it_in_a_sentence(tmp_path):
 
     def asked(**settings):
         path.write_text(json.dumps([{"stage": "judge", "kind": "evaluate", "settings": {**JUDGE, **settings}}]))
-        argv = [sys.executable, "-m", "recipes.profile_dpo.settings_check", str(path)]
+        argv = [sys.executable, "-m", "recipes.profile_dpo.preflight.settings", str(path)]
         return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
 
     done = asked(api_key=KEY)

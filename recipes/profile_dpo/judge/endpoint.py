@@ -13,7 +13,7 @@ from typing import Any
 import openai
 
 from recipes.common.stage.command import Mistake, StageError
-from recipes.profile_dpo.judging import SECRET, JudgeSettings, Question, Reply
+from recipes.profile_dpo.judge.types import SECRET, JudgeSettings, Question, Reply
 
 PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError, openai.ConflictError)
 """What may be better in a while; a timeout is a failed connection."""

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from recipes.common.stage.command import Interrupted
-from recipes.profile_dpo import setup, texts
+from recipes.profile_dpo import authors
 from recipes.profile_dpo.openalex import Author, OpenAlex, abstract
 from recipes.profile_dpo.papers import Paper, Query, by_author, read
+from recipes.profile_dpo.preflight import template
 
 from .conftest import SAMPLE
 
@@ -44,7 +45,7 @@ def run(tmp_path):
             "out": tmp_path / "out",
             "work": tmp_path / "work",
         }
-        setup.main([str(settings), *(word for name, place in places.items() for word in (f"--{name}", str(place)))])
+        authors.main([str(settings), *(word for name, place in places.items() for word in (f"--{name}", str(place)))])
         return tmp_path / "out"
 
     return run
@@ -78,9 +79,9 @@ def test_too_few_authors_for_the_preferences_are_a_warning(run, tmp_path):
 
 
 def test_an_example_is_not_shown_to_its_own_author():
-    examples = setup.read_examples(SAMPLE / "examples.jsonl")
+    examples = authors.read_examples(SAMPLE / "examples.jsonl")
     own = examples[2]["abstracts"]
-    found = setup.unit("a", own, examples, setup.Nearest([" ".join(one["abstracts"]) for one in examples]), 1)
+    found = authors.unit("a", own, examples, authors.Nearest([" ".join(one["abstracts"]) for one in examples]), 1)
     assert found["prompt"][0]["content"].count(own[0]) == 1
 
 
@@ -125,9 +126,9 @@ def test_no_rows_and_too_few_authors(run, refusal, tmp_path):
 def test_an_example_without_a_profile_is_named(refusal, tmp_path):
     path = write(tmp_path / "examples.jsonl", [{"abstracts": [TEXT], "profile": "good"}])
     hint = 'a row is {"abstracts": [...], "profile": "Domain: ..."}'
-    assert refusal(setup.read_examples, path) == f"error: `{path}`: line 1: no domain\n\nhint: {hint}"
+    assert refusal(authors.read_examples, path) == f"error: `{path}`: line 1: no domain\n\nhint: {hint}"
     write(path, [{"abstracts": [TEXT]}])
-    assert refusal(setup.read_examples, path) == f"error: `{path}`: line 1: no profile\n\nhint: {hint}"
+    assert refusal(authors.read_examples, path) == f"error: `{path}`: line 1: no profile\n\nhint: {hint}"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_an_example_without_a_profile_is_named(refusal, tmp_path):
 )
 def test_settings_that_cannot_be(change, says):
     with pytest.raises(ValueError) as caught:
-        setup.Settings(**SETTINGS | change)
+        authors.Settings(**SETTINGS | change)
     assert str(caught.value) == says
 
 
@@ -206,11 +207,11 @@ def test_a_second_start_fetches_only_what_is_missing(run, service, refusal, monk
 def test_a_wish_to_stop_keeps_the_authors_that_are_there(service, tmp_path):
     service.answer = alex
     stops = iter([False, True])
-    settings = setup.Settings(**SETTINGS)
-    journal = setup.Journal(tmp_path)
+    settings = authors.Settings(**SETTINGS)
+    journal = authors.Journal(tmp_path)
     asked = (OpenAlex(service.url, "me@example.org", None), [Query("f", 4)], settings, journal)
     with pytest.raises(Interrupted) as caught:
-        setup.fetch(*asked, setup.Progress(tmp_path), lambda: next(stops))
+        authors.fetch(*asked, authors.Progress(tmp_path), lambda: next(stops))
     assert str(caught.value) == "1 of 4 authors are fetched" and len(journal.rows) == 1
 
 
@@ -258,7 +259,7 @@ def test_the_look_before_the_launch(tmp_path, monkeypatch, capsys, refusal):
         argv = ["texts", str(tmp_path / "settings.json"), "--generate", str(tmp_path / "generate.json")]
         argv += ["--model", str(tmp_path / "model.json"), "--papers", str(papers)]
         monkeypatch.setattr("sys.argv", [*argv, "--examples", str(SAMPLE / "examples.jsonl")])
-        texts.main()
+        template.main()
         return capsys.readouterr().out
 
     made = "3 authors to learn from, 2 held out; the model and its chat template are made on the spot\n"
@@ -272,4 +273,4 @@ def test_the_shipped_files_are_what_they_should_be():
     papers, queries = read(SAMPLE / "papers.jsonl")
     assert len(by_author(papers, 3)) == 10 and not queries
     assert read(SAMPLE / "openalex.jsonl")[1][0].authors == 400
-    assert len(setup.read_examples(SAMPLE / "examples.jsonl")) == 8
+    assert len(authors.read_examples(SAMPLE / "examples.jsonl")) == 8

@@ -7,8 +7,8 @@ import pytest
 
 from recipes.common.stage.command import Interrupted, StageError
 from recipes.common.stage.journal import Journal
-from recipes.profile_dpo.asking import Asking, read_answers
-from recipes.profile_dpo.judge_endpoint import EndpointJudge, open_client, pause
+from recipes.profile_dpo.judge.ask import Asking, read_answers
+from recipes.profile_dpo.judge.endpoint import EndpointJudge, open_client, pause
 
 from .conftest import completion
 

@@ -1,6 +1,6 @@
 """Merges the trained adapter into the model that it was trained on, and proves that both say the same.
 
-    python -m recipes.profile_dpo.merge SETTINGS.json --base MODEL --training OUT --out OUT --work WORK
+    python -m recipes.profile_dpo.merge_adapter SETTINGS.json --base MODEL --training OUT --out OUT --work WORK
 
 OUT is a whole model with its tokenizer, and metrics.json.
 """
@@ -21,7 +21,9 @@ from recipes.profile_dpo.settings import MergeSettings
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.merge", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.profile_dpo.merge_adapter", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("settings", type=Path)
     for name in ("--base", "--training", "--out", "--work"):
         parser.add_argument(name, type=Path, required=True)

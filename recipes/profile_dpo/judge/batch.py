@@ -11,8 +11,8 @@ import openai
 
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json, write_json
-from recipes.profile_dpo.judge_endpoint import body, reply_of, sentence
-from recipes.profile_dpo.judging import JudgeSettings, Question, Reply
+from recipes.profile_dpo.judge.endpoint import body, reply_of, sentence
+from recipes.profile_dpo.judge.types import JudgeSettings, Question, Reply
 
 GONE = ("failed", "expired", "cancelled")
 

@@ -1,7 +1,7 @@
 """Renders a sample of the prompts with the writer's own chat template, and counts tokens, before anything is paid.
 
-    python -m recipes.profile_dpo.texts SETUP.json --generate GENERATE.json --model MODEL.json --papers FILE \\
-        --examples FILE
+    python -m recipes.profile_dpo.preflight.template SETUP.json --generate GENERATE.json --model MODEL.json \\
+        --papers FILE --examples FILE
 
 Prints one line and exits 0, or says what is wrong and exits 2. What OpenAlex has is not asked for.
 """
@@ -13,9 +13,9 @@ from recipes.common.preflight.template import SAMPLE, demand, share, tokens_of
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
 from recipes.common.stage.settings import read_settings
-from recipes.profile_dpo.likeness import Nearest
+from recipes.profile_dpo.authors import Settings, check_address, read_examples, split, unit
 from recipes.profile_dpo.papers import by_author, read
-from recipes.profile_dpo.setup import Settings, check_address, read_examples, split, unit
+from recipes.profile_dpo.similarity import Nearest
 
 MOST = 0.2
 """The share of prompts over `prompt_tokens` from which on the limit is taken for a slip."""
@@ -23,7 +23,9 @@ MOST = 0.2
 
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.texts", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.profile_dpo.preflight.template", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("settings", type=Path)
     for name in ("--generate", "--model", "--papers", "--examples"):
         parser.add_argument(name, type=Path, required=True)
