@@ -18,8 +18,8 @@ from recipes.common.stage.command import StageError, run
 from recipes.common.stop import StopSignal
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
-from recipes.synthetic_instruct.learning import check_chats, finish, learn, planned, read_command, read_split
 from recipes.synthetic_instruct.settings import DpoSettings
+from recipes.synthetic_instruct.training import check_chats, finish, learn, planned, read_command, read_split
 
 SHOWN = ("loss", "rewards/accuracies", "rewards/margins", "rewards/chosen", "rewards/rejected")
 

@@ -18,9 +18,9 @@ from recipes.common.stage import journal
 from recipes.common.stage.command import Progress, StageError, run
 from recipes.common.stage.files import write_json, write_text
 from recipes.common.stage.settings import check_choice, read_settings
-from recipes.synthetic_instruct.checks import Limits, judge
 from recipes.synthetic_instruct.drops import Drops
 from recipes.synthetic_instruct.duplicates import repeats
+from recipes.synthetic_instruct.quality import Limits, judge
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def reward(
     rows: list[dict[str, Any]], model: Path, settings: Settings, progress: Progress
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """The rows with the reward model's logit, and the stage's memory in numbers."""
-    from recipes.synthetic_instruct.reward import Reward
+    from recipes.synthetic_instruct.reward_model import Reward
 
     found = Reward(model, settings.device)
     pairs = [(row["instruction"], row["response"]) for row in rows]

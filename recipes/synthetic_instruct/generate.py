@@ -21,8 +21,8 @@ from recipes.common.stage.files import write_json
 from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
-from recipes.synthetic_instruct.prequery import banned_first, prequery
-from recipes.synthetic_instruct.speaking import Speaker, Speaking
+from recipes.synthetic_instruct.magpie import banned_first, prequery
+from recipes.synthetic_instruct.speaker import Speaker, Speaking
 
 SHORT = 10
 """Characters that are too few for an instruction or a response."""

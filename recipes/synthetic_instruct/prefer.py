@@ -105,7 +105,7 @@ def judged(
     rows: list[dict[str, Any]], model: Path, settings: Settings, progress: Progress
 ) -> tuple[list[list[float]], dict[str, float]]:
     """The reward of each of each row's texts, and the stage's memory in numbers."""
-    from recipes.synthetic_instruct.reward import Reward
+    from recipes.synthetic_instruct.reward_model import Reward
 
     found = Reward(model, settings.device)
     pairs = [(row["instruction"], text) for row in rows for text in row["texts"]]

@@ -20,7 +20,7 @@ from recipes.common.stage.files import read_json, write_json
 from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import read_settings
 from recipes.common.stop import StopSignal
-from recipes.synthetic_instruct.speaking import Speaker, Speaking
+from recipes.synthetic_instruct.speaker import Speaker, Speaking
 
 
 @dataclass(frozen=True)

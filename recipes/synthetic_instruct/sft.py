@@ -21,8 +21,8 @@ from recipes.common.stage.command import run
 from recipes.common.stop import StopSignal
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
-from recipes.synthetic_instruct.learning import check_chats, finish, learn, planned, read_command, read_split
 from recipes.synthetic_instruct.settings import SftSettings
+from recipes.synthetic_instruct.training import check_chats, finish, learn, planned, read_command, read_split
 
 SHOWN = ("loss", "mean_token_accuracy")
 

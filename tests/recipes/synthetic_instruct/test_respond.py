@@ -9,7 +9,7 @@ from recipes.common.stage.command import Interrupted, Progress
 from recipes.common.stage.journal import FILE, Journal
 from recipes.synthetic_instruct import respond
 from recipes.synthetic_instruct.respond import Settings, answer_all
-from recipes.synthetic_instruct.speaking import Speaker
+from recipes.synthetic_instruct.speaker import Speaker
 
 from .stages import RESPOND, command, disturb, finish
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from recipes.synthetic_instruct.checks import WEIGHTS, Limits, content, judge
+from recipes.synthetic_instruct.quality import WEIGHTS, Limits, content, judge
 
 LIMITS = Limits()
 ASKED = "Explain how rain forms over the sea, please?"

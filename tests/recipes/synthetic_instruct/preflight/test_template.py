@@ -11,7 +11,7 @@ from .conftest import CHATS
 
 @pytest.fixture
 def looked(base, tmp_path, capsys):
-    from recipes.synthetic_instruct import texts
+    from recipes.synthetic_instruct.preflight import template
 
     def look(repo=base, learn=("chatml", 1024)):
         model = {"repo": str(repo), "revision": "main", "lesson_steps": 0}
@@ -20,7 +20,7 @@ def looked(base, tmp_path, capsys):
         for name, value in {"model": model, "generate": writing, "dpo": learning}.items():
             (tmp_path / f"{name}.json").write_text(json.dumps(value))
         words = [*[tmp_path / "model.json"] * 3, "--generate", tmp_path / "generate.json"]
-        texts.main([str(word) for word in (*words, "--learn", tmp_path / "dpo.json", "--chats", CHATS)])
+        template.main([str(word) for word in (*words, "--learn", tmp_path / "dpo.json", "--chats", CHATS)])
         return capsys.readouterr().out
 
     return look

@@ -1,6 +1,6 @@
 """Looks at the stages' settings before anything is paid: nothing heavy is imported.
 
-python -m recipes.synthetic_instruct.settings_check REQUEST.json
+python -m recipes.synthetic_instruct.preflight.settings REQUEST.json
 """
 
 from recipes.common.stage.command import run
@@ -26,7 +26,7 @@ KINDS = {
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and a sentence when a value cannot be."""
-    check_stages("python -m recipes.synthetic_instruct.settings_check", __doc__.split("\n")[0], KINDS, argv)
+    check_stages("python -m recipes.synthetic_instruct.preflight.settings", __doc__.split("\n")[0], KINDS, argv)
 
 
 if __name__ == "__main__":

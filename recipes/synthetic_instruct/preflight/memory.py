@@ -1,6 +1,6 @@
 """What the stages keep on the one GPU, before it is paid for.
 
-python -m recipes.synthetic_instruct.memory REQUEST.json
+python -m recipes.synthetic_instruct.preflight.memory REQUEST.json
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 from recipes.common.preflight import memory_fit
 from recipes.common.preflight.memory_estimate import generating, training, weights, whole
 from recipes.common.preflight.memory_fit import Machine, Phases, network_of
-from recipes.synthetic_instruct.speaking import PREFIX_ROOM
+from recipes.synthetic_instruct.speaker import PREFIX_ROOM
 
 Settings = Mapping[str, Any]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recipes.synthetic_instruct.prequery import KNOWN, banned_first, ends, prequery
+from recipes.synthetic_instruct.magpie import KNOWN, banned_first, ends, prequery
 
 from .templates import MISTRAL, tokenizer
 

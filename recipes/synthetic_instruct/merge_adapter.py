@@ -1,6 +1,6 @@
 """The base with an adapter in its weights, or the base trained whole: a model of its own, which says what they say.
 
-    python -m recipes.synthetic_instruct.merge SETTINGS.json --base MODEL --training OUT --out OUT --work WORK
+    python -m recipes.synthetic_instruct.merge_adapter SETTINGS.json --base MODEL --training OUT --out OUT --work WORK
 
 OUT is a Hugging Face model with the target's chat template, and metrics.json. 4-bit bases are merged at their full
 precision: the adapter goes into the weights as they were before they were packed.
@@ -24,7 +24,7 @@ from recipes.synthetic_instruct.settings import MergeSettings
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.merge", description=__doc__.split("\n")[0]
+        prog="python -m recipes.synthetic_instruct.merge_adapter", description=__doc__.split("\n")[0]
     )
     parser.add_argument("settings", type=Path)
     for name in ("--base", "--training", "--out", "--work"):

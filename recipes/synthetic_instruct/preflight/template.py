@@ -1,8 +1,8 @@
 """What the trainings' chats become with the base's own tokenizer, and whether the models may be read, before anything
 is paid.
 
-    python -m recipes.synthetic_instruct.texts GENERATOR.json BASE.json JUDGE.json --generate GENERATE.json \\
-        --learn DPO.json --chats FILE
+    python -m recipes.synthetic_instruct.preflight.template GENERATOR.json BASE.json JUDGE.json \\
+        --generate GENERATE.json --learn DPO.json --chats FILE
 
 Each FILE.json is a stage's settings; `null` for DPO's where the list of stages has none. The rows themselves are
 written during the run: the shipped chats stand for them, and the longest that can be written is counted. Prints one
@@ -24,7 +24,7 @@ from recipes.synthetic_instruct.models import read_pairs
 def main(argv: list[str] | None = None) -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.texts", description=__doc__.split("\n")[0]
+        prog="python -m recipes.synthetic_instruct.preflight.template", description=__doc__.split("\n")[0]
     )
     for name in ("generator", "base", "judge"):
         parser.add_argument(name, type=source_of)

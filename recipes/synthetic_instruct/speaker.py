@@ -10,7 +10,7 @@ from recipes.common.model.loading import DEVICES, DTYPES
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage.settings import check_choice
 from recipes.synthetic_instruct.chat import one_bos
-from recipes.synthetic_instruct.prequery import ends
+from recipes.synthetic_instruct.magpie import ends
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -3,7 +3,7 @@
 import pytest
 from transformers import BertConfig, BertForSequenceClassification
 
-from recipes.synthetic_instruct.reward import TOKENS, Reward
+from recipes.synthetic_instruct.reward_model import TOKENS, Reward
 
 
 @pytest.fixture
