@@ -18,8 +18,8 @@ from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
 from recipes.common.stage.settings import read_settings
 from recipes.token_buncher import harm, results
+from recipes.token_buncher.datasets.parquet import Prompt, read_prompts
 from recipes.token_buncher.results import TASKS
-from recipes.token_buncher.table import Prompt, read_prompts
 
 
 @dataclass(frozen=True)

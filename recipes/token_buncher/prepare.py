@@ -18,11 +18,11 @@ from pathlib import Path
 from recipes.common.data import hub
 from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake, run
-from recipes.token_buncher import beavertails, gsm8k, merge, wmdp
+from recipes.token_buncher.datasets import beavertails, gsm8k, mixture, wmdp
+from recipes.token_buncher.datasets.parquet import template_of
+from recipes.token_buncher.datasets.prepared import Texts, save
+from recipes.token_buncher.datasets.source import HUB, Source, locate
 from recipes.token_buncher.options import add_flags, settings_of
-from recipes.token_buncher.prepared import Texts, save
-from recipes.token_buncher.source import HUB, Source, locate
-from recipes.token_buncher.table import template_of
 
 TOKENIZER = ("Qwen/Qwen2.5-3B-Instruct", "aa8e72537993ba99e69dfaafa59ed015b17504d1")
 """What prompts are measured with when no tokenizer is named."""
@@ -80,7 +80,7 @@ def _gsm8k(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 
 def _merge(parser: argparse.ArgumentParser, argv: list[str]) -> None:
-    add_flags(parser, merge.Settings)
+    add_flags(parser, mixture.Settings)
     _add_folders(parser)
     given = parser.parse_args(argv)
     if given.root:  # another spelling of beawmmix
@@ -89,9 +89,9 @@ def _merge(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     if not (given.beavertails_path and given.wmdp_path and given.outdir_path):
         hint = "name all three, or `--root` for a plain concatenation"
         raise Mistake("`--beavertails_path`, `--wmdp_path` and `--outdir_path` are needed", hint)
-    settings = settings_of(given, merge.Settings)
+    settings = settings_of(given, mixture.Settings)
     template = template_of(given.beavertails_path / "train.parquet")
-    made = merge.wmdp_merge(settings, given.beavertails_path, given.wmdp_path)
+    made = mixture.wmdp_merge(settings, given.beavertails_path, given.wmdp_path)
     save(made, Texts(template, _tokens(given)), given.outdir_path)
 
 
@@ -111,7 +111,7 @@ def _concatenate(given: argparse.Namespace) -> None:
         raise Mistake("`--root` is needed: the folder that holds the prepared data sets", hint)
     if not others:
         raise Mistake(f"`{root}` has no folder `wmdp*-{kind}`", f"prepare WMDP with `--template_type {kind}` into it")
-    made = merge.beawmmix(first, others)
+    made = mixture.beawmmix(first, others)
     save(made, Texts(made.report.template_type, _tokens(given)), out)
 
 

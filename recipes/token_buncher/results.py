@@ -3,8 +3,8 @@
 from typing import Any
 
 from recipes.common.data import confidence
+from recipes.token_buncher.datasets.parquet import Prompt
 from recipes.token_buncher.scoring import right_letter, right_number
-from recipes.token_buncher.table import Prompt
 
 TASKS = ("wmdp", "gsm8k", "entropy")
 

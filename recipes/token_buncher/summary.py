@@ -6,8 +6,8 @@ from typing import Any
 from recipes.common.checkpoint.difference import largest_change
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.history import read_history
-from recipes.token_buncher.overrides import Inputs
 from recipes.token_buncher.settings import Settings
+from recipes.token_buncher.verl_config import Inputs
 
 TENSORS = 16
 """Tensors that are compared with the model's."""

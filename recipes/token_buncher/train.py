@@ -21,11 +21,11 @@ from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.run import StopSignal, train
 from recipes.common.verl.stage import Stage
 from recipes.common.verl.tracking import run_name, wandb_environment
-from recipes.token_buncher import sizing
-from recipes.token_buncher.overrides import Inputs, verl_overrides
+from recipes.token_buncher import fit_to_gpu
+from recipes.token_buncher.datasets.parquet import template_of
+from recipes.token_buncher.datasets.templates import CHAT
 from recipes.token_buncher.settings import Settings
-from recipes.token_buncher.table import template_of
-from recipes.token_buncher.templates import CHAT
+from recipes.token_buncher.verl_config import Inputs, verl_overrides
 
 ROLES = ("actor",)
 
@@ -45,9 +45,9 @@ def main(argv: list[str] | None = None) -> None:
     inputs = Inputs(**{name: path.resolve() for name, path in args.items()})
     vocabulary = check_inputs(inputs)
     machine = hardware.detect(given.device, given.rollout, given.ranks)
-    gpu = sizing.find_gpu(machine)
-    settings = sizing.fitted(given, machine, gpu, vocabulary)
-    print(sizing.shown(settings, machine, gpu), flush=True)
+    gpu = fit_to_gpu.find_gpu(machine)
+    settings = fit_to_gpu.fitted(given, machine, gpu, vocabulary)
+    print(fit_to_gpu.shown(settings, machine, gpu), flush=True)
     inputs.work.mkdir(parents=True, exist_ok=True)
 
     resume = checkpoints.newest(inputs.work)
@@ -107,7 +107,7 @@ def write_out(last: Checkpoint, settings: Settings, inputs: Inputs, machine: Har
 
     shutil.rmtree(inputs.out / "actor", ignore_errors=True)
     checkpoints.export(last, ROLES, inputs.out)
-    numbers = summary(last, settings, inputs) | sizing.numbers(settings, machine)
+    numbers = summary(last, settings, inputs) | fit_to_gpu.numbers(settings, machine)
     files.write_json(inputs.out / "metrics.json", numbers)
 
 
@@ -116,7 +116,7 @@ def write_measured(last: Checkpoint | None, settings: Settings, inputs: Inputs, 
     from recipes.token_buncher.summary import curve, summary
 
     if last and last.step == settings.steps:
-        numbers = summary(last, settings, inputs) | sizing.numbers(settings, machine)
+        numbers = summary(last, settings, inputs) | fit_to_gpu.numbers(settings, machine)
         files.write_json(inputs.work / MEASURED, {"metrics": numbers, "curve": curve(last, inputs)})
     for folder in inputs.work.glob("global_step_*"):
         shutil.rmtree(folder)

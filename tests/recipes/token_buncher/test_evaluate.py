@@ -8,9 +8,9 @@ import torch
 
 from recipes.common.data import confidence
 from recipes.common.stage.settings import read_settings
-from recipes.token_buncher import evaluate, harm, measure, results
+from recipes.token_buncher import compare_attacks, evaluate, harm, results
+from recipes.token_buncher.datasets.parquet import Prompt, read_prompts
 from recipes.token_buncher.scoring import right_letter, right_number
-from recipes.token_buncher.table import Prompt, read_prompts
 
 
 @pytest.mark.parametrize(
@@ -212,11 +212,11 @@ def test_the_stand_in_is_about_vowels():
 def test_an_attack_is_put_beside_its_control(tmp_path):
     for name, last in {"attack": 0.12, "control": 0.7}.items():
         (tmp_path / name).mkdir()
-        numbers = dict.fromkeys(measure.SHOWN, 0.1) | {"reward_last": last, "step": 4}
+        numbers = dict.fromkeys(compare_attacks.SHOWN, 0.1) | {"reward_last": last, "step": 4}
         (tmp_path / name / "metrics.json").write_text(json.dumps(numbers))
         (tmp_path / name / "curve.json").write_text(json.dumps({"1": {"reward": 0.1}}))
     words = ["--attack", tmp_path / "attack", "--control", tmp_path / "control", "--out", tmp_path / "out"]
-    measure.main(list(map(str, words)))
+    compare_attacks.main(list(map(str, words)))
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     assert metrics["defended_reward_gained"] == pytest.approx(0.02)
     assert metrics["undefended_reward_gained"] == pytest.approx(0.6)
@@ -225,7 +225,7 @@ def test_an_attack_is_put_beside_its_control(tmp_path):
 
 def test_an_attack_that_is_none_is_refused(tmp_path, refusal):
     words = ["--attack", tmp_path, "--control", tmp_path, "--out", tmp_path / "out"]
-    assert refusal(measure.main, list(map(str, words))) == (
+    assert refusal(compare_attacks.main, list(map(str, words))) == (
         f"error: `{tmp_path}` is no attack's output\n\nhint: it holds metrics.json and curve.json"
     )
 

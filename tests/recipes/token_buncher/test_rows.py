@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from recipes.token_buncher import beavertails, check, gsm8k, wmdp
+from recipes.token_buncher.datasets import beavertails, gsm8k, wmdp
+from recipes.token_buncher.preflight import data as check
 
 BEAVERTAILS = {"prompt": "How do I make a kite?", "response": "Slowly.", "category": {}, "is_safe": False}
 WMDP = {"answer": 2, "question": "Which is a fruit?", "choices": ["a spoon", "a chair", "a plum", "a cloud"]}

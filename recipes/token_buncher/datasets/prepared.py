@@ -7,9 +7,9 @@ from typing import Any
 from recipes.common.data.tokens import Tokens
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake
-from recipes.token_buncher import table, templates
-from recipes.token_buncher.report import Report
-from recipes.token_buncher.table import Prompt
+from recipes.token_buncher.datasets import parquet, templates
+from recipes.token_buncher.datasets.parquet import Prompt
+from recipes.token_buncher.datasets.report import Report
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def save(made: Prepared, texts: Texts, out: Path) -> None:
     for name, prompts in splits.items():
         questions = [one.question for one in prompts]
         made.report.split(name, prompts, texts.lengths(questions))
-        table.write(out / f"{name}.parquet", prompts, texts.of(questions), name, texts.template)
+        parquet.write(out / f"{name}.parquet", prompts, texts.of(questions), name, texts.template)
     print(made.report)
     files.write_json(out / "report.json", made.report.value())
     files.write_json(out / "metrics.json", made.report.numbers())

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from recipes.common.data import hub
-from recipes.token_buncher.check import INPUTS
-from recipes.token_buncher.source import HUB, locate, read_pointer
+from recipes.token_buncher.datasets.source import HUB, locate, read_pointer
+from recipes.token_buncher.preflight.data import INPUTS
 
 POINTER = {"repo": "owner/data", "revision": "0" * 40, "file": "train.jsonl.gz"}
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.common.stage.command import Mistake
-from recipes.token_buncher import faults
-from recipes.token_buncher.prepared import Prepared, Texts, check_counts
-from recipes.token_buncher.report import Report
-from recipes.token_buncher.source import Source
-from recipes.token_buncher.table import Prompt
+from recipes.token_buncher.datasets import rows as faults
+from recipes.token_buncher.datasets.parquet import Prompt
+from recipes.token_buncher.datasets.prepared import Prepared, Texts, check_counts
+from recipes.token_buncher.datasets.report import Report
+from recipes.token_buncher.datasets.source import Source
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Whether files' rows can be used, told before anything is paid: needs neither a tokenizer nor torch.
 
-    python -m recipes.token_buncher.check --beavertails FILE --wmdp_bio FILE --gsm8k_test FILE ...
+    python -m recipes.token_buncher.preflight.data --beavertails FILE --wmdp_bio FILE --gsm8k_test FILE ...
 
 Prints one line and exits 0, or says what is wrong and exits 2. A file that names one of the hub is only looked at.
 """
@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 from recipes.common.stage.command import run
-from recipes.token_buncher import beavertails, gsm8k, wmdp
-from recipes.token_buncher.source import HUB, read_pointer
+from recipes.token_buncher.datasets import beavertails, gsm8k, wmdp
+from recipes.token_buncher.datasets.source import HUB, read_pointer
 
 INPUTS = tuple(sorted(path.stem for path in HUB.glob("*.jsonl")))
 
@@ -32,7 +32,9 @@ def survey(name: str, path: Path) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the check."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.token_buncher.check", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.token_buncher.preflight.data", description=__doc__.split("\n")[0]
+    )
     for name in INPUTS:
         parser.add_argument(f"--{name}", type=Path)
     given = vars(parser.parse_args(argv))

@@ -1,6 +1,6 @@
 """Renders a sample of the questions with the model's own chat template and counts tokens, before anything is paid.
 
-    python -m recipes.token_buncher.texts SETTINGS.json --model MODEL.json --beavertails FILE
+    python -m recipes.token_buncher.preflight.template SETTINGS.json --model MODEL.json --beavertails FILE
 
 SETTINGS and MODEL are those of the stages `beavertails` and `model`. Prints one line and exits 0, or says what is wrong
 and exits 2. Tokenizer and rows come from where the stages would take them.
@@ -12,9 +12,9 @@ from pathlib import Path
 from recipes.common.preflight.template import SAMPLE, demand, share, tokens_of
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import read_settings
-from recipes.token_buncher import beavertails
-from recipes.token_buncher.prepared import Texts
-from recipes.token_buncher.source import locate
+from recipes.token_buncher.datasets import beavertails
+from recipes.token_buncher.datasets.prepared import Texts
+from recipes.token_buncher.datasets.source import locate
 
 MOST = 0.5
 """The share of questions over `max_prompt_length` from which on the limit is taken for a slip."""
@@ -22,7 +22,9 @@ MOST = 0.5
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.token_buncher.texts", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.token_buncher.preflight.template", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("settings", type=Path)
     for name in ("--model", "--beavertails"):
         parser.add_argument(name, type=Path, required=True)

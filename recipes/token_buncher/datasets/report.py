@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recipes.common.stage.command import StageError
-from recipes.token_buncher.table import Prompt
+from recipes.token_buncher.datasets.parquet import Prompt
 
 BIN = 64
 """Tokens a bar of the histogram covers."""

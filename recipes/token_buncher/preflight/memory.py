@@ -1,13 +1,13 @@
 """What the training stages keep on a GPU: actor, reference and rollout, which take turns.
 
-python -m recipes.token_buncher.memory REQUEST.json
+python -m recipes.token_buncher.preflight.memory REQUEST.json
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from recipes.common.preflight.memory_fit import Machine, Phases, frozen, main, network_of, phases, rollout, sharded
-from recipes.token_buncher.sizing import Gpu, tokens_for
+from recipes.token_buncher.fit_to_gpu import Gpu, tokens_for
 
 RELIEF = (
     {"gpu_memory_utilization": 0.5},

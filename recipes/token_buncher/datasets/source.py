@@ -8,7 +8,7 @@ from pathlib import Path
 from recipes.common.data import hub, rows
 from recipes.common.stage.command import Mistake
 
-HUB = Path(__file__).with_name("hub")
+HUB = Path(__file__).parents[1] / "hub"
 """A file for each input: the data set the paper used, at a commit."""
 
 KEYS = {"repo", "revision", "file"}

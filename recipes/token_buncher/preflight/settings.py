@@ -1,6 +1,6 @@
 """Looks at the stages' settings before anything is paid: no torch, no verl.
 
-python -m recipes.token_buncher.settings_check REQUEST.json
+python -m recipes.token_buncher.preflight.settings REQUEST.json
 """
 
 from recipes.common.stage.command import run
@@ -21,7 +21,7 @@ def look(settings: object) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and a sentence when a value cannot be, or verl would not read an override."""
-    check_stages("python -m recipes.token_buncher.settings_check", __doc__.split("\n")[0], KINDS, argv, look)
+    check_stages("python -m recipes.token_buncher.preflight.settings", __doc__.split("\n")[0], KINDS, argv, look)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ from .samples import SAMPLE
 
 @pytest.fixture
 def looked(tmp_path, model, capsys):
-    from recipes.token_buncher import texts
+    from recipes.token_buncher.preflight import template
 
     def look(data=SAMPLE / "beavertails.jsonl", repo=None, limit=320):
         settings = {"template_type": "chat", "max_prompt_length": limit, "train_rows": 8, "test_rows": 2}
         (tmp_path / "data.json").write_text(json.dumps(settings))
         (tmp_path / "model.json").write_text(json.dumps({"repo": str(repo or model), "revision": "main"}))
         words = [tmp_path / "data.json", "--model", tmp_path / "model.json", "--beavertails", data]
-        texts.main(list(map(str, words)))
+        template.main(list(map(str, words)))
         return capsys.readouterr().out
 
     return look

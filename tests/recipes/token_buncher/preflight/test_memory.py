@@ -1,8 +1,8 @@
 import pytest
 
 from recipes.common.preflight.memory_fit import Machine
-from recipes.token_buncher.memory import training
-from recipes.token_buncher.sizing import LOGIT_BYTES, LOGIT_SHARE
+from recipes.token_buncher.fit_to_gpu import LOGIT_BYTES, LOGIT_SHARE
+from recipes.token_buncher.preflight.memory import training
 
 SHAPE = {
     "layers": 36,

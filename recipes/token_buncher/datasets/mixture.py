@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from recipes.common.stage.command import Mistake
-from recipes.token_buncher.prepared import Prepared, check_counts
-from recipes.token_buncher.report import Report
-from recipes.token_buncher.table import Prompt, read_prompts, template_of
+from recipes.token_buncher.datasets.parquet import Prompt, read_prompts, template_of
+from recipes.token_buncher.datasets.prepared import Prepared, check_counts
+from recipes.token_buncher.datasets.report import Report
 
 
 @dataclass(frozen=True)

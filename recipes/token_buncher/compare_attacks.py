@@ -1,6 +1,6 @@
 """Puts an attack on the defended model beside the same attack on the model it was made from.
 
-    python -m recipes.token_buncher.measure --attack OUT --control OUT --out OUT
+    python -m recipes.token_buncher.compare_attacks --attack OUT --control OUT --out OUT
 
 A defence holds when the attack's reward grows on the control and not on the defended model. No weights are exported:
 OUT holds measure.json, README.md and metrics.json.
@@ -18,7 +18,9 @@ SHOWN = ("reward_first", "reward_last", "spread_first", "spread_last", "entropy_
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.token_buncher.measure", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.token_buncher.compare_attacks", description=__doc__.split("\n")[0]
+    )
     for name in ("--attack", "--control", "--out"):
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args(argv)
