@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 FAMILY = ROOT / "recipes/honest_persona"
 SAMPLE = FAMILY / "sample/data.jsonl"
 
-NEEDS_TORCH = ("coder", "merge", "prepare", "trainer", "training")
+NEEDS_TORCH = ("tokenize", "export", "prepare", "trainer", "training")
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in NEEDS_TORCH]
 
 
