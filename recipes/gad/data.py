@@ -4,7 +4,7 @@
     python -m recipes.gad.data check --train FILE [--val FILE] [--json]
 
 FILE is JSONL or parquet in a shape of rows.py; FOLDER is the student's. Afterwards OUT holds train.parquet,
-val.parquet, report.json and metrics.json. `check` needs neither settings nor model (check.py).
+val.parquet, report.json and metrics.json. `check` needs neither settings nor model (preflight/data.py).
 """
 
 import argparse

@@ -26,7 +26,7 @@ class Inputs:
 
 
 def verl_overrides(settings: Settings, inputs: Inputs, hardware: Hardware, run_name: str) -> list[str]:
-    """hydra's overrides, of settings that fit the hardware (sizing.py); the user's own come last."""
+    """hydra's overrides, of settings that fit the hardware (fit_to_gpu.py); the user's own come last."""
     check_overrides(settings.verl_overrides, DECIDED)
     mine = _settings(settings, inputs) | {
         "trainer.project_name": settings.wandb_project,

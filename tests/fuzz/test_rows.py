@@ -28,11 +28,11 @@ from .hostile import as_json, damaged, mutated, spliced, trials, written
 
 ROOT = Path(__file__).parent.parent.parent
 CHECKS = {
-    "gad/sample/train.jsonl": ("gad.check", "--train"),
-    "honest_persona/sample/data.jsonl": ("honest_persona.check", "--data"),
-    "token_buncher/sample/beavertails.jsonl": ("token_buncher.check", "--beavertails"),
-    "token_buncher/sample/gsm8k_test.jsonl": ("token_buncher.check", "--gsm8k_test"),
-    "token_buncher/sample/wmdp_bio.jsonl": ("token_buncher.check", "--wmdp_bio"),
+    "gad/sample/train.jsonl": ("gad.preflight.data", "--train"),
+    "honest_persona/sample/data.jsonl": ("honest_persona.preflight.data", "--data"),
+    "token_buncher/sample/beavertails.jsonl": ("token_buncher.preflight.data", "--beavertails"),
+    "token_buncher/sample/gsm8k_test.jsonl": ("token_buncher.preflight.data", "--gsm8k_test"),
+    "token_buncher/sample/wmdp_bio.jsonl": ("token_buncher.preflight.data", "--wmdp_bio"),
 }
 SAMPLES = {
     name: [json.loads(line) for line in (ROOT / "recipes" / name).read_text().splitlines()[:4]] for name in CHECKS

@@ -1,6 +1,6 @@
 """A LoRA adapter, as peft saves it, merged into the model it was trained on.
 
-`merge` makes the model; `check` (adapter_check.py) proves that it says what base and adapter say together. Memory does
+`merge` makes the model; `check` (lora_check.py) proves that it says what base and adapter say together. Memory does
 not grow with the model: each tensor is read, changed in float32, rounded once and written before the next is read.
 """
 

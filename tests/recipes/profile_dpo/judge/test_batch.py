@@ -10,7 +10,7 @@ from recipes.profile_dpo.judge.ask import Asking, read_answers
 from recipes.profile_dpo.judge.batch import BatchJudge
 from recipes.profile_dpo.judge.endpoint import open_client
 
-from .conftest import completion
+from ..conftest import completion
 
 
 class Batches:

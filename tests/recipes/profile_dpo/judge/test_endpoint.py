@@ -10,7 +10,7 @@ from recipes.common.stage.journal import Journal
 from recipes.profile_dpo.judge.ask import Asking, read_answers
 from recipes.profile_dpo.judge.endpoint import EndpointJudge, open_client, pause
 
-from .conftest import completion
+from ..conftest import completion
 
 
 @pytest.fixture

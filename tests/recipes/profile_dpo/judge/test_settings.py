@@ -9,7 +9,7 @@ import pytest
 
 from recipes.profile_dpo.judge.types import JudgeSettings
 
-from .conftest import JUDGE
+from ..conftest import JUDGE
 
 ROOT = Path(__file__).parents[4]
 KEY = "sk-" + "abcdefgh12345678"

@@ -6,7 +6,7 @@ import pytest
 
 from recipes.common.stage.command import Mistake
 
-from .conftest import CHATS
+from ..conftest import CHATS
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from recipes.common.stage.command import Mistake
 
-from .samples import SAMPLE
+from ..samples import SAMPLE
 
 
 @pytest.fixture
