@@ -6,7 +6,7 @@ from typing import Any
 
 from recipes.common.checkpoint.difference import largest_change
 from recipes.common.verl.checkpoints import Checkpoint
-from recipes.common.verl.history import read_history
+from recipes.common.verl.stage import read_history
 from recipes.gad.settings import Settings
 from recipes.gad.verl_config import Inputs
 

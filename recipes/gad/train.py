@@ -19,8 +19,7 @@ from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.run import StopSignal, train
-from recipes.common.verl.stage import Stage
-from recipes.common.verl.tracking import run_name, wandb_environment
+from recipes.common.verl.stage import Stage, run_name, wandb_environment
 from recipes.gad.settings import Settings
 from recipes.gad.verl_config import Inputs, verl_overrides
 

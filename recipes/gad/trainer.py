@@ -23,8 +23,8 @@ from verl.utils.metric import reduce_metrics
 from verl.workers.utils.losses import sft_loss
 
 from recipes.common.verl import batches
-from recipes.common.verl.history import read_history
-from recipes.common.verl.replies import reply_metrics
+from recipes.common.verl.batches import reply_metrics
+from recipes.common.verl.stage import read_history
 from recipes.common.verl.trainer import StageTrainer
 from recipes.gad.health import Watch
 from recipes.gad.loss import bradley_terry

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.common.stage.command import Mistake
-from recipes.common.verl.config import check_overrides
+from recipes.common.verl.config import check_overrides, overrides_of
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.overrides import overrides_of
 from recipes.gad.decided import ACTOR, CRITIC, DECIDED, MODEL, REF, ROLLOUT
 from recipes.gad.settings import Settings
 

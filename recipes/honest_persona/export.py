@@ -15,10 +15,9 @@ import torch
 from recipes.common.checkpoint import lora, lora_check
 from recipes.common.checkpoint.convert import DTYPES
 from recipes.common.model.export import FILE_BYTES
-from recipes.common.stage.command import run
+from recipes.common.stage.command import run, tensor_progress
 from recipes.common.stage.files import read_json, write_json, write_text
 from recipes.common.stage.settings import check_choice, read_settings
-from recipes.common.tensor_progress import tensor_progress
 from recipes.honest_persona.base import base_of
 from recipes.honest_persona.card import card
 from recipes.honest_persona.form import read_form, write_form

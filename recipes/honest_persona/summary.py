@@ -7,7 +7,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from recipes.common.verl.checkpoints import Checkpoint
-from recipes.common.verl.history import read_history
+from recipes.common.verl.stage import read_history
 from recipes.honest_persona.trainer import Length
 
 PART = 5

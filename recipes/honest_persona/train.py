@@ -15,10 +15,9 @@ from pathlib import Path
 
 from recipes.common.distributed import launch
 from recipes.common.distributed.rendezvous import is_rank, nodes_of
-from recipes.common.stage.command import run
+from recipes.common.stage.command import StopSignal, run
 from recipes.common.stage.settings import read_settings
-from recipes.common.stop import StopSignal
-from recipes.common.verl.tracking import wandb_environment
+from recipes.common.verl.stage import wandb_environment
 from recipes.honest_persona.form import read_form
 from recipes.honest_persona.settings import Settings
 

@@ -12,7 +12,7 @@ from recipes.common.distributed.ranks import Ranks
 from recipes.common.stage.command import Interrupted, Progress, StageError
 from recipes.common.verl import checkpoints
 from recipes.common.verl.checkpoints import Checkpoint
-from recipes.common.verl.tracking import run_name
+from recipes.common.verl.stage import run_name
 from recipes.honest_persona import checkpoints as saving
 from recipes.honest_persona import state
 from recipes.honest_persona.adapter import build, lora_config

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipes.common.stage import journal as jsonl
-from recipes.common.stage.command import Interrupted, Mistake, Progress, StageError, run
+from recipes.common.stage.command import Interrupted, Mistake, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json
 from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import read_settings
-from recipes.common.stop import StopSignal
 from recipes.profile_dpo import profile, prompts
 from recipes.profile_dpo.bracket import expected
 from recipes.profile_dpo.papers import Paper, Query, by_author, read

@@ -14,9 +14,8 @@ from pathlib import Path
 
 from recipes.common.distributed import launch
 from recipes.common.distributed.rendezvous import is_rank
-from recipes.common.stage.command import run
+from recipes.common.stage.command import StopSignal, run
 from recipes.common.stage.settings import read_settings
-from recipes.common.stop import StopSignal
 from recipes.profile_dpo.settings import DpoSettings
 
 MODULE = "recipes.profile_dpo.dpo"

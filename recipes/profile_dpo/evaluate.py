@@ -14,11 +14,10 @@ from typing import Any
 
 from recipes.common.data import confidence
 from recipes.common.stage import journal as jsonl
-from recipes.common.stage.command import Interrupted, Progress, StageError, run
+from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json, write_text
 from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import read_settings
-from recipes.common.stop import StopSignal
 from recipes.profile_dpo import prompts
 from recipes.profile_dpo.judge.ask import Asking, read_answers
 from recipes.profile_dpo.judge.types import JudgeSettings, Question, open_judge

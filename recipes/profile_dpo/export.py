@@ -11,7 +11,7 @@ from pathlib import Path
 
 from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.checkpoint.pretrained import main_dtype
-from recipes.common.finished import outs_of, read_numbers
+from recipes.common.model.card import outs_of, read_numbers
 from recipes.common.model.fetch import link
 from recipes.common.stage.command import run
 from recipes.common.stage.files import write_json, write_text

@@ -17,11 +17,10 @@ from typing import Any
 
 from recipes.common.inference.engine import Sampling
 from recipes.common.stage import journal as jsonl
-from recipes.common.stage.command import Interrupted, Progress, StageError, run
+from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json
 from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import check_choice, read_settings
-from recipes.common.stop import StopSignal
 from recipes.profile_dpo import profile
 from recipes.profile_dpo.similarity import different
 from recipes.profile_dpo.writer import Speaker, Writing, ask, open_writer

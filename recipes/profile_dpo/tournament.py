@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.stage import journal as jsonl
-from recipes.common.stage.command import Interrupted, Progress, StageError, run
+from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json, write_text
 from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import read_settings
-from recipes.common.stop import StopSignal
 from recipes.profile_dpo import bracket, prompts
 from recipes.profile_dpo.bracket import Result
 from recipes.profile_dpo.judge.ask import Asking, read_answers

@@ -12,14 +12,12 @@ from trl import DPOConfig, DPOTrainer
 
 from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.data.tokens import Tokens
-from recipes.common.model.loading import load_model
-from recipes.common.peak import Peak
+from recipes.common.model.loading import Peak, load_model
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage import journal
-from recipes.common.stage.command import Mistake, StageError
+from recipes.common.stage.command import Mistake, StageError, StopSignal
 from recipes.common.stage.files import write_json
-from recipes.common.stop import StopSignal
-from recipes.common.trl.schedule import schedule
+from recipes.common.trl.hyperparameters import schedule
 from recipes.common.trl.training import Trained, arguments, lora, train
 from recipes.profile_dpo.lengths import fitting
 from recipes.profile_dpo.settings import DpoSettings

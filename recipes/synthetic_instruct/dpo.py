@@ -12,10 +12,8 @@ from typing import Any
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
-from recipes.common.model.loading import load_model
-from recipes.common.peak import Peak
-from recipes.common.stage.command import StageError, run
-from recipes.common.stop import StopSignal
+from recipes.common.model.loading import Peak, load_model
+from recipes.common.stage.command import StageError, StopSignal, run
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
 from recipes.synthetic_instruct.settings import DpoSettings

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.model.loading import DEVICES, DTYPES, take_device
-from recipes.common.peak import Peak
+from recipes.common.model.loading import DEVICES, DTYPES, Peak, take_device
 from recipes.common.preflight import memory_estimate
-from recipes.common.stage.command import Interrupted, Mistake, Progress, run
+from recipes.common.stage.command import Interrupted, Mistake, Progress, StopSignal, run
 from recipes.common.stage.files import read_json, write_json, write_text
 from recipes.common.stage.settings import check_choice, read_settings
-from recipes.common.stop import StopSignal
 from recipes.synthetic_instruct import results
 
 MODELS = ("base", "sft", "dpo")

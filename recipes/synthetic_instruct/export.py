@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from recipes.common.finished import outs_of, read_numbers
+from recipes.common.model.card import outs_of, read_numbers
 from recipes.common.model.fetch import link
 from recipes.common.stage.command import run
 from recipes.common.stage.files import write_json, write_text

@@ -16,11 +16,10 @@ from typing import Any
 
 from recipes.common.inference.engine import Sampling
 from recipes.common.stage import journal as jsonl
-from recipes.common.stage.command import Interrupted, Progress, StageError, run
+from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json
 from recipes.common.stage.journal import Journal
 from recipes.common.stage.settings import read_settings
-from recipes.common.stop import StopSignal
 from recipes.synthetic_instruct.magpie import banned_first, prequery
 from recipes.synthetic_instruct.speaker import Speaker, Speaking
 

@@ -13,10 +13,9 @@ from recipes.common.checkpoint.convert import DTYPES
 from recipes.common.checkpoint.lora import merge
 from recipes.common.checkpoint.lora_check import check
 from recipes.common.model.export import FILE_BYTES
-from recipes.common.stage.command import run
+from recipes.common.stage.command import run, tensor_progress
 from recipes.common.stage.files import read_json, write_json
 from recipes.common.stage.settings import read_settings
-from recipes.common.tensor_progress import tensor_progress
 from recipes.synthetic_instruct.chat import open_chat, save_chat
 from recipes.synthetic_instruct.settings import MergeSettings
 

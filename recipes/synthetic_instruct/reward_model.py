@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BatchEncoding
 
-from recipes.common.model.loading import take_device
-from recipes.common.peak import Peak
+from recipes.common.model.loading import Peak, take_device
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import Mistake, StageError
 

@@ -15,10 +15,8 @@ from datasets import Dataset
 from peft import PromptTuningConfig, PromptTuningInit
 from trl import SFTConfig, SFTTrainer
 
-from recipes.common.model.loading import load_model
-from recipes.common.peak import Peak
-from recipes.common.stage.command import run
-from recipes.common.stop import StopSignal
+from recipes.common.model.loading import Peak, load_model
+from recipes.common.stage.command import StopSignal, run
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
 from recipes.synthetic_instruct.settings import SftSettings

@@ -8,14 +8,13 @@ from typing import Any, TypeVar
 
 from recipes.common.checkpoint.difference import largest_change
 from recipes.common.checkpoint.hf_tensors import open_stored
-from recipes.common.peak import Peak
+from recipes.common.model.loading import Peak
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage import journal
-from recipes.common.stage.command import StageError
+from recipes.common.stage.command import StageError, StopSignal
 from recipes.common.stage.files import write_json
 from recipes.common.stage.settings import read_settings
-from recipes.common.stop import StopSignal
-from recipes.common.trl.schedule import Schedule, schedule
+from recipes.common.trl.hyperparameters import Schedule, schedule
 from recipes.common.trl.training import Trained, train
 from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat
 from recipes.synthetic_instruct.settings import Training

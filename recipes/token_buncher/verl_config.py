@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common.verl.config import check_overrides
+from recipes.common.verl.config import check_overrides, overrides_of
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.overrides import overrides_of
 from recipes.token_buncher.decided import ACTOR, DECIDED, MODEL, REF, ROLLOUT
 from recipes.token_buncher.settings import Settings
 

@@ -20,10 +20,8 @@ from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.pretrained import cast, exported_config, exported_tensors, main_dtype, read_config
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
 from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded, read_ahead
-from recipes.common.stage.command import StageError
-from recipes.common.stage.files import write_json
-from recipes.common.tensor_progress import tensor_progress
-from recipes.common.whole_folder import whole_folder
+from recipes.common.stage.command import StageError, tensor_progress
+from recipes.common.stage.files import whole_folder, write_json
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32, "keep": None}
 """What `--dtype` may say. Whole numbers always keep their type."""

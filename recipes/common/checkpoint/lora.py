@@ -20,8 +20,7 @@ from recipes.common.checkpoint.hf_tensors import Stored, open_stored
 from recipes.common.checkpoint.pretrained import exported_config, main_dtype, names_class
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import read_json, write_json
-from recipes.common.whole_folder import whole_folder
+from recipes.common.stage.files import read_json, whole_folder, write_json
 
 PREFIX = "base_model.model."
 """What peft puts before the names of the base's modules."""

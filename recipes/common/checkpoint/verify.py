@@ -18,9 +18,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.pretrained import exported_tensors, read_config
 from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded
-from recipes.common.stage.command import StageError
+from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import write_json
-from recipes.common.tensor_progress import tensor_progress
 
 PROMPT = "Say hello in one sentence."
 REPLY_TOKENS = 64

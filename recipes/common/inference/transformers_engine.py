@@ -4,8 +4,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from recipes.common.inference.engine import Loading, Reply, Sampling
-from recipes.common.model.loading import load_model
-from recipes.common.peak import Peak
+from recipes.common.model.loading import Peak, load_model
 
 
 class TransformersEngine:

@@ -5,7 +5,7 @@ from typing import Any
 from vllm import LLM, SamplingParams
 
 from recipes.common.inference.engine import Loading, Reply, Sampling
-from recipes.common.peak import device_bytes
+from recipes.common.model.loading import device_bytes
 
 NEVER = -100.0
 """The lowest `logit_bias` there is: a probability of e-100."""

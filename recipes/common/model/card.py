@@ -1,7 +1,11 @@
-"""What the cards of all models begin with, and their tables of numbers."""
+"""What the cards of all models begin with, their tables of numbers, and what earlier stages left for them."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json
 
 
 def head(base: Mapping[str, Any], tags: str) -> str:
@@ -18,3 +22,16 @@ def rows(names: Iterable[str], numbers: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def outs_of(words: Iterable[str]) -> dict[str, Path]:
+    """Stage -> its output, of words such as `evaluate=/run/stages/evaluate/out`."""
+    return {name: Path(place) for name, _, place in (one.partition("=") for one in words)}
+
+
+def read_numbers(out: Path) -> dict[str, Any]:
+    """A stage's metrics.json."""
+    found = read_json(out / "metrics.json")
+    if not isinstance(found, dict):
+        raise Mistake(f"`{out}` is no finished stage's output", "it holds metrics.json")
+    return found

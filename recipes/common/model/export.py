@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from recipes.common.checkpoint.convert import DTYPES, convert
-from recipes.common.stage.command import Mistake
+from recipes.common.stage.command import Mistake, tensor_progress
 from recipes.common.stage.files import read_json, write_json, write_text
-from recipes.common.tensor_progress import tensor_progress
 
 FILE_BYTES = 5 * 10**9
 

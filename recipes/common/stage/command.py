@@ -1,10 +1,13 @@
-"""What every stage's command does the same: report progress, end with the right code, say mistakes in a sentence."""
+"""What every stage's command does the same: report progress, stop when asked, end with the right code, say mistakes in
+a sentence."""
 
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +76,39 @@ def run(main: Callable[[], None]) -> None:
     except Interrupted as stop:
         print(f"interrupted: {stop}", file=sys.stderr, flush=True)
         sys.exit(INTERRUPTED)
+
+
+class StopSignal:
+    """Remembers that SIGTERM came. Called, it tells."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self.listen()
+
+    def listen(self) -> None:
+        """SIGTERM is remembered from here on, also where a library has installed a handler of its own since."""
+        signal.signal(signal.SIGTERM, self._remember)
+
+    def _remember(self, number: int, frame: Any) -> None:
+        self.came = True
+        print("SIGTERM: stopping after this step", file=sys.stderr, flush=True)
+
+    def __call__(self) -> bool:
+        return self.came
+
+
+@contextmanager
+def tensor_progress(work: Path | None) -> Iterator[Callable[[int, int], None]]:
+    """Yields what to call with (finished, all): steps in `{work}/progress.jsonl`, or else a bar on a terminal."""
+    if work:
+        yield Progress(work).step
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit=" tensors", disable=None) as bar:
+
+        def show(finished: int, total: int) -> None:
+            bar.total = total
+            bar.update(finished - bar.n)
+
+        yield show

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import sync_folder
-from recipes.common.whole_folder import whole_folder
+from recipes.common.stage.files import sync_folder, whole_folder
 
 FILE = "rows.jsonl"
 KEPT = 2

@@ -9,8 +9,7 @@ import torch
 import torch.distributed as dist
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from recipes.common.stage.command import Progress, StageError
-from recipes.common.stop import StopSignal
+from recipes.common.stage.command import Progress, StageError, StopSignal
 from recipes.common.trl import checkpoints
 
 KEPT_OUT = ("epoch", "total_flos", "step")

@@ -1,5 +1,6 @@
-"""What a plan says about a training with an adapter."""
+"""What a plan says about a training with an adapter, and how many steps that makes."""
 
+import math
 from dataclasses import dataclass
 
 from recipes.common.model.loading import DEVICES, DTYPES
@@ -54,3 +55,20 @@ class Hyper:
             raise ValueError(f"`dtype` is `{self.dtype}`; on a CPU it is `float32`")
         if self.device == "cpu" and self.optimizer.startswith("paged"):
             raise ValueError(f"`optimizer` is `{self.optimizer}`, which needs a GPU; on a CPU take `adamw_torch`")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What one epoch after the other comes to."""
+
+    steps: int
+    warmup: int
+    """Always fewer than the steps."""
+    save_every: int
+
+
+def schedule(rows: int, batch: int, accumulate: int, epochs: float, warmup: float, save_every: int) -> Schedule:
+    """As the trainer counts: a step is `accumulate` batches, the last of an epoch may be smaller."""
+    each = math.ceil(math.ceil(rows / batch) / accumulate)
+    steps = math.ceil(each * epochs)
+    return Schedule(steps, min(math.ceil(warmup * steps), steps - 1), save_every)

@@ -1,4 +1,4 @@
-"""The keys of verl's configuration: which it has, which it has but does not read, and what to write instead.
+"""verl's configuration: overrides of it, and its keys: which it has, which it does not read, what to write instead.
 
     python -m recipes.common.verl.config --write     writes keys-0.9.1.json from the installed verl
 
@@ -8,10 +8,14 @@ The two tables lie beside this file as data, so that a program without verl can 
 import argparse
 import difflib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recipes.common.stage.command import Mistake
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 VERSION = "0.9.1"
 KEYS = Path(__file__).with_name(f"keys-{VERSION}.json")
@@ -35,6 +39,17 @@ UNLISTED = (
     "critic.fsdp.mixed_precision",
 )
 """verl reads these although its yaml does not have them; they are added with a `+`."""
+
+
+def overrides_of(values: Mapping[str, object]) -> list[str]:
+    """`key=value` for each, in hydra's spelling; paths and names in quotes, whatever characters they hold."""
+    return [f"{key}={_quoted(value)}" for key, value in values.items()]
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, Path) or (isinstance(value, str) and not value.startswith("[")):
+        return "'" + str(value).replace("'", "\\'") + "'"
+    return str(value)
 
 
 def check_overrides(overrides: list[str], decided: dict[str, str]) -> None:
@@ -69,11 +84,18 @@ def _knows(known: list[str], key: str) -> bool:
     return key in listed or key.startswith((*OPEN, *(f"{name}." for name in UNLISTED)))
 
 
+def compose_config(overrides: list[str]) -> "DictConfig":
+    """verl's `ppo_trainer` configuration with the overrides applied; hydra's error for one that does not fit. It is
+    composed in this process: no hydra.main, no outputs/ folder."""
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        return compose("ppo_trainer", overrides=overrides)
+
+
 def composed_keys() -> list[str]:
     """Every key of `ppo_trainer` in the installed verl: groups such as `trainer`, leaves such as `trainer.nnodes`."""
     from omegaconf import OmegaConf
-
-    from recipes.common.verl.compose import compose_config
 
     config = compose_config(["actor_rollout_ref.rollout.name=vllm", "reward.reward_model.rollout.name=vllm"])
     return sorted(_paths(OmegaConf.to_container(config), ""))

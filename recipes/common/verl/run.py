@@ -16,12 +16,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes.common.stage.command import Interrupted, Progress, StageError
-from recipes.common.stop import StopSignal
-from recipes.common.verl import guard
+from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal
 from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.stage import Stage
-from recipes.common.verl.watchdog import Watchdog
+from recipes.common.verl.watchdog import Watchdog, guard
 
 if TYPE_CHECKING:
     from recipes.common.verl.trainer import StageTrainer
@@ -55,7 +53,7 @@ def run_trainer(trainer: "type[StageTrainer]", overrides: list[str], stage: Stag
     from verl.trainer.ppo.v1 import AgentLoopManagerTQ
     from verl.utils.config import validate_config
 
-    from recipes.common.verl.compose import compose_config
+    from recipes.common.verl.config import compose_config
 
     config = compose_config(overrides)
     validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
@@ -88,7 +86,7 @@ def ray_cluster(hardware: Hardware, stop: StopSignal) -> Iterator[None]:
         folder = None
     else:
         folder = session_folder()
-        guard.start(folder)
+        guard(folder)
         _start_ray(hardware, folder)
     stop.listen()
     try:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.verl.guard import marked
-from recipes.common.verl.history import read_history
+from recipes.common.verl.stage import read_history
+from recipes.common.verl.watchdog import marked
 
 ROOT = Path(__file__).parents[3]
 

@@ -62,7 +62,7 @@ def inputs(mode="warmup", root="/run") -> Inputs:
 
 def compose(given: Settings, hardware=None, root="/run"):
     """The configuration that verl gets, and the dataclasses that its workers make of it."""
-    from recipes.common.verl.compose import compose_config
+    from recipes.common.verl.config import compose_config
 
     hardware = hardware or Hardware(given.device, given.rollout, given.ranks)
     return compose_config(verl_overrides(given, inputs(given.mode, root), hardware, "run/stage"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from recipes.common.checkpoint.difference import largest_change
-from recipes.common.verl.history import read_history
+from recipes.common.verl.stage import read_history
 
 from .conftest import ROOT
 

@@ -94,7 +94,7 @@ def test_dpo_compares_two_answers_to_one_prompt(base, pairs, chats, tmp_path):
 def test_four_bits_keep_an_adapter_of_float32(base, pairs, tmp_path):
     import torch
 
-    from recipes.common.stop import StopSignal
+    from recipes.common.stage.command import StopSignal
     from recipes.common.trl.training import train
 
     settings = SFT | {"nf4": True, "epochs": 1.0}

@@ -22,7 +22,7 @@ def sized(**changed) -> Settings:
 
 
 def composed(given: Settings, model: Path, hardware=GPUS):
-    from recipes.common.verl.compose import compose_config
+    from recipes.common.verl.config import compose_config
 
     inputs = Inputs(model, Path("/run/it's/data"), Path("/run/it's/work"), Path("/run/out"))
     return compose_config(verl_overrides(given, inputs, hardware, "run/defend"))

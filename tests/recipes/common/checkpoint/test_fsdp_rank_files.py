@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributed.device_mesh import DeviceMesh
 
-from recipes.common.rank_files import load_rank, world_size
+from recipes.common.checkpoint.fsdp import load_rank, world_size
 from recipes.common.stage.command import StageError
 
 

@@ -5,7 +5,7 @@ import mmap
 import pytest
 import torch
 
-from recipes.common import mapped
+from recipes.common.checkpoint import sharded_tensor
 
 PAGE = mmap.PAGESIZE
 
@@ -13,7 +13,7 @@ PAGE = mmap.PAGESIZE
 @pytest.fixture
 def advised(monkeypatch):
     given = []
-    monkeypatch.setattr(mapped, "_madvise", lambda: lambda *call: given.append(call))
+    monkeypatch.setattr(sharded_tensor, "_madvise", lambda: lambda *call: given.append(call))
     return given
 
 
@@ -39,18 +39,18 @@ class Somewhere:
 def test_dropping_stays_between_the_files_first_tensor_and_the_tensors_last_page(
     advised, monkeypatch, address, nbytes, start, first, end
 ):
-    monkeypatch.setattr(mapped, "FAULT_AROUND", 16 * PAGE)
-    mapped.drop(Somewhere(address, nbytes), start)
+    monkeypatch.setattr(sharded_tensor, "FAULT_AROUND", 16 * PAGE)
+    sharded_tensor.drop(Somewhere(address, nbytes), start)
     assert advised == [(first, end - first, mmap.MADV_DONTNEED)]
 
 
 def test_a_tensor_within_the_files_first_page_is_left_there(advised):
-    mapped.drop(Somewhere(100 * PAGE + 64, 128), 100 * PAGE + 64)
+    sharded_tensor.drop(Somewhere(100 * PAGE + 64, 128), 100 * PAGE + 64)
     assert advised == []
 
 
 def test_fetching_covers_all_of_the_tensor(advised):
-    mapped.fetch_soon(Somewhere(100 * PAGE + 64, PAGE))
+    sharded_tensor.fetch_soon(Somewhere(100 * PAGE + 64, PAGE))
     assert advised == [(100 * PAGE, PAGE + 64, mmap.MADV_WILLNEED)]
 
 
@@ -61,7 +61,7 @@ def test_dropped_pages_come_back_from_the_file(tmp_path):
     before = resident()
     assert torch.equal(tensor, values)
     read = resident()
-    mapped.drop(tensor, tensor.data_ptr())
+    sharded_tensor.drop(tensor, tensor.data_ptr())
     assert read - before >= values.nbytes - 2 * PAGE
     assert read - resident() >= values.nbytes - 2 * PAGE
     assert torch.equal(tensor, values)

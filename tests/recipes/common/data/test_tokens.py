@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, normalizers, pre_tokenizers
 
-from recipes.common import pieces
+from recipes.common.data import tokens
+from recipes.common.data.tokens import PATTERNS, Pieces, divisible
 from recipes.common.model import tiny
-from recipes.common.pieces import PATTERNS, Pieces, divisible
 
 WORDS = [
     "Why",
@@ -105,8 +105,8 @@ def test_a_word_that_comes_again_is_tokenized_alone_and_from_then_on_known(core)
 
 
 def test_no_more_is_remembered_than_there_is_room_for(core, monkeypatch):
-    monkeypatch.setattr(pieces, "MOST", 3)
-    monkeypatch.setattr(pieces, "LONGEST", 6)
+    monkeypatch.setattr(tokens, "MOST", 3)
+    monkeypatch.setattr(tokens, "LONGEST", 6)
     counted = Pieces(plain(core))
     texts = ["a toolongtoberemembered b c d b c", "a d d e e f"]
     assert [counted.lengths(texts) for _ in range(4)] == [plain(core)(texts)] * 4

@@ -121,7 +121,7 @@ def test_a_model_without_a_shape_cannot_be_asked_about():
 
 TRAIN = """
 import json, sys, torch, transformers
-from recipes.common.peak import Peak
+from recipes.common.model.loading import Peak
 config = transformers.Qwen2Config(**json.loads(sys.argv[1]))
 tokens = int(sys.argv[2])
 torch.manual_seed(0)

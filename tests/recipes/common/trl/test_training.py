@@ -4,8 +4,7 @@ import pytest
 
 from recipes.common.stage.command import StageError
 from recipes.common.trl import checkpoints
-from recipes.common.trl.hyperparameters import Hyper
-from recipes.common.trl.schedule import schedule
+from recipes.common.trl.hyperparameters import Hyper, schedule
 
 GOOD = {
     "device": "cpu",

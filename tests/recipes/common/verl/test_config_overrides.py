@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from recipes.common.verl.overrides import overrides_of
+from recipes.common.verl.config import overrides_of
 
 
 def test_names_and_paths_are_quoted_whatever_they_hold_and_the_rest_is_as_it_is():

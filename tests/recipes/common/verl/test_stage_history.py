@@ -1,5 +1,5 @@
 from recipes.common.stage.command import Progress
-from recipes.common.verl.history import read_history
+from recipes.common.verl.stage import read_history
 
 
 def test_of_a_step_done_twice_the_second_counts(tmp_path):

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from recipes.common.verl.tracking import run_name, wandb_environment
+from recipes.common.verl.stage import run_name, wandb_environment
 
 
 def test_a_run_is_named_after_run_and_stage():

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from recipes.common.stage.command import Mistake, StageError
-from recipes.common.whole_folder import whole_folder
+from recipes.common.stage.files import whole_folder
 
 
 def content(folder):
