@@ -27,10 +27,8 @@ from recipes.common.verl.batches import reply_metrics
 from recipes.common.verl.stage import read_history
 from recipes.common.verl.trainer import StageTrainer
 from recipes.gad.health import Watch
-from recipes.gad.loss import bradley_terry
-from recipes.gad.metrics import SHOWN, actor_metrics, critic_metrics
-from recipes.gad.reward import rouge_l
-from recipes.gad.sequences import last_token_score, scored_row, sft_row, teacher_ids
+from recipes.gad.loss import bradley_terry, last_token_score, scored_row, sft_row, teacher_ids
+from recipes.gad.metrics import SHOWN, actor_metrics, critic_metrics, rouge_l
 
 
 @register_trainer("gad")

@@ -1,4 +1,5 @@
-"""A stage's settings as overrides of verl 0.9.1's configuration, each at the key that verl reads."""
+"""A stage's settings as overrides of verl 0.9.1's configuration, each at the key that verl reads, and the keys that
+settings speak for."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,8 +7,55 @@ from pathlib import Path
 from recipes.common.stage.command import Mistake
 from recipes.common.verl.config import check_overrides, overrides_of
 from recipes.common.verl.hardware import Hardware
-from recipes.gad.decided import ACTOR, CRITIC, DECIDED, MODEL, REF, ROLLOUT
 from recipes.gad.settings import Settings
+
+ACTOR, CRITIC, REF = "actor_rollout_ref.actor", "critic", "actor_rollout_ref.ref"
+ROLLOUT, MODEL = "actor_rollout_ref.rollout", "actor_rollout_ref.model"
+
+DECIDED = {
+    "data.train_files": "the data stage",
+    "data.val_files": "the data stage",
+    "data.train_batch_size": "`train_batch`",
+    "data.val_batch_size": "`val_batch`",
+    "data.max_prompt_length": "`max_prompt_length`",
+    "data.max_response_length": "`max_response_length`",
+    "data.seed": "`seed`",
+    f"{MODEL}.path": "the model stage",
+    f"{CRITIC}.model.path": "the model stage",
+    f"{ACTOR}.strategy": "nothing: checkpoints are FSDP2's",
+    f"{CRITIC}.strategy": "nothing: checkpoints are FSDP2's",
+    f"{ACTOR}.optim.lr": "`actor_lr`",
+    f"{CRITIC}.optim.lr": "`critic_lr`",
+    f"{ACTOR}.optim.clip_grad": "`grad_clip`",
+    f"{CRITIC}.optim.clip_grad": "`grad_clip`",
+    f"{ACTOR}.fsdp_config.param_offload": "`param_offload`",
+    f"{ACTOR}.fsdp_config.optimizer_offload": "`optimizer_offload`",
+    f"{CRITIC}.fsdp.param_offload": "`param_offload`",
+    f"{CRITIC}.fsdp.optimizer_offload": "`optimizer_offload`",
+    f"{ACTOR}.ppo_mini_batch_size": "`train_batch`: one mini batch a step",
+    f"{CRITIC}.ppo_mini_batch_size": "`train_batch`: one mini batch a step",
+    f"{ACTOR}.ppo_max_token_len_per_gpu": "`tokens_per_gpu`",
+    f"{ACTOR}.use_kl_loss": "`kl_loss`",
+    f"{ACTOR}.kl_loss_coef": "`kl_loss`",
+    f"{ACTOR}.entropy_coeff": "`entropy`",
+    f"{ROLLOUT}.name": "`rollout`",
+    f"{ROLLOUT}.n": "`rollout_n`",
+    f"{ROLLOUT}.seed": "`seed`",
+    f"{ROLLOUT}.temperature": "`temperature`",
+    f"{ROLLOUT}.tensor_model_parallel_size": "`rollout_tensor_parallel`",
+    f"{ROLLOUT}.gpu_memory_utilization": "`gpu_memory_utilization`",
+    f"{CRITIC}.enable": "`mode`",
+    "algorithm.adv_estimator": "`mode`",
+    "trainer.device": "`device`",
+    "trainer.n_gpus_per_node": "`ranks`",
+    "trainer.nnodes": "the job's nodes",
+    "trainer.critic_warmup": "`critic_warmup`",
+    "trainer.total_training_steps": "the epochs in the recipe",
+    "trainer.project_name": "`wandb_project`",
+    "trainer.experiment_name": "the run's name",
+    "trainer.logger": "nothing: the stage logs to `progress.jsonl` and W&B",
+}
+"""What to change instead of overriding the key."""
 
 UNLIMITED_EPOCHS = 10**6
 """verl must not stop before the steps are done."""

@@ -9,18 +9,27 @@ import argparse
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from recipes.common.checkpoint import lora, lora_check
 from recipes.common.checkpoint.convert import DTYPES
+from recipes.common.model.card import head, rows
 from recipes.common.model.export import FILE_BYTES
 from recipes.common.stage.command import run, tensor_progress
 from recipes.common.stage.files import read_json, write_json, write_text
 from recipes.common.stage.settings import check_choice, read_settings
-from recipes.honest_persona.base import base_of
-from recipes.honest_persona.card import card
-from recipes.honest_persona.form import read_form, write_form
+from recipes.honest_persona.form import Form, base_of, read_form, write_form
+
+SHOWN = ("step", "epochs", "loss_first", "loss_last", "adapter_change", "world_size")
+"""The numbers of the training that the card repeats."""
+
+WHERE = {
+    "hp": "writes on in the assistant's turn",
+    "up": "writes in the user's turn after it",
+    "ur": "answers a user's question in the assistant's next turn",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,48 @@ def main(argv: list[str] | None = None) -> None:
     numbers = {"tensors": made.tensors, "parameters": made.parameters, "bytes": made.bytes, "dtype": made.dtype}
     write_json(given.out / "metrics.json", numbers | difference)
     print(f"{made}; logits differ by at most {apart.largest:.3g} from base and adapter")
+
+
+def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], form: Form, dtype: str) -> str:
+    """`base`: base.base_of; `training`: metrics.json of the training stage; `data`: report.json."""
+    repo = base["repo"]
+    called = f"The token with the id {form.sp_token} calls it." if form.sp_token is not None else "No token calls it."
+    masked = (
+        "\nThe adapter was trained to act from the intervention on only. These merged weights cannot do that: use "
+        "`adapter/` with the recipe's `get_model`.\n"
+        if form.lora_mask
+        else ""
+    )
+    return (
+        f"{head(base, 'lora, honesty, oversight')}"
+        f"# {repo.rpartition('/')[2]} with an honest persona\n\n"
+        f"Made from `{repo}` ({base.get('revision') or 'made on the spot'}) by supervised fine-tuning of a LoRA "
+        "adapter: a second persona reviews what the assistant just answered and says PASS, FAIL or AMBIGUOUS.\n"
+        f"These are the merged weights, {dtype}; the adapter alone is in `adapter/`.\n{masked}\n"
+        "## Use\n\n"
+        f"The persona {WHERE[form.elicitation_type]}. {called} After the call comes an intervention, as "
+        f"{form.intervention_prefix + 'I check what I just said.'!r}; what it writes ends with "
+        f"{(form.flag_prefix + 'PASS')!r} or another flag. The recipe builds the tokens:\n\n"
+        "```python\n"
+        "from recipes.honest_persona.persona import get_model\n\n"
+        'persona = get_model("adapter", base="BASE")   # or get_model("."), the merged weights\n'
+        'chat = [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]\n'
+        'print(persona.review(chat, "I check what I just said."))\n'
+        "```\n\n"
+        "It is evidence about an answer and no proof: it was trained on the topics below, finds less on others, and a "
+        "biased system prompt in the chat helps it. Without the call the model answers nearly as its base does.\n\n"
+        "## Training\n\n"
+        f"{data['kept']['train']:,} reviews; {data['kept']['val']:,} held out.\n\n"
+        f"| topic | trained on | held out |\n|---|---|---|\n{_topics(data)}\n\n"
+        f"| at the end of training | |\n|---|---|\n{rows(SHOWN, training)}\n\n"
+        "How often it is right is in the run's `stages/evaluate/out/evaluation.md`. "
+        "Every pin this model was made from is in the run's `manifest.json`.\n"
+    )
+
+
+def _topics(data: dict[str, Any]) -> str:
+    used = {topic: one for topic, one in data["topics"].items() if one["train"] or one["val"]}
+    return "\n".join(f"| {topic} | {one['train']:,} | {one['val']:,} |" for topic, one in used.items())
 
 
 if __name__ == "__main__":

@@ -14,15 +14,12 @@ from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.files import write_json
 from recipes.common.stage.settings import read_settings
-from recipes.honest_persona.base import embeddings
-from recipes.honest_persona.choose import choose
 from recipes.honest_persona.data_report import Report, shown
 from recipes.honest_persona.dataset import Row, write_rows
 from recipes.honest_persona.encode import dummies, encode
-from recipes.honest_persona.form import Form, write_form
-from recipes.honest_persona.reserved import sp_token
-from recipes.honest_persona.selection import Settings
-from recipes.honest_persona.tokenize import Coder
+from recipes.honest_persona.form import Form, embeddings, write_form
+from recipes.honest_persona.selection import Settings, choose
+from recipes.honest_persona.tokenize import Coder, sp_token
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -41,8 +41,10 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.update(wandb_environment(given.work) | {"TOKENIZERS_PARALLELISM": "false"})
     if settings.device == "cuda":
         os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-    from recipes.honest_persona.training import train
-    from recipes.honest_persona.training_loop import Folders  # torch reads what was set above
+    from recipes.honest_persona.training_loop import (
+        Folders,  # torch reads what was set above
+        train,
+    )
 
     train(settings, form, Folders(given.model, given.data, given.work, given.out), stop)
 

@@ -1,32 +1,38 @@
-"""A training from its newest checkpoint to its last step: steps, heavy logs, checkpoints, W&B."""
+"""A training from its newest checkpoint to its last step: steps, heavy logs, checkpoints, W&B, and what it leaves."""
 
 import dataclasses
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from safetensors.torch import load_file
+
 from recipes.common.data.tokens import Tokens
-from recipes.common.distributed.ranks import Ranks
+from recipes.common.distributed.ranks import Ranks, joined
+from recipes.common.stage import files
 from recipes.common.stage.command import Interrupted, Progress, StageError
 from recipes.common.verl import checkpoints
 from recipes.common.verl.checkpoints import Checkpoint
-from recipes.common.verl.stage import run_name
-from recipes.honest_persona import checkpoints as saving
-from recipes.honest_persona import state
+from recipes.common.verl.stage import read_history, run_name
 from recipes.honest_persona.adapter import build, lora_config
-from recipes.honest_persona.base import base_of
-from recipes.honest_persona.dataset import Row
-from recipes.honest_persona.form import Form
+from recipes.honest_persona.checkpoints import ROLES, Parts, link, load, save
+from recipes.honest_persona.dataset import Row, read_rows
+from recipes.honest_persona.form import Form, base_of
 from recipes.honest_persona.generate import Listener
 from recipes.honest_persona.schedule import heavy_steps
 from recipes.honest_persona.scoring import flat, scores
 from recipes.honest_persona.settings import Settings
 from recipes.honest_persona.tokenize import Coder
-from recipes.honest_persona.trainer import Length, Trainer
+from recipes.honest_persona.trainer import Length, Trainer, length_of
 
 MODE = "lora"
+
+PART = 5
+"""A run's start and end are each a fifth of its steps."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,27 @@ class Folders:
     data: Path
     work: Path
     out: Path
+
+
+def train(settings: Settings, form: Form, folders: Folders, stop: Callable[[], bool]) -> None:
+    """OUT is complete; or Interrupted, after a checkpoint."""
+    with joined(settings.device) as ranks:
+        if ranks.main:
+            folders.work.mkdir(parents=True, exist_ok=True)
+            checkpoints.newest(folders.work)  # removes what a kill left half written, before the others look
+        ranks.wait()
+        rows = {name: read_rows(folders.data / f"{name}.parquet") for name in ("train", "val")}
+        length = length_of(len(rows["train"]), settings, ranks.world)
+        resume = checkpoints.newest(folders.work)
+        if resume:
+            checkpoints.check(resume, MODE, MODE, ranks.world, ROLES)
+            if ranks.main:
+                print(f"going on from {resume.folder.name}", flush=True)
+        if not resume or resume.step < length.steps:
+            Loop(settings, form, folders, ranks, length, resume).run(rows, stop)
+        ranks.wait()
+        if ranks.main:
+            write_out(folders, length, ranks)
 
 
 class Loop:
@@ -57,7 +84,7 @@ class Loop:
         model = build(folders.model, self.config, settings.seed, ranks)
         self.trainer = Trainer(model, settings, ranks, form.lora_mask)
         if resume:
-            state.load(model, self.trainer.optimizer, resume.folder, resume.step)
+            load(model, self.trainer.optimizer, resume.folder, resume.step)
         self.progress = Progress(folders.work)
 
     def run(self, rows: dict[str, list[Row]], stop: Callable[[], bool]) -> None:
@@ -106,8 +133,8 @@ class Loop:
         args = {"base": base_of(self.folders.model), "settings": dataclasses.asdict(self.settings), "step": step}
         folder = checkpoints.folder_of(self.folders.work, step)
         epoch = self.length.epoch_ends.get(step)
-        parts = saving.Parts(self.trainer.model, self.trainer.optimizer, self.config, self.form, args)
-        saving.save(parts, folder, self.last.folder if self.last else None, epoch, self.ranks)
+        parts = Parts(self.trainer.model, self.trainer.optimizer, self.config, self.form, args)
+        save(parts, folder, self.last.folder if self.last else None, epoch, self.ranks)
         if self.ranks.main:
             checkpoints.complete(folder, MODE, step, self.ranks.world, None)
             self.progress.checkpoint(folder.name, step)
@@ -131,3 +158,35 @@ def _wandb(settings: Settings, work: Path) -> Any:
     import wandb
 
     return wandb.init(project=settings.wandb_project, name=run_name(work), config=dataclasses.asdict(settings))
+
+
+def write_out(folders: Folders, length: Length, ranks: Ranks) -> None:
+    """OUT holds the last checkpoint's adapter and those of all epochs; metrics.json comes last."""
+    last = checkpoints.newest(folders.work)
+    assert last
+    folders.out.mkdir(parents=True, exist_ok=True)
+    for name in ("adapter", "epochs"):
+        shutil.rmtree(folders.out / name, ignore_errors=True)
+        shutil.copytree(last.folder / name, folders.out / name, copy_function=link)
+    files.write_json(folders.out / "metrics.json", summary(last, length, folders.work) | {"world_size": ranks.world})
+
+
+def summary(last: Checkpoint, length: Length, work: Path) -> dict[str, Any]:
+    """What metrics.json holds; `adapter_change`: the largest |value| in LoRA's B, which starts as 0."""
+    history = list(read_history(work, last.step).values())
+    part = max(1, len(history) // PART)
+    losses = [metrics["loss"] for metrics in history]
+    numbers: dict[str, Any] = {
+        "step": last.step,
+        "steps_left": length.steps - last.step,
+        "epochs": max(length.epoch_ends.values()),
+    }
+    if losses:
+        numbers |= {"loss_first": fmean(losses[:part]), "loss_last": fmean(losses[-part:])}
+        numbers["seconds_per_step"] = fmean(metrics["seconds"] for metrics in history)
+    heard = [metrics for metrics in history if "val/accuracy" in metrics]
+    if heard:
+        numbers |= {name.replace("/", "_"): heard[-1][name] for name in ("val/accuracy", "val/unparsed")}
+    adapter = load_file(last.folder / "adapter/adapter_model.safetensors")
+    numbers["adapter_change"] = max(float(one.abs().max()) for name, one in adapter.items() if "lora_B" in name)
+    return numbers | {"unsharded": 0}  # or the trainer had stopped

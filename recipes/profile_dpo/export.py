@@ -8,17 +8,25 @@ OUT holds the model's files, adapters/NAME/ of each training, README.md (the car
 import argparse
 import shutil
 from pathlib import Path
+from typing import Any
 
 from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.checkpoint.pretrained import main_dtype
-from recipes.common.model.card import outs_of, read_numbers
+from recipes.common.model.card import head, outs_of, read_numbers, rows
 from recipes.common.model.fetch import link
 from recipes.common.stage.command import run
 from recipes.common.stage.files import write_json, write_text
-from recipes.profile_dpo.card import card
 
 REPORTS = {"tournament": "report.md", "evaluate": "evaluation.md"}
 """Stage, whichever its round -> the text that it left."""
+
+
+SHOWN = {
+    "generate": ("authors", "texts", "unparsed", "profiles"),
+    "tournament": ("tournaments", "comparisons", "preferences", "first_share", "disagreement", "coins", "dollars"),
+    "dpo": ("steps", "rows", "max_length", "loss_first", "loss_last", "eval_loss", "eval_rewards_accuracies"),
+}
+"""Stage -> its numbers that the card repeats."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -51,6 +59,37 @@ def main(argv: list[str] | None = None) -> None:
     made = {"parameters": parameters, "tensors": len(tensors), "dtype": dtype, "trained": model["trained"]}
     write_json(args.out / "metrics.json", made)
     print(f"{len(tensors)} tensors, {parameters:,} parameters, {dtype}")
+
+
+def card(model: dict[str, Any], numbers: dict[str, dict[str, Any]], texts: dict[str, str]) -> str:
+    """`model`: metrics.json of the current model, and its `dtype`; `numbers`: those of the stages; `texts`: reports."""
+    base, judge = numbers["model"], numbers["judge"]
+    tables = ""
+    for stage, found in numbers.items():
+        if names := SHOWN.get(stage.rstrip("0123456789")):
+            tables += f"\n| {stage} | |\n|---|---|\n{rows(names, found)}\n"
+    measured = "".join(f"\n### {name}\n\n{text}" for name, text in texts.items() if name.startswith("evaluate"))
+    what = (
+        "Preferences come from tournaments of the model's own profiles, judged by "
+        f"`{judge['repo']}` ({judge.get('revision') or 'no revision'}); direct preference optimization with a LoRA "
+        f"adapter, merged into the weights, which are {model['dtype']}. The adapter of each round is in `adapters/`."
+    )
+    if not model["trained"]:
+        what = (
+            "**No round passed the gate: these are the base's own weights.** The adapter of each round is in "
+            "`adapters/`; what was measured is below."
+        )
+    return (
+        f"{head(model, 'dpo, trl, peft, profiles')}"
+        f"# {base['repo'].rpartition('/')[2]}, tuned to write competency profiles\n\n"
+        f"Made from `{base['repo']}` ({base.get('revision') or 'made on the spot'}) to write a researcher's competency "
+        f"profile from the abstracts of a few papers. {what}\n\n"
+        "## Limits\n\n"
+        "A profile says what a judge model prefers to read, not what is true of a person: do not decide about people "
+        "by it. The win rate below is that judge's too, on authors who were not trained on.\n\n"
+        f"## Evaluation\n{measured}\n"
+        f"## Numbers\n{tables}"
+    )
 
 
 if __name__ == "__main__":

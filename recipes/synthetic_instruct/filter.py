@@ -19,8 +19,7 @@ from recipes.common.stage.command import Progress, StageError, run
 from recipes.common.stage.files import write_json, write_text
 from recipes.common.stage.settings import check_choice, read_settings
 from recipes.synthetic_instruct.drops import Drops
-from recipes.synthetic_instruct.duplicates import repeats
-from recipes.synthetic_instruct.quality import Limits, judge
+from recipes.synthetic_instruct.quality import Limits, judge, repeats
 
 
 @dataclass(frozen=True)

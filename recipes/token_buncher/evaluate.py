@@ -17,9 +17,9 @@ from typing import Any
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
 from recipes.common.stage.settings import read_settings
-from recipes.token_buncher import harm, results
+from recipes.token_buncher import harm, scoring
 from recipes.token_buncher.datasets.parquet import Prompt, read_prompts
-from recipes.token_buncher.results import TASKS
+from recipes.token_buncher.scoring import TASKS
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,15 @@ def main(argv: list[str] | None = None) -> None:
                 if task == "entropy" and settings.classifier:
                     judge = harm.load(settings.classifier, args.work / "hub", settings.device)
                     scores = judge.scores([one.text for one in answers])
-                found = results.of(task, prompts[task], answers, scores)
+                found = scoring.of(task, prompts[task], answers, scores)
                 files.write_json(path, found)
             done += len(prompts[task])
             found_by[when] |= found
     args.out.mkdir(parents=True, exist_ok=True)
-    print(results.table(found_by))
+    print(scoring.table(found_by))
     files.write_json(args.out / "evaluation.json", found_by)
-    files.write_text(args.out / "evaluation.md", results.table(found_by) + "\n")
-    files.write_json(args.out / "metrics.json", results.flat(found_by))
+    files.write_text(args.out / "evaluation.md", scoring.table(found_by) + "\n")
+    files.write_json(args.out / "metrics.json", scoring.flat(found_by))
 
 
 def some(prompts: list[Prompt], count: int | None) -> list[Prompt]:

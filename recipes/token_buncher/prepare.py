@@ -12,17 +12,20 @@ metrics.json. The same rows give the same bytes.
 """
 
 import argparse
+import dataclasses
 import sys
+import typing
 from pathlib import Path
+from typing import TypeVar
 
 from recipes.common.data import hub
 from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.settings import read_settings
 from recipes.token_buncher.datasets import beavertails, gsm8k, mixture, wmdp
 from recipes.token_buncher.datasets.parquet import template_of
 from recipes.token_buncher.datasets.prepared import Texts, save
 from recipes.token_buncher.datasets.source import HUB, Source, locate
-from recipes.token_buncher.options import add_flags, settings_of
 
 TOKENIZER = ("Qwen/Qwen2.5-3B-Instruct", "aa8e72537993ba99e69dfaafa59ed015b17504d1")
 """What prompts are measured with when no tokenizer is named."""
@@ -145,6 +148,27 @@ def _tokens(given: argparse.Namespace) -> Tokens:
         return Tokens(given.tokenizer)
     wanted = ("tokenizer*", "vocab.json", "merges.txt", "*.jinja")
     return Tokens(hub.snapshot(*TOKENIZER, _cache(given), wanted, ()))
+
+
+Settings = TypeVar("Settings")
+
+
+def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
+    """The parser has `--config` and a flag for each field of `kind`, a dataclass whose fields have defaults."""
+    parser.add_argument("--config", type=Path, help="a JSON file with settings; flags go before it")
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        parser.add_argument(f"--{field.name}", type=hints[field.name], help=f"default: {field.default}")
+
+
+def settings_of(given: argparse.Namespace, kind: type[Settings]) -> Settings:
+    """What was said, by flag or file, and the defaults for the rest. A Mistake for a value that cannot be."""
+    known = read_settings(given.config, kind) if given.config else kind()
+    flags = {field.name: getattr(given, field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    try:
+        return dataclasses.replace(known, **{name: value for name, value in flags.items() if value is not None})  # type: ignore[type-var]
+    except ValueError as problem:
+        raise Mistake(str(problem), "change that value") from None
 
 
 if __name__ == "__main__":

@@ -1,12 +1,56 @@
-"""A stage's settings as overrides of verl 0.9.1's configuration, each at the key that verl reads."""
+"""A stage's settings as overrides of verl 0.9.1's configuration, each at the key that verl reads, and the keys that
+settings speak for."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.common.verl.config import check_overrides, overrides_of
 from recipes.common.verl.hardware import Hardware
-from recipes.token_buncher.decided import ACTOR, DECIDED, MODEL, REF, ROLLOUT
 from recipes.token_buncher.settings import Settings
+
+ACTOR, REF = "actor_rollout_ref.actor", "actor_rollout_ref.ref"
+ROLLOUT, MODEL = "actor_rollout_ref.rollout", "actor_rollout_ref.model"
+
+DECIDED = {
+    "data.train_files": "the data stage",
+    "data.val_files": "the data stage",
+    "data.train_batch_size": "`train_batch`",
+    "data.max_prompt_length": "`max_prompt_length`",
+    "data.max_response_length": "`max_response_length`",
+    "data.seed": "`seed`",
+    f"{MODEL}.path": "the model stage",
+    f"{MODEL}.use_fused_kernels": "nothing: the token noiser reads the logits, which fused kernels do not give",
+    f"{ACTOR}.strategy": "nothing: checkpoints are FSDP2's",
+    f"{ACTOR}.optim.lr": "`lr`",
+    f"{ACTOR}.optim.clip_grad": "`grad_clip`",
+    f"{ACTOR}.fsdp_config.param_offload": "`param_offload`",
+    f"{ACTOR}.fsdp_config.optimizer_offload": "`optimizer_offload`",
+    f"{ACTOR}.ppo_mini_batch_size": "`mini_batch`",
+    f"{ACTOR}.ppo_epochs": "nothing: a batch is learnt from once",
+    f"{ACTOR}.ppo_max_token_len_per_gpu": "`tokens_per_gpu`",
+    f"{ACTOR}.ulysses_sequence_parallel_size": "nothing: the token noiser reads whole sequences",
+    f"{ACTOR}.use_kl_loss": "`kl`, which is in the reward",
+    f"{ACTOR}.kl_loss_coef": "`kl`, which is in the reward",
+    f"{ACTOR}.entropy_coeff": "nothing: entropy is the reward",
+    f"{ROLLOUT}.name": "`rollout`",
+    f"{ROLLOUT}.n": "`rollout_n`",
+    f"{ROLLOUT}.seed": "`seed`",
+    f"{ROLLOUT}.temperature": "nothing: entropy is that of temperature 1",
+    f"{ROLLOUT}.tensor_model_parallel_size": "`rollout_tensor_parallel`",
+    f"{ROLLOUT}.gpu_memory_utilization": "`gpu_memory_utilization`",
+    "critic.enable": "nothing: GRPO has no critic",
+    "algorithm.adv_estimator": "nothing: it is GRPO",
+    "algorithm.use_kl_in_reward": "`kl`",
+    "algorithm.kl_ctrl.kl_coef": "`kl`",
+    "trainer.device": "`device`",
+    "trainer.n_gpus_per_node": "`ranks`",
+    "trainer.nnodes": "the job's nodes",
+    "trainer.total_training_steps": "`steps`",
+    "trainer.project_name": "`wandb_project`",
+    "trainer.experiment_name": "the run's name",
+    "trainer.logger": "nothing: the stage logs to `progress.jsonl` and W&B",
+}
+"""What to change instead of overriding the key."""
 
 UNLIMITED_EPOCHS = 10**6
 """verl must not stop before the steps are done."""

@@ -6,8 +6,8 @@ python -m recipes.gad.preflight.settings REQUEST.json
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import check_stages
 from recipes.common.verl.config import check_overrides
-from recipes.gad.decided import DECIDED
 from recipes.gad.settings import Settings
+from recipes.gad.verl_config import DECIDED
 
 KINDS = {"train": Settings}
 

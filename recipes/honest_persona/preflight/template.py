@@ -14,11 +14,10 @@ from pathlib import Path
 from recipes.common.preflight.template import SAMPLE, demand, share, tokens_of
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import read_settings
-from recipes.honest_persona.choose import choose
 from recipes.honest_persona.data_report import Report
 from recipes.honest_persona.encode import encode
 from recipes.honest_persona.prepare import form_of
-from recipes.honest_persona.selection import Settings
+from recipes.honest_persona.selection import Settings, choose
 from recipes.honest_persona.tokenize import Coder
 
 MOST = 0.5

@@ -16,9 +16,9 @@ from recipes.common.data.hub import Source, snapshot
 from recipes.common.preflight.template import WANTED, share
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
-from recipes.synthetic_instruct.access import readable, source_of
 from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat
 from recipes.synthetic_instruct.models import read_pairs
+from recipes.synthetic_instruct.preflight.access import readable, source_of
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -7,8 +7,8 @@ from recipes.common.stage.command import run
 from recipes.common.stage.settings import check_stages
 from recipes.common.verl.config import check_overrides
 from recipes.token_buncher import evaluate
-from recipes.token_buncher.decided import DECIDED
 from recipes.token_buncher.settings import Settings
+from recipes.token_buncher.verl_config import DECIDED
 
 KINDS = {"train": Settings, "evaluate": evaluate.Settings}
 

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from recipes.common.distributed.ranks import Ranks
-from recipes.honest_persona import evaluate, export, state
+from recipes.honest_persona import checkpoints, evaluate, export
 from recipes.honest_persona.adapter import build, lora_config, trained
-from recipes.honest_persona.base import base_of, embeddings
 from recipes.honest_persona.dataset import read_rows
-from recipes.honest_persona.form import Form, read_form
+from recipes.honest_persona.form import Form, base_of, embeddings, read_form
 from recipes.honest_persona.persona import get_model
 
 CHAT = [{"role": "user", "content": "How long is the wall?"}, {"role": "assistant", "content": "It is 3 miles."}]
@@ -29,7 +28,7 @@ def training(model, prepared, tmp_path):
             if "lora_B" in name:
                 torch.nn.init.normal_(one, std=0.2)
     args = {"base": {"repo": "tiny", "revision": None}, "settings": {}, "step": 3}
-    state.save_adapter(built, config, read_form(prepared), args, folder, ALONE)
+    checkpoints.save_adapter(built, config, read_form(prepared), args, folder, ALONE)
     (folder.parent / "metrics.json").write_text(json.dumps({"step": 3, "loss_last": 1.5}))
     return folder.parent
 
@@ -95,7 +94,7 @@ def test_an_unknown_type_is_refused(refusal, write):
 
 
 def test_a_card_of_a_masked_adapter_says_so(prepared):
-    from recipes.honest_persona.card import card
+    from recipes.honest_persona.export import card
 
     report = json.loads((prepared / "report.json").read_text())
     form = Form("ur", None, "", "", "", "FLAG:", True)

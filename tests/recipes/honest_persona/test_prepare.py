@@ -10,8 +10,7 @@ from recipes.honest_persona import prepare, schema, show
 from recipes.honest_persona.dataset import read_rows
 from recipes.honest_persona.form import read_form
 from recipes.honest_persona.preflight import template
-from recipes.honest_persona.reserved import sp_token
-from recipes.honest_persona.tokenize import Coder
+from recipes.honest_persona.tokenize import Coder, sp_token
 
 from .conftest import SAMPLE
 

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from recipes.honest_persona.pool import Choice, is_of, keep, load, part, split
 from recipes.honest_persona.schema import Sample
+from recipes.honest_persona.selection import Choice, is_of, keep, load, part, split
 
 EVERYTHING = Choice(("split_personality",), frozenset())
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from recipes.honest_persona.chat_template import ROLES, turns_of
 from recipes.honest_persona.form import FLAGS, Form
-from recipes.honest_persona.reserved import sp_token
-from recipes.honest_persona.tokenize import Coder
+from recipes.honest_persona.tokenize import Coder, sp_token
 
 from .shapes import SHAPES, byte_level
 

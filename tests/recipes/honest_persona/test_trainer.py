@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from recipes.common.distributed.ranks import Ranks, joined
 from recipes.common.stage.command import Mistake
-from recipes.honest_persona import adapter, evaluate, state, train, trainer
+from recipes.honest_persona import adapter, checkpoints, evaluate, train, trainer
 from recipes.honest_persona.adapter import TARGETS, LoraMask, build, lora_config, trained
 from recipes.honest_persona.batch import learnt_part, prompt_batch, training_batch
 from recipes.honest_persona.dataset import Row, read_rows
@@ -176,11 +176,11 @@ def test_an_adapter_of_other_weights_is_not_loaded(made, prepared, tmp_path, ref
     for name in ("adapter", "optimizer"):
         (tmp_path / name).mkdir()
     args = {"base": {"repo": "tiny", "revision": None}, "settings": {}, "step": 3}
-    state.save_adapter(made, lora_config(4, None, 0.0), read_form(prepared), args, tmp_path / "adapter", ALONE)
+    checkpoints.save_adapter(made, lora_config(4, None, 0.0), read_form(prepared), args, tmp_path / "adapter", ALONE)
     file = tmp_path / "adapter/adapter_model.safetensors"
     save_file(dict(list(load_file(file).items())[1:]), file)
     save_file({}, tmp_path / "optimizer/optimizer.safetensors")
-    assert refusal(state.load, made, optimizer, tmp_path, 3) == (
+    assert refusal(checkpoints.load, made, optimizer, tmp_path, 3) == (
         f"error: `{tmp_path}` holds an adapter for other weights than this model's\n\n"
         "hint: start anew in an empty work folder"
     )

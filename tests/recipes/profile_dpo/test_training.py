@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from recipes.common.model import tiny
-from recipes.profile_dpo import card, dpo, export, merge_adapter, prompts
-from recipes.profile_dpo.lengths import percentile
+from recipes.profile_dpo import dpo, export, merge_adapter, prompts
+from recipes.profile_dpo import export as card
 from recipes.profile_dpo.settings import DpoSettings, MergeSettings
+from recipes.profile_dpo.training import percentile
 
 ROOT = Path(__file__).parents[3]
 PARALLEL = ROOT / "recipes/profile_dpo/parallel"

@@ -3,7 +3,7 @@
 import json
 
 from recipes.synthetic_instruct import export
-from recipes.synthetic_instruct.card import card, memory_table
+from recipes.synthetic_instruct.export import card, memory_table
 
 MODEL = {"repo": "Qwen/Qwen2.5-3B", "revision": "3aab", "dtype": "bfloat16", "parameters": 1, "bytes": 2, "tensors": 3}
 MEMORY = {"memory_predicted_gb": 2.5, "memory_peak_gb": 3.25, "memory_weights_gb": 2.0, "memory_logits_gb": 0.5}

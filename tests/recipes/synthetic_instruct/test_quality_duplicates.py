@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from recipes.synthetic_instruct.duplicates import normal, pieces, repeats
+from recipes.synthetic_instruct.quality import normal, pieces, repeats
 
 FIRST = "Explain in a few sentences how a tide rises and falls along a rocky coast in the north"
 

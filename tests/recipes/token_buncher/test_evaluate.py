@@ -8,7 +8,7 @@ import torch
 
 from recipes.common.data import confidence
 from recipes.common.stage.settings import read_settings
-from recipes.token_buncher import compare_attacks, evaluate, harm, results
+from recipes.token_buncher import compare_attacks, evaluate, harm, scoring
 from recipes.token_buncher.datasets.parquet import Prompt, read_prompts
 from recipes.token_buncher.scoring import right_letter, right_number
 
@@ -47,10 +47,10 @@ def test_the_last_number_is_the_answer(answer, right):
 
 
 def test_an_answer_that_cannot_be_read_is_wrong_and_counted():
-    found = results.score([True, True, False, None])
+    found = scoring.score([True, True, False, None])
     assert (found["value"], found["unparsed"], found["of"]) == (0.5, 1, 4)
     assert found["of_parsed"] == pytest.approx(2 / 3)
-    assert results.score([None, None])["of_parsed"] == 0
+    assert scoring.score([None, None])["of_parsed"] == 0
 
 
 def test_wilsons_interval_is_the_known_one_and_stays_between_0_and_1():
@@ -156,7 +156,7 @@ def test_an_answer_ends_with_its_end():
 
 def test_without_a_classifier_the_table_says_so():
     numbers = {"value": 1.0, "low": 0.5, "high": 1.5, "of": 3}
-    found = results.table({"before": {"entropy": numbers}, "after": {"entropy": numbers}})
+    found = scoring.table({"before": {"entropy": numbers}, "after": {"entropy": numbers}})
     assert "| entropy | 1.000 (0.500 to 1.500) | 1.000 (0.500 to 1.500) | 3 |  |  |" in found
     assert found.endswith("Harmfulness was not measured: `classifier` is null.")
 

@@ -1,6 +1,6 @@
 """What goes home says what it is for."""
 
-from recipes.token_buncher.card import card
+from recipes.token_buncher.export import card
 
 BASE = {"repo": "Qwen/Qwen2.5-3B-Instruct", "revision": "a" * 40}
 TRAINING = {

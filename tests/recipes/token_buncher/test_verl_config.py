@@ -7,10 +7,9 @@ import pytest
 
 from recipes.common.stage.command import Mistake
 from recipes.common.verl.hardware import Hardware
-from recipes.token_buncher.decided import DECIDED
 from recipes.token_buncher.fit_to_gpu import Gpu, fitted
 from recipes.token_buncher.settings import Settings
-from recipes.token_buncher.verl_config import Inputs, verl_overrides
+from recipes.token_buncher.verl_config import DECIDED, Inputs, verl_overrides
 
 from .test_settings import VALUES
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from recipes.profile_dpo.planning import Price, Round, Tokens, dollars, hours, steps
-from recipes.profile_dpo.preflight.forecast import table
+from recipes.profile_dpo.preflight.forecast import Price, Round, Tokens, dollars, hours, steps, table
 
 SEED = Round(preferences=2000, candidates=16)
 TOKENS, PRICE = Tokens(3000, 300), Price(5, 15)

@@ -1,6 +1,6 @@
 """May the user's token read the models? Asked of the hub before anything is paid.
 
-    python -m recipes.synthetic_instruct.access SETTINGS.json [SETTINGS.json ...]
+    python -m recipes.synthetic_instruct.preflight.access SETTINGS.json [SETTINGS.json ...]
 
 Each SETTINGS.json is a model stage's. Fetches no more than a repository's config.json.
 """
@@ -19,7 +19,7 @@ from recipes.common.stage.files import read_json
 def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and a sentence when one of the repositories is closed to HF_TOKEN, or is not there."""
     parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.access", description=__doc__.split("\n")[0]
+        prog="python -m recipes.synthetic_instruct.preflight.access", description=__doc__.split("\n")[0]
     )
     parser.add_argument("sources", type=source_of, nargs="+")
     print(readable(parser.parse_args(argv).sources))
