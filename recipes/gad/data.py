@@ -1,14 +1,12 @@
 """Turns chats with a teacher's answers into the parquet files that verl trains on.
 
     python -m recipes.gad.data SETTINGS.json --train FILE --val FILE --model FOLDER --out OUT --work WORK
-    python -m recipes.gad.data check --train FILE [--val FILE] [--json]
 
 FILE is JSONL or parquet in a shape of rows.py; FOLDER is the student's. Afterwards OUT holds train.parquet,
-val.parquet, report.json and metrics.json. `check` needs neither settings nor model (preflight/data.py).
+val.parquet, report.json and metrics.json. preflight/data.py looks at the rows without settings or model.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +21,7 @@ from recipes.common.stage.parallel import mapped, spare
 from recipes.common.stage.settings import read_settings
 from recipes.gad import data_report
 from recipes.gad.data_split import BATCH_ROWS, Split, made, write
-from recipes.gad.preflight import data
+from recipes.gad.preflight.data import Survey
 from recipes.gad.rows import Row
 
 
@@ -53,10 +51,7 @@ class Settings:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs the stage, or the check."""
-    argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["check"]:
-        return data.main(argv[1:])
+    """Runs the stage."""
     parser = argparse.ArgumentParser(prog="python -m recipes.gad.data", description=__doc__.split("\n")[0])
     parser.add_argument("settings", type=Path)
     for name in ("--train", "--val", "--model", "--out", "--work"):
@@ -65,7 +60,6 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(args.settings, Settings)
     sources = {"train": args.train, "val": args.val}
     prepare(settings, sources, args.model, args.out, Progress(args.work))
-    return None
 
 
 def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path, progress: Progress) -> dict[str, Any]:
@@ -73,7 +67,7 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     sizes = {name: rows.count(path) for name, path in sources.items()}
     picks = {name: _picks(settings, name, size) for name, size in sizes.items()}
     total = sum(size if (some := picks[name]) is None else len(some) for name, size in sizes.items())
-    surveys = {name: data.Survey(path) for name, path in sources.items()}
+    surveys = {name: Survey(path) for name, path in sources.items()}
     out.mkdir(parents=True, exist_ok=True)
     parts = {name: out / f".{name}.parquet.part" for name in sources}
     limits = data_report.Limits(settings.max_prompt_length, settings.max_response_length)
@@ -107,7 +101,7 @@ def _told(progress: Progress, before: int, total: int, rows: int) -> None:
     progress.step(before + rows, total)
 
 
-def _wanted(settings: Settings, survey: data.Survey, picks: range | None) -> Iterator[Row]:
+def _wanted(settings: Settings, survey: Survey, picks: range | None) -> Iterator[Row]:
     for row in survey.read(picks):
         if not (settings.drop_duplicates and row.position in survey.duplicates):
             yield row

@@ -1,6 +1,6 @@
 """Whether a file's rows can be used, told before anything is paid: needs neither a tokenizer nor torch.
 
-    python -m recipes.gad.data check --train FILE [--val FILE] [--json]
+    python -m recipes.gad.preflight.data --train FILE [--val FILE] [--json]
 
 Prints one line and exits 0, or says what is wrong and exits 2.
 """
@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from recipes.common.data.rows import unusable
-from recipes.common.stage.command import Mistake
+from recipes.common.stage.command import Mistake, run
 from recipes.gad.rows import Message, Problem, Row, read
 
 
@@ -67,9 +67,9 @@ def refuse(path: Path, problems: list[Problem], rows: int, hint: str) -> None:
     raise unusable(path, [row.text for row in problems], rows, hint)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.gad.data check")
+    parser = argparse.ArgumentParser(prog="python -m recipes.gad.preflight.data")
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--val", type=Path)
     parser.add_argument("--json", action="store_true", help="print the numbers, or the sentence, as JSON")
@@ -91,3 +91,7 @@ def main(argv: list[str]) -> None:
 
 def _digest(value: list[Message] | str) -> bytes:
     return blake2b(json.dumps(value).encode(), digest_size=16).digest()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -27,7 +27,7 @@ def here(tmp_path, monkeypatch):
 
 
 def run(pytestconfig, *argv):
-    command = [sys.executable, "-m", "recipes.gad.data", *map(str, argv)]
+    command = [sys.executable, "-m", "recipes.gad.preflight.data", *map(str, argv)]
     return subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True)
 
 
@@ -78,21 +78,21 @@ def test_one_line_tells_rows_duplicates_and_shared_prompts(here, capsys):
 
 
 def test_the_command_exits_2_with_the_sentence(pytestconfig, here):
-    done = run(pytestconfig, "check", "--train", here / "absent.jsonl")
+    done = run(pytestconfig, "--train", here / "absent.jsonl")
     assert done.returncode == 2
     assert done.stderr == f"error: no file `{here}/absent.jsonl`\n\nhint: name one JSONL or parquet file\n"
 
 
 def test_the_command_says_the_sentence_as_json_too(pytestconfig, here):
-    done = run(pytestconfig, "check", "--json", "--train", write(here / "train.jsonl"))
+    done = run(pytestconfig, "--json", "--train", write(here / "train.jsonl"))
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"] == f"`{here}/train.jsonl` has no rows"
 
 
 def test_the_command_imports_neither_transformers_nor_torch(pytestconfig):
     program = (
-        "import sys; from recipes.gad import data;"
-        "data.main(['check', '--train', 'recipes/gad/sample/train.jsonl', '--val', 'recipes/gad/sample/val.jsonl']);"
+        "import sys; from recipes.gad.preflight import data;"
+        "data.main(['--train', 'recipes/gad/sample/train.jsonl', '--val', 'recipes/gad/sample/val.jsonl']);"
         "print(sorted({'transformers', 'tokenizers', 'torch', 'numpy', 'jinja2', 'pyarrow'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", program]
