@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.common.stage import journal as jsonl
 from recipes.common.stage.command import Interrupted, Mistake, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json
-from recipes.common.stage.journal import Journal
+from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
 from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo import profile, prompts
 from recipes.profile_dpo.bracket import expected
@@ -83,13 +82,13 @@ def main(argv: list[str] | None = None) -> None:
         service = OpenAlex(settings.openalex_url, str(settings.mailto), os.environ.get("OPENALEX_API_KEY"))
         papers += fetch(service, queries, settings, Journal(args.work), progress, stop)
         args.out.mkdir(parents=True, exist_ok=True)
-        jsonl.write(args.out / "papers.jsonl", map(vars, papers))
+        write_jsonl(args.out / "papers.jsonl", map(vars, papers))
     found = by_author(papers, settings.papers)
     train, held = split(sorted(found), settings)
     near = Nearest([" ".join(one["abstracts"]) for one in examples])
     args.out.mkdir(parents=True, exist_ok=True)
     for name, authors in {"train": train, "held_out": held}.items():
-        jsonl.write(
+        write_jsonl(
             args.out / f"{name}.jsonl", (unit(one, found[one], examples, near, settings.examples) for one in authors)
         )
     wanted = tournaments(settings)
@@ -112,7 +111,7 @@ def check_address(queries: list[Query], mailto: str | None) -> None:
 
 def read_examples(path: Path) -> list[dict[str, Any]]:
     """Rows {"abstracts", "profile"}; a Mistake for a profile that is none."""
-    found = list(jsonl.read(path))
+    found = list(read_jsonl(path))
     for number, row in enumerate(found, 1):
         made = profile.parse(row["profile"]) if isinstance(row.get("profile"), str) else "no profile"
         if isinstance(made, str) or not row.get("abstracts"):

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.data import confidence
-from recipes.common.stage import journal as jsonl
 from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json, write_text
-from recipes.common.stage.journal import Journal
+from recipes.common.stage.journal import Journal, read_jsonl
 from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo import prompts
 from recipes.profile_dpo.judge.ask import Asking, read_answers
-from recipes.profile_dpo.judge.types import JudgeSettings, Question, open_judge
+from recipes.profile_dpo.judge.select import open_judge
+from recipes.profile_dpo.judge.types import JudgeSettings, Question
 from recipes.profile_dpo.judge.verdict import Bias, Shown, orders, result
 
 WIN, TIE, LOSS = "win", "tie", "loss"
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def read(folder: Path) -> Profiles:
     """What a model wrote; StageError when it is nothing."""
-    found = list(jsonl.read(folder / "profiles.jsonl"))
+    found = list(read_jsonl(folder / "profiles.jsonl"))
     if not found:
         raise StageError(f"`{folder / 'profiles.jsonl'}` has no rows", "hold out some authors: `held_out`")
     return found

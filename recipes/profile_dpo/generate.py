@@ -15,11 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from recipes.common.inference.engine import Sampling
-from recipes.common.stage import journal as jsonl
+from recipes.common.inference.types import Sampling
 from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json
-from recipes.common.stage.journal import Journal
+from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
 from recipes.common.stage.settings import check_choice, read_settings
 from recipes.profile_dpo import profile
 from recipes.profile_dpo.similarity import different
@@ -75,11 +74,11 @@ def main(argv: list[str] | None = None) -> None:
     settings = replace(settings, seed=settings.seed + (args.round - 1) * ROUND)
     journal, progress = Journal(args.work), Progress(args.work)
     writer = open_writer(args.model, settings)
-    units = list(jsonl.read(args.data / "train.jsonl"))
+    units = list(read_jsonl(args.data / "train.jsonl"))
     write_all(units, journal, settings, writing(writer, settings), progress, stop)
     found, failed = chosen(units, journal.rows, settings.likeness)
     args.out.mkdir(parents=True, exist_ok=True)
-    jsonl.write(args.out / "candidates.jsonl", found)
+    write_jsonl(args.out / "candidates.jsonl", found)
     numbers = summary(journal.rows, found, failed, settings)
     write_json(args.out / "metrics.json", numbers | writer.numbers(settings.at_once))
     print("  ".join(f"{name} {value:.6g}" for name, value in numbers.items()))

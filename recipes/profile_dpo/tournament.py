@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.stage import journal as jsonl
 from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json, write_text
-from recipes.common.stage.journal import Journal
+from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
 from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo import bracket, prompts
 from recipes.profile_dpo.bracket import Result
 from recipes.profile_dpo.judge.ask import Asking, read_answers
-from recipes.profile_dpo.judge.types import Judge, JudgeSettings, Question, open_judge
+from recipes.profile_dpo.judge.select import open_judge
+from recipes.profile_dpo.judge.types import Judge, JudgeSettings, Question
 from recipes.profile_dpo.judge.verdict import Bias, Shown, orders, result
 
 
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args(argv)
     settings = read_settings(args.settings, Settings)
-    units = list(jsonl.read(args.candidates / "candidates.jsonl"))
+    units = list(read_jsonl(args.candidates / "candidates.jsonl"))
     journal, progress = Journal(args.work), Progress(args.work)
     total = settings.orders * sum(len(unit["profiles"]) - 1 for unit in units)
     asking = Asking(settings, journal, read_answers(journal), stop, lambda done: progress.step(done, total))
@@ -76,14 +76,14 @@ def main(argv: list[str] | None = None) -> None:
         raise
     train, held, left_out = split(units, results, settings)
     args.out.mkdir(parents=True, exist_ok=True)
-    jsonl.write(args.out / "train.jsonl", train)
-    jsonl.write(args.out / "eval.jsonl", held)
+    write_jsonl(args.out / "train.jsonl", train)
+    write_jsonl(args.out / "eval.jsonl", held)
     played = (
         {"unit": unit["unit"], "match": number, **one._asdict()}
         for unit, found in zip(units, results, strict=True)
         for number, one in enumerate(found)
     )
-    jsonl.write(args.out / "matches.jsonl", played)
+    write_jsonl(args.out / "matches.jsonl", played)
     counts = {"tournaments": len(units), "comparisons": sum(map(len, results)), "preferences": len(train) + len(held)}
     rows = {"train_rows": len(train), "eval_rows": len(held), "left_out_undecided": left_out}
     numbers = counts | rows | bias.numbers() | asking.answers.numbers(settings)

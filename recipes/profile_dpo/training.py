@@ -14,9 +14,9 @@ from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.data.tokens import Tokens
 from recipes.common.model.loading import Peak, load_model
 from recipes.common.preflight import memory_estimate
-from recipes.common.stage import journal
 from recipes.common.stage.command import Mistake, StageError, StopSignal
 from recipes.common.stage.files import write_json
+from recipes.common.stage.journal import read_jsonl
 from recipes.common.trl.hyperparameters import schedule
 from recipes.common.trl.training import Trained, arguments, lora, train
 from recipes.profile_dpo.settings import DpoSettings
@@ -40,7 +40,7 @@ def learn(settings: DpoSettings, folders: Folders, stop: StopSignal) -> None:
     world = int(os.environ.get("WORLD_SIZE", 1))
     if settings.device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    given = {name: list(journal.read(folders.data / f"{name}.jsonl")) for name in ("train", "eval")}
+    given = {name: list(read_jsonl(folders.data / f"{name}.jsonl")) for name in ("train", "eval")}
     check(given, folders.data)
     rows, length = fitting(given, Tokens(folders.model), settings.length_share, settings.max_length)
     own = replace(settings, max_length=length, accumulate=shared_out(settings.accumulate, world))

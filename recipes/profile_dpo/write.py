@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.inference.engine import Sampling
-from recipes.common.stage import journal as jsonl
+from recipes.common.inference.types import Sampling
 from recipes.common.stage.command import Interrupted, Progress, StopSignal, run
 from recipes.common.stage.files import read_json, write_json
-from recipes.common.stage.journal import Journal
+from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
 from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo import profile
 from recipes.profile_dpo.writer import Speaker, Writing, ask, open_writer
@@ -47,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args(argv)
     settings = read_settings(args.settings, Settings)
-    units, journal = list(jsonl.read(args.data / "held_out.jsonl")), Journal(args.work)
+    units, journal = list(read_jsonl(args.data / "held_out.jsonl")), Journal(args.work)
     writer = open_writer(args.model, settings)
     write_all(units, journal, settings, writer, Progress(args.work), stop)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -55,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     failed = Counter(one for one in made if isinstance(one, str))
     texts = [None if isinstance(one, str) else one.text() for one in made]
     rows = zip(units, texts, strict=True)
-    jsonl.write(
+    write_jsonl(
         args.out / "profiles.jsonl",
         ({"unit": unit["unit"], "abstracts": unit["abstracts"], "profile": text} for unit, text in rows),
     )

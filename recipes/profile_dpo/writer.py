@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes.common.inference.engine import ENGINES, Engine, Loading, Sampling, open_engine
+from recipes.common.inference.engine import open_engine
+from recipes.common.inference.types import ENGINES, Engine, Loading, Sampling
 from recipes.common.model.loading import DEVICES, DTYPES
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage.settings import check_choice

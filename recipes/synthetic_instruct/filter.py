@@ -14,9 +14,9 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from recipes.common.model.loading import DEVICES
-from recipes.common.stage import journal
 from recipes.common.stage.command import Progress, StageError, run
 from recipes.common.stage.files import write_json, write_text
+from recipes.common.stage.journal import read_jsonl, write_jsonl
 from recipes.common.stage.settings import check_choice, read_settings
 from recipes.synthetic_instruct.drops import Drops
 from recipes.synthetic_instruct.quality import Limits, judge, repeats
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args(argv)
     settings, progress = read_settings(args.settings, Settings), Progress(args.work)
-    rows = list(journal.read(args.pairs / "pairs.jsonl"))
+    rows = list(read_jsonl(args.pairs / "pairs.jsonl"))
     if not rows:
         raise StageError(f"`{args.pairs / 'pairs.jsonl'}` has no rows to filter", "generate some first")
     drops = Drops(len(rows))
@@ -93,10 +93,10 @@ def main(argv: list[str] | None = None) -> None:
     drops.kept = len(best)
     drops.check()
     train, held = split(best, settings.eval_share, settings.seed)
-    journal.write(args.out / "train.jsonl", train)
-    journal.write(args.out / "eval.jsonl", held)
+    write_jsonl(args.out / "train.jsonl", train)
+    write_jsonl(args.out / "eval.jsonl", held)
     dropped = ({**row, "reason": reason} for reason, those in drops.reasons.items() for row in those)
-    journal.write(args.out / "dropped.jsonl", sorted(dropped, key=lambda row: row["index"]))
+    write_jsonl(args.out / "dropped.jsonl", sorted(dropped, key=lambda row: row["index"]))
     write_json(args.out / "report.json", drops.json())
     write_text(args.out / "report.md", drops.table())
     print(drops.table())

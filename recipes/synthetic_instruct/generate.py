@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.inference.engine import Sampling
-from recipes.common.stage import journal as jsonl
+from recipes.common.inference.types import Sampling
 from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json
-from recipes.common.stage.journal import Journal
+from recipes.common.stage.journal import Journal, write_jsonl
 from recipes.common.stage.settings import read_settings
 from recipes.synthetic_instruct.magpie import banned_first, prequery
 from recipes.synthetic_instruct.speaker import Speaker, Speaking
@@ -78,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"pre-query prefix ({before.known or 'of no known family'}): {before.text!r}", flush=True)
     made = fill(journal, settings, magpie(speaker, settings), progress, stop)
     args.out.mkdir(parents=True, exist_ok=True)
-    jsonl.write(args.out / "pairs.jsonl", made)
+    write_jsonl(args.out / "pairs.jsonl", made)
     numbers = summary(journal.rows, settings.rows) | speaker.numbers(settings.at_once)
     write_json(args.out / "metrics.json", numbers | {"prequery": before.text})
 

@@ -15,8 +15,9 @@ from typing import Any
 from recipes.common.checkpoint import weights_folder
 from recipes.common.data import hub
 from recipes.common.model.fetch import UNWANTED, WANTED, Source, link, place
-from recipes.common.stage import files, journal
+from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.journal import read_jsonl
 from recipes.common.stage.settings import read_settings
 
 KINDS = ("generator", "base", "judge")
@@ -70,7 +71,7 @@ def make_tiny(kind: str, settings: Settings, texts: Path, out: Path) -> dict[str
 
 def read_pairs(texts: Path) -> list[tuple[str, str]]:
     """The chats of a file."""
-    return [(row["instruction"], row["response"]) for row in journal.read(texts)]
+    return [(row["instruction"], row["response"]) for row in read_jsonl(texts)]
 
 
 def place_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:

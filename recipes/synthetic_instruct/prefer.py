@@ -14,9 +14,9 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from recipes.common.model.loading import DEVICES
-from recipes.common.stage import journal
 from recipes.common.stage.command import Progress, StageError, run
 from recipes.common.stage.files import write_json, write_text
+from recipes.common.stage.journal import read_jsonl, write_jsonl
 from recipes.common.stage.settings import check_choice, read_settings
 from recipes.synthetic_instruct.drops import Drops
 from recipes.synthetic_instruct.filter import split
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args(argv)
     settings, progress = read_settings(args.settings, Settings), Progress(args.work)
-    rows = gather([list(journal.read(folder / "responses.jsonl")) for folder in args.responses])
+    rows = gather([list(read_jsonl(folder / "responses.jsonl")) for folder in args.responses])
     if not rows:
         raise StageError(f"`{args.responses[0] / 'responses.jsonl'}` has no rows to compare", "answer some first")
     drops = Drops(len(rows))
@@ -75,8 +75,8 @@ def main(argv: list[str] | None = None) -> None:
             "lower `prefer.margin`, or answer at more temperatures",
         )
     train, held = split(pairs, settings.eval_share, settings.seed)
-    journal.write(args.out / "train.jsonl", train)
-    journal.write(args.out / "eval.jsonl", held)
+    write_jsonl(args.out / "train.jsonl", train)
+    write_jsonl(args.out / "eval.jsonl", held)
     write_json(args.out / "report.json", drops.json())
     counts = {"rows": len(rows), "pairs": len(pairs), "dropped": len(rows) - len(pairs)}
     sizes = {"train_rows": len(train), "eval_rows": len(held)}

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.inference.engine import Sampling
-from recipes.common.stage import journal as jsonl
+from recipes.common.inference.types import Sampling
 from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import read_json, write_json
-from recipes.common.stage.journal import Journal
+from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
 from recipes.common.stage.settings import read_settings
 from recipes.synthetic_instruct.speaker import Speaker, Speaking
 
@@ -51,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args(argv)
     settings = read_settings(args.settings, Settings)
-    rows = sorted(jsonl.read(args.data / "train.jsonl"), key=lambda row: (-row["reward"], row["index"]))
+    rows = sorted(read_jsonl(args.data / "train.jsonl"), key=lambda row: (-row["reward"], row["index"]))
     rows = rows[: settings.instructions]
     if not rows:
         raise StageError(f"`{args.data / 'train.jsonl'}` has no rows to answer", "loosen the filter, or generate more")
@@ -59,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     journal = Journal(args.work)
     answer_all(rows, journal, settings, speaker, Progress(args.work), stop)
     args.out.mkdir(parents=True, exist_ok=True)
-    jsonl.write(args.out / "responses.jsonl", journal.rows)
+    write_jsonl(args.out / "responses.jsonl", journal.rows)
     of = (read_json(args.model / "metrics.json") or {}).get("repo", str(args.model))
     counts = {"rows": len(journal.rows), "missing": len(rows) - len(journal.rows)}
     numbers = {"responses": len(journal.rows) * len(settings.temperatures), "responder": of}

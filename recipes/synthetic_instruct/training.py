@@ -10,9 +10,9 @@ from recipes.common.checkpoint.difference import largest_change
 from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.model.loading import Peak
 from recipes.common.preflight import memory_estimate
-from recipes.common.stage import journal
 from recipes.common.stage.command import StageError, StopSignal
 from recipes.common.stage.files import write_json
+from recipes.common.stage.journal import read_jsonl
 from recipes.common.stage.settings import read_settings
 from recipes.common.trl.hyperparameters import Schedule, schedule
 from recipes.common.trl.training import Trained, train
@@ -51,7 +51,7 @@ def read_command(module: str, about: str, argv: list[str] | None, kind: type[Set
 
 def read_split(data: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows to train on and those to measure with. StageError where there are none."""
-    found = {name: list(journal.read(data / f"{name}.jsonl")) for name in ("train", "eval")}
+    found = {name: list(read_jsonl(data / f"{name}.jsonl")) for name in ("train", "eval")}
     for name, rows in found.items():
         if not rows:
             raise StageError(f"`{data / f'{name}.jsonl'}` has no rows", "an earlier stage left none: read its report")

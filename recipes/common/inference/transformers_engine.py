@@ -3,7 +3,7 @@
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from recipes.common.inference.engine import Loading, Reply, Sampling
+from recipes.common.inference.types import Loading, Reply, Sampling
 from recipes.common.model.loading import Peak, load_model
 
 

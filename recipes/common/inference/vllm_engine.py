@@ -4,7 +4,7 @@ from typing import Any
 
 from vllm import LLM, SamplingParams
 
-from recipes.common.inference.engine import Loading, Reply, Sampling
+from recipes.common.inference.types import Loading, Reply, Sampling
 from recipes.common.model.loading import device_bytes
 
 NEVER = -100.0

@@ -29,7 +29,7 @@ class Journal:
         if not self.path.exists() and kept:
             shutil.copyfile(kept[-1] / FILE, self.path)
         _drop_torn(self.path)
-        self.rows = list(read(self.path))
+        self.rows = list(read_jsonl(self.path))
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """The rows are on the disk, each a line, behind those that were there."""
@@ -52,7 +52,7 @@ class Journal:
         return name
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """The file's rows; a StageError for a line that is no JSON object."""
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
@@ -65,7 +65,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """The file holds the rows, whole and on disk, or what it held before."""
     part = path.with_name(f".{path.name}.part")
     with open(part, "w", encoding="utf-8", errors="backslashreplace") as file:

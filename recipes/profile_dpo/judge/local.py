@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from recipes.common.inference.engine import Loading, Sampling
+from recipes.common.inference.types import Loading, Sampling
 from recipes.common.stage.command import StageError
 from recipes.profile_dpo.judge.types import JudgeSettings, Question, Reply
 from recipes.profile_dpo.writer import Speaker

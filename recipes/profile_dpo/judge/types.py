@@ -1,9 +1,8 @@
-"""What the plan says about a judge, and the judge that it says. Nothing heavy is imported here."""
+"""What the plan says about a judge, what it is asked and what it answers. Nothing heavy is imported here."""
 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from recipes.common.stage.settings import check_choice
@@ -123,20 +122,3 @@ class Judge(Protocol):
     def numbers(self) -> dict[str, float]:
         """Of its memory, where it takes any."""
         ...
-
-
-def open_judge(settings: JudgeSettings, model: Path, batched: bool, work: Path) -> Judge:
-    """The judge that the settings name. `batched`: by the batch interface; `work` keeps what is on its way there."""
-    if settings.judge == "words":
-        from recipes.profile_dpo.judge.words import WordJudge
-
-        return WordJudge()
-    if settings.judge == "local":
-        from recipes.profile_dpo.judge.local import LocalJudge
-
-        return LocalJudge(model, settings)
-    from recipes.profile_dpo.judge.batch import BatchJudge
-    from recipes.profile_dpo.judge.endpoint import EndpointJudge, open_client
-
-    client = open_client(settings)
-    return BatchJudge(client, settings, work) if batched else EndpointJudge(client, settings)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.common.stage.command import Mistake
-from recipes.token_buncher.datasets import rows as faults
 from recipes.token_buncher.datasets.parquet import Prompt
 from recipes.token_buncher.datasets.prepared import Prepared, Texts, check_counts
 from recipes.token_buncher.datasets.report import Report
+from recipes.token_buncher.datasets.rows import flag, read_all, text
 from recipes.token_buncher.datasets.source import Source
 
 
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 def read(path: Path) -> list[Row]:
     """The file's rows; a Mistake that names bad ones."""
-    return faults.read_all(path, ("prompt", "is_safe"), _row)
+    return read_all(path, ("prompt", "is_safe"), _row)
 
 
 def prepare(settings: Settings, source: Source, texts: Texts) -> Prepared:
@@ -72,7 +72,7 @@ def prepare(settings: Settings, source: Source, texts: Texts) -> Prepared:
 
 
 def _row(row: dict[str, Any], position: int) -> Row:
-    return Row(faults.text(row, "prompt"), faults.flag(row, "is_safe"), position)
+    return Row(text(row, "prompt"), flag(row, "is_safe"), position)
 
 
 def _prompt(row: Row) -> Prompt:

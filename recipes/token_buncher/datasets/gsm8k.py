@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.data.rows import BadRow
-from recipes.token_buncher.datasets import rows
 from recipes.token_buncher.datasets.parquet import Prompt
 from recipes.token_buncher.datasets.prepared import Prepared, Texts, check_counts
 from recipes.token_buncher.datasets.report import Report
+from recipes.token_buncher.datasets.rows import read_all, text
 from recipes.token_buncher.datasets.source import Source
 
 ASK = "Reason step by step, and write the number alone after `####` at the end."
@@ -30,7 +30,7 @@ class Settings:
 
 def read(path: Path) -> list[Prompt]:
     """The file's problems; a Mistake that names bad rows."""
-    return rows.read_all(path, ("question", "answer"), _prompt)
+    return read_all(path, ("question", "answer"), _prompt)
 
 
 def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Prepared:
@@ -52,7 +52,7 @@ def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Pre
 
 
 def _prompt(row: dict[str, Any], position: int) -> Prompt:
-    question, answer = rows.text(row, "question"), rows.text(row, "answer")
+    question, answer = text(row, "question"), text(row, "answer")
     found = END.search(answer)
     if not found:
         raise BadRow("answer", "does not end with `#### ` and a number")

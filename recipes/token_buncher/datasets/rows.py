@@ -52,7 +52,7 @@ def choice(row: dict[str, Any], column: str, count: int) -> int:
     return value
 
 
-def texts(row: dict[str, Any], column: str, count: int) -> list[str]:
+def text_list(row: dict[str, Any], column: str, count: int) -> list[str]:
     """The column's list of `count` texts, none of them empty."""
     value = _value(row, column)
     if not isinstance(value, list):

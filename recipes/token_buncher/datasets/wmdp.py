@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.token_buncher.datasets import rows
 from recipes.token_buncher.datasets.parquet import Prompt
 from recipes.token_buncher.datasets.prepared import Prepared, Texts, check_counts
 from recipes.token_buncher.datasets.report import Report
+from recipes.token_buncher.datasets.rows import choice, read_all, text, text_list
 from recipes.token_buncher.datasets.source import Source
 
 TYPES = ("bio", "chem", "cyber")
@@ -44,7 +44,7 @@ class Settings:
 
 def read(path: Path, kind: str) -> list[Prompt]:
     """The file's questions; a Mistake that names bad rows."""
-    return rows.read_all(path, ("question", "choices", "answer"), lambda row, position: _prompt(row, position, kind))
+    return read_all(path, ("question", "choices", "answer"), lambda row, position: _prompt(row, position, kind))
 
 
 def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Prepared:
@@ -71,7 +71,7 @@ def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Pre
 
 
 def _prompt(row: dict[str, Any], position: int, kind: str) -> Prompt:
-    question, choices = rows.text(row, "question"), rows.texts(row, "choices", len(LETTERS))
-    letter = LETTERS[rows.choice(row, "answer", len(LETTERS))]
-    options = "\n".join(f"{name}. {choice}" for name, choice in zip(LETTERS, choices, strict=True))
+    question, choices = text(row, "question"), text_list(row, "choices", len(LETTERS))
+    letter = LETTERS[choice(row, "answer", len(LETTERS))]
+    options = "\n".join(f"{name}. {option}" for name, option in zip(LETTERS, choices, strict=True))
     return Prompt(f"wmdp_{kind}", f"{question}\n\n{options}\n\n{ASK}", "knowledge", "rule", letter, position)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.inference.engine import Loading
+from recipes.common.inference.types import Loading
 from recipes.common.model import tiny
 from recipes.common.model.loading import load_model
 from recipes.common.stage.command import Interrupted, Progress

@@ -13,7 +13,7 @@ import yaml
 
 from recipes.common.model import tiny
 from recipes.profile_dpo import dpo, export, merge_adapter, prompts
-from recipes.profile_dpo import export as card
+from recipes.profile_dpo.export import card
 from recipes.profile_dpo.settings import DpoSettings, MergeSettings
 from recipes.profile_dpo.training import percentile
 
@@ -178,7 +178,7 @@ def test_the_merged_model_says_what_base_and_adapter_say(trained):
 
 def test_a_card_of_a_model_that_no_round_changed_says_so():
     known = {"model": {"repo": "o/m", "revision": "c"}, "judge": {"repo": "o/j", "revision": "d"}}
-    assert "**No round passed the gate" in card.card({"repo": "o/m", "trained": 0, "dtype": "bfloat16"}, known, {})
+    assert "**No round passed the gate" in card({"repo": "o/m", "trained": 0, "dtype": "bfloat16"}, known, {})
 
 
 @pytest.mark.parametrize(

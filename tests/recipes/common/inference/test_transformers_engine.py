@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from recipes.common.inference.engine import Loading, Sampling, open_engine
+from recipes.common.inference.engine import open_engine
 from recipes.common.inference.transformers_engine import NotFirst, cut
+from recipes.common.inference.types import Loading, Sampling
 from recipes.common.model import tiny
 
 END = 2

@@ -7,7 +7,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from recipes.common.inference.engine import Loading, Sampling, open_engine
+from recipes.common.inference.engine import open_engine
+from recipes.common.inference.types import Loading, Sampling
 from recipes.common.stage.command import Mistake
 
 KNOWN = json.loads((Path(__file__).parents[1] / "resources/vllm-0.24.0.json").read_text())

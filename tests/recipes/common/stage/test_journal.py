@@ -5,7 +5,7 @@ import json
 import pytest
 
 from recipes.common.stage.command import StageError
-from recipes.common.stage.journal import FILE, Journal, read, write
+from recipes.common.stage.journal import FILE, Journal, read_jsonl, write_jsonl
 
 ROWS = [{"index": n, "text": text} for n, text in enumerate(["plain", "Ünïcode 🙂", "two\nlines", "", "\ud800 half"])]
 
@@ -27,14 +27,14 @@ def test_a_file_cut_off_at_any_byte_holds_the_whole_lines_before(tmp_path):
         journal = Journal(work)
         assert journal.rows == ROWS[: content[:length].count(b"\n")]
         journal.append([{"next": True}])
-        assert [*read(work / FILE)] == [*ROWS[: content[:length].count(b"\n")], {"next": True}]
+        assert [*read_jsonl(work / FILE)] == [*ROWS[: content[:length].count(b"\n")], {"next": True}]
 
 
 def test_half_a_surrogate_pair_does_not_stop_the_stage(tmp_path):
     Journal(tmp_path).append(ROWS[4:])
     assert Journal(tmp_path).rows[0]["index"] == 4
-    write(tmp_path / "copy", ROWS)
-    assert len(list(read(tmp_path / "copy"))) == 5
+    write_jsonl(tmp_path / "copy", ROWS)
+    assert len(list(read_jsonl(tmp_path / "copy"))) == 5
 
 
 def test_on_a_fresh_machine_it_is_the_newest_checkpoint_s(tmp_path):
@@ -58,6 +58,6 @@ def test_the_same_rows_again_are_the_same_checkpoint(tmp_path):
 def test_a_damaged_line_is_named(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps(ROWS[0]) + "\n[1]\n")
     with pytest.raises(StageError) as caught:
-        list(read(tmp_path / "a.jsonl"))
+        list(read_jsonl(tmp_path / "a.jsonl"))
     assert caught.value.error == f"`{tmp_path / 'a.jsonl'}`: line 2 is damaged"
     assert caught.value.hint == "delete the file; the stage makes it anew"
