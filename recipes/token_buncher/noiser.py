@@ -118,12 +118,3 @@ def _places(labelled: torch.Tensor, offsets: torch.Tensor) -> list[torch.Tensor]
 
 def _precise(logits: torch.Tensor) -> torch.dtype:
     return torch.promote_types(logits.dtype, torch.float32)
-
-
-def is_noiser(step: int, warmup: int) -> bool:
-    """Whether `step`, counted from 1, is a noiser step: none in the warmup, then every other one.
-
-    The authors count from 0 and take the even steps from `warmup` on: with 25, the 27th step is the first.
-    """
-    place = step - 1
-    return place >= warmup and place % 2 == 0

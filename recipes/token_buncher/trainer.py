@@ -24,9 +24,9 @@ from recipes.common.verl.batches import reply_metrics, sort_key
 from recipes.common.verl.cpu_rollout import draw_seed
 from recipes.common.verl.trainer import StageTrainer
 from recipes.token_buncher import harm
-from recipes.token_buncher.noiser import is_noiser, noiser_loss, weights
+from recipes.token_buncher.noiser import noiser_loss, weights
 from recipes.token_buncher.reward import entropy_reward, last_token, spread
-from recipes.token_buncher.settings import Settings
+from recipes.token_buncher.settings import Settings, is_noiser
 
 SHOWN = {
     "noiser": "noiser",
