@@ -6,7 +6,6 @@ FILE is JSONL or parquet in a shape of rows.py; FOLDER is the student's. Afterwa
 val.parquet, report.json and metrics.json. preflight/data.py looks at the rows without settings or model.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from recipes.common.data import rows
 from recipes.common.data.tokens import Tokens
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
+from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.parallel import mapped, spare
 from recipes.common.stage.settings import read_settings
 from recipes.gad import data_report
@@ -50,16 +50,21 @@ class Settings:
             raise ValueError(f"`sample` is `{self.sample}`, less than 4")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    train: Path
+    val: Path
+    model: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.gad.data", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--train", "--val", "--model", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    sources = {"train": args.train, "val": args.val}
-    prepare(settings, sources, args.model, args.out, Progress(args.work))
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    sources = {"train": inputs.train, "val": inputs.val}
+    prepare(settings, sources, inputs.model, inputs.out, Progress(inputs.work))
 
 
 def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path, progress: Progress) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], d
 
 def main() -> None:
     """Runs the stage."""
-    export("python -m recipes.gad.export", __doc__.split("\n")[0], card)
+    export(__doc__, card)
 
 
 if __name__ == "__main__":

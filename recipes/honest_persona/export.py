@@ -5,7 +5,6 @@
 OUT is a Hugging Face folder with `adapter/` below it, whose logits have been compared with those of base and adapter.
 """
 
-import argparse
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from recipes.common.model.card import head, rows
 from recipes.common.model.export import FILE_BYTES
 from recipes.common.stage.command import run, tensor_progress
 from recipes.common.stage.files import read_json, write_json, write_text
+from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.settings import check_choice, read_settings
 from recipes.honest_persona.form import Form, base_of, read_form, write_form
 
@@ -45,26 +45,31 @@ class Settings:
         check_choice(self, "device", ("cuda", "cpu"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    training: Path
+    data: Path
+    model: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.honest_persona.export", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--training", "--data", "--model", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    given = parser.parse_args(argv)
-    settings, form = read_settings(given.settings, Settings), read_form(given.training / "adapter")
-    trained = given.training / "adapter"
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings, form = read_settings(inputs.settings, Settings), read_form(inputs.training / "adapter")
+    trained = inputs.training / "adapter"
     torch.set_num_threads(1)
-    with tensor_progress(given.work) as on_tensor:
-        made = lora.merge(given.model, trained, given.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
-    apart = lora_check.check(given.model, trained, given.out, settings.device)
-    shutil.copytree(trained, given.out / "adapter")
-    write_form(form, given.out)
-    training, report = read_json(given.training / "metrics.json"), read_json(given.data / "report.json")
-    write_text(given.out / "README.md", card(base_of(given.model), training, report, form, made.dtype))
+    with tensor_progress(inputs.work) as on_tensor:
+        made = lora.merge(inputs.model, trained, inputs.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
+    apart = lora_check.check(inputs.model, trained, inputs.out, settings.device)
+    shutil.copytree(trained, inputs.out / "adapter")
+    write_form(form, inputs.out)
+    training, report = read_json(inputs.training / "metrics.json"), read_json(inputs.data / "report.json")
+    write_text(inputs.out / "README.md", card(base_of(inputs.model), training, report, form, made.dtype))
     difference = {f"logits_{name}": value for name, value in asdict(apart).items()}
     numbers = {"tensors": made.tensors, "parameters": made.parameters, "bytes": made.bytes, "dtype": made.dtype}
-    write_json(given.out / "metrics.json", numbers | difference)
+    write_json(inputs.out / "metrics.json", numbers | difference)
     print(f"{made}; logits differ by at most {apart.largest:.3g} from base and adapter")
 
 

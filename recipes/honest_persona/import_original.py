@@ -6,15 +6,15 @@ Prints where each key went, and then the size's YAML, or writes it. A key that n
 passed over two silently, and a run was not what its configuration said. Values of secrets are neither printed nor kept.
 """
 
-import argparse
 import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.files import write_text
+from recipes.common.stage.inputs import POSITIONAL, read_inputs
 
 SWITCHES = ("add_sp_token", "use_dummy_data", "exclude_system_prompt", "lora_patch")
 """0 and 1 there, false and true here."""
@@ -87,23 +87,26 @@ def imported(config: dict[str, Any], env: dict[str, Any]) -> Imported:
     return Imported(settings, envs, mapping)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    config: Annotated[Path, POSITIONAL]
+    env: Annotated[Path | None, POSITIONAL, {"nargs": "?"}] = None
+    out: Path | None = None
+
+
 def main(argv: list[str] | None = None) -> None:
     """Prints or writes the size."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.honest_persona.import_original", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("config", type=Path)
-    parser.add_argument("env", type=Path, nargs="?")
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args(argv)
-    made = imported(_read(given.config), _read(given.env) if given.env else {})
+    inputs = read_inputs(__doc__, Inputs, argv)
+    made = imported(_read(inputs.config), _read(inputs.env) if inputs.env else {})
     wide = max((len(key) for key, _ in made.mapping), default=0)
     for key, word in made.mapping:
         print(f"{key:<{wide}}  ->  {word}")
-    text = size_yaml(made.settings, given.config.name)
-    if given.out:
-        write_text(given.out, text)
-        print(f"\n{given.out}: name its model under `models:`, as in sizes/8b.yaml")
+    text = size_yaml(made.settings, inputs.config.name)
+    if inputs.out:
+        write_text(inputs.out, text)
+        print(f"\n{inputs.out}: name its model under `models:`, as in sizes/8b.yaml")
     else:
         print(f"\n{text}", end="")
     if made.envs:

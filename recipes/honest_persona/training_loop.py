@@ -4,7 +4,6 @@ import dataclasses
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,6 +14,7 @@ from recipes.common.data.tokens import Tokens
 from recipes.common.distributed.ranks import Ranks, joined
 from recipes.common.stage import files
 from recipes.common.stage.command import Interrupted, Progress, StageError
+from recipes.common.stage.inputs import TrainingInputs
 from recipes.common.verl import checkpoints
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.stage import read_history, run_name
@@ -35,35 +35,25 @@ PART = 5
 """A run's start and end are each a fifth of its steps."""
 
 
-@dataclass(frozen=True)
-class Folders:
-    """What a stage is given."""
-
-    model: Path
-    data: Path
-    work: Path
-    out: Path
-
-
-def train(settings: Settings, form: Form, folders: Folders, stop: Callable[[], bool]) -> None:
+def train(settings: Settings, form: Form, inputs: TrainingInputs, stop: Callable[[], bool]) -> None:
     """OUT is complete; or Interrupted, after a checkpoint."""
     with joined(settings.device) as ranks:
         if ranks.main:
-            folders.work.mkdir(parents=True, exist_ok=True)
-            checkpoints.newest(folders.work)  # removes what a kill left half written, before the others look
+            inputs.work.mkdir(parents=True, exist_ok=True)
+            checkpoints.newest(inputs.work)  # removes what a kill left half written, before the others look
         ranks.wait()
-        rows = {name: read_rows(folders.data / f"{name}.parquet") for name in ("train", "val")}
+        rows = {name: read_rows(inputs.data / f"{name}.parquet") for name in ("train", "val")}
         length = length_of(len(rows["train"]), settings, ranks.world)
-        resume = checkpoints.newest(folders.work)
+        resume = checkpoints.newest(inputs.work)
         if resume:
             checkpoints.check(resume, MODE, MODE, ranks.world, ROLES)
             if ranks.main:
                 print(f"going on from {resume.folder.name}", flush=True)
         if not resume or resume.step < length.steps:
-            Loop(settings, form, folders, ranks, length, resume).run(rows, stop)
+            Loop(settings, form, inputs, ranks, length, resume).run(rows, stop)
         ranks.wait()
         if ranks.main:
-            write_out(folders, length, ranks)
+            write_out(inputs, length, ranks)
 
 
 class Loop:
@@ -73,25 +63,25 @@ class Loop:
         self,
         settings: Settings,
         form: Form,
-        folders: Folders,
+        inputs: TrainingInputs,
         ranks: Ranks,
         length: Length,
         resume: Checkpoint | None,
     ):
-        self.settings, self.form, self.folders, self.ranks = settings, form, folders, ranks
+        self.settings, self.form, self.inputs, self.ranks = settings, form, inputs, ranks
         self.length, self.last = length, resume
         self.config = lora_config(settings.lora_r, settings.lora_alpha, settings.lora_dropout)
-        model = build(folders.model, self.config, settings.seed, ranks)
+        model = build(inputs.model, self.config, settings.seed, ranks)
         self.trainer = Trainer(model, settings, ranks, form.lora_mask)
         if resume:
             load(model, self.trainer.optimizer, resume.folder, resume.step)
-        self.progress = Progress(folders.work)
+        self.progress = Progress(inputs.work)
 
     def run(self, rows: dict[str, list[Row]], stop: Callable[[], bool]) -> None:
         """The last step is done and saved; or Interrupted, after a checkpoint of what is done."""
         done, length, settings = self.last.step if self.last else 0, self.length, self.settings
         heavy = heavy_steps(settings.first_heavy_log_step, settings.heavy_log_increment_percent, length.steps)
-        log = _wandb(settings, self.folders.work) if self.ranks.main else None
+        log = _wandb(settings, self.inputs.work) if self.ranks.main else None
         try:
             for step in range(done + 1, length.steps + 1):
                 self._stop_if_asked(stop, step - 1)
@@ -106,7 +96,7 @@ class Loop:
                 log.finish()
 
     def _heard(self, rows: list[Row]) -> dict[str, float]:
-        coder = Coder(Tokens(self.folders.model).tokenizer, self.form)
+        coder = Coder(Tokens(self.inputs.model).tokenizer, self.form)
         listener = Listener(coder, self.settings.max_new_tokens, self.settings.validation_batch_size)
         heard = self.trainer.listen(rows, listener)
         if self.ranks.main:
@@ -130,8 +120,8 @@ class Loop:
 
     def _save(self, step: int) -> None:
         """The checkpoint after `step` is complete on disk, and older ones have made room."""
-        args = {"base": base_of(self.folders.model), "settings": dataclasses.asdict(self.settings), "step": step}
-        folder = checkpoints.folder_of(self.folders.work, step)
+        args = {"base": base_of(self.inputs.model), "settings": dataclasses.asdict(self.settings), "step": step}
+        folder = checkpoints.folder_of(self.inputs.work, step)
         epoch = self.length.epoch_ends.get(step)
         parts = Parts(self.trainer.model, self.trainer.optimizer, self.config, self.form, args)
         save(parts, folder, self.last.folder if self.last else None, epoch, self.ranks)
@@ -141,7 +131,7 @@ class Loop:
         self.ranks.wait()
         self.last = checkpoints.read(folder)
         if self.ranks.main:
-            checkpoints.prune(self.folders.work, self.settings.keep_last)
+            checkpoints.prune(self.inputs.work, self.settings.keep_last)
 
     def _stop_if_asked(self, stop: Callable[[], bool], done: int) -> None:
         if not self.ranks.any(stop()):
@@ -160,15 +150,15 @@ def _wandb(settings: Settings, work: Path) -> Any:
     return wandb.init(project=settings.wandb_project, name=run_name(work), config=dataclasses.asdict(settings))
 
 
-def write_out(folders: Folders, length: Length, ranks: Ranks) -> None:
+def write_out(inputs: TrainingInputs, length: Length, ranks: Ranks) -> None:
     """OUT holds the last checkpoint's adapter and those of all epochs; metrics.json comes last."""
-    last = checkpoints.newest(folders.work)
+    last = checkpoints.newest(inputs.work)
     assert last
-    folders.out.mkdir(parents=True, exist_ok=True)
+    inputs.out.mkdir(parents=True, exist_ok=True)
     for name in ("adapter", "epochs"):
-        shutil.rmtree(folders.out / name, ignore_errors=True)
-        shutil.copytree(last.folder / name, folders.out / name, copy_function=link)
-    files.write_json(folders.out / "metrics.json", summary(last, length, folders.work) | {"world_size": ranks.world})
+        shutil.rmtree(inputs.out / name, ignore_errors=True)
+        shutil.copytree(last.folder / name, inputs.out / name, copy_function=link)
+    files.write_json(inputs.out / "metrics.json", summary(last, length, inputs.work) | {"world_size": ranks.world})
 
 
 def summary(last: Checkpoint, length: Length, work: Path) -> dict[str, Any]:

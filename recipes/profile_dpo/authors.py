@@ -7,7 +7,6 @@ An author is in one of the two. What came from OpenAlex is kept in WORK, author 
 then has papers.jsonl too, all of it as a file that another run can be given.
 """
 
-import argparse
 import os
 import random
 import re
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipes.common.stage.command import Interrupted, Mistake, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json
+from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
 from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo import profile, prompts
@@ -64,32 +64,36 @@ class Settings:
             raise ValueError(f"`mailto` is `{self.mailto}`, which is no address")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    papers: Path
+    examples: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.authors", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--papers", "--examples", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    papers, queries = read(args.papers)
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    papers, queries = read(inputs.papers)
     check_address(queries, settings.mailto)
-    examples, progress = read_examples(args.examples), Progress(args.work)
+    examples, progress = read_examples(inputs.examples), Progress(inputs.work)
     if queries:
         from recipes.profile_dpo.openalex import OpenAlex  # an HTTP library, which a look at settings does without
 
         service = OpenAlex(settings.openalex_url, str(settings.mailto), os.environ.get("OPENALEX_API_KEY"))
-        papers += fetch(service, queries, settings, Journal(args.work), progress, stop)
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_jsonl(args.out / "papers.jsonl", map(vars, papers))
+        papers += fetch(service, queries, settings, Journal(inputs.work), progress, stop)
+        inputs.out.mkdir(parents=True, exist_ok=True)
+        write_jsonl(inputs.out / "papers.jsonl", map(vars, papers))
     found = by_author(papers, settings.papers)
     train, held = split(sorted(found), settings)
     near = Nearest([" ".join(one["abstracts"]) for one in examples])
-    args.out.mkdir(parents=True, exist_ok=True)
+    inputs.out.mkdir(parents=True, exist_ok=True)
     for name, authors in {"train": train, "held_out": held}.items():
         write_jsonl(
-            args.out / f"{name}.jsonl", (unit(one, found[one], examples, near, settings.examples) for one in authors)
+            inputs.out / f"{name}.jsonl", (unit(one, found[one], examples, near, settings.examples) for one in authors)
         )
     wanted = tournaments(settings)
     if len(train) < wanted:
@@ -97,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
             f"{len(train):,} authors to learn from, {wanted:,} would give {settings.preferences:,} preferences"
         )
     numbers = {"authors": len(found), "too_few_papers": len({one.author for one in papers}) - len(found)}
-    write_json(args.out / "metrics.json", numbers | {"train": len(train), "held_out": len(held), "wanted": wanted})
+    write_json(inputs.out / "metrics.json", numbers | {"train": len(train), "held_out": len(held), "wanted": wanted})
     print(f"{len(train):,} authors to learn from, {len(held):,} held out")
 
 

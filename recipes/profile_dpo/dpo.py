@@ -7,14 +7,13 @@
 each step) and metrics.json. Started again with the same WORK it goes on from the newest complete checkpoint there.
 """
 
-import argparse
 import os
 import sys
-from pathlib import Path
 
 from recipes.common.distributed import launch
 from recipes.common.distributed.rendezvous import is_rank
 from recipes.common.stage.command import StopSignal, run
+from recipes.common.stage.inputs import TrainingInputs, read_inputs
 from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo.settings import DpoSettings
 
@@ -24,20 +23,16 @@ MODULE = "recipes.profile_dpo.dpo"
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage, or the processes that run it."""
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--data", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, DpoSettings)
+    inputs = read_inputs(__doc__, TrainingInputs, argv)
+    settings = read_settings(inputs.settings, DpoSettings)
     count = 1 if is_rank() else settings.ranks or launch.gpus(settings.device)
     if count > 1:
         sys.exit(launch.start(MODULE, argv, count))
     stop = StopSignal()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    from recipes.profile_dpo.training import Folders, learn
+    from recipes.profile_dpo.training import learn
 
-    learn(settings, Folders(args.model, args.data, args.out, args.work), stop)
+    learn(settings, inputs, stop)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,15 @@ OUT holds that model's files (the same bytes on disk), its profiles.jsonl, and m
 it.
 """
 
-import argparse
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from recipes.common.model.fetch import link
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json, write_json
+from recipes.common.stage.inputs import POSITIONAL, read_inputs
 from recipes.common.stage.settings import read_settings
 
 
@@ -30,23 +31,32 @@ class Settings:
             raise ValueError(f"`gate` is `{self.gate}`, not from 0 to below 1")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    settings: Annotated[Path, POSITIONAL]
+    before: Path
+    before_profiles: Path
+    new: Path
+    new_profiles: Path
+    evaluation: Path
+    out: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.gate", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--before", "--before-profiles", "--new", "--new-profiles", "--evaluation", "--out"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    gate = read_settings(args.settings, Settings).gate
-    rate = read_json(args.evaluation / "metrics.json")["win_rate"]
+    inputs = read_inputs(__doc__, Inputs, argv)
+    gate = read_settings(inputs.settings, Settings).gate
+    rate = read_json(inputs.evaluation / "metrics.json")["win_rate"]
     won = rate > gate
-    model, profiles = (args.new, args.new_profiles) if won else (args.before, args.before_profiles)
-    args.out.mkdir(parents=True, exist_ok=True)
-    link(model, args.out)
-    shutil.copyfile(profiles / "profiles.jsonl", args.out / "profiles.jsonl")
-    before, own = (read_json(place / "metrics.json") for place in (args.before, model))
+    model, profiles = (inputs.new, inputs.new_profiles) if won else (inputs.before, inputs.before_profiles)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    link(model, inputs.out)
+    shutil.copyfile(profiles / "profiles.jsonl", inputs.out / "profiles.jsonl")
+    before, own = (read_json(place / "metrics.json") for place in (inputs.before, model))
     numbers = {"repo": own["repo"], "revision": own["revision"], "trained": int(won or before.get("trained", 0))}
-    write_json(args.out / "metrics.json", numbers | {"became_current": int(won), "win_rate": rate, "gate": gate})
+    write_json(inputs.out / "metrics.json", numbers | {"became_current": int(won), "win_rate": rate, "gate": gate})
     says = "the new model is the current one" if won else "the current model stays"
     print(f"win rate {rate:.1%}, gate {gate:.1%}: {says}")
 

@@ -5,7 +5,7 @@
 OUT is a whole model with its tokenizer, and metrics.json.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.common.checkpoint.convert import DTYPES
@@ -14,28 +14,31 @@ from recipes.common.checkpoint.lora_check import check
 from recipes.common.model.export import FILE_BYTES
 from recipes.common.stage.command import run, tensor_progress
 from recipes.common.stage.files import read_json, write_json
+from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo.settings import MergeSettings
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    base: Path
+    training: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.profile_dpo.merge_adapter", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in ("--base", "--training", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings, adapter = read_settings(args.settings, MergeSettings), args.training / "adapter"
-    with tensor_progress(args.work) as on_tensor:
-        made = merge(args.base, adapter, args.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
-    apart = check(args.base, adapter, args.out, settings.device)
-    base = read_json(args.base / "metrics.json") or {}
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings, adapter = read_settings(inputs.settings, MergeSettings), inputs.training / "adapter"
+    with tensor_progress(inputs.work) as on_tensor:
+        made = merge(inputs.base, adapter, inputs.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
+    apart = check(inputs.base, adapter, inputs.out, settings.device)
+    base = read_json(inputs.base / "metrics.json") or {}
     numbers = {"parameters": made.parameters, "bytes": made.bytes, "dtype": made.dtype, "tensors": made.tensors}
-    origin = {"repo": base.get("repo", str(args.base)), "revision": base.get("revision")}
+    origin = {"repo": base.get("repo", str(inputs.base)), "revision": base.get("revision")}
     compared = {"logits_difference": apart.largest, "logits_share": apart.share, "same_token": apart.same_token}
-    write_json(args.out / "metrics.json", numbers | origin | compared)
+    write_json(inputs.out / "metrics.json", numbers | origin | compared)
     print(f"{made}; logits differ by at most {apart.largest:.3g}")
 
 

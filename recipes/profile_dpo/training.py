@@ -1,7 +1,7 @@
 """The training itself, in each of its processes."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,6 +16,7 @@ from recipes.common.model.loading import Peak, load_model
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import Mistake, StageError, StopSignal
 from recipes.common.stage.files import write_json
+from recipes.common.stage.inputs import TrainingInputs
 from recipes.common.stage.journal import read_jsonl
 from recipes.common.trl.hyperparameters import schedule
 from recipes.common.trl.training import Trained, arguments, lora, train
@@ -27,47 +28,39 @@ PART = 5
 ZERO2 = Path(__file__).with_name("parallel") / "zero2.json"
 
 
-@dataclass(frozen=True)
-class Folders:
-    model: Path
-    data: Path
-    out: Path
-    work: Path
-
-
-def learn(settings: DpoSettings, folders: Folders, stop: StopSignal) -> None:
+def learn(settings: DpoSettings, inputs: TrainingInputs, stop: StopSignal) -> None:
     """`out` holds the trained adapter and its numbers; the first process writes."""
     world = int(os.environ.get("WORLD_SIZE", 1))
     if settings.device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-    given = {name: list(read_jsonl(folders.data / f"{name}.jsonl")) for name in ("train", "eval")}
-    check(given, folders.data)
-    rows, length = fitting(given, Tokens(folders.model), settings.length_share, settings.max_length)
+    given = {name: list(read_jsonl(inputs.data / f"{name}.jsonl")) for name in ("train", "eval")}
+    check(given, inputs.data)
+    rows, length = fitting(given, Tokens(inputs.model), settings.length_share, settings.max_length)
     own = replace(settings, max_length=length, accumulate=shared_out(settings.accumulate, world))
-    folders.work.mkdir(parents=True, exist_ok=True)
-    folders.out.mkdir(parents=True, exist_ok=True)
+    inputs.work.mkdir(parents=True, exist_ok=True)
+    inputs.out.mkdir(parents=True, exist_ok=True)
     peak = Peak(settings.device)
-    trainer = make_trainer(own, folders, rows, world)
-    trained = train(trainer, folders.work, stop)
+    trainer = make_trainer(own, inputs, rows, world)
+    trained = train(trainer, inputs.work, stop)
     measured = trainer.evaluate()
     if not trainer.is_world_process_zero():
         return
-    trainer.model.save_pretrained(folders.out / "adapter")
-    trainer.processing_class.save_pretrained(folders.out)
-    numbers = summary(trained, measured) | {"adapter_change": adapter_change(folders.out / "adapter")}
+    trainer.model.save_pretrained(inputs.out / "adapter")
+    trainer.processing_class.save_pretrained(inputs.out)
+    numbers = summary(trained, measured) | {"adapter_change": adapter_change(inputs.out / "adapter")}
     counts = {"rows": len(rows["train"]), "eval_rows": len(rows["eval"]), "max_length": length, "ranks": world}
     counts["too_long"] = len(given["train"]) + len(given["eval"]) - len(rows["train"]) - len(rows["eval"])
     # each row is two sequences: chosen and rejected
     parts = memory_estimate.training(
-        memory_estimate.shape_of(folders.model),
+        memory_estimate.shape_of(inputs.model),
         own.dtype,
         own.nf4,
         trained.parameters,
         2 * own.batch * length,
         own.recompute,
     )
-    write_json(folders.out / "history.json", trained.history)
-    write_json(folders.out / "metrics.json", numbers | counts | memory_estimate.numbers(parts, peak.bytes()))
+    write_json(inputs.out / "history.json", trained.history)
+    write_json(inputs.out / "metrics.json", numbers | counts | memory_estimate.numbers(parts, peak.bytes()))
     print("  ".join(f"{name} {value:.4g}" for name, value in numbers.items()), flush=True)
 
 
@@ -95,15 +88,15 @@ def shared_out(accumulate: int, world: int) -> int:
     return accumulate // world
 
 
-def make_trainer(own: DpoSettings, folders: Folders, rows: dict[str, list[dict[str, Any]]], world: int) -> Any:
+def make_trainer(own: DpoSettings, inputs: TrainingInputs, rows: dict[str, list[dict[str, Any]]], world: int) -> Any:
     """TRL's trainer of an adapter on all linear layers, however the model calls them."""
     plan = schedule(len(rows["train"]), own.batch, own.accumulate * world, own.epochs, own.warmup, own.save_every)
-    given = arguments(own, plan, folders.work)
+    given = arguments(own, plan, inputs.work)
     if world > 1 and own.parallel == "zero2":
         given["deepspeed"] = str(ZERO2)
     elif world > 1:
         given |= {"ddp_backend": "gloo" if own.device == "cpu" else "nccl", "ddp_find_unused_parameters": False}
-    tokenizer = Tokens(folders.model).tokenizer
+    tokenizer = Tokens(inputs.model).tokenizer
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     adapter = lora(own)
@@ -114,7 +107,7 @@ def make_trainer(own: DpoSettings, folders: Folders, rows: dict[str, list[dict[s
         # accelerate calls it cpu:0, onto which torch loads no checkpoint
         vars(config)["_setup_devices"] = torch.device("cpu")
     return DPOTrainer(
-        model=load_model(folders.model, own.device, own.dtype, own.nf4),
+        model=load_model(inputs.model, own.device, own.dtype, own.nf4),
         args=config,
         train_dataset=made["train"],
         eval_dataset=made["eval"],

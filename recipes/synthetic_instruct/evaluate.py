@@ -7,7 +7,6 @@ OUT holds evaluation.json (every number of the harness), evaluation.md (the tabl
 metrics.json. WORK keeps each finished task of each model, so that a second start goes on.
 """
 
-import argparse
 import gc
 import os
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from recipes.common.model.loading import DEVICES, DTYPES, Peak, take_device
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import Interrupted, Mistake, Progress, StopSignal, run
 from recipes.common.stage.files import read_json, write_json, write_text
+from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.settings import check_choice, read_settings
 
 MODELS = ("base", "sft", "dpo")
@@ -63,44 +63,47 @@ class Settings:
             raise ValueError(f"`few_shot` is `{self.few_shot}`, less than 0")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    base: Path
+    sft: Path
+    dpo: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.evaluate", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in (*(f"--{one}" for one in MODELS), "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    args.work.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("HF_DATASETS_CACHE", str(args.work / "datasets"))
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    inputs.work.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("HF_DATASETS_CACHE", str(inputs.work / "datasets"))
     harness = Harness(settings)
     harness.check_tasks()
     peak = Peak(settings.device)
-    progress, done = Progress(args.work), 0
+    progress, done = Progress(inputs.work), 0
     found: dict[str, dict[str, Any]] = {name: {} for name in MODELS}
     for name in MODELS:
         for task in settings.tasks:
-            path = args.work / f"{name}-{task}.json"
+            path = inputs.work / f"{name}-{task}.json"
             if (one := read_json(path)) is None:
                 if stop():
                     raise Interrupted(f"{done} of {len(MODELS) * len(settings.tasks)} tasks are kept")
-                one = harness.measure(getattr(args, name), task, chats=name != "base")
+                one = harness.measure(getattr(inputs, name), task, chats=name != "base")
                 stop.listen()
                 write_json(path, one)
             found[name] |= one
             done += 1
             progress.step(done, len(MODELS) * len(settings.tasks), main_numbers(one, name))
-    args.out.mkdir(parents=True, exist_ok=True)
+    inputs.out.mkdir(parents=True, exist_ok=True)
     text = table(found)
     print(text)
-    write_json(args.out / "evaluation.json", found)
-    write_text(args.out / "evaluation.md", text + "\n")
-    shape = memory_estimate.shape_of(args.dpo)
+    write_json(inputs.out / "evaluation.json", found)
+    write_text(inputs.out / "evaluation.md", text + "\n")
+    shape = memory_estimate.shape_of(inputs.dpo)
     parts = memory_estimate.generating(shape, settings.dtype, False, settings.eval_at_once, settings.eval_max_length)
-    write_json(args.out / "metrics.json", flat(found) | memory_estimate.numbers(parts, peak.bytes()))
+    write_json(inputs.out / "metrics.json", flat(found) | memory_estimate.numbers(parts, peak.bytes()))
 
 
 class Harness:

@@ -5,14 +5,15 @@
 OUT holds the model's files, README.md (the card), report.md (drops, preferences, evaluation, memory) and metrics.json.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from recipes.common.model.card import head, outs_of, read_numbers, rows
 from recipes.common.model.fetch import link
 from recipes.common.stage.command import run
 from recipes.common.stage.files import write_json, write_text
+from recipes.common.stage.inputs import read_inputs
 
 REPORTS = {
     "filter": ("report.md", "What the filter dropped"),
@@ -31,25 +32,28 @@ SHOWN = {
 """Stage -> its numbers that the card repeats."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    model: Path
+    out: Path
+    stage: Annotated[list[str], {"action": "append", "metavar": "NAME=OUT", "help": "an earlier stage's output"}] = ()
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.export", description=__doc__.split("\n")[0]
-    )
-    for name in ("--model", "--out"):
-        parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--stage", action="append", default=[], metavar="NAME=OUT", help="an earlier stage's output")
-    args = parser.parse_args(argv)
-    outs = outs_of(args.stage)
+    inputs = read_inputs(__doc__, Inputs, argv)
+    outs = outs_of(inputs.stage)
     numbers = {name: read_numbers(place) for name, place in outs.items()}
-    model = read_numbers(args.model)
-    args.out.mkdir(parents=True, exist_ok=True)
-    link(args.model, args.out)
-    (args.out / "metrics.json").unlink(missing_ok=True)  # the model's own, on the same bytes
-    write_text(args.out / "report.md", report(outs, numbers))
+    model = read_numbers(inputs.model)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    link(inputs.model, inputs.out)
+    (inputs.out / "metrics.json").unlink(missing_ok=True)  # the model's own, on the same bytes
+    write_text(inputs.out / "report.md", report(outs, numbers))
     table = (outs["evaluate"] / "evaluation.md").read_text(encoding="utf-8") if "evaluate" in outs else ""
-    write_text(args.out / "README.md", card(model, numbers, table))
-    write_json(args.out / "metrics.json", {name: model[name] for name in ("parameters", "bytes", "dtype", "tensors")})
+    write_text(inputs.out / "README.md", card(model, numbers, table))
+    write_json(inputs.out / "metrics.json", {name: model[name] for name in ("parameters", "bytes", "dtype", "tensors")})
     print(memory_table(numbers))
 
 

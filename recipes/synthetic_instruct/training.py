@@ -1,7 +1,5 @@
 """What both trainings have in common: their rows, their chats, their end, and the numbers."""
 
-import argparse
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
@@ -12,6 +10,7 @@ from recipes.common.model.loading import Peak
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import StageError, StopSignal
 from recipes.common.stage.files import write_json
+from recipes.common.stage.inputs import TrainingInputs, read_inputs
 from recipes.common.stage.journal import read_jsonl
 from recipes.common.stage.settings import read_settings
 from recipes.common.trl.hyperparameters import Schedule, schedule
@@ -26,27 +25,13 @@ PART = 5
 Settings = TypeVar("Settings", bound=Training)
 
 
-@dataclass(frozen=True)
-class Places:
-    """The folders that a stage works in."""
-
-    model: Path
-    data: Path
-    out: Path
-    work: Path
-
-
-def read_command(module: str, about: str, argv: list[str] | None, kind: type[Settings]) -> tuple[Settings, Places]:
+def read_command(about: str, argv: list[str] | None, kind: type[Settings]) -> tuple[Settings, TrainingInputs]:
     """The settings and folders that a command line names; `out` and `work` exist."""
-    parser = argparse.ArgumentParser(prog=f"python -m recipes.synthetic_instruct.{module}", description=about)
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--data", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    given = vars(parser.parse_args(argv))
-    settings, places = read_settings(given.pop("settings"), kind), Places(**given)
-    for folder in (places.out, places.work):
+    inputs = read_inputs(about, TrainingInputs, argv)
+    settings = read_settings(inputs.settings, kind)
+    for folder in (inputs.out, inputs.work):
         folder.mkdir(parents=True, exist_ok=True)
-    return settings, places
+    return settings, inputs
 
 
 def read_split(data: Path) -> dict[str, list[dict[str, Any]]]:
@@ -73,19 +58,19 @@ def check_chats(model: Path, settings: Training, texts: list[tuple[str, str]]) -
     return chat
 
 
-def learn(trainer: Any, chat: Chat, places: Places, stop: StopSignal, shown: tuple[str, ...]) -> dict[str, Any]:
+def learn(trainer: Any, chat: Chat, inputs: TrainingInputs, stop: StopSignal, shown: tuple[str, ...]) -> dict[str, Any]:
     """The training's numbers. `out` then holds the adapter, or the model where all of it was trained, the target's
     tokenizer and history.json."""
-    trained = train(trainer, places.work, stop)
+    trained = train(trainer, inputs.work, stop)
     measured = trainer.evaluate()
     if adapted := hasattr(trainer.model, "peft_config"):
-        trainer.model.save_pretrained(places.out / "adapter")
+        trainer.model.save_pretrained(inputs.out / "adapter")
     else:
-        trainer.model.save_pretrained(places.out / "model")
-    chat.tokenizer.save_pretrained(places.out)
-    write_json(places.out / "history.json", trained.history)
+        trainer.model.save_pretrained(inputs.out / "model")
+    chat.tokenizer.save_pretrained(inputs.out)
+    write_json(inputs.out / "history.json", trained.history)
     rows = {"rows": len(trainer.train_dataset), "eval_rows": len(trainer.eval_dataset)}
-    change = adapter_change(places.out) if adapted else largest_change(places.model, places.out / "model")
+    change = adapter_change(inputs.out) if adapted else largest_change(inputs.model, inputs.out / "model")
     return summary(trained, measured, shown) | rows | {"adapter_change" if adapted else "model_change": change}
 
 
@@ -124,14 +109,14 @@ def adapter_change(out: Path) -> float:
     return largest
 
 
-def finish(numbers: dict[str, Any], tokens: int, places: Places, settings: Training, peak: Peak) -> None:
+def finish(numbers: dict[str, Any], tokens: int, inputs: TrainingInputs, settings: Training, peak: Peak) -> None:
     """`out` is complete; metrics.json comes last, with memory measured, and predicted for so many tokens at a time."""
-    shape = memory_estimate.shape_of(places.model)
+    shape = memory_estimate.shape_of(inputs.model)
     if "model_change" in numbers:
         parts = memory_estimate.whole(shape, settings.dtype, settings.optimizer, tokens, settings.recompute)
     else:
         trained = numbers["trained_parameters"]
         parts = memory_estimate.training(shape, settings.dtype, settings.nf4, trained, tokens, settings.recompute)
     numbers |= memory_estimate.numbers(parts, peak.bytes())
-    write_json(places.out / "metrics.json", numbers)
+    write_json(inputs.out / "metrics.json", numbers)
     print("  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, (int, float))))

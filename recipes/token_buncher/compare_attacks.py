@@ -6,38 +6,43 @@ A defence holds when the attack's reward grows on the control and not on the def
 OUT holds measure.json, README.md and metrics.json.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.inputs import read_inputs
 
 SHOWN = ("reward_first", "reward_last", "spread_first", "spread_last", "entropy_first", "entropy_last", "step")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    attack: Path
+    control: Path
+    out: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.token_buncher.compare_attacks", description=__doc__.split("\n")[0]
-    )
-    for name in ("--attack", "--control", "--out"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
+    inputs = read_inputs(__doc__, Inputs, argv)
     found: dict[str, Any] = {}
-    for name, folder in {"defended": args.attack, "undefended": args.control}.items():
+    for name, folder in {"defended": inputs.attack, "undefended": inputs.control}.items():
         numbers, curve = files.read_json(folder / "metrics.json"), files.read_json(folder / "curve.json")
         if not numbers or not curve:
             raise Mistake(f"`{folder}` is no attack's output", "it holds metrics.json and curve.json")
         found[name] = {"numbers": numbers, "curve": curve}
-    args.out.mkdir(parents=True, exist_ok=True)
+    inputs.out.mkdir(parents=True, exist_ok=True)
     text = table({name: one["numbers"] for name, one in found.items()})
     print(text)
-    files.write_json(args.out / "measure.json", found)
-    files.write_text(args.out / "README.md", text + "\n")
+    files.write_json(inputs.out / "measure.json", found)
+    files.write_text(inputs.out / "README.md", text + "\n")
     gained = {f"{name}_reward_gained": gain(one["numbers"]) for name, one in found.items()}
     rest = {f"{name}_{key}": one["numbers"][key] for name, one in found.items() for key in SHOWN}
-    files.write_json(args.out / "metrics.json", gained | rest)
+    files.write_json(inputs.out / "metrics.json", gained | rest)
 
 
 def gain(numbers: dict[str, float]) -> float:

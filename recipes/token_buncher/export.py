@@ -26,7 +26,7 @@ FORMS = {"paper": "epsilon {}", "upstream": "epsilon {}, applied twice to the no
 
 def main() -> None:
     """Runs the stage."""
-    export("python -m recipes.token_buncher.export", __doc__.split("\n")[0], card)
+    export(__doc__, card)
 
 
 def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], dtype: str) -> str:

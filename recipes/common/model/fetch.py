@@ -7,14 +7,14 @@ The settings are {"repo": ..., "revision": ...}. `repo` is a hub repository, a f
 or `~`), or `tiny`: a 2-layer model whose tokenizer is trained on the strings of the rows in `--texts`.
 """
 
-import argparse
 import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from recipes.common.checkpoint import weights_folder
 from recipes.common.data import hub, rows
@@ -22,6 +22,7 @@ from recipes.common.data.hub import Source
 from recipes.common.model import tiny
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.settings import read_settings
 
 WANTED = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
@@ -34,18 +35,20 @@ TEXT_ROWS = 1000
 """Rows read of each text file: plenty for a vocabulary of 512."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    texts: Annotated[list[Path], {"nargs": "+"}] = ()
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.common.model.fetch", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--texts", type=Path, nargs="+", default=[])
-    args = parser.parse_args(argv)
-    source = read_settings(args.settings, Source)
-    args.out.mkdir(parents=True, exist_ok=True)
-    metrics = place(source, args.texts, args.out, args.work)
-    files.write_json(args.out / "metrics.json", metrics)
+    inputs = read_inputs(__doc__, Inputs, argv)
+    source = read_settings(inputs.settings, Source)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    metrics = place(source, inputs.texts, inputs.out, inputs.work)
+    files.write_json(inputs.out / "metrics.json", metrics)
     print(f"{source.repo}: {metrics['parameters']:,} parameters, {metrics['bytes']:,} bytes")
 
 

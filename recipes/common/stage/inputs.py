@@ -2,9 +2,9 @@
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    model: Path                                     # --model FOLDER
-    before_profiles: Path | None = None             # [--before-profiles FOLDER]
-    kind: str = argument(choices=KINDS)             # what argparse is told besides
+    model: Path                                           # --model FOLDER
+    before_profiles: Path | None = None                   # [--before-profiles FOLDER]
+    kind: Annotated[str, {"choices": ("a", "b")}]         # what argparse is told besides
 
 inputs = read_inputs(__doc__, Inputs, argv)
 """
@@ -15,43 +15,53 @@ import sys
 import typing
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 Inputs = TypeVar("Inputs")
+
+POSITIONAL: dict[str, Any] = {"positional": True}
+"""In a field's annotation: the argument has no name on the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageInputs:
-    """What every stage is given; those of a stage say what it needs besides."""
+    """What every stage is given; a stage says what it needs besides."""
 
-    settings: Path
+    settings: Annotated[Path, POSITIONAL]
     out: Path
     work: Path
 
 
-def argument(positional: bool = False, **words: Any) -> Any:
-    """A field of which argparse is told more: that it is positional, its `choices`, `action`, `help`, ..."""
-    default = {"default": words.pop("default")} if "default" in words else {}
-    return dataclasses.field(**default, metadata={"positional": positional, "words": words})
+@dataclass(frozen=True, kw_only=True)
+class TrainingInputs(StageInputs):
+    """What a training is given: the model's folder, and an earlier stage's with the rows."""
+
+    model: Path
+    data: Path
 
 
 def read_inputs(about: str, kind: type[Inputs], argv: list[str] | None = None) -> Inputs:
-    """The command line as a `kind`, whose `settings` come first, without a name. `about`: the command's docstring."""
+    """The command line as a `kind`. `about`: the command's docstring."""
     parser = argparse.ArgumentParser(prog=_program(), description=about.split("\n")[0])
-    types = typing.get_type_hints(kind)
+    types = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        words = {"type": _scalar(types[field.name])} | field.metadata.get("words", {})
-        if field.name == "settings" or field.metadata.get("positional"):
-            parser.add_argument(field.name, **words)
+        scalar, words = _described(types[field.name])
+        if words.pop("positional", False):
+            parser.add_argument(field.name, type=scalar, **words)
         else:
-            left_out = {"required": True} if field.default is MISSING else {"default": field.default}
-            parser.add_argument(f"--{field.name.replace('_', '-')}", **left_out, **words)
+            name, several = f"--{field.name.replace('_', '-')}", field.default == ()
+            left_out = {"required": True} if field.default is MISSING else {"default": [] if several else field.default}
+            parser.add_argument(name, type=scalar, **left_out, **words)
     return kind(**vars(parser.parse_args(argv)))
 
 
-def _scalar(kind: Any) -> Any:
-    """The type of one word: `Path` of `Path`, `Path | None` and `list[Path]`."""
-    return next((part for part in typing.get_args(kind) if part is not type(None)), kind)
+def _described(kind: Any) -> tuple[Any, dict[str, Any]]:
+    """The type of one word (`Path` of `Path`, `Path | None` and `list[Path]`), and what argparse is told besides."""
+    words: dict[str, Any] = {}
+    for part in getattr(kind, "__metadata__", ()):
+        words |= part
+    plain = typing.get_args(kind)[0] if words else kind
+    return next((part for part in typing.get_args(plain) if part is not type(None)), plain), words
 
 
 def _program() -> str:

@@ -5,11 +5,12 @@
 Prints one line and exits 0, or says what is wrong and exits 2.
 """
 
-import argparse
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.common.stage.command import run
+from recipes.common.stage.inputs import read_inputs
 from recipes.honest_persona.schema import read
 
 
@@ -24,13 +25,16 @@ def survey(path: Path) -> str:
     return f"{topics.total():,} reviews of {len(topics)} topics: {shown}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    data: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the check."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.honest_persona.preflight.data", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    print(survey(parser.parse_args(argv).data))
+    print(survey(read_inputs(__doc__, Inputs, argv).data))
 
 
 if __name__ == "__main__":
