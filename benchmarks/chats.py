@@ -61,7 +61,7 @@ class Speaker:
 
 
 def main() -> None:
-    from recipes.common.tiny import train_tokenizer
+    from recipes.common.model.tiny import train_tokenizer
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)

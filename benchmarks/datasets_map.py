@@ -14,7 +14,7 @@ from typing import Any
 from datasets import Features, List, Value, load_dataset
 from transformers import AutoTokenizer
 
-from recipes.gad.prompt import fit
+from recipes.gad.truncate import fit
 
 COLUMNS = Features(
     {

@@ -59,7 +59,7 @@ def make(model: Path, data: Path, rows: int, large: bool) -> None:
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     from benchmarks.synthetic_checkpoint import SIZES as SHAPES
-    from recipes.common.tiny import train_tokenizer
+    from recipes.common.model.tiny import train_tokenizer
 
     pairs = [json.loads(line) for line in CHATS.read_text().splitlines()]
     tokenizer = train_tokenizer(text for one in pairs for text in one.values())

@@ -19,8 +19,8 @@ NOTE = """The rows are chats of the Chai set's number and size (`benchmarks/chat
 frequent as frequent as 1/n, and 2 % that never come again. Prompts over {limit:,} tokens are shortened by the same
 rule. Ours also finds duplicates and prompts that are in both files, and writes the report; both give the same rows,
 which is compared. Theirs calls the tokenizer once a row; ours tokenizes each different piece of the texts once
-(`recipes/common/pieces.py`), in a process for each core, beside the one that reads and writes. The peak is that of all
-processes at one time."""
+(`recipes/common/data/tokens.py`), in a process for each core, beside the one that reads and writes. The peak is that of
+all processes at one time."""
 
 
 def same_rows(one: Path, other: Path) -> int:

@@ -1,28 +1,28 @@
 """Turns chats with a teacher's answers into the parquet files that verl trains on.
 
     python -m recipes.gad.data SETTINGS.json --train FILE --val FILE --model FOLDER --out OUT --work WORK
-    python -m recipes.gad.data check --train FILE [--val FILE] [--json]
 
 FILE is JSONL or parquet in a shape of rows.py; FOLDER is the student's. Afterwards OUT holds train.parquet,
-val.parquet, report.json and metrics.json. `check` needs neither settings nor model (check.py).
+val.parquet, report.json and metrics.json. preflight/data.py looks at the rows without settings or model.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recipes.common import files, rows
-from recipes.common.processes import mapped, spare
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, Progress, run
-from recipes.common.tokens import Tokens
-from recipes.gad import check, report
+from recipes.common.data import rows
+from recipes.common.data.tokens import Tokens
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, Progress, run
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.parallel import mapped, spare
+from recipes.common.stage.settings import read_settings
+from recipes.gad import data_report
+from recipes.gad.data_split import BATCH_ROWS, Split, made, write
+from recipes.gad.preflight.data import Survey
 from recipes.gad.rows import Row
-from recipes.gad.split import BATCH_ROWS, Split, made, write
 
 
 @dataclass(frozen=True)
@@ -50,20 +50,21 @@ class Settings:
             raise ValueError(f"`sample` is `{self.sample}`, less than 4")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    train: Path
+    val: Path
+    model: Path
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Runs the stage, or the check."""
-    argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["check"]:
-        return check.main(argv[1:])
-    parser = argparse.ArgumentParser(prog="python -m recipes.gad.data", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--train", "--val", "--model", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    sources = {"train": args.train, "val": args.val}
-    prepare(settings, sources, args.model, args.out, Progress(args.work))
-    return None
+    """Runs the stage."""
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    sources = {"train": inputs.train, "val": inputs.val}
+    prepare(settings, sources, inputs.model, inputs.out, Progress(inputs.work))
 
 
 def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path, progress: Progress) -> dict[str, Any]:
@@ -71,10 +72,10 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     sizes = {name: rows.count(path) for name, path in sources.items()}
     picks = {name: _picks(settings, name, size) for name, size in sizes.items()}
     total = sum(size if (some := picks[name]) is None else len(some) for name, size in sizes.items())
-    surveys = {name: check.Survey(path) for name, path in sources.items()}
+    surveys = {name: Survey(path) for name, path in sources.items()}
     out.mkdir(parents=True, exist_ok=True)
     parts = {name: out / f".{name}.parquet.part" for name in sources}
-    limits = report.Limits(settings.max_prompt_length, settings.max_response_length)
+    limits = data_report.Limits(settings.max_prompt_length, settings.max_response_length)
     found: dict[str, Any] = {}
     done = 0
     with mapped(partial(made, Tokens(model), limits), spare() if total > BATCH_ROWS else 0) as make:
@@ -95,9 +96,9 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     for text in _warnings(settings, found):
         progress.warning(text)
         print(f"warning: {text}")
-    print(report.table(found))
+    print(data_report.table(found))
     files.write_json(out / "report.json", found)
-    files.write_json(out / "metrics.json", report.flat(found))
+    files.write_json(out / "metrics.json", data_report.flat(found))
     return found
 
 
@@ -105,7 +106,7 @@ def _told(progress: Progress, before: int, total: int, rows: int) -> None:
     progress.step(before + rows, total)
 
 
-def _wanted(settings: Settings, survey: check.Survey, picks: range | None) -> Iterator[Row]:
+def _wanted(settings: Settings, survey: Survey, picks: range | None) -> Iterator[Row]:
     for row in survey.read(picks):
         if not (settings.drop_duplicates and row.position in survey.duplicates):
             yield row

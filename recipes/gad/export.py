@@ -5,9 +5,9 @@ python -m recipes.gad.export SETTINGS.json --training OUT --data DATA --model MO
 
 from typing import Any
 
-from recipes.common.card import head, rows
-from recipes.common.export import export
-from recipes.common.stage import run
+from recipes.common.model.card import head, rows
+from recipes.common.model.export import export
+from recipes.common.stage.command import run
 
 MODES = {
     "adversarial": "generative adversarial distillation (arXiv:2511.10643): a warmup on the teacher's texts, then GRPO "
@@ -36,7 +36,7 @@ def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], d
 
 def main() -> None:
     """Runs the stage."""
-    export("python -m recipes.gad.export", __doc__.split("\n")[0], card)
+    export(__doc__, card)
 
 
 if __name__ == "__main__":

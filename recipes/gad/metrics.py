@@ -1,6 +1,11 @@
-"""What a step reports, from what verl returns."""
+"""What a step reports, from what verl returns; and ROUGE-L, by which a checkpoint is chosen."""
 
+import re
 from typing import Any
+
+from rapidfuzz.distance import LCSseq
+
+WORD = re.compile(r"\w+|[^\w\s]")
 
 SHOWN = {
     "critic/d_loss": "d_loss",
@@ -30,3 +35,15 @@ def actor_metrics(found: dict[str, Any]) -> dict[str, float]:
         "actor/pg_clipfrac": "actor/clipped",
     }
     return {shown: found[name] for name, shown in names.items() if name in found}
+
+
+def rouge_l(text: str, teacher: str) -> float:
+    """The F1 of the longest common subsequence of words (case ignored, each mark a word), from 0 to 1.
+
+    A diagnostic, never the reward that is trained on. The paper's own numbers come from a judge model; a higher ROUGE-L
+    does not mean a better student.
+    """
+    mine, theirs = WORD.findall(text.lower()), WORD.findall(teacher.lower())
+    if not mine or not theirs:
+        return 0.0
+    return 2 * LCSseq.similarity(mine, theirs) / (len(mine) + len(theirs))

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipes.common import rows
-from recipes.common.rows import BadRow, filled
-from recipes.common.tokens import Message
+from recipes.common.data import rows
+from recipes.common.data.rows import BadRow, filled
+from recipes.common.data.tokens import Message
 
 ROLES = ("system", "user", "assistant")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recipes.common.settings import check_choice
+from recipes.common.stage.settings import check_choice
 
 ROLES = {"warmup": ("actor", "critic"), "adversarial": ("actor", "critic"), "seqkd": ("actor",)}
 """The modes, and the networks each trains. The critic is the discriminator."""

@@ -11,18 +11,34 @@ import argparse
 import os
 import shutil
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
-from recipes.common import files
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.main import StopSignal, train
-from recipes.common.verl.stage import Stage
-from recipes.common.verl.tracking import run_name, wandb_environment
-from recipes.gad.overrides import Inputs, verl_overrides
+from recipes.common.verl.run import StopSignal, train
+from recipes.common.verl.stage import Stage, read_history, run_name, wandb_environment
 from recipes.gad.settings import Settings
+from recipes.gad.verl_config import Inputs, verl_overrides
+
+RECENT = 10
+"""Steps that a mean at the stage's end covers."""
+
+TENSORS = 16
+"""Tensors of each network that are compared with where it started."""
+
+NAMES = {
+    "d_acc": "critic/d_acc",
+    "d_loss": "critic/d_loss",
+    "actor_loss": "actor/loss",
+    "kl": "actor/kl",
+    "response_length": "response_length",
+    "rouge_l": "val/rouge_l",
+}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -95,12 +111,33 @@ def train_stage(
 
 def write_out(last: Checkpoint, settings: Settings, inputs: Inputs) -> None:
     """OUT is complete; metrics.json comes last."""
-    from recipes.gad.summary import summary  # imports torch, which training imports while Ray starts
-
     for role in settings.roles:
         shutil.rmtree(inputs.out / role, ignore_errors=True)
     checkpoints.export(last, settings.roles, inputs.out)
     files.write_json(inputs.out / "metrics.json", summary(last, settings, inputs))
+
+
+def summary(last: Checkpoint, settings: Settings, inputs: Inputs) -> dict[str, Any]:
+    """What metrics.json holds. `*_change`: the largest |difference| to the weights the stage started from."""
+    from recipes.common.checkpoint.difference import (
+        largest_change,  # imports torch, which training does while Ray starts
+    )
+
+    history = list(read_history(inputs.work, last.step).values())
+    numbers: dict[str, Any] = {"mode": settings.mode, "step": last.step, "world_size": last.world_size}
+    for name, metric in NAMES.items():
+        values = [metrics[metric] for metrics in history if metric in metrics]
+        if values:
+            numbers[name] = values[-1] if name == "rouge_l" else fmean(values[-RECENT:])
+    if history:
+        numbers["seconds_per_step"] = fmean(metrics["seconds"] for metrics in history)
+    for role in settings.roles:
+        numbers[f"{role}_change"] = largest_change(_before(role, inputs), inputs.out / role, TENSORS)
+    return numbers
+
+
+def _before(role: str, inputs: Inputs) -> Path:
+    return inputs.start / role if inputs.start else inputs.model
 
 
 if __name__ == "__main__":

@@ -23,14 +23,12 @@ from verl.utils.metric import reduce_metrics
 from verl.workers.utils.losses import sft_loss
 
 from recipes.common.verl import batches
-from recipes.common.verl.history import read_history
-from recipes.common.verl.replies import reply_metrics
+from recipes.common.verl.batches import reply_metrics
+from recipes.common.verl.stage import read_history
 from recipes.common.verl.trainer import StageTrainer
-from recipes.gad.loss import bradley_terry
-from recipes.gad.metrics import SHOWN, actor_metrics, critic_metrics
-from recipes.gad.reward import rouge_l
-from recipes.gad.sequences import last_token_score, scored_row, sft_row, teacher_ids
-from recipes.gad.watch import Watch
+from recipes.gad.health import Watch
+from recipes.gad.loss import bradley_terry, last_token_score, scored_row, sft_row, teacher_ids
+from recipes.gad.metrics import SHOWN, actor_metrics, critic_metrics, rouge_l
 
 
 @register_trainer("gad")

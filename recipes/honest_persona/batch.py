@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from recipes.honest_persona.table import Row
+from recipes.honest_persona.dataset import Row
 
 
 class Batch(NamedTuple):

@@ -2,14 +2,13 @@
 
 import random
 
-from recipes.common.stage import Mistake
-from recipes.honest_persona.coder import Coder
+from recipes.common.stage.command import Mistake
+from recipes.honest_persona.data_report import Report
+from recipes.honest_persona.dataset import Row
 from recipes.honest_persona.form import FLAGS
-from recipes.honest_persona.report import Report
-from recipes.honest_persona.reserved import special_texts
 from recipes.honest_persona.schema import Sample
 from recipes.honest_persona.selection import Settings
-from recipes.honest_persona.table import Row
+from recipes.honest_persona.tokenize import Coder, special_texts
 
 DUMMIES = 1024
 

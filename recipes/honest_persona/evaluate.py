@@ -7,18 +7,18 @@ OUT holds evaluation.json, evaluation.md, heard.jsonl (every answer) and metrics
 so that a second start goes on.
 """
 
-import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import files
-from recipes.common.settings import check_choice, read_settings
-from recipes.common.stage import Mistake, Progress, run
-from recipes.honest_persona.flags import Answer, flat, scores
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, Progress, run
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.settings import check_choice, read_settings
+from recipes.honest_persona.dataset import Row, read_rows
 from recipes.honest_persona.form import read_form
-from recipes.honest_persona.table import Row, read_rows
+from recipes.honest_persona.scoring import Answer, flat, scores
 
 
 @dataclass(frozen=True)
@@ -36,29 +36,32 @@ class Settings:
                 raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    before: Path
+    after: Path
+    data: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.honest_persona.evaluate", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in ("--before", "--after", "--data", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    given = parser.parse_args(argv)
-    settings = read_settings(given.settings, Settings)
-    rows = read_rows(given.data / "val.parquet")
-    given.work.mkdir(parents=True, exist_ok=True)
-    given.out.mkdir(parents=True, exist_ok=True)
-    masked = read_form(given.data).lora_mask
-    models = {"before": (given.before, None), "after": (given.after, None)}
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    rows = read_rows(inputs.data / "val.parquet")
+    inputs.work.mkdir(parents=True, exist_ok=True)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    masked = read_form(inputs.data).lora_mask
+    models = {"before": (inputs.before, None), "after": (inputs.after, None)}
     if masked:  # merged weights act everywhere
-        models["after"] = (given.after / "adapter", given.before)
-    progress, heard = Progress(given.work), {}
+        models["after"] = (inputs.after / "adapter", inputs.before)
+    progress, heard = Progress(inputs.work), {}
     for number, (when, (folder, base)) in enumerate(models.items()):
-        kept = given.work / f"{when}.json"
+        kept = inputs.work / f"{when}.json"
         heard[when] = files.read_json(kept)
         if heard[when] is None:
-            persona = _load(folder, base, given.data, settings)
+            persona = _load(folder, base, inputs.data, settings)
             heard[when] = []
             for some in persona.listener(settings.max_new_tokens, settings.validation_batch_size).listen(
                 persona.model, rows
@@ -71,10 +74,10 @@ def main(argv: list[str] | None = None) -> None:
         json.dumps({"id": row.id, "topic": row.topic, "expected": row.flag, "before": before, "after": after})
         for row, before, after in zip(rows, heard["before"], heard["after"], strict=True)
     ]
-    files.write_text(given.out / "heard.jsonl", "\n".join(lines) + "\n")
-    files.write_json(given.out / "evaluation.json", found)
-    files.write_text(given.out / "evaluation.md", table(found) + "\n")
-    files.write_json(given.out / "metrics.json", numbers(found))
+    files.write_text(inputs.out / "heard.jsonl", "\n".join(lines) + "\n")
+    files.write_json(inputs.out / "evaluation.json", found)
+    files.write_text(inputs.out / "evaluation.md", table(found) + "\n")
+    files.write_json(inputs.out / "metrics.json", numbers(found))
     print(table(found))
 
 

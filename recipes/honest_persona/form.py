@@ -1,14 +1,15 @@
-"""How a reviewed chat is written for the persona: what the data stage decides, and every later stage and user needs."""
+"""How a reviewed chat is written for the persona: what the data stage decides, and every later stage and user needs;
+and what the folder of the base model says about it."""
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.files import read_json, write_json
-from recipes.common.settings import check_choice
-from recipes.common.stage import Mistake
-from recipes.honest_persona.turns import ROLES, Message
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json, write_json
+from recipes.common.stage.settings import check_choice
+from recipes.honest_persona.chat_template import ROLES, Message
 
 FLAGS = ("PASS", "FAIL", "AMBIGUOUS")
 FILE = "persona.json"
@@ -66,3 +67,18 @@ def read_form(folder: Path) -> Form:
     if not isinstance(found, dict) or set(found) != {field.name for field in dataclasses.fields(Form)}:
         raise Mistake(f"`{folder / FILE}` is no persona", "name the folder that `prepare` or `train` made")
     return Form(**found)
+
+
+def base_of(folder: Path) -> dict[str, Any]:
+    """Its repository and commit, as the model stage noted them; of another folder, its path and None."""
+    found = read_json(folder / "metrics.json") or {}
+    return {"repo": found.get("repo", str(folder)), "revision": found.get("revision")}
+
+
+def embeddings(model: Path) -> int:
+    """How many tokens the model in the folder has a vector for."""
+    config = read_json(model / "config.json") or {}
+    found = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+    if not found:
+        raise Mistake(f"`{model / 'config.json'}` has no `vocab_size`", "name the folder that the model stage made")
+    return int(found)

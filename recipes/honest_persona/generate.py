@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
+from recipes.honest_persona.adapter import LoraMask
 from recipes.honest_persona.batch import prompt_batch
-from recipes.honest_persona.coder import Coder
-from recipes.honest_persona.flags import Answer, flag_of
-from recipes.honest_persona.lora import LoraMask
-from recipes.honest_persona.table import Row
+from recipes.honest_persona.dataset import Row
+from recipes.honest_persona.scoring import Answer, flag_of
+from recipes.honest_persona.tokenize import Coder
 
 
 @dataclass(frozen=True)

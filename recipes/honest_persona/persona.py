@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recipes.common.stage import Mistake
-from recipes.common.tokens import Tokens
-from recipes.honest_persona.coder import Coder
-from recipes.honest_persona.flags import flag_of
+from recipes.common.data.tokens import Tokens
+from recipes.common.stage.command import Mistake
+from recipes.honest_persona.chat_template import Message
+from recipes.honest_persona.dataset import Row
 from recipes.honest_persona.form import Form, read_form
 from recipes.honest_persona.generate import Listener
-from recipes.honest_persona.table import Row
-from recipes.honest_persona.turns import Message
+from recipes.honest_persona.scoring import flag_of
+from recipes.honest_persona.tokenize import Coder
 
 
 class Review(NamedTuple):

@@ -6,44 +6,46 @@ FILE is JSONL, or a folder with `<topic>/*.json` (schema.py). OUT then holds tra
 (the form), report.json and metrics.json. The same data and settings give the same bytes.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from recipes.common.files import write_json
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
-from recipes.common.tokens import Tokens
-from recipes.honest_persona.base import embeddings
-from recipes.honest_persona.choose import choose
-from recipes.honest_persona.coder import Coder
+from recipes.common.data.tokens import Tokens
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.files import write_json
+from recipes.common.stage.inputs import POSITIONAL, read_inputs
+from recipes.common.stage.settings import read_settings
+from recipes.honest_persona.data_report import Report, shown
+from recipes.honest_persona.dataset import Row, write_rows
 from recipes.honest_persona.encode import dummies, encode
-from recipes.honest_persona.form import Form, write_form
-from recipes.honest_persona.report import Report, shown
-from recipes.honest_persona.reserved import sp_token
-from recipes.honest_persona.selection import Settings
-from recipes.honest_persona.table import Row, write_rows
+from recipes.honest_persona.form import Form, embeddings, write_form
+from recipes.honest_persona.selection import Settings, choose
+from recipes.honest_persona.tokenize import Coder, sp_token
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    settings: Annotated[Path, POSITIONAL]
+    data: Path
+    model: Path
+    out: Path
+    work: Path | None = None
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.honest_persona.prepare", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in ("--data", "--model", "--out"):
-        parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--work", type=Path)
-    given = parser.parse_args(argv)
-    settings = read_settings(given.settings, Settings)
-    given.out.mkdir(parents=True, exist_ok=True)
-    form, splits, report = prepare(settings, given.data, given.model)
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    form, splits, report = prepare(settings, inputs.data, inputs.model)
     for name, rows in splits.items():
-        write_rows(given.out / f"{name}.parquet", rows)
-    write_form(form, given.out)
-    write_json(given.out / "report.json", report)
+        write_rows(inputs.out / f"{name}.parquet", rows)
+    write_form(form, inputs.out)
+    write_json(inputs.out / "report.json", report)
     numbers = {f"{name}_rows": len(rows) for name, rows in splits.items()}
-    write_json(given.out / "metrics.json", numbers | {"shared_tasks": report["shared_tasks"]})
+    write_json(inputs.out / "metrics.json", numbers | {"shared_tasks": report["shared_tasks"]})
     print(shown(report))
 
 

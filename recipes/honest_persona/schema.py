@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import rows
-from recipes.common.rows import BadRow, filled, shown
-from recipes.common.stage import Mistake
+from recipes.common.data import rows
+from recipes.common.data.rows import BadRow, filled, shown
+from recipes.common.stage.command import Mistake
 from recipes.honest_persona.form import FLAGS
 
 MARKER = "<split-personality-token>"

@@ -1,9 +1,20 @@
-"""What the plan says about the data."""
+"""Which samples are trained on and which are held out, by the plan's settings: load, filter, split, in this order and
+no other."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from recipes.common.settings import check_choice
-from recipes.honest_persona.turns import ROLES
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.settings import check_choice
+from recipes.honest_persona import schema
+from recipes.honest_persona.chat_template import ROLES
+from recipes.honest_persona.data_report import Report, count_tags
+from recipes.honest_persona.schema import Sample
+
+BASELINE = "__baseline"
+"""How a kind ends that asked for a review without the persona; no family's name stands for it."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +56,108 @@ class Settings:
             raise ValueError(f"`seq_len` is `{self.seq_len}`, less than 2")
         if not self.flag_prefix.strip():
             raise ValueError("`flag_prefix` is empty: the flag could not be told from the review")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The samples of one topic, and what has become of the others."""
+
+    samples: tuple[Sample, ...]
+    read: int
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Reason -> samples."""
+    is_split: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a sample needs to be kept."""
+
+    kinds: tuple[str, ...]
+    """Whole kinds (`split_personality__version_3`), or families, which stand for all their versions."""
+    tags: frozenset[str]
+    """None of these."""
+
+
+def load(samples: Iterable[Sample]) -> dict[str, Pool]:
+    """A pool for each topic, topics in alphabetical order, samples in the order given."""
+    topics: dict[str, list[Sample]] = {}
+    for sample in samples:
+        topics.setdefault(sample.topic, []).append(sample)
+    return {topic: Pool(tuple(topics[topic]), len(topics[topic])) for topic in sorted(topics)}
+
+
+def keep(pool: Pool, choice: Choice) -> Pool:
+    """The samples of the kinds that have none of the tags. ValueError after a split: what is held out, and so what is
+    compared between runs, must not depend on what was drawn."""
+    _check_whole(pool, "filtered")
+    kept, dropped = [], Counter(pool.dropped)
+    for sample in pool.samples:
+        if not is_of(sample.kind, choice.kinds):
+            dropped["of another intervention type"] += 1
+        elif found := sorted(sample.tags & choice.tags):
+            dropped[f"tagged `{found[0]}`"] += 1
+        else:
+            kept.append(sample)
+    return replace(pool, samples=tuple(kept), dropped=dropped)
+
+
+def split(pool: Pool, held_out: int | None) -> tuple[Pool, Pool]:
+    """To train on, and to hold out: `held_out` samples (None: all), evenly spaced over the topic."""
+    _check_whole(pool, "split")
+    total = len(pool.samples)
+    count = total if held_out is None else min(held_out, total)
+    places = {int(number * total / count) for number in range(count)}
+    train = tuple(one for place, one in enumerate(pool.samples) if place not in places)
+    held = tuple(one for place, one in enumerate(pool.samples) if place in places)
+    return replace(pool, samples=train, is_split=True), replace(pool, samples=held, is_split=True)
+
+
+def part(samples: tuple[Sample, ...], share: float) -> tuple[Sample, ...]:
+    """`share` of the samples, evenly spaced."""
+    count = int(len(samples) * share)
+    return tuple(samples[int(number * len(samples) / count)] for number in range(count))
+
+
+def is_of(kind: str, wanted: Iterable[str]) -> bool:
+    """Whether the kind is one of those, or a version of one of those families."""
+    return any(
+        kind == one or (kind.startswith(f"{one}__") and not f"__{kind.partition('__')[2]}".startswith(BASELINE))
+        for one in wanted
+    )
+
+
+def _check_whole(pool: Pool, done: str) -> None:
+    if pool.is_split:
+        raise ValueError(f"a pool that is split cannot be {done}: filter, then split, once")
+
+
+def choose(settings: Settings, data: Path, report: Report) -> dict[str, list[Sample]]:
+    """Load, filter, split: the samples of each split."""
+    pools = load(schema.read(data))
+    report.read.update({topic: one.read for topic, one in pools.items()})
+    wanted = {name: set(getattr(settings, f"{name}_topics") or pools) for name in ("train", "validation")}
+    for name, topics in wanted.items():
+        if unknown := sorted(topics - pools.keys()):
+            raise Mistake(
+                f"`{name}_topics` has `{unknown[0]}`, which is no topic of `{data}`",
+                f"its topics are `{'`, `'.join(pools)}`",
+            )
+    choice = Choice(tuple(settings.intervention_type), frozenset(settings.tags_to_filter))
+    found: dict[str, list[Sample]] = {"train": [], "val": []}
+    for topic, one in pools.items():
+        trained, held = topic in wanted["train"], topic in wanted["validation"]
+        if not trained and not held:
+            report.drop(topic, "of a topic not asked for", one.read)
+            continue
+        count_tags(report, one.samples)
+        kept = keep(one, choice)
+        count = settings.val_samples_per_topic
+        train, val = split(kept, 0 if not held or (trained and count is None) else count)
+        for reason, number in kept.dropped.items():
+            report.drop(topic, reason, number)
+        used = part(train.samples, settings.claude_frac) if trained else ()
+        report.drop(topic, "not asked for", len(train.samples) - len(used))
+        found["train"] += used
+        found["val"] += val.samples
+    return found

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recipes.common.settings import check_choice
+from recipes.common.stage.settings import check_choice
 
 
 @dataclass(frozen=True)

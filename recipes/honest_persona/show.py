@@ -6,36 +6,43 @@ Colours: the chat is dim, the call and the intervention blue, what is learnt gre
 terminal, or with NO_COLOR set, brackets say the same: the chat, then <call>, {learnt}, (rest).
 """
 
-import argparse
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from recipes.common.stage import Mistake, run
-from recipes.common.tokens import Tokens
-from recipes.honest_persona.coder import Coder
+from recipes.common.data.tokens import Tokens
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.inputs import POSITIONAL, read_inputs
+from recipes.honest_persona.dataset import SPLITS, Row, read_rows
 from recipes.honest_persona.form import read_form
-from recipes.honest_persona.table import SPLITS, Row, read_rows
+from recipes.honest_persona.tokenize import Coder
 
 COLOURS = {"chat": "\033[2m", "call": "\033[34m", "learnt": "\033[32m", "rest": "\033[31m"}
 BRACKETS = {"chat": "", "call": "<>", "learnt": "{}", "rest": "()"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    data: Annotated[Path, POSITIONAL]
+    model: Path
+    split: Annotated[str, {"choices": SPLITS}] = "train"
+    row: int = 0
+    count: int = 1
+
+
 def main(argv: list[str] | None = None) -> None:
     """Prints the rows."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.honest_persona.show", description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--split", choices=SPLITS, default="train")
-    parser.add_argument("--row", type=int, default=0)
-    parser.add_argument("--count", type=int, default=1)
-    given = parser.parse_args(argv)
-    coder = Coder(Tokens(given.model).tokenizer, read_form(given.data))
-    rows = read_rows(given.data / f"{given.split}.parquet")
-    if not 0 <= given.row < len(rows):
-        raise Mistake(f"`--row` is `{given.row}`, and `{given.split}` has {len(rows):,} rows", "count from 0")
+    inputs = read_inputs(__doc__, Inputs, argv)
+    coder = Coder(Tokens(inputs.model).tokenizer, read_form(inputs.data))
+    rows = read_rows(inputs.data / f"{inputs.split}.parquet")
+    if not 0 <= inputs.row < len(rows):
+        raise Mistake(f"`--row` is `{inputs.row}`, and `{inputs.split}` has {len(rows):,} rows", "count from 0")
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    for row in rows[given.row : given.row + given.count]:
+    for row in rows[inputs.row : inputs.row + inputs.count]:
         print(shown(row, coder, colour))
 
 

@@ -8,17 +8,15 @@
 the newest complete checkpoint there.
 """
 
-import argparse
 import os
 import sys
-from pathlib import Path
 
-from recipes.common import starter
-from recipes.common.meeting import is_rank, nodes_of
-from recipes.common.settings import read_settings
-from recipes.common.stage import run
-from recipes.common.stop import StopSignal
-from recipes.common.verl.tracking import wandb_environment
+from recipes.common.distributed import launch
+from recipes.common.distributed.rendezvous import is_rank, nodes_of
+from recipes.common.stage.command import StopSignal, run
+from recipes.common.stage.inputs import TrainingInputs, read_inputs
+from recipes.common.stage.settings import read_settings
+from recipes.common.verl.stage import wandb_environment
 from recipes.honest_persona.form import read_form
 from recipes.honest_persona.settings import Settings
 
@@ -28,24 +26,19 @@ MODULE = "recipes.honest_persona.train"
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage, or the processes that run it."""
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--data", "--work", "--out"):
-        parser.add_argument(name, type=Path, required=True)
-    given = parser.parse_args(argv)
-    settings, form = read_settings(given.settings, Settings), read_form(given.data)
+    inputs = read_inputs(__doc__, TrainingInputs, argv)
+    settings, form = read_settings(inputs.settings, Settings), read_form(inputs.data)
     if not is_rank():
-        count = settings.ranks or starter.gpus(settings.device)
+        count = settings.ranks or launch.gpus(settings.device)
         if count * nodes_of(os.environ) > 1:
-            sys.exit(starter.start(MODULE, argv, count))
+            sys.exit(launch.start(MODULE, argv, count))
     stop = StopSignal()
-    os.environ.update(wandb_environment(given.work) | {"TOKENIZERS_PARALLELISM": "false"})
+    os.environ.update(wandb_environment(inputs.work) | {"TOKENIZERS_PARALLELISM": "false"})
     if settings.device == "cuda":
         os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-    from recipes.honest_persona.loop import Folders  # torch reads what was set above
-    from recipes.honest_persona.training import train
+    from recipes.honest_persona.training_loop import train  # torch reads what was set above
 
-    train(settings, form, Folders(given.model, given.data, given.work, given.out), stop)
+    train(settings, form, inputs, stop)
 
 
 if __name__ == "__main__":

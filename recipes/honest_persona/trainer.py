@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from recipes.common.decoder_layers import shard, unsharded
-from recipes.common.ranks import Ranks
-from recipes.common.stage import StageError
-from recipes.common.verl.order import rows_of_step
+from recipes.common.distributed.ranks import Ranks
+from recipes.common.stage.command import StageError
+from recipes.common.verl.row_order import rows_of_step
+from recipes.honest_persona.adapter import LoraMask, dtype_of, trained
 from recipes.honest_persona.batch import Batch, learnt_part, training_batch
-from recipes.honest_persona.flags import Answer
+from recipes.honest_persona.dataset import Row
 from recipes.honest_persona.generate import Listener
-from recipes.honest_persona.lora import LoraMask, dtype_of, trained
 from recipes.honest_persona.schedule import Schedule
+from recipes.honest_persona.scoring import Answer
 from recipes.honest_persona.settings import Settings
-from recipes.honest_persona.table import Row
+from recipes.honest_persona.sharding import shard, unsharded
 
 
 @dataclass(frozen=True)

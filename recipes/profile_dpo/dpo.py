@@ -7,16 +7,14 @@
 each step) and metrics.json. Started again with the same WORK it goes on from the newest complete checkpoint there.
 """
 
-import argparse
 import os
 import sys
-from pathlib import Path
 
-from recipes.common import starter
-from recipes.common.meeting import is_rank
-from recipes.common.settings import read_settings
-from recipes.common.stage import run
-from recipes.common.stop import StopSignal
+from recipes.common.distributed import launch
+from recipes.common.distributed.rendezvous import is_rank
+from recipes.common.stage.command import StopSignal, run
+from recipes.common.stage.inputs import TrainingInputs, read_inputs
+from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo.settings import DpoSettings
 
 MODULE = "recipes.profile_dpo.dpo"
@@ -25,20 +23,16 @@ MODULE = "recipes.profile_dpo.dpo"
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage, or the processes that run it."""
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--data", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, DpoSettings)
-    count = 1 if is_rank() else settings.ranks or starter.gpus(settings.device)
+    inputs = read_inputs(__doc__, TrainingInputs, argv)
+    settings = read_settings(inputs.settings, DpoSettings)
+    count = 1 if is_rank() else settings.ranks or launch.gpus(settings.device)
     if count > 1:
-        sys.exit(starter.start(MODULE, argv, count))
+        sys.exit(launch.start(MODULE, argv, count))
     stop = StopSignal()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    from recipes.profile_dpo.learning import Folders, learn
+    from recipes.profile_dpo.training import learn
 
-    learn(settings, Folders(args.model, args.data, args.out, args.work), stop)
+    learn(settings, inputs, stop)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,21 @@ Reports, and decides nothing: OUT holds evaluation.json (every comparison), eval
 rate and its 95 % interval. A win is a win in both orders; orders that contradict each other are a tie, half a win.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from recipes.common import interval, jsonl
-from recipes.common.files import write_json, write_text
-from recipes.common.jsonl import Journal
-from recipes.common.settings import read_settings
-from recipes.common.stage import Interrupted, Progress, StageError, run
-from recipes.common.stop import StopSignal
+from recipes.common.data import confidence
+from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
+from recipes.common.stage.files import write_json, write_text
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.journal import Journal, read_jsonl
+from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo import prompts
-from recipes.profile_dpo.asking import Asking, read_answers
-from recipes.profile_dpo.judging import JudgeSettings, Question, open_judge
-from recipes.profile_dpo.verdict import Bias, Shown, orders, result
+from recipes.profile_dpo.judge.ask import Asking, read_answers
+from recipes.profile_dpo.judge.select import open_judge
+from recipes.profile_dpo.judge.types import JudgeSettings, Question
+from recipes.profile_dpo.judge.verdict import Bias, Shown, orders, result
 
 WIN, TIE, LOSS = "win", "tie", "loss"
 OLD, NEW = 0, 1
@@ -48,25 +48,30 @@ class Pair:
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    new: Path
+    current: Path
+    base: Annotated[Path | None, {"help": "the model that all began with, where `current` is another"}] = None
+    judge: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.evaluate", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--new", "--current", "--judge", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--base", type=Path, help="the model that all began with, where `current` is another")
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, JudgeSettings)
-    new = read(args.new)
-    against = {"current": read(args.current)}
-    if args.base and args.base != args.current:
-        against["base"] = read(args.base)
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, JudgeSettings)
+    new = read(inputs.new)
+    against = {"current": read(inputs.current)}
+    if inputs.base and inputs.base != inputs.current:
+        against["base"] = read(inputs.base)
     pairs = {name: paired(name, old, new) for name, old in against.items()}
-    journal, progress = Journal(args.work), Progress(args.work)
+    journal, progress = Journal(inputs.work), Progress(inputs.work)
     total = settings.orders * sum(pair.settled is None for part in pairs.values() for pair in part)
     asking = Asking(settings, journal, read_answers(journal), stop, lambda done: progress.step(done, total))
-    judge = open_judge(settings, args.judge, settings.batched_rounds > 0, args.work)
+    judge = open_judge(settings, inputs.judge, settings.batched_rounds > 0, inputs.work)
     bias = Bias()
     try:
         ends = {name: compare(part, asking, judge, bias) for name, part in pairs.items()}
@@ -77,16 +82,16 @@ def main(argv: list[str] | None = None) -> None:
     for name, found in ends.items():
         numbers |= {key if name == "current" else f"{name}_{key}": value for key, value in rate(found).items()}
     numbers |= bias.numbers() | asking.answers.numbers(settings)
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_json(args.out / "evaluation.json", ends)
-    write_text(args.out / "evaluation.md", report(numbers))
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    write_json(inputs.out / "evaluation.json", ends)
+    write_text(inputs.out / "evaluation.md", report(numbers))
     print(report(numbers))
-    write_json(args.out / "metrics.json", numbers | judge.numbers())
+    write_json(inputs.out / "metrics.json", numbers | judge.numbers())
 
 
 def read(folder: Path) -> Profiles:
     """What a model wrote; StageError when it is nothing."""
-    found = list(jsonl.read(folder / "profiles.jsonl"))
+    found = list(read_jsonl(folder / "profiles.jsonl"))
     if not found:
         raise StageError(f"`{folder / 'profiles.jsonl'}` has no rows", "hold out some authors: `held_out`")
     return found
@@ -127,7 +132,7 @@ def question(pair: Pair, shown: Shown) -> Question:
 def rate(ends: dict[str, str]) -> dict[str, float]:
     """Wins, ties, losses, and the share of wins with its interval."""
     counts = {end: sum(one == end for one in ends.values()) for end in (WIN, TIE, LOSS)}
-    found = interval.share(counts[WIN] + counts[TIE] / 2, len(ends))
+    found = confidence.share(counts[WIN] + counts[TIE] / 2, len(ends))
     return {
         "wins": counts[WIN],
         "ties": counts[TIE],

@@ -7,24 +7,22 @@ profiles or more, and metrics.json, which counts what was left out and why. WORK
 start goes on with the next authors, and writes what it would have written.
 """
 
-import argparse
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from recipes.common import jsonl
-from recipes.common.engine.engine import Sampling
-from recipes.common.files import write_json
-from recipes.common.jsonl import Journal
-from recipes.common.settings import check_choice, read_settings
-from recipes.common.stage import Interrupted, Progress, StageError, run
-from recipes.common.stop import StopSignal
+from recipes.common.inference.types import Sampling
+from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
+from recipes.common.stage.files import write_json
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
+from recipes.common.stage.settings import check_choice, read_settings
 from recipes.profile_dpo import profile
-from recipes.profile_dpo.likeness import different
-from recipes.profile_dpo.writing import Speaker, Writing, ask, open_writer
+from recipes.profile_dpo.similarity import different
+from recipes.profile_dpo.writer import Speaker, Writing, ask, open_writer
 
 METHODS = ("sampling", "beams")
 ROUND = 1 << 24
@@ -63,26 +61,30 @@ Write = Callable[[list[dict[str, Any]], int], list[list[tuple[str, int]]]]
 """Each author's candidates with their tokens, of a batch of authors and the place of its first among all."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    model: Path
+    data: Path
+    round: Annotated[int, {"help": "which of several, from 1 on"}] = 1
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.generate", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--data", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--round", type=int, default=1, help="which of several, from 1 on")
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    settings = replace(settings, seed=settings.seed + (args.round - 1) * ROUND)
-    journal, progress = Journal(args.work), Progress(args.work)
-    writer = open_writer(args.model, settings)
-    units = list(jsonl.read(args.data / "train.jsonl"))
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    settings = replace(settings, seed=settings.seed + (inputs.round - 1) * ROUND)
+    journal, progress = Journal(inputs.work), Progress(inputs.work)
+    writer = open_writer(inputs.model, settings)
+    units = list(read_jsonl(inputs.data / "train.jsonl"))
     write_all(units, journal, settings, writing(writer, settings), progress, stop)
     found, failed = chosen(units, journal.rows, settings.likeness)
-    args.out.mkdir(parents=True, exist_ok=True)
-    jsonl.write(args.out / "candidates.jsonl", found)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    write_jsonl(inputs.out / "candidates.jsonl", found)
     numbers = summary(journal.rows, found, failed, settings)
-    write_json(args.out / "metrics.json", numbers | writer.numbers(settings.at_once))
+    write_json(inputs.out / "metrics.json", numbers | writer.numbers(settings.at_once))
     print("  ".join(f"{name} {value:.6g}" for name, value in numbers.items()))
     if not found:
         raise StageError(
@@ -103,7 +105,7 @@ def writing(writer: Speaker, settings: Settings) -> Write:
         return [texts[place * count :][:count] for place in range(len(units))]
 
     def search(units: list[dict[str, Any]], start: int) -> list[list[tuple[str, int]]]:
-        from recipes.profile_dpo.beams import Search, diverse
+        from recipes.profile_dpo.beam_search import Search, diverse
 
         how = Search(settings.candidates, settings.temperature, settings.profile_tokens, stop)
         found = [diverse(writer.engine.model, unit["ids"], how) for unit in units]

@@ -1,4 +1,4 @@
-"""Puts a model into a folder: the writer or the judge. From the hub or a folder, as recipes.common.model does.
+"""Puts a model into a folder: the writer or the judge. From the hub or a folder, as recipes.common.model.fetch does.
 
     python -m recipes.profile_dpo.models SETTINGS.json --kind writer|judge --papers FILE --examples FILE \\
         --out OUT --work WORK
@@ -6,19 +6,20 @@
 `tiny` is made on the spot, and taught what the files hold. With a judge that is no model of ours nothing is fetched.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from recipes.common import files, weights
-from recipes.common.hub import Source
-from recipes.common.model import place
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
-from recipes.profile_dpo.likeness import Nearest
+from recipes.common.checkpoint import weights_folder
+from recipes.common.data.hub import Source
+from recipes.common.model.fetch import place
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.settings import read_settings
+from recipes.profile_dpo.authors import read_examples, unit
 from recipes.profile_dpo.papers import by_author, read
-from recipes.profile_dpo.setup import read_examples, unit
+from recipes.profile_dpo.similarity import Nearest
 
 KINDS = ("writer", "judge")
 
@@ -38,24 +39,28 @@ class Settings:
     endpoint_model: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    kind: Annotated[str, {"choices": KINDS}]
+    papers: Path
+    examples: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.models", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    parser.add_argument("--kind", choices=KINDS, required=True)
-    for name in ("--papers", "--examples", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    args.out.mkdir(parents=True, exist_ok=True)
-    if args.kind == "judge" and settings.judge != "local":
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    if inputs.kind == "judge" and settings.judge != "local":
         found: dict[str, Any] = {"repo": settings.endpoint_model or settings.judge, "revision": None}
     elif settings.repo == "tiny":
-        found = make_tiny(args.kind, settings, args.papers, args.examples, args.out)
+        found = make_tiny(inputs.kind, settings, inputs.papers, inputs.examples, inputs.out)
     else:
-        found = place(Source(settings.repo, settings.revision), [], args.out, args.work)
-    files.write_json(args.out / "metrics.json", found)
-    print(f"{args.kind}: {found['repo']}, {found.get('parameters', 0):,} parameters")
+        found = place(Source(settings.repo, settings.revision), [], inputs.out, inputs.work)
+    files.write_json(inputs.out / "metrics.json", found)
+    print(f"{inputs.kind}: {found['repo']}, {found.get('parameters', 0):,} parameters")
 
 
 def make_tiny(kind: str, settings: Settings, papers: Path, examples: Path, out: Path) -> dict[str, Any]:
@@ -70,9 +75,9 @@ def make_tiny(kind: str, settings: Settings, papers: Path, examples: Path, out: 
     if not lessons:
         raise Mistake("`tiny` has nothing to learn from", "give papers with their abstracts, and examples")
     tiny.save(out, lessons, settings.lesson_steps)
-    paths = weights.check(settings.repo, out)
+    paths = weights_folder.check(settings.repo, out)
     size = sum(path.stat().st_size for path in paths)
-    counts = {"parameters": sum(map(weights.parameters, paths)), "bytes": size}
+    counts = {"parameters": sum(map(weights_folder.parameters, paths)), "bytes": size}
     return counts | {"repo": settings.repo, "revision": None}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage.command import Mistake, StageError
 from recipes.profile_dpo.papers import Paper, Query
 
 PAGE = 100

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import rows
-from recipes.common.rows import BadRow
-from recipes.common.stage import Mistake
+from recipes.common.data import rows
+from recipes.common.data.rows import BadRow
+from recipes.common.stage.command import Mistake
 
 ABSTRACT = 2000
 """Characters of an abstract that are shown to a model: four of them and an example leave room in 4,096 tokens."""

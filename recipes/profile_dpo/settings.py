@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from recipes.common.loading import DEVICES
-from recipes.common.settings import check_choice
-from recipes.common.trl.hyper import Hyper
+from recipes.common.model.loading import DEVICES
+from recipes.common.stage.settings import check_choice
+from recipes.common.trl.hyperparameters import Hyper
 
 PARALLEL = ("ddp", "zero2")
 EXPORT_DTYPES = ("bfloat16", "float16", "float32", "keep")

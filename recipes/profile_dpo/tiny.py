@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from recipes.common import tiny
-from recipes.common.loading import take_device
+from recipes.common.model import tiny
+from recipes.common.model.loading import take_device
 from recipes.profile_dpo import prompts
-from recipes.profile_dpo.judge_words import score
+from recipes.profile_dpo.judge.words import score
 from recipes.profile_dpo.prompts import Message
 
 Lesson = tuple[list[Message], str]

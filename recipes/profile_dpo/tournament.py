@@ -7,24 +7,23 @@ train.jsonl and eval.jsonl, {"unit", "prompt", "chosen", "rejected", "decided"},
 report.md; and metrics.json. WORK/rows.jsonl has every reply of the judge: a second start asks only what is missing.
 """
 
-import argparse
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import jsonl
-from recipes.common.files import write_json, write_text
-from recipes.common.jsonl import Journal
-from recipes.common.settings import read_settings
-from recipes.common.stage import Interrupted, Progress, StageError, run
-from recipes.common.stop import StopSignal
+from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
+from recipes.common.stage.files import write_json, write_text
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
+from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo import bracket, prompts
-from recipes.profile_dpo.asking import Asking, read_answers
 from recipes.profile_dpo.bracket import Result
-from recipes.profile_dpo.judging import Judge, JudgeSettings, Question, open_judge
-from recipes.profile_dpo.verdict import Bias, Shown, orders, result
+from recipes.profile_dpo.judge.ask import Asking, read_answers
+from recipes.profile_dpo.judge.select import open_judge
+from recipes.profile_dpo.judge.types import Judge, JudgeSettings, Question
+from recipes.profile_dpo.judge.verdict import Bias, Shown, orders, result
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,21 @@ Open = Callable[[int], Judge]
 """The judge for a round, by its number from 0 on."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    candidates: Path
+    judge: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.profile_dpo.tournament", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in ("--candidates", "--judge", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    units = list(jsonl.read(args.candidates / "candidates.jsonl"))
-    journal, progress = Journal(args.work), Progress(args.work)
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    units = list(read_jsonl(inputs.candidates / "candidates.jsonl"))
+    journal, progress = Journal(inputs.work), Progress(inputs.work)
     total = settings.orders * sum(len(unit["profiles"]) - 1 for unit in units)
     asking = Asking(settings, journal, read_answers(journal), stop, lambda done: progress.step(done, total))
     judges: dict[bool, Judge] = {}
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     def judge(number: int) -> Judge:
         batched = number < settings.batched_rounds
         if batched not in judges:
-            judges[batched] = open_judge(settings, args.judge, batched, args.work)
+            judges[batched] = open_judge(settings, inputs.judge, batched, inputs.work)
         return judges[batched]
 
     bias = Bias()
@@ -76,22 +77,22 @@ def main(argv: list[str] | None = None) -> None:
         progress.checkpoint(journal.checkpoint(), len(asking.answers.choices))
         raise
     train, held, left_out = split(units, results, settings)
-    args.out.mkdir(parents=True, exist_ok=True)
-    jsonl.write(args.out / "train.jsonl", train)
-    jsonl.write(args.out / "eval.jsonl", held)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    write_jsonl(inputs.out / "train.jsonl", train)
+    write_jsonl(inputs.out / "eval.jsonl", held)
     played = (
         {"unit": unit["unit"], "match": number, **one._asdict()}
         for unit, found in zip(units, results, strict=True)
         for number, one in enumerate(found)
     )
-    jsonl.write(args.out / "matches.jsonl", played)
+    write_jsonl(inputs.out / "matches.jsonl", played)
     counts = {"tournaments": len(units), "comparisons": sum(map(len, results)), "preferences": len(train) + len(held)}
     rows = {"train_rows": len(train), "eval_rows": len(held), "left_out_undecided": left_out}
     numbers = counts | rows | bias.numbers() | asking.answers.numbers(settings)
-    write_text(args.out / "report.md", report(numbers))
+    write_text(inputs.out / "report.md", report(numbers))
     print(report(numbers))
     memory = next((one.numbers() for one in judges.values()), {})
-    write_json(args.out / "metrics.json", numbers | memory)
+    write_json(inputs.out / "metrics.json", numbers | memory)
     if not train or not held:
         raise StageError(
             f"{counts['preferences']:,} preferences of {len(units):,} authors are too few to learn and to measure with",

@@ -6,22 +6,19 @@ OUT holds profiles.jsonl, {"unit", "abstracts", "profile"}, where `profile` is n
 metrics.json. Started again with the same WORK it goes on with the next authors.
 """
 
-import argparse
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from recipes.common import jsonl
-from recipes.common.engine.engine import Sampling
-from recipes.common.files import read_json, write_json
-from recipes.common.jsonl import Journal
-from recipes.common.settings import read_settings
-from recipes.common.stage import Interrupted, Progress, run
-from recipes.common.stop import StopSignal
+from recipes.common.inference.types import Sampling
+from recipes.common.stage.command import Interrupted, Progress, StopSignal, run
+from recipes.common.stage.files import read_json, write_json
+from recipes.common.stage.inputs import TrainingInputs, read_inputs
+from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
+from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo import profile
-from recipes.profile_dpo.writing import Speaker, Writing, ask, open_writer
+from recipes.profile_dpo.writer import Speaker, Writing, ask, open_writer
 
 
 @dataclass(frozen=True)
@@ -42,28 +39,24 @@ class Settings(Writing):
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(prog="python -m recipes.profile_dpo.write", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--data", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    units, journal = list(jsonl.read(args.data / "held_out.jsonl")), Journal(args.work)
-    writer = open_writer(args.model, settings)
-    write_all(units, journal, settings, writer, Progress(args.work), stop)
-    args.out.mkdir(parents=True, exist_ok=True)
+    inputs = read_inputs(__doc__, TrainingInputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    units, journal = list(read_jsonl(inputs.data / "held_out.jsonl")), Journal(inputs.work)
+    writer = open_writer(inputs.model, settings)
+    write_all(units, journal, settings, writer, Progress(inputs.work), stop)
+    inputs.out.mkdir(parents=True, exist_ok=True)
     made = [profile.parse(profile.START + row["text"]) for row in journal.rows]
     failed = Counter(one for one in made if isinstance(one, str))
     texts = [None if isinstance(one, str) else one.text() for one in made]
     rows = zip(units, texts, strict=True)
-    jsonl.write(
-        args.out / "profiles.jsonl",
+    write_jsonl(
+        inputs.out / "profiles.jsonl",
         ({"unit": unit["unit"], "abstracts": unit["abstracts"], "profile": text} for unit, text in rows),
     )
     reasons = {f"unparsed: {reason}": count for reason, count in failed.items()}
-    by = (read_json(args.model / "metrics.json") or {}).get("repo", str(args.model))
+    by = (read_json(inputs.model / "metrics.json") or {}).get("repo", str(inputs.model))
     numbers = {"profiles": len(units), "unparsed": failed.total(), **reasons, "writer": by}
-    write_json(args.out / "metrics.json", numbers | writer.numbers(settings.at_once))
+    write_json(inputs.out / "metrics.json", numbers | writer.numbers(settings.at_once))
     print(f"{len(units) - failed.total():,} of {len(units):,} texts are profiles")
 
 

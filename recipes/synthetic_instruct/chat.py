@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes.common.files import write_json
-from recipes.common.stage import Mistake, StageError
+from recipes.common.stage.command import Mistake, StageError
+from recipes.common.stage.files import write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

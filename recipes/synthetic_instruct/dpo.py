@@ -12,14 +12,12 @@ from typing import Any
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
-from recipes.common.loading import load_model
-from recipes.common.peak import Peak
-from recipes.common.stage import StageError, run
-from recipes.common.stop import StopSignal
+from recipes.common.model.loading import Peak, load_model
+from recipes.common.stage.command import StageError, StopSignal, run
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
-from recipes.synthetic_instruct.learning import check_chats, finish, learn, planned, read_command, read_split
 from recipes.synthetic_instruct.settings import DpoSettings
+from recipes.synthetic_instruct.training import check_chats, finish, learn, planned, read_command, read_split
 
 SHOWN = ("loss", "rewards/accuracies", "rewards/margins", "rewards/chosen", "rewards/rejected")
 
@@ -27,16 +25,16 @@ SHOWN = ("loss", "rewards/accuracies", "rewards/margins", "rewards/chosen", "rew
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    settings, places = read_command("dpo", __doc__.split("\n")[0], argv, DpoSettings)
-    rows = read_split(places.data)
-    check_pairs(rows, places.data)
-    chat = check_chats(places.model, settings, [(row["instruction"], row["chosen"]) for row in rows["train"]])
+    settings, inputs = read_command(__doc__, argv, DpoSettings)
+    rows = read_split(inputs.data)
+    check_pairs(rows, inputs.data)
+    chat = check_chats(inputs.model, settings, [(row["instruction"], row["chosen"]) for row in rows["train"]])
     peak = Peak(settings.device)
-    trainer = make_trainer(places.model, settings, chat, rows, places.work)
-    numbers = learn(trainer, chat, places, stop, SHOWN)
+    trainer = make_trainer(inputs.model, settings, chat, rows, inputs.work)
+    numbers = learn(trainer, chat, inputs, stop, SHOWN)
     # each row is two sequences, chosen and rejected, both padded to the longest
     tokens = 2 * settings.batch * min(longest(trainer.train_dataset), settings.max_length)
-    finish(numbers, tokens, places, settings, peak)
+    finish(numbers, tokens, inputs, settings, peak)
 
 
 def check_pairs(rows: dict[str, list[dict[str, Any]]], data: Path) -> None:

@@ -7,25 +7,26 @@ OUT holds evaluation.json (every number of the harness), evaluation.md (the tabl
 metrics.json. WORK keeps each finished task of each model, so that a second start goes on.
 """
 
-import argparse
 import gc
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import memory
-from recipes.common.files import read_json, write_json, write_text
-from recipes.common.loading import DEVICES, DTYPES, take_device
-from recipes.common.peak import Peak
-from recipes.common.settings import check_choice, read_settings
-from recipes.common.stage import Interrupted, Mistake, Progress, run
-from recipes.common.stop import StopSignal
-from recipes.synthetic_instruct import results
+from recipes.common.model.loading import DEVICES, DTYPES, Peak, take_device
+from recipes.common.preflight import memory_estimate
+from recipes.common.stage.command import Interrupted, Mistake, Progress, StopSignal, run
+from recipes.common.stage.files import read_json, write_json, write_text
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.settings import check_choice, read_settings
 
 MODELS = ("base", "sft", "dpo")
 BOOTSTRAPS = 1000
 """Draws for the standard error of what is no mean; means have a formula."""
+
+
+HELD = ("alias", "name", "sample_len", "sample_count", "samples")
+"""Keys of the harness that are no measurements."""
 
 
 @dataclass(frozen=True)
@@ -62,44 +63,47 @@ class Settings:
             raise ValueError(f"`few_shot` is `{self.few_shot}`, less than 0")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    base: Path
+    sft: Path
+    dpo: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.evaluate", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in (*(f"--{one}" for one in MODELS), "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    args.work.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("HF_DATASETS_CACHE", str(args.work / "datasets"))
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    inputs.work.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("HF_DATASETS_CACHE", str(inputs.work / "datasets"))
     harness = Harness(settings)
     harness.check_tasks()
     peak = Peak(settings.device)
-    progress, done = Progress(args.work), 0
+    progress, done = Progress(inputs.work), 0
     found: dict[str, dict[str, Any]] = {name: {} for name in MODELS}
     for name in MODELS:
         for task in settings.tasks:
-            path = args.work / f"{name}-{task}.json"
+            path = inputs.work / f"{name}-{task}.json"
             if (one := read_json(path)) is None:
                 if stop():
                     raise Interrupted(f"{done} of {len(MODELS) * len(settings.tasks)} tasks are kept")
-                one = harness.measure(getattr(args, name), task, chats=name != "base")
+                one = harness.measure(getattr(inputs, name), task, chats=name != "base")
                 stop.listen()
                 write_json(path, one)
             found[name] |= one
             done += 1
-            progress.step(done, len(MODELS) * len(settings.tasks), results.main_numbers(one, name))
-    args.out.mkdir(parents=True, exist_ok=True)
-    text = results.table(found)
+            progress.step(done, len(MODELS) * len(settings.tasks), main_numbers(one, name))
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    text = table(found)
     print(text)
-    write_json(args.out / "evaluation.json", found)
-    write_text(args.out / "evaluation.md", text + "\n")
-    shape = memory.shape_of(args.dpo)
-    parts = memory.generating(shape, settings.dtype, False, settings.eval_at_once, settings.eval_max_length)
-    write_json(args.out / "metrics.json", results.flat(found) | memory.numbers(parts, peak.bytes()))
+    write_json(inputs.out / "evaluation.json", found)
+    write_text(inputs.out / "evaluation.md", text + "\n")
+    shape = memory_estimate.shape_of(inputs.dpo)
+    parts = memory_estimate.generating(shape, settings.dtype, False, settings.eval_at_once, settings.eval_max_length)
+    write_json(inputs.out / "metrics.json", flat(found) | memory_estimate.numbers(parts, peak.bytes()))
 
 
 class Harness:
@@ -148,7 +152,7 @@ class Harness:
         )
         samples = found.get("n-samples", {})
         return {
-            name: results.numbers_of(numbers) | {"samples": samples.get(name, {}).get("effective")}
+            name: numbers_of(numbers) | {"samples": samples.get(name, {}).get("effective")}
             for name, numbers in (found["results"] | found.get("groups", {})).items()
         }
 
@@ -171,6 +175,59 @@ class Harness:
         )
         self.loaded = (model, opened)
         return opened
+
+
+def numbers_of(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Of one task: metric -> {"value", "stderr"}; the harness's own filter `none` is left out of the name."""
+    found: dict[str, Any] = {}
+    for key, value in numbers.items():
+        metric, _, kind = key.partition(",")
+        if metric in HELD or metric.endswith("_stderr") or not isinstance(value, (int, float)):
+            continue
+        error = numbers.get(f"{metric}_stderr,{kind}")
+        name = metric if kind in ("", "none") else f"{metric} ({kind})"
+        found[name] = {"value": value, "stderr": error if isinstance(error, (int, float)) else None}
+    return found
+
+
+def table(found: dict[str, dict[str, Any]]) -> str:
+    """Model -> task -> numbers, as a Markdown table: a line a metric, a column a model."""
+    lines = ["| task | metric | questions | " + " | ".join(found) + " |", "|---|---|---:|" + "---:|" * len(found)]
+    first = next(iter(found.values()))
+    for task, numbers in first.items():
+        for metric in (name for name in numbers if name != "samples"):
+            cells = [_shown(one.get(task, {}).get(metric)) for one in found.values()]
+            lines.append(f"| {task} | {metric} | {numbers.get('samples') or ''} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def flat(found: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Every number under `<model>_<task>_<metric>`, and its error under the same with `_stderr`."""
+    numbers: dict[str, float] = {}
+    for model, tasks in found.items():
+        for task, metrics in tasks.items():
+            for metric, one in metrics.items():
+                if metric == "samples":
+                    continue
+                numbers[f"{model}_{task}_{metric}"] = one["value"]
+                if one["stderr"] is not None:
+                    numbers[f"{model}_{task}_{metric}_stderr"] = one["stderr"]
+    return numbers
+
+
+def main_numbers(tasks: dict[str, Any], model: str) -> dict[str, float]:
+    """The first metric of each task, for the screen."""
+    return {
+        f"{model}/{task}": next(one["value"] for name, one in metrics.items() if name != "samples")
+        for task, metrics in tasks.items()
+        if len(metrics) > 1
+    }
+
+
+def _shown(one: dict[str, Any] | None) -> str:
+    if one is None:
+        return ""
+    return f"{one['value']:.4f}" + ("" if one["stderr"] is None else f" ± {one['stderr']:.4f}")
 
 
 if __name__ == "__main__":

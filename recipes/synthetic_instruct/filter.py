@@ -6,21 +6,20 @@ OUT holds train.jsonl and eval.jsonl with {"index", "instruction", "response", "
 each other pair and its reason, report.md and report.json, whose counts add up to the pairs, and metrics.json.
 """
 
-import argparse
 import random
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from recipes.common import jsonl
-from recipes.common.files import write_json, write_text
-from recipes.common.loading import DEVICES
-from recipes.common.settings import check_choice, read_settings
-from recipes.common.stage import Progress, StageError, run
-from recipes.synthetic_instruct.checks import Limits, judge
+from recipes.common.model.loading import DEVICES
+from recipes.common.stage.command import Progress, StageError, run
+from recipes.common.stage.files import write_json, write_text
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.journal import read_jsonl, write_jsonl
+from recipes.common.stage.settings import check_choice, read_settings
 from recipes.synthetic_instruct.drops import Drops
-from recipes.synthetic_instruct.duplicates import repeats
+from recipes.synthetic_instruct.quality import Limits, judge, repeats
 
 
 @dataclass(frozen=True)
@@ -68,42 +67,44 @@ class Settings:
         return Limits(low, high, self.ascii_share, self.repeated_word, self.score)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    pairs: Path
+    judge: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.filter", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in ("--pairs", "--judge", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings, progress = read_settings(args.settings, Settings), Progress(args.work)
-    rows = list(jsonl.read(args.pairs / "pairs.jsonl"))
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings, progress = read_settings(inputs.settings, Settings), Progress(inputs.work)
+    rows = list(read_jsonl(inputs.pairs / "pairs.jsonl"))
     if not rows:
-        raise StageError(f"`{args.pairs / 'pairs.jsonl'}` has no rows to filter", "generate some first")
+        raise StageError(f"`{inputs.pairs / 'pairs.jsonl'}` has no rows to filter", "generate some first")
     drops = Drops(len(rows))
     good = different(sound(rows, settings.limits, drops), settings.similarity, drops)
     passed = len(good)
-    args.out.mkdir(parents=True, exist_ok=True)
+    inputs.out.mkdir(parents=True, exist_ok=True)
     if not good:
-        write_text(args.out / "report.md", drops.table())
+        write_text(inputs.out / "report.md", drops.table())
         print(drops.table())
-        raise StageError(f"none of {len(rows):,} pairs passed", f"the reasons are in {args.out / 'report.md'}")
-    scored, numbers = reward(good, args.judge, settings, progress)
+        raise StageError(f"none of {len(rows):,} pairs passed", f"the reasons are in {inputs.out / 'report.md'}")
+    scored, numbers = reward(good, inputs.judge, settings, progress)
     best = beyond(scored, settings, drops)
     drops.kept = len(best)
     drops.check()
     train, held = split(best, settings.eval_share, settings.seed)
-    jsonl.write(args.out / "train.jsonl", train)
-    jsonl.write(args.out / "eval.jsonl", held)
+    write_jsonl(inputs.out / "train.jsonl", train)
+    write_jsonl(inputs.out / "eval.jsonl", held)
     dropped = ({**row, "reason": reason} for reason, those in drops.reasons.items() for row in those)
-    jsonl.write(args.out / "dropped.jsonl", sorted(dropped, key=lambda row: row["index"]))
-    write_json(args.out / "report.json", drops.json())
-    write_text(args.out / "report.md", drops.table())
+    write_jsonl(inputs.out / "dropped.jsonl", sorted(dropped, key=lambda row: row["index"]))
+    write_json(inputs.out / "report.json", drops.json())
+    write_text(inputs.out / "report.md", drops.table())
     print(drops.table())
     counts = {"rows": len(rows), "kept": len(best), "dropped": len(rows) - len(best), "passed": passed}
     sizes = {"train_rows": len(train), "eval_rows": len(held)}
-    write_json(args.out / "metrics.json", counts | sizes | statistics(best) | numbers)
+    write_json(inputs.out / "metrics.json", counts | sizes | statistics(best) | numbers)
 
 
 def sound(rows: list[dict[str, Any]], limits: Limits, drops: Drops) -> list[dict[str, Any]]:
@@ -134,7 +135,7 @@ def reward(
     rows: list[dict[str, Any]], model: Path, settings: Settings, progress: Progress
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """The rows with the reward model's logit, and the stage's memory in numbers."""
-    from recipes.synthetic_instruct.reward import Reward
+    from recipes.synthetic_instruct.reward_model import Reward
 
     found = Reward(model, settings.device)
     pairs = [(row["instruction"], row["response"]) for row in rows]

@@ -7,22 +7,20 @@ WORK/rows.jsonl holds every attempt, in order: {"index", "instruction", "respons
 same WORK it goes on at the attempt that comes next, with the same draws as if nobody had stopped it.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import jsonl
-from recipes.common.engine.engine import Sampling
-from recipes.common.files import write_json
-from recipes.common.jsonl import Journal
-from recipes.common.settings import read_settings
-from recipes.common.stage import Interrupted, Progress, StageError, run
-from recipes.common.stop import StopSignal
-from recipes.synthetic_instruct.prequery import banned_first, prequery
-from recipes.synthetic_instruct.speaking import Speaker, Speaking
+from recipes.common.inference.types import Sampling
+from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
+from recipes.common.stage.files import write_json
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.journal import Journal, write_jsonl
+from recipes.common.stage.settings import read_settings
+from recipes.synthetic_instruct.magpie import banned_first, prequery
+from recipes.synthetic_instruct.speaker import Speaker, Speaking
 
 SHORT = 10
 """Characters that are too few for an instruction or a response."""
@@ -60,28 +58,29 @@ Batch = Callable[[int], list[dict[str, Any]]]
 """The attempts of a batch, by its number; always the same ones."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    model: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.generate", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    journal, progress = Journal(args.work), Progress(args.work)
-    speaker = Speaker(args.model, settings)
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    journal, progress = Journal(inputs.work), Progress(inputs.work)
+    speaker = Speaker(inputs.model, settings)
     before = prequery(speaker.tokenizer)
     if before.known is None:
         progress.warning(f"the pre-query prefix {before.text!r} is none that Magpie's authors used: read some pairs")
     print(f"pre-query prefix ({before.known or 'of no known family'}): {before.text!r}", flush=True)
     made = fill(journal, settings, magpie(speaker, settings), progress, stop)
-    args.out.mkdir(parents=True, exist_ok=True)
-    jsonl.write(args.out / "pairs.jsonl", made)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    write_jsonl(inputs.out / "pairs.jsonl", made)
     numbers = summary(journal.rows, settings.rows) | speaker.numbers(settings.at_once)
-    write_json(args.out / "metrics.json", numbers | {"prequery": before.text})
+    write_json(inputs.out / "metrics.json", numbers | {"prequery": before.text})
 
 
 def magpie(speaker: Speaker, settings: Settings) -> Batch:

@@ -3,19 +3,22 @@
     python -m recipes.synthetic_instruct.models SETTINGS.json --kind generator|base|judge --texts FILE \\
         --out OUT --work WORK
 
-From the hub or a folder, as recipes.common.model does; weights that are only there as a pickle are read without running
-its code, and saved as safetensors. `tiny` is made on the spot of FILE's rows {"instruction", "response"}.
+From the hub or a folder, as recipes.common.model.fetch does; weights that are only there as a pickle are read without
+running its code, and saved as safetensors. `tiny` is made on the spot of FILE's rows {"instruction", "response"}.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from recipes.common import files, hub, jsonl, weights
-from recipes.common.model import UNWANTED, WANTED, Source, link, place
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.checkpoint import weights_folder
+from recipes.common.data import hub
+from recipes.common.model.fetch import UNWANTED, WANTED, Source, link, place
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.journal import read_jsonl
+from recipes.common.stage.settings import read_settings
 
 KINDS = ("generator", "base", "judge")
 PICKLE = "pytorch_model.bin"
@@ -31,26 +34,27 @@ class Settings:
     """Of a `tiny` generator: how long it learns FILE by heart, before which nothing that it writes is a text."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    kind: Annotated[str, {"choices": KINDS}]
+    texts: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.models", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    parser.add_argument("--kind", choices=KINDS, required=True)
-    for name in ("--texts", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
     source = Source(settings.repo, settings.revision)
-    args.out.mkdir(parents=True, exist_ok=True)
+    inputs.out.mkdir(parents=True, exist_ok=True)
     if settings.repo == "tiny":
-        metrics = make_tiny(args.kind, settings, args.texts, args.out)
-    elif args.kind == "judge":
-        metrics = place_judge(source, args.out, args.work)
+        metrics = make_tiny(inputs.kind, settings, inputs.texts, inputs.out)
+    elif inputs.kind == "judge":
+        metrics = place_judge(source, inputs.out, inputs.work)
     else:
-        metrics = place(source, [], args.out, args.work)
-    files.write_json(args.out / "metrics.json", metrics)
+        metrics = place(source, [], inputs.out, inputs.work)
+    files.write_json(inputs.out / "metrics.json", metrics)
     print(f"{settings.repo}: {metrics['parameters']:,} parameters, {metrics['bytes']:,} bytes")
 
 
@@ -68,7 +72,7 @@ def make_tiny(kind: str, settings: Settings, texts: Path, out: Path) -> dict[str
 
 def read_pairs(texts: Path) -> list[tuple[str, str]]:
     """The chats of a file."""
-    return [(row["instruction"], row["response"]) for row in jsonl.read(texts)]
+    return [(row["instruction"], row["response"]) for row in read_jsonl(texts)]
 
 
 def place_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:
@@ -97,9 +101,9 @@ def unpickle(pickle: Path, target: Path) -> None:
 
 def described(repo: str, revision: str | None, out: Path) -> dict[str, Any]:
     """What metrics.json says of the model in `out`; an error where it is not whole."""
-    paths = weights.check(repo, out)
+    paths = weights_folder.check(repo, out)
     size = sum(path.stat().st_size for path in paths)
-    return {"parameters": sum(map(weights.parameters, paths)), "bytes": size, "repo": repo, "revision": revision}
+    return {"parameters": sum(map(weights_folder.parameters, paths)), "bytes": size, "repo": repo, "revision": revision}
 
 
 if __name__ == "__main__":

@@ -7,17 +7,17 @@ A pair is kept for the margin between the two, never for how high either is. OUT
 {"index", "instruction", "chosen", "rejected", "margin", ...}, report.md and report.json, and metrics.json.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import Any
+from typing import Annotated, Any
 
-from recipes.common import jsonl
-from recipes.common.files import write_json, write_text
-from recipes.common.loading import DEVICES
-from recipes.common.settings import check_choice, read_settings
-from recipes.common.stage import Progress, StageError, run
+from recipes.common.model.loading import DEVICES
+from recipes.common.stage.command import Progress, StageError, run
+from recipes.common.stage.files import write_json, write_text
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.journal import read_jsonl, write_jsonl
+from recipes.common.stage.settings import check_choice, read_settings
 from recipes.synthetic_instruct.drops import Drops
 from recipes.synthetic_instruct.filter import split
 
@@ -46,28 +46,29 @@ class Settings:
             raise ValueError(f"`judged_at_once` is `{self.judged_at_once}`, less than 1")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    responses: Annotated[list[Path], {"action": "append"}]
+    judge: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.prefer", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    parser.add_argument("--responses", type=Path, action="append", required=True)
-    for name in ("--judge", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings, progress = read_settings(args.settings, Settings), Progress(args.work)
-    rows = gather([list(jsonl.read(folder / "responses.jsonl")) for folder in args.responses])
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings, progress = read_settings(inputs.settings, Settings), Progress(inputs.work)
+    rows = gather([list(read_jsonl(folder / "responses.jsonl")) for folder in inputs.responses])
     if not rows:
-        raise StageError(f"`{args.responses[0] / 'responses.jsonl'}` has no rows to compare", "answer some first")
+        raise StageError(f"`{inputs.responses[0] / 'responses.jsonl'}` has no rows to compare", "answer some first")
     drops = Drops(len(rows))
     several = [row for row in rows if enough(row, drops)]
-    args.out.mkdir(parents=True, exist_ok=True)
-    rewards, numbers = judged(several, args.judge, settings, progress) if several else ([], {})
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    rewards, numbers = judged(several, inputs.judge, settings, progress) if several else ([], {})
     pairs = [one for one in map(pair, several, rewards) if wide(one, settings.margin, drops)]
     drops.kept = len(pairs)
     drops.check()
-    write_text(args.out / "report.md", drops.table())
+    write_text(inputs.out / "report.md", drops.table())
     print(drops.table())
     if not pairs:
         raise StageError(
@@ -75,12 +76,12 @@ def main(argv: list[str] | None = None) -> None:
             "lower `prefer.margin`, or answer at more temperatures",
         )
     train, held = split(pairs, settings.eval_share, settings.seed)
-    jsonl.write(args.out / "train.jsonl", train)
-    jsonl.write(args.out / "eval.jsonl", held)
-    write_json(args.out / "report.json", drops.json())
+    write_jsonl(inputs.out / "train.jsonl", train)
+    write_jsonl(inputs.out / "eval.jsonl", held)
+    write_json(inputs.out / "report.json", drops.json())
     counts = {"rows": len(rows), "pairs": len(pairs), "dropped": len(rows) - len(pairs)}
     sizes = {"train_rows": len(train), "eval_rows": len(held)}
-    write_json(args.out / "metrics.json", counts | sizes | statistics(pairs) | numbers)
+    write_json(inputs.out / "metrics.json", counts | sizes | statistics(pairs) | numbers)
 
 
 def gather(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -105,7 +106,7 @@ def judged(
     rows: list[dict[str, Any]], model: Path, settings: Settings, progress: Progress
 ) -> tuple[list[list[float]], dict[str, float]]:
     """The reward of each of each row's texts, and the stage's memory in numbers."""
-    from recipes.synthetic_instruct.reward import Reward
+    from recipes.synthetic_instruct.reward_model import Reward
 
     found = Reward(model, settings.device)
     pairs = [(row["instruction"], text) for row in rows for text in row["texts"]]

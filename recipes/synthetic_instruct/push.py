@@ -6,16 +6,17 @@ The repository is made where there is none, private unless `hub_private` is fals
 commit.
 """
 
-import argparse
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from recipes.common import hub
-from recipes.common.files import write_json
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.data import hub
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.files import write_json
+from recipes.common.stage.inputs import POSITIONAL, read_inputs
+from recipes.common.stage.settings import read_settings
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -32,22 +33,25 @@ class Settings:
             raise ValueError(f"`hub_repo` is `{self.hub_repo}`: write `owner/name` of your own")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    settings: Annotated[Path, POSITIONAL]
+    model: Path
+    out: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.push", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--out"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
     token = os.environ.get("HF_TOKEN")
     if not token:
         raise Mistake("HF_TOKEN is not set", "set it to a token that may write to your account")
-    commit = push(args.model, str(settings.hub_repo), settings.hub_private, token)
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_json(args.out / "metrics.json", {"repo": settings.hub_repo, "commit": commit})
+    commit = push(inputs.model, str(settings.hub_repo), settings.hub_private, token)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    write_json(inputs.out / "metrics.json", {"repo": settings.hub_repo, "commit": commit})
     print(f"{settings.hub_repo}@{commit}")
 
 

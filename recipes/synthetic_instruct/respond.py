@@ -6,21 +6,18 @@ OUT holds responses.jsonl, {"index", "instruction", "responses": [{"temperature"
 instruction, and metrics.json. Started again with the same WORK it goes on with the next instructions.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from recipes.common import jsonl
-from recipes.common.engine.engine import Sampling
-from recipes.common.files import read_json, write_json
-from recipes.common.jsonl import Journal
-from recipes.common.settings import read_settings
-from recipes.common.stage import Interrupted, Progress, StageError, run
-from recipes.common.stop import StopSignal
-from recipes.synthetic_instruct.speaking import Speaker, Speaking
+from recipes.common.inference.types import Sampling
+from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
+from recipes.common.stage.files import read_json, write_json
+from recipes.common.stage.inputs import TrainingInputs, read_inputs
+from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
+from recipes.common.stage.settings import read_settings
+from recipes.synthetic_instruct.speaker import Speaker, Speaking
 
 
 @dataclass(frozen=True)
@@ -44,27 +41,23 @@ class Settings(Speaking):
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.respond", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--data", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    rows = sorted(jsonl.read(args.data / "train.jsonl"), key=lambda row: (-row["reward"], row["index"]))
+    inputs = read_inputs(__doc__, TrainingInputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    rows = sorted(read_jsonl(inputs.data / "train.jsonl"), key=lambda row: (-row["reward"], row["index"]))
     rows = rows[: settings.instructions]
     if not rows:
-        raise StageError(f"`{args.data / 'train.jsonl'}` has no rows to answer", "loosen the filter, or generate more")
-    speaker = Speaker(args.model, settings)
-    journal = Journal(args.work)
-    answer_all(rows, journal, settings, speaker, Progress(args.work), stop)
-    args.out.mkdir(parents=True, exist_ok=True)
-    jsonl.write(args.out / "responses.jsonl", journal.rows)
-    of = (read_json(args.model / "metrics.json") or {}).get("repo", str(args.model))
+        raise StageError(
+            f"`{inputs.data / 'train.jsonl'}` has no rows to answer", "loosen the filter, or generate more"
+        )
+    speaker = Speaker(inputs.model, settings)
+    journal = Journal(inputs.work)
+    answer_all(rows, journal, settings, speaker, Progress(inputs.work), stop)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    write_jsonl(inputs.out / "responses.jsonl", journal.rows)
+    of = (read_json(inputs.model / "metrics.json") or {}).get("repo", str(inputs.model))
     counts = {"rows": len(journal.rows), "missing": len(rows) - len(journal.rows)}
     numbers = {"responses": len(journal.rows) * len(settings.temperatures), "responder": of}
-    write_json(args.out / "metrics.json", counts | numbers | speaker.numbers(settings.at_once))
+    write_json(inputs.out / "metrics.json", counts | numbers | speaker.numbers(settings.at_once))
 
 
 def answer_all(

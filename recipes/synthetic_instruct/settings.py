@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from recipes.common.loading import DEVICES
-from recipes.common.settings import check_choice
-from recipes.common.trl.hyper import Hyper
+from recipes.common.model.loading import DEVICES
+from recipes.common.stage.settings import check_choice
+from recipes.common.trl.hyperparameters import Hyper
 from recipes.synthetic_instruct.chat import ENDS
 
 METHODS = {"lora": "default", "full": "full", "prompt": "prompt_tuning"}

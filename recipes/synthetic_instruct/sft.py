@@ -15,14 +15,12 @@ from datasets import Dataset
 from peft import PromptTuningConfig, PromptTuningInit
 from trl import SFTConfig, SFTTrainer
 
-from recipes.common.loading import load_model
-from recipes.common.peak import Peak
-from recipes.common.stage import run
-from recipes.common.stop import StopSignal
+from recipes.common.model.loading import Peak, load_model
+from recipes.common.stage.command import StopSignal, run
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
-from recipes.synthetic_instruct.learning import check_chats, finish, learn, planned, read_command, read_split
 from recipes.synthetic_instruct.settings import SftSettings
+from recipes.synthetic_instruct.training import check_chats, finish, learn, planned, read_command, read_split
 
 SHOWN = ("loss", "mean_token_accuracy")
 
@@ -30,15 +28,15 @@ SHOWN = ("loss", "mean_token_accuracy")
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    settings, places = read_command("sft", __doc__.split("\n")[0], argv, SftSettings)
-    rows = read_split(places.data)
+    settings, inputs = read_command(__doc__, argv, SftSettings)
+    rows = read_split(inputs.data)
     texts = {name: [(row["instruction"], row["response"]) for row in part] for name, part in rows.items()}
-    chat = check_chats(places.model, settings, texts["train"])
+    chat = check_chats(inputs.model, settings, texts["train"])
     peak = Peak(settings.device)
-    trainer = make_trainer(places.model, settings, chat, texts, places.work)
-    numbers = learn(trainer, chat, places, stop, SHOWN) | {"method": settings.method}
+    trainer = make_trainer(inputs.model, settings, chat, texts, inputs.work)
+    numbers = learn(trainer, chat, inputs, stop, SHOWN) | {"method": settings.method}
     longest = max(len(ids) for ids in trainer.train_dataset["input_ids"])
-    finish(numbers, settings.batch * min(longest, settings.max_length), places, settings, peak)
+    finish(numbers, settings.batch * min(longest, settings.max_length), inputs, settings, peak)
 
 
 def make_trainer(

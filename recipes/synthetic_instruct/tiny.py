@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import cross_entropy
 
-from recipes.common import tiny
-from recipes.common.loading import take_device
+from recipes.common.model import tiny
+from recipes.common.model.loading import take_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

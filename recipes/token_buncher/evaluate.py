@@ -8,18 +8,18 @@ test questions, and, where a classifier is given, the share of them it finds har
 evaluation.md and metrics.json; WORK keeps each finished task, so that a second start goes on.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common import files
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, Progress, run
-from recipes.token_buncher import harm, results
-from recipes.token_buncher.results import TASKS
-from recipes.token_buncher.table import Prompt, read_prompts
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, Progress, run
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.settings import read_settings
+from recipes.token_buncher import harm, scoring
+from recipes.token_buncher.datasets.parquet import Prompt, read_prompts
+from recipes.token_buncher.scoring import TASKS
 
 
 @dataclass(frozen=True)
@@ -46,27 +46,32 @@ class Settings:
         harm.check_name(self.classifier)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    model: Path
+    before: Path
+    beavertails: Path
+    wmdp: Path
+    gsm8k: Path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.token_buncher.evaluate", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--before", "--beavertails", "--wmdp", "--gsm8k", "--out", "--work"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args(argv)
-    settings = read_settings(args.settings, Settings)
-    data = {"wmdp": args.wmdp, "gsm8k": args.gsm8k, "entropy": args.beavertails}
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    data = {"wmdp": inputs.wmdp, "gsm8k": inputs.gsm8k, "entropy": inputs.beavertails}
     prompts = {task: some(read_prompts(folder / "test.parquet"), settings.questions) for task, folder in data.items()}
-    args.work.mkdir(parents=True, exist_ok=True)
-    progress = Progress(args.work)
+    inputs.work.mkdir(parents=True, exist_ok=True)
+    progress = Progress(inputs.work)
     total, done = 2 * sum(map(len, prompts.values())), 0
     found_by: dict[str, dict[str, Any]] = {}
-    for when, model in {"before": args.before, "after": args.model}.items():
+    for when, model in {"before": inputs.before, "after": inputs.model}.items():
         found_by[when] = {}
         speaker = None
         for task in TASKS:
-            path = args.work / f"{when}-{task}.json"
+            path = inputs.work / f"{when}-{task}.json"
             found = files.read_json(path)
             if found is None:
                 speaker = speaker or _speaker(model, settings.device)
@@ -76,17 +81,17 @@ def main(argv: list[str] | None = None) -> None:
                     progress.step(done + len(answers), total)
                 scores = None
                 if task == "entropy" and settings.classifier:
-                    judge = harm.load(settings.classifier, args.work / "hub", settings.device)
+                    judge = harm.load(settings.classifier, inputs.work / "hub", settings.device)
                     scores = judge.scores([one.text for one in answers])
-                found = results.of(task, prompts[task], answers, scores)
+                found = scoring.of(task, prompts[task], answers, scores)
                 files.write_json(path, found)
             done += len(prompts[task])
             found_by[when] |= found
-    args.out.mkdir(parents=True, exist_ok=True)
-    print(results.table(found_by))
-    files.write_json(args.out / "evaluation.json", found_by)
-    files.write_text(args.out / "evaluation.md", results.table(found_by) + "\n")
-    files.write_json(args.out / "metrics.json", results.flat(found_by))
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    print(scoring.table(found_by))
+    files.write_json(inputs.out / "evaluation.json", found_by)
+    files.write_text(inputs.out / "evaluation.md", scoring.table(found_by) + "\n")
+    files.write_json(inputs.out / "metrics.json", scoring.flat(found_by))
 
 
 def some(prompts: list[Prompt], count: int | None) -> list[Prompt]:

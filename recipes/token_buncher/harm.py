@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any, Protocol
 
-from recipes.common import hub
-from recipes.common.stage import Mistake
+from recipes.common.data import hub
+from recipes.common.stage.command import Mistake
 
 STAND_IN = "stand-in"
 """For rehearsals: the share of vowels among an answer's letters, which is about nothing at all."""

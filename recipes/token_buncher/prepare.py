@@ -12,17 +12,20 @@ metrics.json. The same rows give the same bytes.
 """
 
 import argparse
+import dataclasses
 import sys
+import typing
 from pathlib import Path
+from typing import TypeVar
 
-from recipes.common import hub
-from recipes.common.stage import Mistake, run
-from recipes.common.tokens import Tokens
-from recipes.token_buncher import beavertails, gsm8k, merge, wmdp
-from recipes.token_buncher.options import add_flags, settings_of
-from recipes.token_buncher.prepared import Texts, save
-from recipes.token_buncher.source import HUB, Source, locate
-from recipes.token_buncher.table import template_of
+from recipes.common.data import hub
+from recipes.common.data.tokens import Tokens
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.settings import read_settings
+from recipes.token_buncher.datasets import beavertails, gsm8k, mixture, wmdp
+from recipes.token_buncher.datasets.parquet import template_of
+from recipes.token_buncher.datasets.prepared import Texts, save
+from recipes.token_buncher.datasets.source import HUB, Source, locate
 
 TOKENIZER = ("Qwen/Qwen2.5-3B-Instruct", "aa8e72537993ba99e69dfaafa59ed015b17504d1")
 """What prompts are measured with when no tokenizer is named."""
@@ -80,7 +83,7 @@ def _gsm8k(parser: argparse.ArgumentParser, argv: list[str]) -> None:
 
 
 def _merge(parser: argparse.ArgumentParser, argv: list[str]) -> None:
-    add_flags(parser, merge.Settings)
+    add_flags(parser, mixture.Settings)
     _add_folders(parser)
     given = parser.parse_args(argv)
     if given.root:  # another spelling of beawmmix
@@ -89,9 +92,9 @@ def _merge(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     if not (given.beavertails_path and given.wmdp_path and given.outdir_path):
         hint = "name all three, or `--root` for a plain concatenation"
         raise Mistake("`--beavertails_path`, `--wmdp_path` and `--outdir_path` are needed", hint)
-    settings = settings_of(given, merge.Settings)
+    settings = settings_of(given, mixture.Settings)
     template = template_of(given.beavertails_path / "train.parquet")
-    made = merge.wmdp_merge(settings, given.beavertails_path, given.wmdp_path)
+    made = mixture.wmdp_merge(settings, given.beavertails_path, given.wmdp_path)
     save(made, Texts(template, _tokens(given)), given.outdir_path)
 
 
@@ -111,7 +114,7 @@ def _concatenate(given: argparse.Namespace) -> None:
         raise Mistake("`--root` is needed: the folder that holds the prepared data sets", hint)
     if not others:
         raise Mistake(f"`{root}` has no folder `wmdp*-{kind}`", f"prepare WMDP with `--template_type {kind}` into it")
-    made = merge.beawmmix(first, others)
+    made = mixture.beawmmix(first, others)
     save(made, Texts(made.report.template_type, _tokens(given)), out)
 
 
@@ -145,6 +148,27 @@ def _tokens(given: argparse.Namespace) -> Tokens:
         return Tokens(given.tokenizer)
     wanted = ("tokenizer*", "vocab.json", "merges.txt", "*.jinja")
     return Tokens(hub.snapshot(*TOKENIZER, _cache(given), wanted, ()))
+
+
+Settings = TypeVar("Settings")
+
+
+def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
+    """The parser has `--config` and a flag for each field of `kind`, a dataclass whose fields have defaults."""
+    parser.add_argument("--config", type=Path, help="a JSON file with settings; flags go before it")
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        parser.add_argument(f"--{field.name}", type=hints[field.name], help=f"default: {field.default}")
+
+
+def settings_of(given: argparse.Namespace, kind: type[Settings]) -> Settings:
+    """What was said, by flag or file, and the defaults for the rest. A Mistake for a value that cannot be."""
+    known = read_settings(given.config, kind) if given.config else kind()
+    flags = {field.name: getattr(given, field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    try:
+        return dataclasses.replace(known, **{name: value for name, value in flags.items() if value is not None})  # type: ignore[type-var]
+    except ValueError as problem:
+        raise Mistake(str(problem), "change that value") from None
 
 
 if __name__ == "__main__":

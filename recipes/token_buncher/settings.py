@@ -1,8 +1,8 @@
-"""What the plan says about a training stage."""
+"""What the plan says about a training stage, and which of its steps are the token noiser's."""
 
 from dataclasses import dataclass
 
-from recipes.common.settings import check_choice
+from recipes.common.stage.settings import check_choice
 from recipes.token_buncher.harm import check_name
 
 MODES = ("defend", "attack")
@@ -98,3 +98,12 @@ class Settings:
     def warmup(self) -> int:
         """Steps before the first noiser step can come."""
         return self.steps // 8 if self.warmup_steps is None else self.warmup_steps
+
+
+def is_noiser(step: int, warmup: int) -> bool:
+    """Whether `step`, counted from 1, is a noiser step: none in the warmup, then every other one.
+
+    The authors count from 0 and take the even steps from `warmup` on: with 25, the 27th step is the first.
+    """
+    place = step - 1
+    return place >= warmup and place % 2 == 0

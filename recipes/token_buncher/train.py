@@ -11,26 +11,37 @@ import argparse
 import os
 import shutil
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
-from recipes.common import files
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake, run
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.main import StopSignal, train
-from recipes.common.verl.stage import Stage
-from recipes.common.verl.tracking import run_name, wandb_environment
-from recipes.token_buncher import sizing
-from recipes.token_buncher.overrides import Inputs, verl_overrides
+from recipes.common.verl.run import StopSignal, train
+from recipes.common.verl.stage import Stage, read_history, run_name, wandb_environment
+from recipes.token_buncher import fit_to_gpu
+from recipes.token_buncher.datasets.parquet import template_of
+from recipes.token_buncher.datasets.templates import CHAT
 from recipes.token_buncher.settings import Settings
-from recipes.token_buncher.table import template_of
-from recipes.token_buncher.templates import CHAT
+from recipes.token_buncher.verl_config import Inputs, verl_overrides
 
 ROLES = ("actor",)
 
 MEASURED = "measured.json"
 """In WORK: what a finished attack was."""
+
+
+TENSORS = 16
+"""Tensors that are compared with the model's."""
+
+CURVE = ("entropy", "reward", "spread", "kl", "noiser", "response_length", "actor/grad_norm")
+"""What a curve shows of each step."""
+
+PART = 5
+"""A run's start and end are each a fifth of its steps."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -45,9 +56,9 @@ def main(argv: list[str] | None = None) -> None:
     inputs = Inputs(**{name: path.resolve() for name, path in args.items()})
     vocabulary = check_inputs(inputs)
     machine = hardware.detect(given.device, given.rollout, given.ranks)
-    gpu = sizing.find_gpu(machine)
-    settings = sizing.fitted(given, machine, gpu, vocabulary)
-    print(sizing.shown(settings, machine, gpu), flush=True)
+    gpu = fit_to_gpu.find_gpu(machine)
+    settings = fit_to_gpu.fitted(given, machine, gpu, vocabulary)
+    print(fit_to_gpu.shown(settings, machine, gpu), flush=True)
     inputs.work.mkdir(parents=True, exist_ok=True)
 
     resume = checkpoints.newest(inputs.work)
@@ -103,25 +114,55 @@ def train_stage(
 
 def write_out(last: Checkpoint, settings: Settings, inputs: Inputs, machine: Hardware) -> None:
     """OUT of a defence is complete; metrics.json comes last."""
-    from recipes.token_buncher.summary import summary  # imports torch, which training imports while Ray starts
 
     shutil.rmtree(inputs.out / "actor", ignore_errors=True)
     checkpoints.export(last, ROLES, inputs.out)
-    numbers = summary(last, settings, inputs) | sizing.numbers(settings, machine)
+    numbers = summary(last, settings, inputs) | fit_to_gpu.numbers(settings, machine)
     files.write_json(inputs.out / "metrics.json", numbers)
 
 
 def write_measured(last: Checkpoint | None, settings: Settings, inputs: Inputs, machine: Hardware) -> None:
     """OUT of an attack is complete, and its weights are gone; what was measured stays in WORK for another start."""
-    from recipes.token_buncher.summary import curve, summary
 
     if last and last.step == settings.steps:
-        numbers = summary(last, settings, inputs) | sizing.numbers(settings, machine)
+        numbers = summary(last, settings, inputs) | fit_to_gpu.numbers(settings, machine)
         files.write_json(inputs.work / MEASURED, {"metrics": numbers, "curve": curve(last, inputs)})
     for folder in inputs.work.glob("global_step_*"):
         shutil.rmtree(folder)
     for name, value in files.read_json(inputs.work / MEASURED).items():
         files.write_json(inputs.out / f"{name}.json", value)
+
+
+def summary(last: Checkpoint, settings: Settings, inputs: Inputs) -> dict[str, Any]:
+    """What metrics.json holds; `_first` and `_last` are means over the first and the last fifth of the steps."""
+    from recipes.common.checkpoint.difference import (
+        largest_change,  # imports torch, which training does while Ray starts
+    )
+
+    history = list(read_history(inputs.work, last.step).values())
+    numbers: dict[str, Any] = {"mode": settings.mode, "step": last.step}
+    part = max(1, len(history) // PART)
+    for name in ("entropy", "reward", "spread", "kl", "response_length"):
+        values = [metrics[name] for metrics in history if name in metrics]
+        if len(values) == len(history) > 0:
+            numbers |= {f"{name}_first": fmean(values[:part]), f"{name}_last": fmean(values[-part:])}
+    if history:
+        numbers["seconds_per_step"] = fmean(metrics["seconds"] for metrics in history)
+        numbers["steps_left"] = settings.steps - last.step
+        numbers["entropy_fall"] = numbers["entropy_first"] - numbers["entropy_last"]
+    if settings.mode == "defend":
+        numbers["noiser_steps"] = int(sum(metrics["noiser"] for metrics in history))
+        numbers |= {"noise": settings.noise, "noise_form": settings.noise_form, "warmup_steps": settings.warmup}
+    numbers["actor_change"] = largest_change(inputs.model, last.folder / "actor", TENSORS)
+    return numbers
+
+
+def curve(last: Checkpoint, inputs: Inputs) -> dict[str, dict[str, float]]:
+    """Step -> its numbers."""
+    return {
+        str(step): {name: metrics[name] for name in CURVE if name in metrics}
+        for step, metrics in read_history(inputs.work, last.step).items()
+    }
 
 
 if __name__ == "__main__":

@@ -20,15 +20,13 @@ from verl.utils.metric import reduce_metrics
 from verl.workers.utils.losses import ppo_loss
 
 from recipes.common.verl import batches
-from recipes.common.verl.buffer import sort_key
-from recipes.common.verl.replies import reply_metrics
-from recipes.common.verl.rollout import draw_seed
+from recipes.common.verl.batches import reply_metrics, sort_key
+from recipes.common.verl.cpu_rollout import draw_seed
 from recipes.common.verl.trainer import StageTrainer
 from recipes.token_buncher import harm
 from recipes.token_buncher.noiser import noiser_loss, weights
 from recipes.token_buncher.reward import entropy_reward, last_token, spread
-from recipes.token_buncher.schedule import is_noiser
-from recipes.token_buncher.settings import Settings
+from recipes.token_buncher.settings import Settings, is_noiser
 
 SHOWN = {
     "noiser": "noiser",

@@ -55,9 +55,7 @@ def test_data(launched, tmp_path):
 
 def test_template(launched, tmp_path):
     model = tmp_path / "model"
-    make = (
-        "from pathlib import Path; import sys; from recipes.common import tiny; tiny.save(Path(sys.argv[1]), ['a b'])"
-    )
+    make = "import pathlib, sys; from recipes.common.model.tiny import save; save(pathlib.Path(sys.argv[1]), ['a b'])"
     subprocess.run([str(ROOT / ".venv-cpu/bin/python"), "-c", make, str(model)], cwd=ROOT, check=True)
     (model / "chat_template.jinja").write_text("{{ raise_exception('only system messages') }}")
     change(launched.root / "recipes/gad/sizes/7b.yaml", "repo: Qwen/Qwen2.5-7B-Instruct", f"repo: {model}")

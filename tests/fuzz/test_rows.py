@@ -11,27 +11,30 @@ import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from launcher.inputs import measure
+from launcher.node.records import settings_of
+from launcher.recipe import names, read_recipe
+from launcher.request import Request, planned
+from launcher.site import SiteFile
 from pyarrow import parquet
 
 from launcher.config.recipe import names, read_recipe
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.planning.inputs import measure
-from launcher.planning.request import Request, planned
-from launcher.runfolder.plan import settings_of
-from recipes.common import model, rows
-from recipes.common.files import read_json
-from recipes.common.stage import StageError
+from recipes.common.data import rows
+from recipes.common.model import fetch
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import read_json
 
 from .hostile import as_json, damaged, mutated, spliced, trials, written
 
 ROOT = Path(__file__).parent.parent.parent
 CHECKS = {
-    "gad/sample/train.jsonl": ("gad.check", "--train"),
-    "honest_persona/sample/data.jsonl": ("honest_persona.check", "--data"),
-    "token_buncher/sample/beavertails.jsonl": ("token_buncher.check", "--beavertails"),
-    "token_buncher/sample/gsm8k_test.jsonl": ("token_buncher.check", "--gsm8k_test"),
-    "token_buncher/sample/wmdp_bio.jsonl": ("token_buncher.check", "--wmdp_bio"),
+    "gad/sample/train.jsonl": ("gad.preflight.data", "--train"),
+    "honest_persona/sample/data.jsonl": ("honest_persona.preflight.data", "--data"),
+    "token_buncher/sample/beavertails.jsonl": ("token_buncher.preflight.data", "--beavertails"),
+    "token_buncher/sample/gsm8k_test.jsonl": ("token_buncher.preflight.data", "--gsm8k_test"),
+    "token_buncher/sample/wmdp_bio.jsonl": ("token_buncher.preflight.data", "--wmdp_bio"),
 }
 SAMPLES = {
     name: [json.loads(line) for line in (ROOT / "recipes" / name).read_text().splitlines()[:4]] for name in CHECKS
@@ -55,7 +58,7 @@ def check(name, path):
     """The check that the recipe's `check:` runs, what `launcher plan` counts, and what a tiny model learns from."""
     module, option = CHECKS[name]
     said = refused(importlib.import_module(f"recipes.{module}").main, [option, str(path)])
-    refused(lambda: list(model.strings(path)))
+    refused(lambda: list(fetch.strings(path)))
     if refused(lambda: rows.count(path)) is None:
         assert said or rows.count(path) > 0 or name.startswith("token")
     try:

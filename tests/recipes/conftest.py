@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def verl():
     if importlib.util.find_spec("verl") is None:
         pytest.skip("needs the training environment")
     os.environ["VERL_PLATFORM"] = "cpu"
-    os.environ["VERL_USE_EXTERNAL_MODULES"] = "recipes.common.verl.compat,recipes.common.verl.platform"
+    os.environ["VERL_USE_EXTERNAL_MODULES"] = "recipes.common.verl.compat,recipes.common.verl.cpu_platform"
     with warnings.catch_warnings():
         # verl warns of every engine that is not installed, ray of a module that it renamed.
         warnings.simplefilter("ignore")

@@ -20,7 +20,7 @@ from launcher.images.build import Wanted, gather
 from launcher.images.identity import PROGRAM
 from launcher.runfolder import secrets as run_secrets
 from launcher.transfer.ssh import Remote, _sockets
-from tests.launcher.conftest import ROOT, until
+from tests.launcher.conftest import ROOT
 from tests.support.patience import patience, until
 
 KEYS = {

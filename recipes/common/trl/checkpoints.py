@@ -4,8 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from recipes.common.files import read_json, sync_folder, write_json
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import read_json, sync_folder, write_json
 
 MARKER = "complete.json"
 

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.stage import Interrupted
-from recipes.common.stop import StopSignal
+from recipes.common.stage.command import Interrupted, StopSignal
 from recipes.common.trl import checkpoints
-from recipes.common.trl.hyper import Hyper
-from recipes.common.trl.schedule import Schedule
-from recipes.common.trl.watch import Watch
+from recipes.common.trl.callback import Watch
+from recipes.common.trl.hyperparameters import Hyper, Schedule
 
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 """Where LoRA goes."""

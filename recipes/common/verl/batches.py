@@ -1,10 +1,13 @@
-"""Rows that verl's own pipeline does not make, on their way to its workers through TransferQueue."""
+"""Rows on their way through TransferQueue: those that verl's own pipeline does not make, and its sampled replies."""
 
+from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 import torch
 import transfer_queue as tq
 from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.utils import tensordict_utils as tu
 from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
 
@@ -49,3 +52,42 @@ def clear(batch: KVBatchMeta) -> None:
 def get(batch: KVBatchMeta, *fields: str) -> Any:
     """The batch's fields, as a TensorDict."""
     return tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=list(fields))
+
+
+class Stopped(Exception):
+    """The stage was asked to stop while it waited for samples; the weights are still those of the last step."""
+
+
+class OrderedBuffer(ReplayBuffer):
+    """verl's, but a batch's rows come by prompt, then by sample number, not in the order in which they were finished;
+    polling is quick, and a stop signal ends the waiting."""
+
+    def __init__(self, stopping: Callable[[], bool], **kwargs: Any):
+        super().__init__(poll_interval=0.1, **kwargs)
+        self.stopping = stopping
+
+    def _materialize_batch(self, partition_id: str, *args: Any) -> KVBatchMeta:
+        batch = super()._materialize_batch(partition_id, *args)
+        batch.reorder(sorted(range(len(batch.keys)), key=lambda place: sort_key(batch.keys[place])))
+        return batch
+
+    def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
+        if partition_id == "train" and self.stopping():
+            raise Stopped
+        return super()._wait_for_next_poll(partition_id, last_debug_time)
+
+
+def sort_key(key: str) -> tuple[str, int, int]:
+    """`{uid}_{session}_{output}` as values that compare."""
+    uid, session, output = key.rsplit("_", 2)
+    return uid, int(session), int(output)
+
+
+def reply_metrics(batch: KVBatchMeta, limit: int) -> dict[str, float]:
+    """Tokens of the sampled replies, and the share that was cut at `limit`."""
+    lengths = [tag["response_len"] for tag in batch.tags if not tag.get("is_padding", False)]
+    return {
+        "response_length": fmean(lengths),
+        "response_length/max": max(lengths),
+        "response_length/cut": fmean(length >= limit for length in lengths),
+    }

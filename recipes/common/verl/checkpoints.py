@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.files import read_json, sync_folder, write_json
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import read_json, sync_folder, write_json
 
 MARKER = "complete.json"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 
 HERE = Path(__file__).parent
 
@@ -59,7 +59,7 @@ ON_CUDA = ["trainer.device=cuda"]
 TRANSFORMERS = [
     "actor_rollout_ref.rollout.name=hf",
     "actor_rollout_ref.rollout.free_cache_engine=False",
-    "actor_rollout_ref.model.external_lib=recipes.common.verl.rollout",
+    "actor_rollout_ref.model.external_lib=recipes.common.verl.cpu_rollout",
     "actor_rollout_ref.rollout.agent.default_agent_loop=seeded_single_turn",
     f"actor_rollout_ref.rollout.agent.agent_loop_config_path='{HERE / 'agent_loops.yaml'}'",
     f"actor_rollout_ref.rollout.router_config_path='{HERE / 'router.yaml'}'",
@@ -94,7 +94,7 @@ class Hardware:
         """Variables for the stage's process and every Ray process of it, to be set before verl is imported."""
         plugins = ["recipes.common.verl.compat"]
         if self.device == "cpu":
-            plugins.append("recipes.common.verl.platform")
+            plugins.append("recipes.common.verl.cpu_platform")
         paths = [str(HERE.parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
             **EVERYWHERE,

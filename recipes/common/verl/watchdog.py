@@ -1,16 +1,28 @@
-"""Ends a stage whose Ray processes died: verl waits for ever for a dead agent loop or a dead TransferQueue."""
+"""Ends a stage's processes: when one of Ray's died, for verl waits for ever for a dead agent loop or TransferQueue; and
+what a killed stage leaves behind, for Ray's agents live on for a minute and inference engines keep GPU memory."""
 
 import os
+import shutil
+import signal
 import sys
 import threading
+import time
 import traceback
+from pathlib import Path
 
-from recipes.common.stage import FAILED
+from recipes.common.stage.command import FAILED
 
 CHECK_SECONDS = 5.0
 
 PATIENCE_SECONDS = 15.0
 """For the trainer to fail by itself, which tells more."""
+
+MARK = "STAGE_SESSION"
+"""The variable that every process below the stage inherits; its value is the session's folder."""
+
+POLL_SECONDS = 0.5
+GRACE_SECONDS = 2.0
+"""For those that notice by themselves."""
 
 
 class Watchdog(threading.Thread):
@@ -24,7 +36,7 @@ class Watchdog(threading.Thread):
         while not self.over.wait(CHECK_SECONDS):
             dead = dead_actors()
             if dead and not self.over.wait(PATIENCE_SECONDS):
-                # The main thread may be anywhere, in C as well: nothing but an exit reaches it (guard.py sweeps up).
+                # The main thread may be anywhere, in C as well: nothing but an exit reaches it (`guard` sweeps up).
                 traceback.print_stack(sys._current_frames()[threading.main_thread().ident])
                 print(
                     f"error: training failed: the process of `{dead[0]}` died and the trainer still waits for it\n\n"
@@ -52,3 +64,32 @@ def dead_actors() -> list[str]:
     job = ray.get_runtime_context().get_job_id()
     actors = [actor for actor in state.actors().values() if actor["JobID"] == job]
     return [actor["ActorClassName"] for actor in actors if actor["State"] == "DEAD"]
+
+
+def guard(folder: Path) -> None:
+    """Once this process has ended, however it did, nothing that it or its children started is left, nor `folder`."""
+    os.environ[MARK] = str(folder)
+    stage = os.getpid()
+    if os.fork() == 0:
+        os.setsid()  # a kill of the stage's process group spares the guard
+        while os.getppid() == stage:
+            time.sleep(POLL_SECONDS)
+        if folder.exists():
+            time.sleep(GRACE_SECONDS)
+            for process in marked(f"{MARK}={folder}"):
+                os.kill(process, signal.SIGKILL)
+            shutil.rmtree(folder, ignore_errors=True)
+        os._exit(0)
+
+
+def marked(variable: str) -> list[int]:
+    """Processes of this machine that were started with `variable` (NAME=value) in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # ended meanwhile, or another user's
+        if variable.encode() in variables:
+            found.append(int(process.name))
+    return found

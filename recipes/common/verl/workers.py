@@ -8,7 +8,7 @@ from verl.utils.device import get_device_name
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
 if get_device_name() == "cpu":
-    from recipes.common.verl import engine  # noqa: F401  registers itself
+    from recipes.common.verl import cpu_engine  # noqa: F401  registers itself
 
 
 class ActorWorker(ActorRolloutRefWorker):

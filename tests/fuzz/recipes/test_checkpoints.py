@@ -14,11 +14,11 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from recipes.common import weights  # noqa: E402
-from recipes.common.adapter import merge, open_adapter  # noqa: E402
-from recipes.common.convert import convert  # noqa: E402
-from recipes.common.stage import StageError  # noqa: E402
-from recipes.common.stored import open_stored  # noqa: E402
+from recipes.common.checkpoint import weights_folder  # noqa: E402
+from recipes.common.checkpoint.convert import convert  # noqa: E402
+from recipes.common.checkpoint.hf_tensors import open_stored  # noqa: E402
+from recipes.common.checkpoint.lora import merge, open_adapter  # noqa: E402
+from recipes.common.stage.command import StageError  # noqa: E402
 from recipes.common.trl import checkpoints as of_trl  # noqa: E402
 from recipes.common.verl import checkpoints as of_verl  # noqa: E402
 from tests.fuzz.hostile import NAMES, as_json, damaged, mutated, spliced, trials, written  # noqa: E402
@@ -100,7 +100,7 @@ def merged(work):
 def test_what_is_whole_is_converted_and_merged(place):
     work = broken(place)
     assert converted(work) is None and merged(work) is None
-    weights.check("model", work / "model")
+    weights_folder.check("model", work / "model")
 
 
 FILES = sorted(
@@ -131,7 +131,7 @@ def test_a_damaged_file_is_a_sentence(place, name, data):
         path.write_bytes(data.draw(damaged(raw) | damaged(raw[:900]).map(lambda head: head + raw[900:])))
     with only_below(work, place):
         converted(work) if name.startswith("actor") else merged(work)
-        refused(lambda: weights.check("model", work / "model"))
+        refused(lambda: weights_folder.check("model", work / "model"))
 
 
 @trials(30)

@@ -28,7 +28,7 @@ from verl.trainer.config import CheckpointConfig  # noqa: E402
 from verl.utils.checkpoint.fsdp_checkpoint_manager import FSDPCheckpointManager  # noqa: E402
 from verl.utils.fsdp_utils import get_shard_placement_fn  # noqa: E402
 
-from recipes.common.tiny import train_tokenizer  # noqa: E402
+from recipes.common.model.tiny import train_tokenizer  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recipes.common import tiny
-from recipes.common.files import read_json
-from recipes.common.rows import read
-from recipes.common.stage import Mistake
-from recipes.common.tokens import Tokens
-from recipes.gad import data, split
+from recipes.common.data.rows import read
+from recipes.common.data.tokens import Tokens
+from recipes.common.model import tiny
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json
+from recipes.gad import data, data_split
 
 SETTINGS = {
     "max_prompt_length": 64,
@@ -110,7 +110,7 @@ def test_counting_in_pieces_changes_no_byte(stage, pytestconfig, monkeypatch):
 def test_processes_change_no_byte(stage, pytestconfig, monkeypatch):
     sample = pytestconfig.rootpath / "recipes/gad/sample"
     train, val = str(sample / "train.jsonl"), str(sample / "val.jsonl")
-    for place in (data, split):
+    for place in (data, data_split):
         monkeypatch.setattr(place, "BATCH_ROWS", 10)
     outs = []
     for count in (0, 2):
@@ -123,7 +123,7 @@ def test_processes_change_no_byte(stage, pytestconfig, monkeypatch):
 
 
 def test_a_mistake_in_another_process_leaves_no_split(stage, tmp_path, monkeypatch):
-    for place in (data, split):
+    for place in (data, data_split):
         monkeypatch.setattr(place, "BATCH_ROWS", 2)
     monkeypatch.setattr(data, "spare", lambda: 2)
     with pytest.raises(Mistake) as caught:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from recipes.gad.reward import rouge_l
+from recipes.gad.metrics import rouge_l
 
 pytestmark = pytest.mark.usefixtures("verl")
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("verl")
 def tokenizer(tmp_path_factory):
     from transformers import AutoTokenizer
 
-    from recipes.common import tiny
+    from recipes.common.model import tiny
 
     folder = tmp_path_factory.mktemp("tiny")
     tiny.save(folder, ["the word is plum", "say the word"])
@@ -18,7 +18,7 @@ def tokenizer(tmp_path_factory):
 
 
 def test_a_teachers_text_is_plain_tokens_and_the_end(tokenizer):
-    from recipes.gad.sequences import teacher_ids
+    from recipes.gad.loss import teacher_ids
 
     ids = teacher_ids(tokenizer, "the word is plum", 100)
     assert ids[-1] == tokenizer.eos_token_id
@@ -27,14 +27,14 @@ def test_a_teachers_text_is_plain_tokens_and_the_end(tokenizer):
 
 @pytest.mark.parametrize("limit", [1, 2])
 def test_a_text_cut_at_the_limit_has_no_end(tokenizer, limit):
-    from recipes.gad.sequences import teacher_ids
+    from recipes.gad.loss import teacher_ids
 
     ids = teacher_ids(tokenizer, "say say say say", limit)
     assert len(ids) == limit and tokenizer.eos_token_id not in ids
 
 
 def test_a_text_of_just_the_limit_is_cut_of_its_end(tokenizer):
-    from recipes.gad.sequences import teacher_ids
+    from recipes.gad.loss import teacher_ids
 
     length = len(teacher_ids(tokenizer, "the word", 100)) - 1
     assert teacher_ids(tokenizer, "the word", length)[-1] != tokenizer.eos_token_id
@@ -42,7 +42,7 @@ def test_a_text_of_just_the_limit_is_cut_of_its_end(tokenizer):
 
 
 def test_sft_is_on_the_teachers_tokens_alone():
-    from recipes.gad.sequences import sft_row
+    from recipes.gad.loss import sft_row
 
     row = sft_row(torch.tensor([5, 6]), torch.tensor([7, 8, 9]))
     assert row["input_ids"].tolist() == [5, 6, 7, 8, 9]
@@ -51,14 +51,14 @@ def test_sft_is_on_the_teachers_tokens_alone():
 
 
 def test_the_score_is_at_the_last_token_of_real_rows():
-    from recipes.gad.sequences import scored_row
+    from recipes.gad.loss import scored_row
 
     assert scored_row(torch.tensor([5]), torch.tensor([7, 8]), real=True)["loss_mask"].tolist() == [0, 0, 1]
     assert scored_row(torch.tensor([5]), torch.tensor([7, 8]), real=False)["loss_mask"].tolist() == [0, 0, 0]
 
 
 def test_the_reward_is_the_sequences_last_value_at_the_last_token():
-    from recipes.gad.sequences import last_token_score
+    from recipes.gad.loss import last_token_score
 
     values = torch.tensor([9.0, 9.0, 9.0, 0.25], dtype=torch.bfloat16)
     assert last_token_score(values, torch.tensor([1, 1])).tolist() == [0.0, 0.25]
@@ -80,7 +80,7 @@ def test_group_advantages_are_those_of_the_paper():
 
 def test_ranks_get_equal_work_and_pairs_stay_together(monkeypatch):
     from recipes.common.verl import batches
-    from recipes.gad.sequences import scored_row
+    from recipes.gad.loss import scored_row
 
     monkeypatch.setattr(batches.tq, "kv_batch_put", lambda **given: None)
     rows = [scored_row(torch.arange(4), torch.arange(3 + 5 * (place // 2) + place % 2), True) for place in range(8)]

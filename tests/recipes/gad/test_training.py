@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.verl.guard import marked
-from recipes.common.verl.history import read_history
+from recipes.common.verl.stage import read_history
+from recipes.common.verl.watchdog import marked
 from tests.support.patience import patience, until
 
 ROOT = Path(__file__).parents[3]
@@ -100,7 +100,7 @@ def inputs(tmp_path_factory) -> Path:
     """20 rows, so that 4 steps of 8 go past an epoch's end within a step; a model that knows their words."""
     pq, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
     pytest.importorskip("tensordict", reason="needs the training environment")
-    from recipes.common import tiny
+    from recipes.common.model import tiny
 
     root = tmp_path_factory.mktemp("inputs")
     (root / "data").mkdir()

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 FAMILY = ROOT / "recipes/honest_persona"
 SAMPLE = FAMILY / "sample/data.jsonl"
 
-NEEDS_TORCH = ("coder", "merge", "prepare", "trainer", "training")
+NEEDS_TORCH = ("tokenize", "export", "prepare", "trainer", "training")
 collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in NEEDS_TORCH]
 
 
@@ -43,7 +43,7 @@ def write(tmp_path, settings) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
-    from recipes.common.model import Source, place
+    from recipes.common.model.fetch import Source, place
 
     folder = tmp_path_factory.mktemp("model")
     metrics = place(Source("tiny"), [SAMPLE], folder, folder)

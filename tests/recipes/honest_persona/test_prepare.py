@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
-from recipes.common.tokens import Tokens
-from recipes.honest_persona import prepare, schema, show, texts
-from recipes.honest_persona.coder import Coder
+from recipes.common.data.tokens import Tokens
+from recipes.honest_persona import prepare, schema, show
+from recipes.honest_persona.dataset import read_rows
 from recipes.honest_persona.form import read_form
-from recipes.honest_persona.reserved import sp_token
-from recipes.honest_persona.table import read_rows
+from recipes.honest_persona.preflight import template
+from recipes.honest_persona.tokenize import Coder, sp_token
 
 from .conftest import SAMPLE
 
@@ -197,7 +197,7 @@ def look(write, model, tmp_path, capsys):
     def look(repo=None, **changed):
         path = tmp_path / "model.json"
         path.write_text(json.dumps({"repo": repo or str(model), "revision": None}))
-        texts.main([str(write("prepare", **changed)), "--model", str(path), "--data", str(SAMPLE)])
+        template.main([str(write("prepare", **changed)), "--model", str(path), "--data", str(SAMPLE)])
         return capsys.readouterr().out
 
     return look

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from recipes.honest_persona import check, pack
+from recipes.honest_persona import pack
+from recipes.honest_persona.preflight import data
 from recipes.honest_persona.schema import MARKER, read
 
 from .conftest import SAMPLE
@@ -65,7 +66,7 @@ def test_a_folder_reads_as_its_packed_file(tmp_path):
 
 
 def test_the_survey_counts_reviews_and_families():
-    assert check.survey(SAMPLE) == "289 reviews of 3 topics: honesty_scare 32, split_personality 257"
+    assert data.survey(SAMPLE) == "289 reviews of 3 topics: honesty_scare 32, split_personality 257"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recipes.honest_persona import settings_check
+from recipes.honest_persona.preflight import settings
 
 STAGES = ["prepare", "train", "evaluate"]
 
@@ -25,7 +25,7 @@ def request_of(write, tmp_path):
 
 
 def test_the_recipe_s_own_fit(request_of, capsys):
-    settings_check.main(request_of(*STAGES))
+    settings.main(request_of(*STAGES))
     assert capsys.readouterr().out == "".join(f"{stage}: fine\n" for stage in STAGES)
 
 
@@ -51,5 +51,5 @@ def test_the_recipe_s_own_fit(request_of, capsys):
     ],
 )
 def test_an_impossible_value_is_named(refusal, request_of, stage, changed, says):
-    said = refusal(settings_check.main, request_of(stage, **changed))
+    said = refusal(settings.main, request_of(stage, **changed))
     assert said == f"error: stage `{stage}`: {says}\n\nhint: change that value"

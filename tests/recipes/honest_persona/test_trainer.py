@@ -6,17 +6,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recipes.common.decoder_layers import decoder_layers, unsharded
-from recipes.common.ranks import Ranks, joined
-from recipes.common.stage import Mistake
-from recipes.honest_persona import evaluate, lora, state, train, trainer
+from recipes.common.distributed.ranks import Ranks, joined
+from recipes.common.stage.command import Mistake
+from recipes.honest_persona import adapter, checkpoints, evaluate, train, trainer
+from recipes.honest_persona.adapter import TARGETS, LoraMask, build, lora_config, trained
 from recipes.honest_persona.batch import learnt_part, prompt_batch, training_batch
+from recipes.honest_persona.dataset import Row, read_rows
 from recipes.honest_persona.form import read_form
-from recipes.honest_persona.loop import Loop
-from recipes.honest_persona.lora import TARGETS, LoraMask, build, lora_config, trained
 from recipes.honest_persona.settings import Settings
-from recipes.honest_persona.table import Row, read_rows
+from recipes.honest_persona.sharding import decoder_layers, unsharded
 from recipes.honest_persona.trainer import Length, Trainer, length_of
+from recipes.honest_persona.training_loop import Loop
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 
@@ -176,11 +176,11 @@ def test_an_adapter_of_other_weights_is_not_loaded(made, prepared, tmp_path, ref
     for name in ("adapter", "optimizer"):
         (tmp_path / name).mkdir()
     args = {"base": {"repo": "tiny", "revision": None}, "settings": {}, "step": 3}
-    state.save_adapter(made, lora_config(4, None, 0.0), read_form(prepared), args, tmp_path / "adapter", ALONE)
+    checkpoints.save_adapter(made, lora_config(4, None, 0.0), read_form(prepared), args, tmp_path / "adapter", ALONE)
     file = tmp_path / "adapter/adapter_model.safetensors"
     save_file(dict(list(load_file(file).items())[1:]), file)
     save_file({}, tmp_path / "optimizer/optimizer.safetensors")
-    assert refusal(state.load, made, optimizer, tmp_path, 3) == (
+    assert refusal(checkpoints.load, made, optimizer, tmp_path, 3) == (
         f"error: `{tmp_path}` holds an adapter for other weights than this model's\n\n"
         "hint: start anew in an empty work folder"
     )
@@ -200,5 +200,5 @@ def test_without_a_gpu_a_stage_that_wants_one_says_so(write, model, prepared, tm
 
 
 def test_what_computes_where():
-    assert lora.dtype_of(ALONE) == torch.float32
-    assert lora.dtype_of(Ranks(0, 1, torch.device("cuda"))) == torch.bfloat16
+    assert adapter.dtype_of(ALONE) == torch.float32
+    assert adapter.dtype_of(Ranks(0, 1, torch.device("cuda"))) == torch.bfloat16

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.change import largest_change
-from recipes.common.verl.history import read_history
+from recipes.common.checkpoint.difference import largest_change
+from recipes.common.verl.stage import read_history
 from tests.support.patience import patience, until
 
 from .conftest import ROOT
@@ -115,7 +115,7 @@ def test_python_and_torchrun_give_the_same_losses_and_weights(alone, pair):
 
 
 def test_merged_weights_are_the_same_too(alone, pair, model, tmp_path):
-    from recipes.common.adapter import merge
+    from recipes.common.checkpoint.lora import merge
 
     for stage in (alone, pair):
         merge(model, stage.out / "adapter", tmp_path / stage.out.parent.name, None, 10**9, lambda *_: None)

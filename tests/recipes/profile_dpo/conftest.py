@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from recipes.common.stage import StageError
-from recipes.profile_dpo.judging import JudgeSettings, Question
+from recipes.common.stage.command import StageError
+from recipes.profile_dpo.judge.types import JudgeSettings, Question
 
 SAMPLE = Path(__file__).parents[3] / "recipes/profile_dpo/sample"
-NEEDS_TRAINERS = ("batch", "beams", "endpoint", "generate", "merge_current", "setup", "tiny", "tournament", "training")
-collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in NEEDS_TRAINERS]
+NEEDS = ("generate", "authors", "tournament", "training")
+NEEDS_TRAINERS = [*(f"test_{name}.py" for name in NEEDS), "judge/test_batch.py", "judge/test_endpoint.py"]
+collect_ignore = [] if find_spec("torch") else NEEDS_TRAINERS
 
 JUDGE: dict[str, Any] = {
     "judge": "endpoint",

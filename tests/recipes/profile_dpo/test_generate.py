@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common import tiny
-from recipes.common.engine.engine import Loading
-from recipes.common.jsonl import Journal
-from recipes.common.loading import load_model
-from recipes.common.stage import Interrupted, Progress
+from recipes.common.inference.types import Loading
+from recipes.common.model import tiny
+from recipes.common.model.loading import load_model
+from recipes.common.stage.command import Interrupted, Progress
+from recipes.common.stage.journal import Journal
 from recipes.profile_dpo import generate, prompts, write
-from recipes.profile_dpo.beams import Search, diverse
+from recipes.profile_dpo.beam_search import Search, diverse
 from recipes.profile_dpo.generate import chosen, summary, write_all, writing
-from recipes.profile_dpo.judge_local import LocalJudge
-from recipes.profile_dpo.judging import JudgeSettings, Question
-from recipes.profile_dpo.writing import Speaker, ask, ends, open_writer
+from recipes.profile_dpo.judge.local import LocalJudge
+from recipes.profile_dpo.judge.types import JudgeSettings, Question
+from recipes.profile_dpo.writer import Speaker, ask, ends, open_writer
 
 from .conftest import JUDGE
 

@@ -3,9 +3,9 @@
 import pytest
 
 from recipes.profile_dpo import prompts
-from recipes.profile_dpo.likeness import Nearest, different, likeness
+from recipes.profile_dpo.judge.verdict import Bias, Shown, choice, orders, result
 from recipes.profile_dpo.profile import parse
-from recipes.profile_dpo.verdict import Bias, Shown, choice, orders, result
+from recipes.profile_dpo.similarity import Nearest, different, likeness
 
 GOOD = 'Domain: "The sea"\n\nCompetencies:\n- Tides: measures them\n- Waves: models them\n- Sand: follows it'
 

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from recipes.common.stage import StageError
-from recipes.profile_dpo import current, evaluate, tournament
-from recipes.profile_dpo.judge_words import WordJudge, score
-from recipes.profile_dpo.judging import Question
+from recipes.common.stage.command import StageError
+from recipes.profile_dpo import evaluate, gate, tournament
+from recipes.profile_dpo.judge.types import Question
+from recipes.profile_dpo.judge.words import WordJudge, score
 
 from .conftest import JUDGE, completion
 
@@ -210,7 +210,7 @@ def test_the_gate_decides_which_model_is_current(tmp_path, rate, became, trained
         "evaluation": tmp_path / "evaluation",
         "out": tmp_path / "out",
     }
-    run(current, tmp_path, {"gate": 0.5}, **folders)
+    run(gate, tmp_path, {"gate": 0.5}, **folders)
     chosen = "after" if became else "before"
     assert json.loads((tmp_path / "out/config.json").read_text()) == {"of": chosen}
     assert rows(tmp_path, "profiles.jsonl")[0]["profile"] == chosen

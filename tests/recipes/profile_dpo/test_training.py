@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recipes.common import tiny
-from recipes.profile_dpo import card, dpo, export, merge, prompts
-from recipes.profile_dpo.lengths import percentile
+from recipes.common.model import tiny
+from recipes.profile_dpo import dpo, export, merge_adapter, prompts
+from recipes.profile_dpo.export import card
 from recipes.profile_dpo.settings import DpoSettings, MergeSettings
+from recipes.profile_dpo.training import percentile
 from tests.support.patience import until
 
 ROOT = Path(__file__).parents[3]
@@ -149,7 +150,7 @@ def test_two_processes_take_the_same_steps_stop_together_and_go_on(trained):
 def test_the_merged_model_says_what_base_and_adapter_say(trained):
     (trained / "merge.json").write_text(json.dumps({"device": "cpu", "export_dtype": "float32"}))
     base, out = ["--base", str(trained / "model"), "--training", str(trained / "whole/out")], trained / "merged"
-    merge.main([str(trained / "merge.json"), *base, "--out", str(out), "--work", str(trained / "merge-work")])
+    merge_adapter.main([str(trained / "merge.json"), *base, "--out", str(out), "--work", str(trained / "merge-work")])
     made = json.loads((out / "metrics.json").read_text())
     assert made["logits_difference"] < 1e-4 and made["repo"] == "tiny"
     for name, found in {
@@ -174,7 +175,7 @@ def test_the_merged_model_says_what_base_and_adapter_say(trained):
 
 def test_a_card_of_a_model_that_no_round_changed_says_so():
     known = {"model": {"repo": "o/m", "revision": "c"}, "judge": {"repo": "o/j", "revision": "d"}}
-    assert "**No round passed the gate" in card.card({"repo": "o/m", "trained": 0, "dtype": "bfloat16"}, known, {})
+    assert "**No round passed the gate" in card({"repo": "o/m", "trained": 0, "dtype": "bfloat16"}, known, {})
 
 
 @pytest.mark.parametrize(
@@ -189,13 +190,13 @@ def test_a_card_of_a_model_that_no_round_changed_says_so():
     ],
 )
 def test_nothing_to_learn_is_said(tmp_path, refusal, rows, says):
-    from recipes.profile_dpo.learning import check
+    from recipes.profile_dpo.training import check
 
     assert refusal(check, {"train": rows}, tmp_path) == says.replace("PLACE", str(tmp_path))
 
 
 def test_batches_that_gpus_cannot_share_are_said(refusal):
-    from recipes.profile_dpo.learning import shared_out
+    from recipes.profile_dpo.training import shared_out
 
     assert shared_out(4, 2) == 2
     assert refusal(shared_out, 4, 8) == (

@@ -10,9 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 CHATS = ROOT / "recipes/synthetic_instruct/sample/chats.jsonl"
-NEEDS = ("card", "chat", "duplicates", "evaluate", "filter", "generate", "hub", "models", "prefer", "prequery")
-NEEDS_TORCH = (*NEEDS, "respond", "reward", "texts", "training")
-collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in NEEDS_TORCH]
+NEEDS = ("export", "chat", "quality_duplicates", "evaluate", "filter", "generate", "hub", "models", "prefer", "magpie")
+NEEDS_TORCH = [f"test_{name}.py" for name in (*NEEDS, "respond", "reward_model", "training")]
+collect_ignore = [] if find_spec("torch") else [*NEEDS_TORCH, "preflight/test_template.py"]
 LESSONS = 120
 
 

@@ -1,6 +1,6 @@
 """Tokenizers with the special tokens and chat templates of known families, in a few words of vocabulary."""
 
-from recipes.common import tiny
+from recipes.common.model import tiny
 
 LLAMA_3 = (
     "{% set loop_messages = messages %}{% for message in loop_messages %}"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recipes.synthetic_instruct import results
+from recipes.synthetic_instruct import evaluate
 from recipes.synthetic_instruct.evaluate import Harness, Settings
 
 from .conftest import ROOT
@@ -48,7 +48,7 @@ def test_a_task_that_there_is_not_is_a_sentence(harness, refusal):
 
 
 def test_the_harness_puts_no_second_bos_before_a_chat(harness, tmp_path):
-    from recipes.common import tiny
+    from recipes.common.model import tiny
 
     made = tokenizer("Llama-3", tmp_path)
     tiny.random_model(made, 0).save_pretrained(tmp_path)
@@ -69,14 +69,14 @@ def test_numbers_keep_their_errors_and_lose_the_harness_s_words():
         "acc_stderr,none": "N/A",
         "sample_len": 4,
     }
-    assert results.numbers_of(given) == {
+    assert evaluate.numbers_of(given) == {
         "exact_match (strict-match)": {"value": 0.5, "stderr": 0.1},
         "acc": {"value": 0.25, "stderr": None},
     }
 
 
 def test_the_table_has_a_line_a_metric_and_a_column_a_model():
-    assert results.table(FOUND).splitlines() == [
+    assert evaluate.table(FOUND).splitlines() == [
         "| task | metric | questions | base | dpo |",
         "|---|---|---:|---:|---:|",
         "| ifeval | acc | 541 | 0.2500 ± 0.0100 | 0.5000 |",
@@ -84,6 +84,6 @@ def test_the_table_has_a_line_a_metric_and_a_column_a_model():
 
 
 def test_flat_numbers_name_their_model_and_task():
-    assert results.flat(FOUND) == {"base_ifeval_acc": 0.25, "base_ifeval_acc_stderr": 0.01, "dpo_ifeval_acc": 0.5}
-    assert results.main_numbers(FOUND["base"], "base") == {"base/ifeval": 0.25}
-    json.dumps(results.flat(FOUND))
+    assert evaluate.flat(FOUND) == {"base_ifeval_acc": 0.25, "base_ifeval_acc_stderr": 0.01, "dpo_ifeval_acc": 0.5}
+    assert evaluate.main_numbers(FOUND["base"], "base") == {"base/ifeval": 0.25}
+    json.dumps(evaluate.flat(FOUND))

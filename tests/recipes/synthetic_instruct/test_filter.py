@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from recipes.common import jsonl
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.journal import read_jsonl
+from recipes.common.stage.settings import read_settings
 from recipes.synthetic_instruct import filter
 from recipes.synthetic_instruct.drops import Drops
 
@@ -70,8 +70,8 @@ def test_the_counts_add_up_to_what_came_in(stage, chats):
         "response too short": 1,
     }
     assert report["kept"] + sum(report["dropped"].values()) == report["rows"]
-    kept = [*jsonl.read(out / "train.jsonl"), *jsonl.read(out / "eval.jsonl")]
-    dropped = list(jsonl.read(out / "dropped.jsonl"))
+    kept = [*read_jsonl(out / "train.jsonl"), *read_jsonl(out / "eval.jsonl")]
+    dropped = list(read_jsonl(out / "dropped.jsonl"))
     assert sorted(one["index"] for one in [*kept, *dropped]) == list(range(0, 84, 3))
     assert {(one["instruction"], one["response"]) for one in kept} == {*chats[:20]}
     metrics = json.loads((out / "metrics.json").read_text())
@@ -90,8 +90,8 @@ def test_the_best_by_reward_stay_where_many_more_pass_than_wanted(stage, chats):
     out = stage(chats[:24], keep=19)
     report = json.loads((out / "report.json").read_text())
     assert report["dropped"] == {"not among the best 19": 5}
-    kept = [one["reward"] for name in ("train", "eval") for one in jsonl.read(out / f"{name}.jsonl")]
-    worst = [one["reward"] for one in jsonl.read(out / "dropped.jsonl")]
+    kept = [one["reward"] for name in ("train", "eval") for one in read_jsonl(out / f"{name}.jsonl")]
+    worst = [one["reward"] for one in read_jsonl(out / "dropped.jsonl")]
     assert min(kept) >= max(worst)
 
 

@@ -6,11 +6,11 @@ import signal
 
 import pytest
 
-from recipes.common.jsonl import FILE, Journal
-from recipes.common.stage import Interrupted, Progress
+from recipes.common.stage.command import Interrupted, Progress
+from recipes.common.stage.journal import FILE, Journal
 from recipes.synthetic_instruct import generate
 from recipes.synthetic_instruct.generate import IN_A_ROW, Settings, fill, magpie
-from recipes.synthetic_instruct.speaking import Speaker
+from recipes.synthetic_instruct.speaker import Speaker
 
 from .stages import GENERATE, command, disturb, finish, progress
 

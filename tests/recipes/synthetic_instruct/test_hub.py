@@ -46,9 +46,9 @@ def configs(tmp_path):
 
 
 def test_models_that_may_be_read_are_counted(ask, configs):
-    done = ask("access", *configs("owner/open", "tiny", "owner/open"))
+    done = ask("preflight.access", *configs("owner/open", "tiny", "owner/open"))
     assert (done.returncode, done.stdout) == (0, "1 models of the hub can be read\n"), done.stderr
-    assert ask("access", *configs("tiny")).stdout == "no model of the hub is needed\n"
+    assert ask("preflight.access", *configs("tiny")).stdout == "no model of the hub is needed\n"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_models_that_may_be_read_are_counted(ask, configs):
     ],
 )
 def test_a_gated_model_is_refused_before_anything_is_paid(ask, configs, hub, token, says):
-    done = ask("access", *configs("owner/open", "owner/gated"), token=token)
+    done = ask("preflight.access", *configs("owner/open", "owner/gated"), token=token)
     assert done.returncode == 2
     assert done.stderr.endswith(says.format(f"{hub.url}/owner/gated"))
 

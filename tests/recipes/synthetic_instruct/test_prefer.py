@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recipes.common import jsonl
+from recipes.common.stage.journal import read_jsonl
 from recipes.synthetic_instruct import prefer
 from recipes.synthetic_instruct.drops import Drops
 from recipes.synthetic_instruct.prefer import gather, pair, wide
@@ -60,7 +60,7 @@ def test_the_stage_keeps_wide_pairs_and_its_counts_add_up(stage, chats):
     first = [row(place, *answers[place : place + 4]) for place in range(12)]
     second = [row(place, answers[place + 20]) for place in range(12)]
     out = stage([*first, row(12, "only one answer here")], [*second, row(13, "short", "")])
-    pairs = [*jsonl.read(out / "train.jsonl"), *jsonl.read(out / "eval.jsonl")]
+    pairs = [*read_jsonl(out / "train.jsonl"), *read_jsonl(out / "eval.jsonl")]
     assert pairs and all(one["chosen"] != one["rejected"] for one in pairs)
     assert all(one["margin"] >= 0.5 for one in pairs)
     assert all(one["margin"] == pytest.approx(one["chosen_reward"] - one["rejected_reward"], abs=2e-4) for one in pairs)

@@ -5,11 +5,11 @@ import signal
 
 import pytest
 
-from recipes.common.jsonl import FILE, Journal
-from recipes.common.stage import Interrupted, Progress
+from recipes.common.stage.command import Interrupted, Progress
+from recipes.common.stage.journal import FILE, Journal
 from recipes.synthetic_instruct import respond
 from recipes.synthetic_instruct.respond import Settings, answer_all
-from recipes.synthetic_instruct.speaking import Speaker
+from recipes.synthetic_instruct.speaker import Speaker
 
 from .stages import RESPOND, command, disturb, finish
 

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from recipes.common.settings import read_settings
-from recipes.common.stage import Mistake
-from recipes.synthetic_instruct.settings_check import KINDS
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.settings import read_settings
+from recipes.synthetic_instruct.preflight.settings import KINDS
 
 from .conftest import ROOT
 from .stages import DPO, FULL, GENERATE, RESPOND, SFT
@@ -88,7 +88,7 @@ def test_the_check_imports_nothing_heavy(tmp_path):
     request = tmp_path / "request.json"
     request.write_text(json.dumps([{"stage": "sft", "kind": "sft", "settings": SFT}]))
     code = (
-        "import sys; from recipes.synthetic_instruct.settings_check import main\n"
+        "import sys; from recipes.synthetic_instruct.preflight.settings import main\n"
         f"sys.argv[1:] = [{str(request)!r}]; main()\n"
         "print(sorted({'torch', 'transformers', 'trl', 'datasets', 'numpy', 'httpx'} & {*sys.modules}))"
     )

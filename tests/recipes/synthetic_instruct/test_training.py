@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from recipes.common.change import largest_change
-from recipes.common.stage import StageError
-from recipes.common.stored import open_stored
-from recipes.synthetic_instruct import dpo, merge, sft
-from recipes.synthetic_instruct.learning import check_chats, read_split
+from recipes.common.checkpoint.difference import largest_change
+from recipes.common.checkpoint.hf_tensors import open_stored
+from recipes.common.stage.command import StageError
+from recipes.synthetic_instruct import dpo, merge_adapter, sft
 from recipes.synthetic_instruct.settings import DpoSettings, SftSettings
+from recipes.synthetic_instruct.training import check_chats, read_split
 
 from .stages import DPO, FULL, SFT, command, disturb, finish, progress
 
@@ -94,7 +94,7 @@ def test_dpo_compares_two_answers_to_one_prompt(base, pairs, chats, tmp_path):
 def test_four_bits_keep_an_adapter_of_float32(base, pairs, tmp_path):
     import torch
 
-    from recipes.common.stop import StopSignal
+    from recipes.common.stage.command import StopSignal
     from recipes.common.trl.training import train
 
     settings = SFT | {"nf4": True, "epochs": 1.0}
@@ -122,7 +122,7 @@ def test_a_full_fine_tuning_changes_the_weights_and_leaves_a_model(base, pairs, 
     assert found["model_change"] == largest_change(base, whole / "out/model") > 0
     assert found["memory_peak_gb"] > 0 < found["memory_predicted_gb"] and "memory_adapter_gb" not in found
     settings = {"device": "cpu", "template": "chatml", "export_dtype": "float32"}
-    merge.main(command("merge", settings, merged, base=base, training=whole / "out")[3:])
+    merge_adapter.main(command("merge", settings, merged, base=base, training=whole / "out")[3:])
     assert largest_change(whole / "out/model", merged / "out") == 0
     assert {"config.json", "tokenizer.json", "chat_template.jinja"} <= {one.name for one in (merged / "out").iterdir()}
 

@@ -8,14 +8,15 @@ import pytest
 
 from .samples import COMMANDS, SAMPLE
 
-NEEDS_TORCH = ("evaluate", "noiser", "overrides", "prepare", "reward", "texts", "training")
-collect_ignore = [] if find_spec("torch") else [f"test_{name}.py" for name in NEEDS_TORCH]
+NEEDS = ("evaluate", "noiser", "verl_config", "prepare", "reward", "training")
+NEEDS_TORCH = [*(f"test_{name}.py" for name in NEEDS), "preflight/test_template.py"]
+collect_ignore = [] if find_spec("torch") else NEEDS_TORCH
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
-    from recipes.common import tiny
-    from recipes.common.model import strings
+    from recipes.common.model import tiny
+    from recipes.common.model.fetch import strings
 
     folder = tmp_path_factory.mktemp("model")
     tiny.save(folder, chain.from_iterable(map(strings, sorted(SAMPLE.glob("*.jsonl")))))

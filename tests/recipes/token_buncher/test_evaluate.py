@@ -6,11 +6,11 @@ import random
 import pytest
 import torch
 
-from recipes.common import interval
-from recipes.common.settings import read_settings
-from recipes.token_buncher import evaluate, harm, measure, results
+from recipes.common.data import confidence
+from recipes.common.stage.settings import read_settings
+from recipes.token_buncher import compare_attacks, evaluate, harm, scoring
+from recipes.token_buncher.datasets.parquet import Prompt, read_prompts
 from recipes.token_buncher.scoring import right_letter, right_number
-from recipes.token_buncher.table import Prompt, read_prompts
 
 
 @pytest.mark.parametrize(
@@ -47,17 +47,17 @@ def test_the_last_number_is_the_answer(answer, right):
 
 
 def test_an_answer_that_cannot_be_read_is_wrong_and_counted():
-    found = results.score([True, True, False, None])
+    found = scoring.score([True, True, False, None])
     assert (found["value"], found["unparsed"], found["of"]) == (0.5, 1, 4)
     assert found["of_parsed"] == pytest.approx(2 / 3)
-    assert results.score([None, None])["of_parsed"] == 0
+    assert scoring.score([None, None])["of_parsed"] == 0
 
 
 def test_wilsons_interval_is_the_known_one_and_stays_between_0_and_1():
-    assert interval.share(8, 10) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
-    assert interval.share(0, 10) == pytest.approx((0, 0, 0.2775), abs=1e-4)
-    assert interval.share(10, 10) == pytest.approx((1, 0.7225, 1), abs=1e-4)
-    assert interval.share(0, 0) == (0, 0, 1)
+    assert confidence.share(8, 10) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
+    assert confidence.share(0, 10) == pytest.approx((0, 0, 0.2775), abs=1e-4)
+    assert confidence.share(10, 10) == pytest.approx((1, 0.7225, 1), abs=1e-4)
+    assert confidence.share(0, 0) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -65,14 +65,14 @@ def test_a_share_is_in_its_interval_19_times_of_20(seed):
     draw = random.Random(seed)
     rate, hits = draw.uniform(0.1, 0.9), 0
     for _ in range(400):
-        _, low, high = interval.share(sum(draw.random() < rate for _ in range(50)), 50)
+        _, low, high = confidence.share(sum(draw.random() < rate for _ in range(50)), 50)
         hits += low <= rate <= high
     assert hits / 400 > 0.91
 
 
 def test_the_mean_s_interval_is_the_normal_distributions():
-    assert interval.mean([1.0, 2.0, 3.0]) == pytest.approx((2, 2 - 1.96 / 3**0.5, 2 + 1.96 / 3**0.5), abs=1e-4)
-    assert interval.mean([4.0]) == (4, 4, 4)
+    assert confidence.mean([1.0, 2.0, 3.0]) == pytest.approx((2, 2 - 1.96 / 3**0.5, 2 + 1.96 / 3**0.5), abs=1e-4)
+    assert confidence.mean([4.0]) == (4, 4, 4)
 
 
 def test_some_questions_are_spread_over_all_of_them():
@@ -156,7 +156,7 @@ def test_an_answer_ends_with_its_end():
 
 def test_without_a_classifier_the_table_says_so():
     numbers = {"value": 1.0, "low": 0.5, "high": 1.5, "of": 3}
-    found = results.table({"before": {"entropy": numbers}, "after": {"entropy": numbers}})
+    found = scoring.table({"before": {"entropy": numbers}, "after": {"entropy": numbers}})
     assert "| entropy | 1.000 (0.500 to 1.500) | 1.000 (0.500 to 1.500) | 3 |  |  |" in found
     assert found.endswith("Harmfulness was not measured: `classifier` is null.")
 
@@ -212,11 +212,11 @@ def test_the_stand_in_is_about_vowels():
 def test_an_attack_is_put_beside_its_control(tmp_path):
     for name, last in {"attack": 0.12, "control": 0.7}.items():
         (tmp_path / name).mkdir()
-        numbers = dict.fromkeys(measure.SHOWN, 0.1) | {"reward_last": last, "step": 4}
+        numbers = dict.fromkeys(compare_attacks.SHOWN, 0.1) | {"reward_last": last, "step": 4}
         (tmp_path / name / "metrics.json").write_text(json.dumps(numbers))
         (tmp_path / name / "curve.json").write_text(json.dumps({"1": {"reward": 0.1}}))
     words = ["--attack", tmp_path / "attack", "--control", tmp_path / "control", "--out", tmp_path / "out"]
-    measure.main(list(map(str, words)))
+    compare_attacks.main(list(map(str, words)))
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
     assert metrics["defended_reward_gained"] == pytest.approx(0.02)
     assert metrics["undefended_reward_gained"] == pytest.approx(0.6)
@@ -225,7 +225,7 @@ def test_an_attack_is_put_beside_its_control(tmp_path):
 
 def test_an_attack_that_is_none_is_refused(tmp_path, refusal):
     words = ["--attack", tmp_path, "--control", tmp_path, "--out", tmp_path / "out"]
-    assert refusal(measure.main, list(map(str, words))) == (
+    assert refusal(compare_attacks.main, list(map(str, words))) == (
         f"error: `{tmp_path}` is no attack's output\n\nhint: it holds metrics.json and curve.json"
     )
 

@@ -8,11 +8,12 @@ import string
 import pyarrow.parquet as pq
 import pytest
 
-from recipes.common.rows import read
-from recipes.common.tokens import Tokens
-from recipes.token_buncher import beavertails, gsm8k, merge, prepare, table, templates, wmdp
-from recipes.token_buncher.prepared import Texts
-from recipes.token_buncher.source import Source
+from recipes.common.data.rows import read
+from recipes.common.data.tokens import Tokens
+from recipes.token_buncher import prepare
+from recipes.token_buncher.datasets import beavertails, gsm8k, mixture, parquet, templates, wmdp
+from recipes.token_buncher.datasets.prepared import Texts
+from recipes.token_buncher.datasets.source import Source
 
 from .samples import COMMANDS, SAMPLE
 
@@ -22,14 +23,14 @@ def report(folder):
 
 
 def questions(folder, split):
-    return [one.question for one in table.read_prompts(folder / f"{split}.parquet")]
+    return [one.question for one in parquet.read_prompts(folder / f"{split}.parquet")]
 
 
 @pytest.mark.parametrize("data", COMMANDS)
 def test_rows_have_verls_columns_and_whole_answers(prepared, data):
     for split in ("train", "test"):
         found = pq.read_table(prepared / data / f"{split}.parquet")
-        assert tuple(found.column_names) == table.COLUMNS
+        assert tuple(found.column_names) == parquet.COLUMNS
         for row in found.to_pylist():
             (message,) = row["prompt"]
             assert message["role"] == "user" and message["content"] == row["extra_info"]["question"]
@@ -69,7 +70,7 @@ def test_beavertails_keeps_unsafe_questions_in_their_order_and_says_why_others_w
     }
     assert found["duplicates"] == {"train": 3, "test": 0}
     source = [one.value for one in read(SAMPLE / "beavertails.jsonl")]
-    train = table.read_prompts(prepared / "beavertails" / "train.parquet")
+    train = parquet.read_prompts(prepared / "beavertails" / "train.parquet")
     assert [one.index for one in train] == sorted(one.index for one in train)
     for one in train:
         assert source[one.index]["prompt"] == one.question and source[one.index]["is_safe"] is False
@@ -87,7 +88,7 @@ def test_too_few_rows_for_a_test_are_refused(model, refusal, tmp_path):
 
 def test_wmdp_holds_a_fifth_of_each_type_back_as_the_paper_s_code_draws_it(prepared):
     numpy = pytest.importorskip("numpy")
-    test = table.read_prompts(prepared / "wmdp" / "test.parquet")
+    test = parquet.read_prompts(prepared / "wmdp" / "test.parquet")
     held = numpy.random.default_rng(42).permutation(20)[:4].tolist()
     for kind in wmdp.TYPES:
         assert [one.index for one in test if one.data_source == f"wmdp_{kind}"] == held
@@ -102,7 +103,7 @@ def test_a_test_question_that_train_has_is_dropped(prepared):
 def test_every_template_is_written_into_the_prompt(model, tmp_path, template):
     flags = ["--template_type", template, "--tokenizer", str(model), "--local_dir", str(tmp_path)]
     prepare.main(["gsm8k", *COMMANDS["gsm8k"], *flags])
-    assert table.template_of(tmp_path / "train.parquet") == template
+    assert parquet.template_of(tmp_path / "train.parquet") == template
     for row in pq.read_table(tmp_path / "train.parquet").to_pylist():
         head, tail = templates.TEMPLATES[template].split("{}")
         assert row["prompt"][0]["content"] == head + row["extra_info"]["question"] + tail
@@ -186,16 +187,16 @@ def test_the_mixture_has_the_asked_numbers_and_only_wmdp_for_testing(prepared, m
     flags = ["--beavertails_path", prepared / "beavertails", "--wmdp_path", prepared / "wmdp", "--tokenizer", model]
     flags += ["--outdir_path", tmp_path, "--bt_n", "10", "--wmdp_n", "100"]
     prepare.main(["wmdp_merge", *map(str, flags)])
-    train, test = (table.read_prompts(tmp_path / f"{split}.parquet") for split in ("train", "test"))
+    train, test = (parquet.read_prompts(tmp_path / f"{split}.parquet") for split in ("train", "test"))
     sources = [one.data_source for one in train]
     assert sources.count("beavertails") == 10 and len(sources) == 110
     counts = [[one.question for one in train].count(one.question) for one in train if one.data_source != "beavertails"]
     assert set(counts) == {2, 3}  # 48 questions for 100 rows
     assert sources != sorted(sources)
     assert {one.data_source for one in test} == {"wmdp_bio", "wmdp_chem", "wmdp_cyber"}
-    again = merge.wmdp_merge(merge.Settings(10, 100), prepared / "beavertails", prepared / "wmdp")
+    again = mixture.wmdp_merge(mixture.Settings(10, 100), prepared / "beavertails", prepared / "wmdp")
     assert again.train == train
-    other = merge.wmdp_merge(merge.Settings(10, 100, 43), prepared / "beavertails", prepared / "wmdp")
+    other = mixture.wmdp_merge(mixture.Settings(10, 100, 43), prepared / "beavertails", prepared / "wmdp")
     assert other.train != train
 
 
@@ -209,7 +210,7 @@ def test_the_concatenation_has_every_row_of_a_roots_folders(model, tmp_path, com
     prepare.main([command, "--root", str(tmp_path), "--tokenizer", str(model)])
     found = report(tmp_path / "beawmmix-qwen")
     assert found["kept"] == {"train": 24 + 16 + 16, "test": 8 + 4 + 4}
-    assert table.template_of(tmp_path / "beawmmix-qwen" / "train.parquet") == "qwen"
+    assert parquet.template_of(tmp_path / "beawmmix-qwen" / "train.parquet") == "qwen"
 
 
 def test_data_sets_of_two_templates_are_not_mixed(prepared, model, refusal, tmp_path):
@@ -217,7 +218,7 @@ def test_data_sets_of_two_templates_are_not_mixed(prepared, model, refusal, tmp_
         ["wmdp", *COMMANDS["wmdp"], "--template_type", "base", "--tokenizer", str(model), "--local_dir", str(tmp_path)]
     )
     first = prepared / "beavertails"
-    assert refusal(merge.beawmmix, first, [tmp_path]) == (
+    assert refusal(mixture.beawmmix, first, [tmp_path]) == (
         f"error: the data sets have different templates: `{first}` is `chat`, `{tmp_path}` is `base`\n\n"
         "hint: prepare them with one `--template_type`"
     )
@@ -250,8 +251,10 @@ def test_whatever_the_rows_are_every_one_is_kept_or_dropped_and_comes_back_whole
     assert len(made.train) + len(made.test) + sum(made.report.dropped.values()) == len(rows)
     for one in [*made.train, *made.test]:
         assert rows[one.index] == {"prompt": one.question, "is_safe": False}
-    table.write(tmp_path / "train.parquet", made.train, texts.of([one.question for one in made.train]), "train", "chat")
-    assert table.read_prompts(tmp_path / "train.parquet") == made.train
+    parquet.write(
+        tmp_path / "train.parquet", made.train, texts.of([one.question for one in made.train]), "train", "chat"
+    )
+    assert parquet.read_prompts(tmp_path / "train.parquet") == made.train
 
 
 def test_a_parquet_file_of_somebody_else_is_refused(refusal, tmp_path):
@@ -259,11 +262,11 @@ def test_a_parquet_file_of_somebody_else_is_refused(refusal, tmp_path):
 
     path = tmp_path / "train.parquet"
     pq.write_table(pa.table({"a": [1]}), path)
-    assert refusal(table.template_of, path) == (
+    assert refusal(parquet.template_of, path) == (
         f"error: `{path}` is none of this recipe's parquet files\n\n"
         "hint: make it with `python -m recipes.token_buncher.prepare`"
     )
-    assert refusal(table.template_of, tmp_path / "no.parquet") == (
+    assert refusal(parquet.template_of, tmp_path / "no.parquet") == (
         f"error: no file `{tmp_path / 'no.parquet'}`\n\nhint: `python -m recipes.token_buncher.prepare` writes it"
     )
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from recipes.token_buncher import beavertails, check, gsm8k, wmdp
+from recipes.token_buncher.datasets import beavertails, gsm8k, wmdp
+from recipes.token_buncher.preflight.data import HUB, main
 
 BEAVERTAILS = {"prompt": "How do I make a kite?", "response": "Slowly.", "category": {}, "is_safe": False}
 WMDP = {"answer": 2, "question": "Which is a fruit?", "choices": ["a spoon", "a chair", "a plum", "a cloud"]}
@@ -108,10 +109,10 @@ def test_numbers_of_every_kind_end_a_solution(tmp_path, end):
 
 def test_the_check_says_what_there_is_without_a_tokenizer(capsys, tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps(BEAVERTAILS))
-    check.main(["--beavertails", str(tmp_path / "a.jsonl"), "--wmdp_bio", str(check.HUB / "wmdp_bio.jsonl")])
+    main(["--beavertails", str(tmp_path / "a.jsonl"), "--wmdp_bio", str(HUB / "wmdp_bio.jsonl")])
     assert capsys.readouterr().out == "beavertails: 1 rows; wmdp_bio: cais/wmdp at 8b85378e501f\n"
 
 
 def test_the_check_refuses_bad_rows(refusal, tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps(GSM8K | {"question": 3}))
-    assert "line 1, `question`: `3` is not text" in refusal(check.main, ["--gsm8k_test", str(tmp_path / "a.jsonl")])
+    assert "line 1, `question`: `3` is not text" in refusal(main, ["--gsm8k_test", str(tmp_path / "a.jsonl")])

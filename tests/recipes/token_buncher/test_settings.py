@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.settings import read_settings
+from recipes.common.stage.settings import read_settings
 from recipes.common.verl.hardware import Hardware
-from recipes.token_buncher.schedule import is_noiser
-from recipes.token_buncher.settings import Settings
-from recipes.token_buncher.sizing import Gpu, fitted, numbers, shown
+from recipes.token_buncher.fit_to_gpu import Gpu, fitted, numbers, shown
+from recipes.token_buncher.settings import Settings, is_noiser
 
 VALUES = {
     "mode": "defend",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.verl.guard import marked
-from recipes.common.verl.history import read_history
+from recipes.common.verl.stage import read_history
+from recipes.common.verl.watchdog import marked
 from tests.support.patience import patience, until
 
 from .samples import ROOT
@@ -169,7 +169,7 @@ def test_a_finished_stage_only_makes_its_output(defence, model, data, tmp_path):
 def test_two_ranks_share_the_batch_and_convert_to_a_model_that_opens(model, data, tmp_path):
     from transformers import AutoModelForCausalLM
 
-    from recipes.common.change import largest_change
+    from recipes.common.checkpoint.difference import largest_change
 
     stage = Stage(tmp_path / "ranks", model, data, ranks=2, steps=3)
     assert stage.run() == 0, stage.last_lines()

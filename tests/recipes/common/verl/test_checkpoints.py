@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.common.stage import StageError
+from recipes.common.stage.command import StageError
 from recipes.common.verl import checkpoints
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from recipes.common.stage import Mistake
+from recipes.common.stage.command import Mistake
 from recipes.common.verl import hardware
 from recipes.common.verl.hardware import Hardware
 
@@ -24,7 +24,7 @@ def test_nodes_are_counted_by_the_scheduler(monkeypatch, name):
 
 def test_only_a_cpu_gets_the_plugin_platform_and_forks():
     cpu, cuda = Hardware("cpu", "hf", 1), Hardware("cuda", "vllm", 8, nodes=2)
-    assert cpu.environment()["VERL_USE_EXTERNAL_MODULES"].endswith("recipes.common.verl.platform")
+    assert cpu.environment()["VERL_USE_EXTERNAL_MODULES"].endswith("recipes.common.verl.cpu_platform")
     assert cuda.environment()["VERL_USE_EXTERNAL_MODULES"] == "recipes.common.verl.compat"
     assert "VERL_PLATFORM" not in cuda.environment()
     assert cuda.ray_resources() == {}

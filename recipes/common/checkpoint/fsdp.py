@@ -1,0 +1,184 @@
+"""The tensors of one role of a verl FSDP checkpoint, by name.
+
+    weights = open_shards(Path("global_step_100/actor"))
+    weights["model.norm.weight"].full()
+
+The layouts are those that verl 0.9.1 writes with FSDP1 and FSDP2 and that its merger reads
+(`verl/model_merger/fsdp_model_merger.py`): a mesh `("fsdp",)` or `("ddp", "fsdp")`, on which each tensor is replicated
+or cut along one dimension (verl's engine takes the first). What FSDP did not wrap is plain, and whole on every rank.
+
+A role's folder (`.../global_step_N/actor`) is what verl's FSDPCheckpointManager leaves: `fsdp_config.json` with the
+world size W, `huggingface/` with config and tokenizer, and for every rank R a `model_world_size_W_rank_R.pt`, a pickled
+dictionary from each tensor's name to the rank's share of it. The files are mapped into memory, and never executed.
+"""
+
+import logging
+import math
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from torch.distributed.tensor import DTensor, Shard  # makes DTensor and its parts known to `weights_only`
+
+from recipes.common.checkpoint.sharded_tensor import Part, Sharded
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import read_json
+
+
+def open_shards(folder: Path) -> dict[str, Sharded]:
+    """Every tensor of the role `folder`, in the model's order; names and shapes are in memory, the rest is on disk.
+
+    StageError when a file is missing, damaged or holds more than tensors, or when the shards do not make the tensors.
+    """
+    world = world_size(folder)
+    first = load_rank(folder, world, 0)
+    ranks = _replica(folder, world, first)
+    states = [first, *(load_rank(folder, world, rank) for rank in ranks[1:])]
+    for rank, state in zip(ranks, states, strict=True):
+        if odd := sorted(first.keys() ^ state.keys()):
+            raise _torn(folder, f"only one of rank 0 and rank {rank} has `{odd[0]}`")
+    starts = [_file_start(state) for state in states]
+    return {name: _assemble(folder, name, [state[name] for state in states], starts) for name in first}
+
+
+def _replica(folder: Path, world: int, state: dict[str, torch.Tensor]) -> list[int]:
+    """The ranks that hold one whole model: with `("ddp", "fsdp")` the first row of the mesh, otherwise all."""
+    ranks = list(range(world))
+    for name, value in state.items():
+        if not isinstance(value, DTensor):
+            continue
+        axes, mesh = value.device_mesh.mesh_dim_names, value.device_mesh.mesh
+        if axes not in (("fsdp",), ("ddp", "fsdp")):
+            raise StageError(
+                f"`{folder}`: `{name}` lies on the mesh `{axes}`; only `('fsdp',)` and `('ddp', 'fsdp')` can be read",
+                "save the checkpoint from a run without tensor or expert parallelism",
+            )
+        if mesh.numel() != world:
+            raise _torn(folder, f"`{name}` lies on a mesh of {mesh.numel()} ranks, `fsdp_config.json` says `{world}`")
+        ranks = mesh.reshape(-1, mesh.shape[-1])[0].tolist()
+    return ranks
+
+
+def _assemble(folder: Path, name: str, values: list[torch.Tensor], starts: list[int]) -> Sharded:
+    shape, dim = tuple(values[0].shape), _sharded_dim(folder, name, values[0])
+    if any(tuple(value.shape) != shape or _sharded_dim(folder, name, value) != dim for value in values):
+        raise _torn(folder, f"`{name}` has another shape or placement on another rank")
+    shards = [_local(value) for value in values]
+    if len({shard.dtype for shard in shards}) > 1:
+        raise _torn(folder, f"`{name}` has another type on another rank")
+    if not all(shard.is_contiguous() for shard in shards):
+        raise _torn(folder, f"`{name}` is not contiguous in its file")
+    rows = 1 if dim is None else math.prod(shape[:dim])
+    held = [(shard, start) for shard, start in zip(shards, starts, strict=True) if shard.numel()]
+    parts = [Part(shard.view(rows, -1), start) for shard, start in held]
+    if dim is None:
+        return Sharded(str(folder), name, shape, shards[0].dtype, parts[:1], parts[1:])
+    # A rank beyond the last row holds nothing, in whatever shape; the others must differ along `dim` alone.
+    others = {(*shard.shape[:dim], *shard.shape[dim + 1 :]) for shard, _ in held}
+    if others - {(*shape[:dim], *shape[dim + 1 :])} or sum(shard.numel() for shard, _ in held) != math.prod(shape):
+        sizes = ", ".join(f"`{list(shard.shape)}`" for shard in shards)
+        raise _torn(folder, f"`{name}` is `{list(shape)}`, which the ranks' {sizes} do not make")
+    return Sharded(str(folder), name, shape, shards[0].dtype, parts, [])
+
+
+def _sharded_dim(folder: Path, name: str, value: torch.Tensor) -> int | None:
+    """The dimension along which the tensor is cut; None when every rank has all of it."""
+    if not isinstance(value, DTensor):
+        return None
+    *outer, inner = value.placements
+    if all(placement.is_replicate() for placement in outer):
+        if inner.is_replicate():
+            return None
+        if type(inner) is Shard:  # not the strided one of FSDP over tensor parallelism, which orders rows otherwise
+            return inner.dim
+    raise StageError(
+        f"`{folder}`: `{name}` is placed as `{value.placements}`, which cannot be read",
+        "only tensors that are replicated, or cut along one dimension of the `fsdp` axis, can be put together",
+    )
+
+
+def _file_start(state: dict[str, torch.Tensor]) -> int:
+    """Address of the first byte of a tensor in the file; an empty tensor has none."""
+    return min((shard.data_ptr() for shard in map(_local, state.values()) if shard.numel()), default=0)
+
+
+def _local(value: torch.Tensor) -> torch.Tensor:
+    return (value.to_local() if isinstance(value, DTensor) else value).detach()
+
+
+def _torn(folder: Path, what: str) -> StageError:
+    return StageError(f"`{folder}`: {what}", "the rank files are not of one save: copy them again, or use another one")
+
+
+def world_size(folder: Path) -> int:
+    """How many ranks wrote the role `folder`."""
+    file = folder / "fsdp_config.json"
+    if not file.is_file():
+        roles = sorted(str(path.parent) for path in folder.glob("*/fsdp_config.json"))
+        raise StageError(
+            f"`{folder}`: no `fsdp_config.json`, so this is not one role of a verl FSDP checkpoint",
+            f"did you mean `{roles[0]}`?" if roles else "give the folder of one role, such as `global_step_100/actor`",
+        )
+    config = read_json(file)
+    world = config.get("world_size") if isinstance(config, dict) else None
+    if type(world) is not int or world < 1:
+        raise StageError(
+            f"`{file}`: `world_size` is `{world}`, not a number of ranks",
+            "the checkpoint was not saved to its end: use the one before it",
+        )
+    return world
+
+
+def load_rank(folder: Path, world: int, rank: int) -> dict[str, torch.Tensor]:
+    """The rank's tensors, in the model's order. Their bytes stay on disk until somebody reads them."""
+    file = folder / f"model_world_size_{world}_rank_{rank}.pt"
+    if not file.is_file():
+        raise _missing(folder, world, file.name)
+    state = _load(file)
+    if not isinstance(state, dict):
+        raise StageError(f"`{file}`: holds a `{type(state).__name__}`, not a dictionary of tensors", _NOT_VERL)
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise StageError(f"`{file}`: `{name}` is of type `{type(value).__name__}`, not a tensor", _NOT_VERL)
+    return state
+
+
+_NOT_VERL = "verl writes tensors alone into this file: find out who wrote this one before you use it"
+
+
+def _missing(folder: Path, world: int, name: str) -> StageError:
+    found = sorted(path.name.split("_")[3] for path in folder.glob("model_world_size_*_rank_*.pt"))
+    if found and str(world) not in found:
+        return StageError(
+            f"`{folder}`: `fsdp_config.json` says world size `{world}`, the rank files say `{found[0]}`",
+            "two runs were mixed in one folder: copy the checkpoint again into an empty one",
+        )
+    return StageError(
+        f"`{folder}`: `{name}` is missing",
+        f"each of the {world} ranks wrote one file: copy those left on other nodes, or use an earlier checkpoint",
+    )
+
+
+def _load(file: Path) -> object:
+    # Every unpickled mesh logs that no process group exists; here none ever will.
+    mesh_log = logging.getLogger("torch.distributed.device_mesh")
+    level = mesh_log.level
+    mesh_log.setLevel(logging.ERROR)
+    try:
+        state = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        for value in state.values() if isinstance(state, dict) else ():
+            if isinstance(value, DTensor):  # damage leaves one without some of its parts
+                value.to_local(), value.placements, value.device_mesh.mesh
+        return state
+    except pickle.UnpicklingError as problem:
+        refused = re.search(r"(?:GLOBAL|class) `?([\w.]+)", str(problem))
+        what = f"holds a pickled `{refused[1]}`" if refused else "holds pickled objects"
+        raise StageError(f"`{file}`: {what}, which is not a tensor and was not loaded", _NOT_VERL) from problem
+    except Exception as problem:  # damaged bytes fail wherever torch's parser happens to be
+        raise StageError(
+            f"`{file}`: cut short or damaged ({file.stat().st_size} bytes)",
+            "copy the file again, or use an earlier checkpoint",
+        ) from problem
+    finally:
+        mesh_log.setLevel(level)

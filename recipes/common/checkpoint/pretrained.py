@@ -1,0 +1,106 @@
+"""A checkpoint's tensors and configuration as `save_pretrained` of the right class would have written them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recipes.common.checkpoint.difference import largest_difference
+from recipes.common.checkpoint.sharded_tensor import Sharded
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import read_json
+
+INPUT_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight")
+"""How the name ends of the tensor that a tied `lm_head.weight` repeats."""
+
+VALUE_HEAD = {"v_head.summary.weight": "score.weight", "v_head.summary.bias": "score.bias"}
+"""trl's value head is the linear layer that transformers calls `score`."""
+
+
+def read_config(role: Path) -> dict[str, Any]:
+    """The model's configuration as verl saved it with the rank files."""
+    file = role / "huggingface" / "config.json"
+    config = read_json(file)
+    if not isinstance(config, dict):
+        raise StageError(
+            f"`{file}`: {'not a JSON object' if file.exists() else 'no such file'}",
+            "verl saves it with the rank files of rank 0: copy the role's whole folder",
+        )
+    if not names_class(config):
+        raise StageError(
+            f"`{file}`: no `architectures`",
+            'add the class of the model, such as `"architectures": ["Qwen2ForCausalLM"]`',
+        )
+    return config
+
+
+def names_class(config: dict[str, Any]) -> bool:
+    """Whether the configuration says of which class the model is."""
+    names = config.get("architectures")
+    return isinstance(names, list) and bool(names) and all(isinstance(one, str) for one in names)
+
+
+def exported_tensors(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, Sharded]:
+    """The tensors under the names of the exported model.
+
+    A tied `lm_head.weight` is left out, as `save_pretrained` does. So is the language model's head beside trl's value
+    head: a critic has no use for it.
+    """
+    if lora := next((name for name in tensors if "lora_" in name), None):
+        raise StageError(
+            f"`{tensors[lora].folder}`: `{lora}` belongs to a LoRA adapter, which is not converted",
+            "use `python -m verl.model_merger merge --backend fsdp`, which writes the adapter as a folder of its own",
+        )
+    exported = {VALUE_HEAD.get(name, name): tensor for name, tensor in tensors.items()}
+    if exported.keys() != tensors.keys() or _tied(tensors, config):
+        exported.pop("lm_head.weight", None)
+    return exported
+
+
+def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.dtype) -> dict[str, Any]:
+    """The configuration with the weights' type and the class that they are of.
+
+    verl trains a critic as `...ForTokenClassification` with one label and leaves the actor's `...ForCausalLM` in it.
+    The trainer's attention kernel is left out: the machine that opens the model may not have it.
+    """
+    word = str(dtype).removeprefix("torch.")
+    exported = {**config, **dict.fromkeys(config.keys() & {"dtype", "torch_dtype"} or {"dtype"}, word)}
+    exported.pop("attn_implementation", None)
+    architecture = config["architectures"][0]
+    if "score.weight" in names and not architecture.endswith("Classification"):
+        exported["architectures"] = [re.sub(r"(For[A-Z]\w*)?$", "ForTokenClassification", architecture, count=1)]
+        exported |= {"num_labels": 1, "id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+    return exported
+
+
+def cast(tensor: Sharded, dtype: torch.dtype | None) -> torch.dtype:
+    """The type in which the tensor is exported: whole numbers keep theirs, and so does everything for None."""
+    return dtype if dtype is not None and tensor.dtype.is_floating_point else tensor.dtype
+
+
+def main_dtype(tensors: Iterable[Sharded], dtype: torch.dtype | None) -> torch.dtype:
+    """The type in which most of the exported numbers are."""
+    numbers: Counter[torch.dtype] = Counter()
+    for tensor in tensors:
+        numbers[cast(tensor, dtype)] += tensor.numel
+    return numbers.most_common(1)[0][0]
+
+
+def _tied(tensors: dict[str, Sharded], config: dict[str, Any]) -> bool:
+    head = tensors.get("lm_head.weight")
+    embeddings = next((tensor for name, tensor in tensors.items() if name.endswith(INPUT_EMBEDDINGS)), None)
+    if head is None or embeddings is None:
+        return False
+    shared = head.shares_memory(embeddings)
+    # Without the word the model's class decides (Gemma ties): then what training shared is tied.
+    if not config.get("tie_word_embeddings", shared):
+        return False
+    if not shared and (head.shape != embeddings.shape or largest_difference(head, embeddings) != 0):
+        raise StageError(
+            f"`{head.folder}`: `lm_head.weight` is not `{embeddings.name}`, though `tie_word_embeddings` is true",
+            "training has untied them: set `tie_word_embeddings` to false in `huggingface/config.json` to keep both",
+        )
+    return True

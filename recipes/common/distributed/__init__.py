@@ -1,0 +1,1 @@
+"""Several processes that train together: where they meet, which one this is, how they are started."""

@@ -1,0 +1,81 @@
+"""The processes that train together; one alone is a group too."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from recipes.common.distributed.rendezvous import is_rank
+from recipes.common.stage.command import Mistake
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among them."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the one that writes files and speaks."""
+        return self.rank == 0
+
+    def sum(self, value: float) -> float:
+        """Of every rank's value."""
+        if self.world == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return float(total)
+
+    def any(self, value: bool) -> bool:
+        """Whether it is true for one of them."""
+        return self.sum(float(value)) > 0
+
+    def gather(self, values: list[Any]) -> list[Any]:
+        """Every rank's values, rank after rank, on all of them."""
+        if self.world == 1:
+            return values
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, values)
+        return [one for part in found for one in part]
+
+    def wait(self) -> None:
+        """All have come here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+@contextmanager
+def joined(kind: str) -> Iterator[Ranks]:
+    """This process is part of the group that torchrun's variables name, or is alone where there are none.
+
+    `kind`: cuda (with nccl) or cpu (with gloo).
+    """
+    local, several = int(os.environ.get("LOCAL_RANK", 0)), is_rank() and int(os.environ["WORLD_SIZE"]) > 1
+    if kind == "cuda":
+        if torch.cuda.device_count() <= local:
+            raise Mistake(
+                f"`device` is `cuda`, and {torch.cuda.device_count()} GPUs are visible to rank {local} of this machine",
+                "check `nvidia-smi`",
+            )
+        torch.cuda.set_device(local)
+    else:
+        # Ranks do not fight for cores, and sums come out the same every time.
+        torch.set_num_threads(1)
+    device = torch.device(kind, local) if kind == "cuda" else torch.device(kind)
+    if not several:
+        yield Ranks(0, 1, device)
+        return
+    dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size(), device)
+        dist.barrier()
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,1 @@
+"""A model folder: fetched, made tiny, loaded, exported with its card."""

@@ -1,0 +1,37 @@
+"""What the cards of all models begin with, their tables of numbers, and what earlier stages left for them."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json
+
+
+def head(base: Mapping[str, Any], tags: str) -> str:
+    """The hub's metadata. A base is claimed only when it is a repository of the hub, at a known commit."""
+    repo = base["repo"]
+    known = f"base_model: {repo}\n" if "/" in repo and base.get("revision") else ""
+    return f"---\nlibrary_name: transformers\npipeline_tag: text-generation\n{known}tags: [{tags}]\n---\n\n"
+
+
+def rows(names: Iterable[str], numbers: Mapping[str, Any]) -> str:
+    """A table's row for each of the names that there is a number for."""
+    return "\n".join(f"| {name} | {_shown(numbers[name])} |" for name in names if name in numbers)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def outs_of(words: Iterable[str]) -> dict[str, Path]:
+    """Stage -> its output, of words such as `evaluate=/run/stages/evaluate/out`."""
+    return {name: Path(place) for name, _, place in (one.partition("=") for one in words)}
+
+
+def read_numbers(out: Path) -> dict[str, Any]:
+    """A stage's metrics.json."""
+    found = read_json(out / "metrics.json")
+    if not isinstance(found, dict):
+        raise Mistake(f"`{out}` is no finished stage's output", "it holds metrics.json")
+    return found

@@ -1,0 +1,115 @@
+"""Puts the model a run starts from into a plain folder: from the hub, from this machine, or made on the spot.
+
+    python -m recipes.common.model.fetch SETTINGS.json --out OUT --work WORK [--texts FILE ...]
+
+Afterwards OUT holds the weights (safetensors), the configuration and the tokenizer as real files, and metrics.json.
+The settings are {"repo": ..., "revision": ...}. `repo` is a hub repository, a folder (its name starts with `/`, `.`
+or `~`), or `tiny`: a 2-layer model whose tokenizer is trained on the strings of the rows in `--texts`.
+"""
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated, Any
+
+from recipes.common.checkpoint import weights_folder
+from recipes.common.data import hub, rows
+from recipes.common.data.hub import Source
+from recipes.common.model import tiny
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.settings import read_settings
+
+WANTED = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
+"""Weights without pickles, configuration, tokenizer; only at the top level of a repository."""
+
+UNWANTED = ("*/*", "consolidated*.safetensors")
+"""`consolidated` files are the same weights once more, in Mistral's own layout."""
+
+TEXT_ROWS = 1000
+"""Rows read of each text file: plenty for a vocabulary of 512."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    texts: Annotated[list[Path], {"nargs": "+"}] = ()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    inputs = read_inputs(__doc__, Inputs, argv)
+    source = read_settings(inputs.settings, Source)
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    metrics = place(source, inputs.texts, inputs.out, inputs.work)
+    files.write_json(inputs.out / "metrics.json", metrics)
+    print(f"{source.repo}: {metrics['parameters']:,} parameters, {metrics['bytes']:,} bytes")
+
+
+def place(source: Source, texts: list[Path], out: Path, work: Path) -> dict[str, Any]:
+    """`out` holds the model's files; returns its parameters, bytes, repository and revision (a commit, or None)."""
+    revision = None
+    if source.repo == "tiny":
+        if not texts:
+            raise Mistake("`tiny` has no texts to train its tokenizer on", "add `--texts FILE`, JSONL or parquet")
+        tiny.save(out, itertools.chain.from_iterable(map(strings, texts)))
+    elif source.on_hub:
+        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", WANTED, UNWANTED)
+        revision = folder.name
+        link(folder, out)
+    else:
+        folder = Path(source.repo).expanduser()
+        if not folder.is_dir():
+            raise Mistake(f"no folder `{source.repo}`", "a hub repository is written `owner/name`")
+        link(folder, out)
+    paths = weights_folder.check(source.repo, out)
+    size = sum(path.stat().st_size for path in paths)
+    return {
+        "parameters": sum(map(weights_folder.parameters, paths)),
+        "bytes": size,
+        "repo": source.repo,
+        "revision": revision,
+    }
+
+
+def strings(path: Path) -> Iterator[str]:
+    """Every string in the first rows of a JSONL or parquet file, however deep."""
+    for place, _, value in itertools.islice(rows.read(path), TEXT_ROWS):
+        if isinstance(value, rows.BadRow):
+            raise Mistake(f"`{path}`: {place}: {value.text}", "mend or leave out this row")
+        yield from _strings_in(value)
+
+
+def _strings_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings_in(part)
+
+
+def link(folder: Path, out: Path, wanted: tuple[str, ...] = WANTED) -> None:
+    """`out` holds the wanted files of `folder`: the same bytes on disk where it can, a copy on another file system."""
+    # The hub's library makes no folder for a repository without wanted files: `glob` then finds none.
+    for path in sorted(folder.glob("*")):
+        if not any(fnmatch(path.name, pattern) for pattern in wanted) or fnmatch(path.name, UNWANTED[1]):
+            continue
+        part = out / f".{path.name}.part"
+        part.unlink(missing_ok=True)
+        try:
+            os.link(path.resolve(), part)
+        except OSError:
+            shutil.copyfile(path, part)
+        # Renaming one of two links to the same file onto the other would do nothing at all.
+        (out / path.name).unlink(missing_ok=True)
+        part.rename(out / path.name)
+
+
+if __name__ == "__main__":
+    run(main)

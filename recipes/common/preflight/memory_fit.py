@@ -1,0 +1,183 @@
+"""Whether a stage's networks have room on a GPU, role by role, before one is paid for. Pure arithmetic.
+
+    python -m recipes.FAMILY.memory REQUEST.json
+
+REQUEST holds `stages` (name and settings of each), `models` (by the recipe's names: `parameters` and `shape`) and
+`machines` (`name`, `gpus` of a node, `nodes`, `bytes` of a GPU). Prints JSON: for each machine, each stage's phases
+with their bytes on one GPU by part, and, where one does not fit, the first changes of settings with which it would.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common.preflight.memory_estimate import LOSS_BYTES, Shape
+from recipes.common.stage.command import StageError, run
+
+CONTEXT = 2**30
+"""Of each GPU: the driver's context, the kernels, NCCL's buffers."""
+
+Phases = dict[str, dict[str, float]]
+"""What is on one GPU while a role works: role -> part -> bytes."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`gpus` on each of `nodes`, with `bytes` of memory each."""
+
+    gpus: int
+    nodes: int
+    bytes: float
+
+    @property
+    def world(self) -> int:
+        return self.gpus * self.nodes
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model of the recipe: all its weights, and what its activations follow from."""
+
+    parameters: float
+    shape: Shape
+
+    def gathered(self, size: int = 2) -> float:
+        """Bytes of the two layers that FSDP holds whole at once: the one at work and the next."""
+        return 2 * size * self.parameters / self.shape.layers
+
+    def activations(self, tokens: int, size: int = 2) -> float:
+        """Bytes that a backward pass over so many tokens needs, when layers are recomputed: every layer's input, and
+        one layer whole (recipes/common/preflight/memory_estimate.py)."""
+        layer = 8 * self.shape.hidden + 4 * self.shape.intermediate
+        return float(size * tokens * (self.shape.layers * self.shape.hidden + layer))
+
+    def logits(self, tokens: int, size: int = 2) -> float:
+        """Bytes of the logits of so many tokens, with their softmax and its gradient in float32."""
+        return float(tokens * self.shape.vocabulary * (size + LOSS_BYTES))
+
+
+@dataclass(frozen=True)
+class Role:
+    """A network's bytes on one GPU: its shard of the states, what it needs while it works, and what stays when
+    another role does."""
+
+    weights: float
+    gradients: float = 0.0
+    optimizer: float = 0.0
+    working: Mapping[str, float] | None = None
+    weights_leave: bool = False
+    """Whether the weights go to the CPU while another role works (`param_offload`)."""
+    optimizer_leaves: bool = False
+    """Whether the optimizer's states are on the GPU in its own step only (`optimizer_offload`)."""
+
+    @property
+    def stays(self) -> float:
+        return (0 if self.weights_leave else self.weights) + (0 if self.optimizer_leaves else self.optimizer)
+
+    def at_work(self) -> dict[str, float]:
+        """The worse of its two moments: the backward pass, and the optimizer's step, which has no activations."""
+        states = {"weights": self.weights, "gradients": self.gradients}
+        backward = states | dict(self.working or {}) | ({} if self.optimizer_leaves else {"optimizer": self.optimizer})
+        step = states | {"optimizer": self.optimizer}
+        worse = max(backward, step, key=lambda parts: sum(parts.values()))
+        return {part: size for part, size in worse.items() if size}
+
+
+def phases(roles: Mapping[str, Role]) -> Phases:
+    """Each role's bytes while it works, and what the others leave there meanwhile."""
+    found = {}
+    for name, role in roles.items():
+        others = {other: one.stays for other, one in roles.items() if other != name and one.stays}
+        found[name] = role.at_work() | others
+    return found
+
+
+def sharded(network: Network, machine: Machine, tokens: int, logits: bool = True, **leave: bool) -> Role:
+    """Trained by FSDP over all GPUs with AdamW in float32: 4 bytes a weight, 4 a gradient, 8 of states."""
+    share = network.parameters / machine.world
+    working = {"gathered": network.gathered(), "activations": network.activations(tokens)}
+    return Role(
+        4 * share, 4 * share, 8 * share, working | ({"logits": network.logits(tokens)} if logits else {}), **leave
+    )
+
+
+def frozen(network: Network, machine: Machine, tokens: int, weights_leave: bool = False) -> Role:
+    """Looked up by FSDP in float32, never trained: no layer's input is kept."""
+    working = {"gathered": network.gathered(), "logits": network.logits(tokens)}
+    return Role(4 * network.parameters / machine.world, working=working, weights_leave=weights_leave)
+
+
+def rollout(
+    network: Network, machine: Machine, share: float, parallel: int, roles: Mapping[str, Role]
+) -> dict[str, float]:
+    """While vLLM writes: its weights in bf16, shared by `parallel` GPUs, a cache in the rest of its `share` of the GPU,
+    all of which it takes, and what the roles leave there."""
+    weights = 2 * network.parameters / parallel
+    kept = {name: role.stays for name, role in roles.items() if role.stays}
+    return {"weights": weights, "kv_cache": max(0.0, share * machine.bytes - weights), **kept}
+
+
+def network_of(models: Mapping[str, Any], name: str) -> Network:
+    """The recipe's model of that name. StageError when its shape is not stated."""
+    if models[name]["shape"] is None:
+        raise StageError(
+            f"the model `{name}` has no `shape`", "write the widths of its config.json into the size's file"
+        )
+    return Network(models[name]["parameters"], Shape(**models[name]["shape"]))
+
+
+StageFit = Callable[[Mapping[str, Any], Mapping[str, Any], Machine], Phases]
+"""A stage's phases on one GPU, of its settings, the recipe's models and the machine."""
+
+
+def answer(
+    request: Mapping[str, Any], stages: Mapping[str, StageFit], relief: Sequence[Mapping[str, Any]]
+) -> list[Any]:
+    """One entry a machine and stage. `relief`: changes that free memory, the least harmful first; they add up."""
+    found = []
+    for one in request["machines"]:
+        machine = Machine(one["gpus"], one["nodes"], one["bytes"])
+        for stage in request["stages"]:
+            fit, settings = stages.get(stage["name"].rstrip("0123456789")), stage["settings"]  # `dpo2` is a round's
+            if fit is None:
+                continue
+            there = fit(settings, request["models"], machine)
+            helps = None if _fits(there, machine) else _relief(fit, settings, request["models"], machine, relief)
+            found.append({"machine": one["name"], "stage": stage["name"], "phases": there, "relief": helps})
+    return found
+
+
+def main(stages: Mapping[str, StageFit], relief: Sequence[Mapping[str, Any]]) -> None:
+    """Runs a family's command."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("request", type=Path)
+    request = json.loads(parser.parse_args().request.read_text(encoding="utf-8"))
+    run(lambda: print(json.dumps(answer(request, stages, relief))))
+
+
+def _fits(there: Phases, machine: Machine) -> bool:
+    return max(sum(parts.values()) for parts in there.values()) + CONTEXT <= machine.bytes
+
+
+def _relief(
+    fit: StageFit,
+    settings: Mapping[str, Any],
+    models: Mapping[str, Any],
+    machine: Machine,
+    changes: Sequence[Mapping[str, Any]],
+) -> dict[str, Any] | None:
+    """The first changes with which it fits: each alone, and then each on top of those before it; None when all of them
+    together do not help."""
+    new = [change for change in changes if any(settings.get(key, value) != value for key, value in change.items())]
+    for change in new:
+        if _fits(fit({**settings, **change}, models, machine), machine):
+            return dict(change)
+    together: dict[str, Any] = {}
+    for change in new:
+        together |= change
+        if _fits(fit({**settings, **together}, models, machine), machine):
+            return together
+    return None

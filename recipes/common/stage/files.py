@@ -1,0 +1,84 @@
+"""Files and folders that are either whole or absent."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recipes.common.stage.command import Mistake, StageError
+
+
+def write_json(path: Path, value: Any) -> None:
+    """The file holds `value` as JSON, on disk, or what it held before; never a part of it."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """The file holds `text` in UTF-8, on disk, or what it held before; never a part of it."""
+    part = path.with_name(f".{path.name}.part")
+    with open(part, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    sync_folder(path.parent)
+
+
+def read_json(path: Path) -> Any:
+    """The file's value, or None when it is absent or torn (not JSON, or nested too deeply to be read)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+
+
+def sync_folder(folder: Path) -> None:
+    """The folder's entries (renames, new names) survive a crash of the machine."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Yields an empty folder that is `target`, on disk, once the block has ended, and is gone when the block fails.
+
+    A process that is killed leaves a hidden folder beside `target`; the next one removes it. An existing `target` must
+    be an empty folder.
+    """
+    target = target.resolve()
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise Mistake(f"`{target}` exists and is not an empty folder", "name a new folder, or remove this one")
+    part = target.with_name(f".{target.name}.part")
+    try:
+        if part.exists():
+            shutil.rmtree(part)
+        part.mkdir(parents=True)
+        yield part
+        _sync(part)
+        part.rename(target)
+        sync_folder(target.parent)
+    except OSError as problem:
+        raise StageError(
+            f"`{problem.filename or target}`: {problem.strerror or problem}",
+            "name a folder on a disk that has room and that you may write to",
+        ) from problem
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+    for path in (folder, *folder.rglob("*/")):
+        sync_folder(path)

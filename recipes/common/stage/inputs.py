@@ -1,0 +1,70 @@
+"""A command's inputs: its command line, read into a dataclass with a field for each argument.
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    model: Path                                           # --model FOLDER
+    before_profiles: Path | None = None                   # [--before-profiles FOLDER]
+    kind: Annotated[str, {"choices": ("a", "b")}]         # what argparse is told besides
+
+inputs = read_inputs(__doc__, Inputs, argv)
+"""
+
+import argparse
+import dataclasses
+import sys
+import typing
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+Inputs = TypeVar("Inputs")
+
+POSITIONAL: dict[str, Any] = {"positional": True}
+"""In a field's annotation: the argument has no name on the command line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageInputs:
+    """What every stage is given; a stage says what it needs besides."""
+
+    settings: Annotated[Path, POSITIONAL]
+    out: Path
+    work: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingInputs(StageInputs):
+    """What a training is given: the model's folder, and an earlier stage's with the rows."""
+
+    model: Path
+    data: Path
+
+
+def read_inputs(about: str, kind: type[Inputs], argv: list[str] | None = None) -> Inputs:
+    """The command line as a `kind`. `about`: the command's docstring."""
+    parser = argparse.ArgumentParser(prog=_program(), description=about.split("\n")[0])
+    types = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        scalar, words = _described(types[field.name])
+        if words.pop("positional", False):
+            parser.add_argument(field.name, type=scalar, **words)
+        else:
+            name, several = f"--{field.name.replace('_', '-')}", field.default == ()
+            left_out = {"required": True} if field.default is MISSING else {"default": [] if several else field.default}
+            parser.add_argument(name, type=scalar, **left_out, **words)
+    return kind(**vars(parser.parse_args(argv)))
+
+
+def _described(kind: Any) -> tuple[Any, dict[str, Any]]:
+    """The type of one word (`Path` of `Path`, `Path | None` and `list[Path]`), and what argparse is told besides."""
+    words: dict[str, Any] = {}
+    for part in getattr(kind, "__metadata__", ()):
+        words |= part
+    plain = typing.get_args(kind)[0] if words else kind
+    return next((part for part in typing.get_args(plain) if part is not type(None)), plain), words
+
+
+def _program() -> str:
+    """How the user started this process."""
+    spec = sys.modules["__main__"].__spec__
+    return f"python -m {spec.name}" if spec else Path(sys.argv[0]).name

@@ -1,0 +1,91 @@
+"""Rows that a long stage makes one after the other: a file that is only ever appended to, and survives any kill."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from recipes.common.stage.command import StageError
+from recipes.common.stage.files import sync_folder, whole_folder
+
+FILE = "rows.jsonl"
+KEPT = 2
+"""Checkpoints that stay: one may be on its way to another machine while the next is made."""
+
+
+class Journal:
+    """The rows in `{work}/rows.jsonl`.
+
+    Opening it drops the line that a kill tore; where the file is gone, it is the newest checkpoint's. `rows` are all
+    that it holds. A checkpoint is a folder `rows-N` below `work` with the first N rows, whole and never changed.
+    """
+
+    def __init__(self, work: Path):
+        work.mkdir(parents=True, exist_ok=True)
+        self.work, self.path = work, work / FILE
+        kept = _checkpoints(work)
+        if not self.path.exists() and kept:
+            shutil.copyfile(kept[-1] / FILE, self.path)
+        _drop_torn(self.path)
+        self.rows = list(read_jsonl(self.path))
+
+    def append(self, rows: Iterable[dict[str, Any]]) -> None:
+        """The rows are on the disk, each a line, behind those that were there."""
+        new = list(rows)
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in new)
+        with open(self.path, "ab") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+        self.rows += new
+
+    def checkpoint(self) -> str:
+        """The name of a folder below `work` that holds all rows there are."""
+        name = f"rows-{len(self.rows):07d}"
+        if not (self.work / name).exists():
+            with whole_folder(self.work / name) as folder:
+                shutil.copyfile(self.path, folder / FILE)
+            for old in _checkpoints(self.work)[:-KEPT]:
+                shutil.rmtree(old)
+        return name
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The file's rows; a StageError for a line that is no JSON object."""
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                raise StageError(f"`{path}`: line {number} is damaged", "delete the file; the stage makes it anew")
+            yield row
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """The file holds the rows, whole and on disk, or what it held before."""
+    part = path.with_name(f".{path.name}.part")
+    with open(part, "w", encoding="utf-8", errors="backslashreplace") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def _checkpoints(work: Path) -> list[Path]:
+    return sorted(path for path in work.glob("rows-*") if (path / FILE).is_file())
+
+
+def _drop_torn(path: Path) -> None:
+    """The file ends with its last whole line."""
+    path.touch()
+    with open(path, "rb+") as file:
+        content = file.read()
+        if content and not content.endswith(b"\n"):
+            file.truncate(content.rfind(b"\n") + 1)
+            os.fsync(file.fileno())

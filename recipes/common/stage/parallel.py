@@ -1,0 +1,83 @@
+"""A function over many things, in several processes: results in order, and in bounded memory."""
+
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from recipes.common.stage.command import StageError
+
+MOST = 8
+"""Processes, however many cores there are."""
+AHEAD = 2
+"""Things that wait, or whose results do, for each process."""
+PDEATHSIG = 1
+"""prctl's, of Linux: the signal that a process gets when its parent dies."""
+
+Thing = TypeVar("Thing")
+Made = TypeVar("Made")
+_work: Callable[[Any], Any]
+
+
+@contextmanager
+def mapped(work: Callable[[Thing], Made], processes: int) -> Iterator[Callable[[Iterable[Thing]], Iterator[Made]]]:
+    """What maps `work` over things in so many processes beside this one; with 0 of them, in this one.
+
+    They are forks, made at the beginning of the block: what `work` holds by then they share, and is not pickled. It
+    should have used no threads.
+    """
+    if not processes:
+        yield lambda things: map(work, things)
+        return
+    gc.collect()
+    gc.freeze()  # a collection would write to what is shared, and so copy it
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(work,)) as pool:
+        pool.submit(int).result()  # forks them all
+        try:
+            yield lambda things: _in_order(pool, things, AHEAD * processes)
+        except BrokenProcessPool:
+            hint = "most likely the memory was full: give it more, or fewer cores"
+            raise StageError("a process that prepared rows was killed", hint) from None
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def spare() -> int:
+    """Processes beside this one that the cores at hand can serve; 0 where a fork is not safe."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    return min(MOST, cores) if cores > 1 else 0
+
+
+def die_with_parent() -> None:
+    """This process is killed when the one that started it ends, however that ends."""
+    ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    global _work
+    die_with_parent()
+    _work = work
+
+
+def _do(thing: Any) -> Any:
+    return _work(thing)
+
+
+def _in_order(pool: ProcessPoolExecutor, things: Iterable[Any], most: int) -> Iterator[Any]:
+    waiting: deque[Future[Any]] = deque()
+    for thing in things:
+        waiting.append(pool.submit(_do, thing))
+        if len(waiting) > most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,126 @@
+"""A stage's settings: a JSON file that the plan wrote, read into a dataclass."""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from recipes.common.stage.command import Mistake
+
+Settings = TypeVar("Settings")
+LONGEST = 200
+"""Characters shown of a value."""
+ASKED = {"stage", "kind", "settings"}
+"""What is told of a stage whose settings are looked at."""
+
+
+def read_settings(path: Path, kind: type[Settings]) -> Settings:
+    """The file as a `kind`; a Mistake when it lacks a key, has one too many, or a value of another type.
+
+    `kind` is a dataclass of JSON's types (a list is plain `list`); its `__post_init__` may raise ValueError.
+    """
+    values = _read(path, "the first argument is the stage's JSON settings")
+    try:
+        return as_kind(values, kind)
+    except Mistake as problem:
+        raise Mistake(f"`{path}`: {problem.error}", problem.hint) from None
+
+
+def as_kind(values: object, kind: type[Settings]) -> Settings:
+    """As `read_settings`, of what a file says."""
+    if not isinstance(values, dict):
+        raise Mistake("no JSON object", "write one JSON object")
+    _check_keys(values, kind)
+    _check_types(values, kind)
+    try:
+        return kind(**values)
+    except ValueError as problem:
+        raise Mistake(str(problem), "change that value") from None
+
+
+def check_stages(
+    program: str,
+    about: str,
+    kinds: Mapping[str, type],
+    argv: list[str] | None = None,
+    look: Callable[[Any], None] = lambda _: None,
+) -> None:
+    """The command `PROGRAM REQUEST.json`, whose request is a list of `{"stage", "kind", "settings"}`: the settings of
+    each stage are of its kind, and `look` has nothing against them. A Mistake names the first stage that is not so."""
+    parser = argparse.ArgumentParser(prog=program, description=about)
+    parser.add_argument("request", type=Path)
+    path = parser.parse_args(argv).request
+    request = _read(path, "the argument is a JSON list of stages")
+    if not isinstance(request, list) or not all(isinstance(one, dict) and one.keys() == ASKED for one in request):
+        raise Mistake(f"`{path}`: no list of stages", f"each has `{'`, `'.join(sorted(ASKED))}`")
+    for one in request:
+        if not isinstance(one["kind"], str) or one["kind"] not in kinds:
+            hint = f"the kinds are `{'`, `'.join(kinds)}`"
+            raise Mistake(f"stage `{one['stage']}`: no kind `{one['kind']}` of settings is known here", hint)
+        try:
+            look(as_kind(one["settings"], kinds[one["kind"]]))
+        except Mistake as problem:
+            raise Mistake(f"stage `{one['stage']}`: {problem.error}", problem.hint) from None
+        print(f"{one['stage']}: fine")
+
+
+def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
+    """For a `__post_init__`: raises ValueError when the value is none of the choices."""
+    value = getattr(settings, name)
+    if value not in choices:
+        raise ValueError(f"`{name}` is `{value}`, not one of `{'`, `'.join(choices)}`")
+
+
+def _read(path: Path, hint: str) -> Any:
+    """What the JSON file says. A Mistake when there is none, or it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Mistake(f"`{path}`: no such file", hint) from None
+    except (ValueError, RecursionError) as problem:
+        raise Mistake(f"`{path}`: no JSON: {problem}", "write one JSON object") from None
+
+
+def _check_keys(values: Mapping[str, object], kind: type) -> None:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in values:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"the keys are `{'`, `'.join(fields)}`"
+            raise Mistake(f"no key `{_cut(key)}` is known here", hint)
+    for key, field in fields.items():
+        if key not in values and field.default is dataclasses.MISSING:
+            raise Mistake(f"no key `{key}`", f"write `{key}` with a value of type {_words(kind)[key]}")
+
+
+def _check_types(values: Mapping[str, object], kind: type) -> None:
+    hints = typing.get_type_hints(kind)
+    for key, value in values.items():
+        allowed = typing.get_args(hints[key]) or (hints[key],)
+        # JSON's 1 is a fine float, its true is no number.
+        fits = type(value) in allowed or (float in allowed and type(value) is int)
+        if not fits:
+            shown = _cut(json.dumps(value, ensure_ascii=False))
+            raise Mistake(f"`{key}` is `{shown}`", f"write a value of type {_words(kind)[key]}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def _words(kind: type) -> dict[str, str]:
+    """Each key's type in JSON's words: `int | None` is "int or null"."""
+    names = {
+        type(None): "null",
+        str: "string",
+        bool: "true or false",
+        int: "whole number",
+        float: "number",
+        list: "list",
+    }
+    hints = typing.get_type_hints(kind)
+    return {key: " or ".join(names[part] for part in typing.get_args(hint) or (hint,)) for key, hint in hints.items()}

@@ -1,0 +1,135 @@
+"""The train or the val rows, on their way from the user's file to the parquet file that verl reads."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recipes.common.data.tokens import Tokens
+from recipes.gad.data_report import Counts, Limits
+from recipes.gad.preflight.data import refuse
+from recipes.gad.rows import Message, Problem, Row
+from recipes.gad.truncate import Fitted, TooLong, fit
+
+BATCH_ROWS = 1024
+BATCH_CHARACTERS = 2_000_000
+"""A tokenized text takes about 100 bytes a token: so many characters stay below 200 MB whatever the rows are like."""
+
+
+class Split(NamedTuple):
+    """The good rows of one file."""
+
+    name: str
+    path: Path
+    rows: Iterable[Row]
+
+
+class Batch(NamedTuple):
+    """Some rows of the split of this name."""
+
+    split: str
+    rows: list[Row]
+
+
+class Made(NamedTuple):
+    """A batch in verl's format, an Arrow table; and the rows whose prompt cannot be brought within the limit."""
+
+    table: Any
+    counts: Counts
+    problems: list[Problem]
+
+
+def made(tokens: Tokens, limits: Limits, batch: Batch) -> Made:
+    """The batch's prompts are within the limit."""
+    import pyarrow
+
+    prompt_tokens = tokens.lengths([tokens.render(row.prompt) for row in batch.rows])
+    teacher_tokens = tokens.lengths([row.teacher for row in batch.rows])
+    counts, problems, lines = Counts(), [], []
+    for row, prompt_length, teacher_length in zip(batch.rows, prompt_tokens, teacher_tokens, strict=True):
+        fitted = _fit(row, prompt_length, tokens, limits.prompt)
+        if isinstance(fitted, Problem):
+            problems.append(fitted)
+            continue
+        counts.add(fitted, prompt_length, teacher_length + 1, limits)
+        lines.append(_line(batch.split, row, fitted.messages))
+    return Made(pyarrow.Table.from_pylist(lines, _schema()), counts, problems)
+
+
+def write(
+    split: Split,
+    target: Path,
+    make: Callable[[Iterable[Batch]], Iterable[Made]],
+    limits: Limits,
+    finished: Callable[[int], None],
+) -> Counts:
+    """`target` holds the split in verl's format, its batches as `make` makes them; `finished` hears, after each, how
+    many rows there are.
+
+    The bytes depend on the rows alone. A Mistake names the rows whose prompt cannot be brought within the limit.
+    """
+    from pyarrow.parquet import ParquetWriter
+
+    counts = Counts()
+    problems: list[Problem] = []
+    with open(target, "wb") as file:
+        with ParquetWriter(file, _schema()) as writer:
+            for batch in make(Batch(split.name, rows) for rows in _batches(split.rows)):
+                writer.write_table(batch.table)
+                counts.join(batch.counts)
+                problems += batch.problems
+                finished(counts.rows)
+        file.flush()
+        os.fsync(file.fileno())
+    hint = f"shorten these system messages, or raise `max_prompt_length` above {limits.prompt}"
+    refuse(split.path, problems, counts.rows + len(problems), hint)
+    return counts
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    characters = 0
+    for row in rows:
+        size = len(row.teacher) + sum(len(message["content"]) for message in row.prompt)
+        if batch and (len(batch) == BATCH_ROWS or characters + size > BATCH_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(row)
+        characters += size
+    if batch:
+        yield batch
+
+
+def _fit(row: Row, length: int, tokens: Tokens, limit: int) -> Fitted | Problem:
+    if length <= limit:
+        return Fitted(row.prompt, 0, 0)
+    try:
+        return fit(row.prompt, limit, tokens.count)
+    except TooLong as problem:
+        return Problem(f"{row.place}, `content`: {problem}")
+
+
+def _line(name: str, row: Row, prompt: list[Message]) -> dict[str, Any]:
+    return {
+        "data_source": "gad",
+        "prompt": prompt,
+        "ability": "chat",
+        "reward_model": {"style": "teacher", "ground_truth": row.teacher},
+        "extra_info": {"split": name, "index": row.position, "teacher_response": row.teacher},
+    }
+
+
+def _schema() -> Any:
+    """verl's columns for reinforcement learning (docs/preparation/prepare_data.rst)."""
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema(
+        {
+            "data_source": text,
+            "prompt": pa.list_(pa.struct({"role": text, "content": text})),
+            "ability": text,
+            "reward_model": pa.struct({"style": text, "ground_truth": text}),
+            "extra_info": pa.struct({"split": text, "index": pa.int64(), "teacher_response": text}),
+        }
+    )

@@ -1,0 +1,52 @@
+"""What the stages keep on a GPU, before one is paid for.
+
+python -m recipes.honest_persona.preflight.memory REQUEST.json
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recipes.common.preflight import memory_fit
+from recipes.common.preflight.memory_estimate import LOSS_BYTES, generating
+from recipes.common.preflight.memory_fit import Machine, Network, Phases, network_of
+
+Settings = Mapping[str, Any]
+TOKENS = 2048
+"""Of a sequence: `seq_len` of the data stage, which the training is not told."""
+RELIEF: list[dict[str, Any]] = [{"activation_checkpointing": True}, {"micro_batch": 2}, {"validation_batch_size": 8}]
+
+
+def training(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
+    """The base in bf16 and the adapter in float32, both shared by all ranks, and the heavy log's generation. Of the
+    logits only the review's are made."""
+    base = network_of(models, "base")
+    adapter = base.shape.lora(settings["lora_r"]) / machine.world
+    states = {"weights": 2 * base.parameters / machine.world, "adapter": 4 * adapter, "optimizer": 8 * adapter}
+    if machine.world > 1:
+        states["gathered"] = base.gathered()
+    sequences, told = settings["micro_batch"], settings["max_new_tokens"]
+    learning = states | {"gradients": 4 * adapter, "activations": _activations(base, settings)}
+    learning["logits"] = float(sequences * told * base.shape.vocabulary * (2 + LOSS_BYTES))
+    found = {"learning": learning}
+    if settings["first_heavy_log_step"] is not None:
+        heard = generating(base.shape, "bfloat16", False, settings["validation_batch_size"], TOKENS + told)
+        found["listening"] = states | {name: heard[name] for name in ("kv_cache", "logits")}
+    return found
+
+
+def listening(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
+    """The evaluation: a whole model at a time, its layers spread over the GPUs of one node."""
+    shape, length = network_of(models, "base").shape, TOKENS + settings["max_new_tokens"]
+    parts = generating(shape, "bfloat16", False, settings["validation_batch_size"], length)
+    return {"listening": {name: size / machine.gpus for name, size in parts.items() if name != "logits"}}
+
+
+def _activations(base: Network, settings: Settings) -> float:
+    tokens = settings["micro_batch"] * TOKENS
+    if settings["activation_checkpointing"]:
+        return base.activations(tokens)
+    return float(2 * tokens * base.shape.layers * (8 * base.shape.hidden + 4 * base.shape.intermediate))
+
+
+if __name__ == "__main__":
+    memory_fit.main({"train": training, "evaluate": listening}, RELIEF)

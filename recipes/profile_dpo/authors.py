@@ -1,0 +1,182 @@
+"""Gathers authors with their abstracts, and holds some back for evaluation.
+
+    python -m recipes.profile_dpo.authors SETTINGS.json --papers FILE --examples FILE --out OUT --work WORK
+
+OUT holds train.jsonl and held_out.jsonl, {"unit", "author", "abstracts", "prompt"} for each author, and metrics.json.
+An author is in one of the two. What came from OpenAlex is kept in WORK, author by author: a second start goes on; OUT
+then has papers.jsonl too, all of it as a file that another run can be given.
+"""
+
+import os
+import random
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipes.common.stage.command import Interrupted, Mistake, Progress, StageError, StopSignal, run
+from recipes.common.stage.files import write_json
+from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
+from recipes.common.stage.settings import read_settings
+from recipes.profile_dpo import profile, prompts
+from recipes.profile_dpo.bracket import expected
+from recipes.profile_dpo.papers import Paper, Query, by_author, read
+from recipes.profile_dpo.similarity import Nearest
+
+if TYPE_CHECKING:
+    from recipes.profile_dpo.openalex import OpenAlex
+
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+SPARE = 3
+"""Papers asked for besides those that are needed: some have abstracts that are too short."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The stage's JSON, key by key."""
+
+    papers: int
+    """Abstracts of an author."""
+    examples: int
+    """Shown with them, the nearest first."""
+    preferences: int
+    """To be had from one round of tournaments; as many authors are used as that takes."""
+    candidates: int
+    """Profiles in a tournament."""
+    held_out: int
+    """Authors kept for evaluation."""
+    mailto: str | None
+    """Your address, which OpenAlex wants."""
+    openalex_url: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("papers", "preferences", "held_out"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
+        if self.candidates < 2:
+            raise ValueError(f"`candidates` is `{self.candidates}`, less than 2")
+        if self.examples < 0:
+            raise ValueError(f"`examples` is `{self.examples}`, less than 0")
+        if self.mailto is not None and not ADDRESS.fullmatch(self.mailto):
+            raise ValueError(f"`mailto` is `{self.mailto}`, which is no address")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(StageInputs):
+    """What the command line names."""
+
+    papers: Path
+    examples: Path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the stage."""
+    stop = StopSignal()
+    inputs = read_inputs(__doc__, Inputs, argv)
+    settings = read_settings(inputs.settings, Settings)
+    papers, queries = read(inputs.papers)
+    check_address(queries, settings.mailto)
+    examples, progress = read_examples(inputs.examples), Progress(inputs.work)
+    if queries:
+        from recipes.profile_dpo.openalex import OpenAlex  # an HTTP library, which a look at settings does without
+
+        service = OpenAlex(settings.openalex_url, str(settings.mailto), os.environ.get("OPENALEX_API_KEY"))
+        papers += fetch(service, queries, settings, Journal(inputs.work), progress, stop)
+        inputs.out.mkdir(parents=True, exist_ok=True)
+        write_jsonl(inputs.out / "papers.jsonl", map(vars, papers))
+    found = by_author(papers, settings.papers)
+    train, held = split(sorted(found), settings)
+    near = Nearest([" ".join(one["abstracts"]) for one in examples])
+    inputs.out.mkdir(parents=True, exist_ok=True)
+    for name, authors in {"train": train, "held_out": held}.items():
+        write_jsonl(
+            inputs.out / f"{name}.jsonl", (unit(one, found[one], examples, near, settings.examples) for one in authors)
+        )
+    wanted = tournaments(settings)
+    if len(train) < wanted:
+        progress.warning(
+            f"{len(train):,} authors to learn from, {wanted:,} would give {settings.preferences:,} preferences"
+        )
+    numbers = {"authors": len(found), "too_few_papers": len({one.author for one in papers}) - len(found)}
+    write_json(inputs.out / "metrics.json", numbers | {"train": len(train), "held_out": len(held), "wanted": wanted})
+    print(f"{len(train):,} authors to learn from, {len(held):,} held out")
+
+
+def check_address(queries: list[Query], mailto: str | None) -> None:
+    """A Mistake when OpenAlex is to be asked and does not learn by whom."""
+    if queries and mailto is None:
+        raise Mistake(
+            "papers are to come from OpenAlex, and `mailto` is not set", "`--set mailto=you@example.org` says who asks"
+        )
+
+
+def read_examples(path: Path) -> list[dict[str, Any]]:
+    """Rows {"abstracts", "profile"}; a Mistake for a profile that is none."""
+    found = list(read_jsonl(path))
+    for number, row in enumerate(found, 1):
+        made = profile.parse(row["profile"]) if isinstance(row.get("profile"), str) else "no profile"
+        if isinstance(made, str) or not row.get("abstracts"):
+            raise Mistake(
+                f"`{path}`: line {number}: {made if isinstance(made, str) else 'no abstracts'}",
+                'a row is {"abstracts": [...], "profile": "Domain: ..."}',
+            )
+        row["profile"] = made.text()
+    return found
+
+
+def fetch(
+    service: "OpenAlex",
+    queries: Iterable[Query],
+    settings: Settings,
+    journal: Journal,
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> list[Paper]:
+    """Everything that the queries find, each author's papers in the journal once. Raises Interrupted after `stop`."""
+    authors = [author for query in queries for author in service.authors(query, settings.seed)]
+    authors = list(dict.fromkeys(authors))
+    kept = {row["id"] for row in journal.rows}
+    for author in authors:
+        if author.id in kept:
+            continue
+        if stop():
+            raise Interrupted(f"{len(kept):,} of {len(authors):,} authors are fetched")
+        papers = service.papers(author, settings.papers + SPARE)
+        journal.append([{"id": author.id, "papers": [vars(one) for one in papers]}])
+        kept.add(author.id)
+        progress.step(len(kept), len(authors), {"requests": float(service.requests)})
+    return [Paper(**one) for row in journal.rows for one in row["papers"]]
+
+
+def tournaments(settings: Settings) -> int:
+    """How many give as many preferences as are wanted."""
+    return -int(-settings.preferences // expected(settings.candidates))
+
+
+def split(authors: list[str], settings: Settings) -> tuple[list[str], list[str]]:
+    """Those to learn from, no more than are needed, and those held out; StageError where one of the two is empty."""
+    order = list(authors)
+    random.Random(settings.seed).shuffle(order)
+    held, train = order[: settings.held_out], order[settings.held_out :][: tournaments(settings)]
+    if not train:
+        raise StageError(
+            f"{len(authors):,} authors have {settings.papers} abstracts, and {settings.held_out:,} are to be held out",
+            "give papers of more authors, or set `papers` or `held_out` lower",
+        )
+    return train, held
+
+
+def unit(
+    author: str, abstracts: list[str], examples: list[dict[str, Any]], near: Nearest, count: int
+) -> dict[str, Any]:
+    """An author with what a writer is asked: the abstracts, after the `count` nearest examples of others."""
+    places = [place for place in near.order(" ".join(abstracts)) if examples[place]["abstracts"] != abstracts]
+    shown = [examples[place] for place in places[:count]]
+    return {"unit": author, "abstracts": abstracts, "prompt": prompts.write(abstracts, shown)}
+
+
+if __name__ == "__main__":
+    run(main)

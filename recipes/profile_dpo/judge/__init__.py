@@ -1,0 +1,1 @@
+"""Who compares two profiles, and how its answers become verdicts."""

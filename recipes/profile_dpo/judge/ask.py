@@ -1,0 +1,153 @@
+"""Questions in, choices out: every reply on disk before the next is looked at, counted, and paid for once."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from recipes.common.stage.command import Interrupted, StageError
+from recipes.common.stage.journal import Journal
+from recipes.profile_dpo.judge.types import Judge, JudgeSettings, Question, Reply
+from recipes.profile_dpo.judge.verdict import choice
+
+FEW = 10
+"""Questions of which any number may stay unanswered."""
+
+
+@dataclass
+class Answers:
+    """What a journal of replies says; grows with it."""
+
+    choices: dict[str, int] = field(default_factory=dict)
+    tries: dict[str, int] = field(default_factory=dict)
+    replies: int = 0
+    garbage: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    half_in: int = 0
+    """Of `tokens_in`, those at half the price."""
+    half_out: int = 0
+    seconds: float = 0.0
+    allowances: int = 1
+    """How often a budget may be spent: once more each time that it was used up."""
+
+    def add(self, row: dict[str, Any]) -> None:
+        if "allowance" in row:
+            self.allowances += 1
+            return
+        key, made = row["key"], row["choice"]
+        self.replies += 1
+        self.tries[key] = self.tries.get(key, 0) + 1
+        if made is None:
+            self.garbage += 1
+        else:
+            self.choices.setdefault(key, made)
+        self.tokens_in += row["tokens_in"]
+        self.tokens_out += row["tokens_out"]
+        self.half_in += row["tokens_in"] if row["half_price"] else 0
+        self.half_out += row["tokens_out"] if row["half_price"] else 0
+        self.seconds += row["seconds"]
+
+    def dollars(self, settings: JudgeSettings) -> float | None:
+        """None where no price is known."""
+        if settings.price_in is None or settings.price_out is None:
+            return None
+        paid_in, paid_out = self.tokens_in - self.half_in / 2, self.tokens_out - self.half_out / 2
+        return (paid_in * settings.price_in + paid_out * settings.price_out) / 1e6
+
+    def numbers(self, settings: JudgeSettings) -> dict[str, float]:
+        """What metrics.json says; rates are of one reply."""
+        dollars = self.dollars(settings)
+        found: dict[str, float] = {
+            "replies": self.replies,
+            "garbage": self.garbage,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+        }
+        if self.replies:
+            rates = {"tokens_in": self.tokens_in, "tokens_out": self.tokens_out, "seconds": self.seconds}
+            found |= {f"{name}_a_reply": round(value / self.replies, 4) for name, value in rates.items()}
+        return found | ({} if dollars is None else {"dollars": round(dollars, 4)})
+
+
+def read_answers(journal: Journal) -> Answers:
+    """What was answered before."""
+    found = Answers()
+    for row in journal.rows:
+        found.add(row)
+    return found
+
+
+@dataclass
+class Asking:
+    """A judge that is asked, and the journal of its replies."""
+
+    settings: JudgeSettings
+    journal: Journal
+    answers: Answers
+    stop: Callable[[], bool]
+    on_reply: Callable[[int], None] = lambda done: None
+    """Told how many questions are settled, after each reply."""
+
+    def settle(self, questions: list[Question], judge: Judge) -> dict[str, int | None]:
+        """Each question's choice; None where no attempt brought one. Raises Interrupted after `stop`, StageError when
+        the budget is used up, the judge is gone, or too many questions have no answer."""
+        for attempt in range(self.settings.attempts):
+            missing = [one for one in questions if self._missing(one.key) and self._tries(one.key) <= attempt]
+            if missing:
+                self._check_budget()
+                self._ask(missing, attempt, judge)
+        found = {one.key: self.answers.choices.get(one.key) for one in questions}
+        lost = sum(value is None for value in found.values())
+        if lost > self.settings.unanswered * len(found) and len(found) > FEW:
+            raise StageError(
+                f"the judge gave no answer to {lost:,} of {len(found):,} questions, {self.settings.attempts} times",
+                "read `text` in rows.jsonl of the stage's work folder; another judge, or a higher `unanswered`",
+            )
+        return found
+
+    def _ask(self, questions: list[Question], attempt: int, judge: Judge) -> None:
+        began, count = time.monotonic(), 0
+        for reply in judge.ask(questions, attempt, self._halt):
+            count += 1
+            now = time.monotonic()
+            self._keep(reply, now - began)
+            began = now
+        if self.stop():
+            raise Interrupted(f"{len(self.answers.choices):,} questions are answered")
+        if count < len(questions):
+            self._check_budget()
+
+    def _keep(self, reply: Reply, seconds: float) -> None:
+        row = reply._asdict() | {"choice": choice(reply.text), "seconds": round(seconds, 4)}
+        self.journal.append([row])
+        self.answers.add(row)
+        self.on_reply(len(self.answers.choices))
+
+    def _missing(self, key: str) -> bool:
+        return key not in self.answers.choices
+
+    def _tries(self, key: str) -> int:
+        return self.answers.tries.get(key, 0)
+
+    def _halt(self) -> bool:
+        return self.stop() or self._spent() is not None
+
+    def _spent(self) -> tuple[str, str] | None:
+        """What was used up: how much of what limit."""
+        own, count = self.settings, self.answers.allowances
+        dollars, tokens = self.answers.dollars(own), self.answers.tokens_in + self.answers.tokens_out
+        if own.max_dollars is not None and dollars is not None and dollars >= own.max_dollars * count:
+            return f"${dollars:.2f}", f"`max_dollars` is {own.max_dollars:g}"
+        if own.max_tokens is not None and tokens >= own.max_tokens * count:
+            return f"{tokens:,} tokens", f"`max_tokens` is {own.max_tokens:,}"
+        return None
+
+    def _check_budget(self) -> None:
+        if spent := self._spent():
+            self.journal.append([{"allowance": 1}])
+            self.answers.add({"allowance": 1})
+            raise StageError(
+                f"the judge has cost {spent[0]} so far, and {spent[1]}",
+                "start it again to allow as much once more: answers that are there are kept",
+            )

@@ -1,0 +1,43 @@
+"""A judge that is a model of its own: the stage `judge`'s, by either engine."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from recipes.common.inference.types import Loading, Sampling
+from recipes.common.stage.command import StageError
+from recipes.profile_dpo.judge.types import JudgeSettings, Question, Reply
+from recipes.profile_dpo.writer import Speaker
+
+AGAIN = 0.7
+"""Temperature after a greedy answer that was none: the same again would be no help."""
+
+
+class LocalJudge:
+    """Greedy at the first attempt."""
+
+    def __init__(self, model: Path, settings: JudgeSettings):
+        own = settings
+        length = own.judge_prompt_tokens + own.judge_tokens
+        loading = Loading(model, own.device, own.dtype, own.judge_nf4, length, own.gpu_share)
+        self.speaker, self.settings = Speaker(loading, own.engine), settings
+
+    def ask(self, questions: list[Question], attempt: int, halt: Callable[[], bool]) -> Iterator[Reply]:
+        own = self.settings
+        sampling = Sampling(own.judge_tokens, AGAIN if attempt else 0.0, 0.95, self.speaker.stop)
+        for start in range(0, len(questions), own.judged_at_once):
+            if halt():
+                return
+            part = questions[start : start + own.judged_at_once]
+            asked = [self.speaker.ids(question.chat) for question in part]
+            if (longest := max(map(len, asked))) > own.judge_prompt_tokens:
+                raise StageError(
+                    f"a question to the judge has {longest:,} tokens, and `judge_prompt_tokens` is "
+                    f"{own.judge_prompt_tokens:,}",
+                    "set `judge_prompt_tokens` higher, or `papers` lower",
+                )
+            replies = self.speaker.write(asked, sampling, own.seed + attempt)
+            for question, ids, (text, tokens) in zip(part, asked, replies, strict=True):
+                yield Reply(question.key, text, len(ids), tokens)
+
+    def numbers(self) -> dict[str, float]:
+        return self.speaker.numbers(self.settings.judged_at_once)

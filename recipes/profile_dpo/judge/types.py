@@ -1,0 +1,124 @@
+"""What the plan says about a judge, what it is asked and what it answers. Nothing heavy is imported here."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from recipes.common.stage.settings import check_choice
+from recipes.profile_dpo.prompts import Message
+from recipes.profile_dpo.writer import check_engine
+
+JUDGES = ("local", "endpoint", "words")
+"""The model of the stage `judge`; an OpenAI-compatible service; or a rule that counts words, for tests."""
+KEY = re.compile(r"\b(sk|hf|gsk|pplx|xai)[-_][A-Za-z0-9_-]{8,}|Bearer\s|^[A-Za-z0-9]{32,}$|://[^/\s]+@")
+"""How keys look."""
+SECRET = "JUDGE_API_KEY"
+USE_SECRET = f"take it out, and give it as the secret {SECRET}: in the environment, or in site.yaml under `secrets`"
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """Shared by the stages that ask the judge."""
+
+    judge: str
+    engine: str
+    device: str
+    dtype: str
+    gpu_share: float
+    judge_nf4: bool
+    """Whether a local judge is in 4 bits."""
+    judge_prompt_tokens: int
+    judge_tokens: int
+    """Of an answer."""
+    judged_at_once: int
+    orders: int
+    """2: each match is judged in both orders; 1: in one, by a coin."""
+    attempts: int
+    """How often a question is asked until its answer is one."""
+    unanswered: float
+    """The share of questions that may stay without an answer."""
+    endpoint_url: str | None
+    """As https://api.openai.com/v1."""
+    endpoint_model: str | None
+    endpoint_parallel: int
+    endpoint_timeout: float
+    """Seconds for an answer."""
+    endpoint_retries: int
+    """After a timeout, a refusal for haste or a failure of the service; waits double."""
+    endpoint_pause: float
+    """Seconds of the first wait."""
+    batched_rounds: int
+    """The first rounds of a tournament that go to the service's batch interface: within a day, at half the price."""
+    batch_poll: float
+    """Seconds between two looks at a batch."""
+    price_in: float | None
+    """Dollars for a million tokens of questions."""
+    price_out: float | None
+    """And of answers."""
+    max_dollars: float | None
+    """Spent before the stage stops; started again, it may spend as much again."""
+    max_tokens: int | None
+    """The same, in tokens."""
+    api_key: str | None
+    """Never here."""
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if (name == "api_key" and value is not None) or (isinstance(value, str) and KEY.search(value)):
+                raise ValueError(f"`{name}` holds a key, and settings are written down in many places; {USE_SECRET}")
+        check_choice(self, "judge", JUDGES)
+        check_engine(self)
+        for name in ("judge_prompt_tokens", "judge_tokens", "judged_at_once", "attempts", "endpoint_parallel"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
+        for name in ("endpoint_retries", "endpoint_pause", "batched_rounds", "unanswered"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 0")
+        if self.orders not in (1, 2):
+            raise ValueError(f"`orders` is `{self.orders}`, neither 1 nor 2")
+        for name in ("endpoint_timeout", "batch_poll", "price_in", "price_out", "max_dollars", "max_tokens"):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise ValueError(f"`{name}` is `{value}`, not above 0")
+        if self.judge == "endpoint":
+            for name in ("endpoint_url", "endpoint_model"):
+                if not getattr(self, name):
+                    raise ValueError(f"`judge` is `endpoint`, and `{name}` is not set")
+            if not str(self.endpoint_url).startswith(("http://", "https://")):
+                raise ValueError(f"`endpoint_url` is `{self.endpoint_url}`, which does not begin with https://")
+        if self.max_dollars is not None and (self.price_in is None or self.price_out is None):
+            raise ValueError("`max_dollars` needs `price_in` and `price_out`, in dollars for a million tokens")
+        if self.batched_rounds and self.judge != "endpoint":
+            raise ValueError(f"`batched_rounds` is `{self.batched_rounds}`, which only `judge` `endpoint` can do")
+
+
+class Question(NamedTuple):
+    key: str
+    chat: list[Message]
+    abstracts: tuple[str, ...]
+    shown: tuple[str, str]
+    """Both profiles, in their order."""
+
+
+class Reply(NamedTuple):
+    """What came back for a question, whatever it is."""
+
+    key: str
+    text: str
+    tokens_in: int
+    tokens_out: int
+    half_price: bool = False
+
+
+class Judge(Protocol):
+    """Answers questions."""
+
+    def ask(self, questions: list[Question], attempt: int, halt: Callable[[], bool]) -> Iterator[Reply]:
+        """A reply to each question, in any order, each as soon as it is there. Once `halt` says so no more questions
+        are asked; what was asked is still answered. Raises StageError when it cannot go on."""
+        ...
+
+    def numbers(self) -> dict[str, float]:
+        """Of its memory, where it takes any."""
+        ...

@@ -1,0 +1,196 @@
+"""The forecast: what a run will do, take and cost, by what an earlier run measured.
+
+    python -m recipes.profile_dpo.preflight.forecast REQUEST.json
+
+REQUEST holds `stages` (name and settings of each) and `measured`: for each finished stage of earlier runs, the newest
+first, its `run`, `recipe`, `where`, `stage` and `metrics`. Prints the lines; what nobody has measured is `unknown`.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.profile_dpo import bracket
+
+UNKNOWN = "unknown"
+Settings = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is wanted, and in which way."""
+
+    preferences: int
+    """Wanted."""
+    candidates: int
+    """Profiles in a tournament."""
+    orders: int = 1
+    """In which each comparison is asked."""
+
+    @property
+    def tournaments(self) -> int:
+        """As many as give so many preferences; exact where `candidates` is a power of two, else on average."""
+        return math.ceil(self.preferences / bracket.expected(self.candidates))
+
+    @property
+    def comparisons(self) -> int:
+        return self.tournaments * (self.candidates - 1)
+
+    @property
+    def calls(self) -> int:
+        """Questions to the judge."""
+        return self.comparisons * self.orders
+
+    def batched(self, rounds: int) -> float:
+        """The share of all questions that the first rounds have."""
+        return sum(bracket.matches(self.candidates)[:rounds]) / (self.candidates - 1)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Of one question and its answer."""
+
+    asked: float
+    answered: float
+
+
+@dataclass(frozen=True)
+class Price:
+    """In dollars for a million tokens."""
+
+    asked: float
+    answered: float
+
+
+def dollars(plan: Round, tokens: Tokens, price: Price, batched: int = 0) -> float:
+    """What the judge's answers cost when the first rounds are sent as batches, at half the price."""
+    whole = plan.calls * (tokens.asked * price.asked + tokens.answered * price.answered) / 1e6
+    return whole * (1 - plan.batched(batched) / 2)
+
+
+def hours(count: float, seconds: float) -> float:
+    """Of so many things that take so long each."""
+    return count * seconds / 3600
+
+
+def steps(rows: int, batch: int, accumulate: int, epochs: float) -> int:
+    """Of a training on so many preferences."""
+    return math.ceil(math.ceil(rows / (batch * accumulate)) * epochs)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Numbers of one stage of an earlier run, and whose they are."""
+
+    metrics: Mapping[str, float]
+    of: str
+
+    def get(self, name: str) -> float | None:
+        return self.metrics.get(name)
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.profile_dpo.preflight.forecast", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("request", type=Path)
+    request = json.loads(parser.parse_args().request.read_text(encoding="utf-8"))
+    print("\n".join(table({one["name"]: one["settings"] for one in request["stages"]}, request["measured"])))
+
+
+def table(settings: Settings, measured: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines; none for a list of stages without a tournament."""
+    if not {"setup", "generate", "tournament"} <= settings.keys():
+        return []
+    setup, judge = settings["setup"], settings["tournament"]
+    plan = Round(setup["preferences"], setup["candidates"], judge["orders"])
+    judging, writing = found("tournament", measured, judge["judge"]), found("generate", measured)
+    learning = found("dpo", measured)
+    both = " in both orders" if plan.orders == 2 else ""
+    exact = plan.candidates & (plan.candidates - 1) == 0
+    each = Round(1, plan.candidates)
+    lines = [
+        ("a tournament", f"{plan.candidates} profiles, {each.candidates - 1} comparisons, {_each(plan, exact)}"),
+        ("a round", f"{plan.tournaments:,} tournaments for {plan.preferences:,} preferences"),
+        ("judged", f"{plan.comparisons:,} comparisons{both}: {plan.calls:,} questions"),
+        ("tokens", _tokens(plan, judging)),
+        *_cost(plan, judging, judge),
+        ("writing", _hours(plan.tournaments, writing, "seconds_an_author", plan.candidates)),
+        ("judging", _hours(plan.calls, judging, "seconds_a_reply")),
+    ]
+    if own := settings.get("dpo"):
+        count = steps(plan.preferences, own["batch"], own["accumulate"], own["epochs"])
+        lines.append(("learning", f"{count:,} steps, {_hours(count, learning, 'seconds_a_step')}"))
+    sources = sorted({one.of for one in (judging, writing, learning) if one})
+    lines.append(("measured by", "; ".join(sources) or "no run yet: `launcher rehearse` measures a tiny model's"))
+    return [f"{name:<13}{text}" for name, text in lines]
+
+
+def found(stage: str, measured: Sequence[Mapping[str, Any]], judge: str | None = None) -> Measured | None:
+    """The newest that there is of a stage, whatever its round; for a judge's stage, of the same kind of judge."""
+    for one in measured:
+        if one["stage"].rstrip("0123456789") == stage and judge in (None, one["settings"].get("judge")):
+            return Measured(one["metrics"], f"{one['run']} ({one['recipe']}, {one['where']})")
+    return None
+
+
+def _each(plan: Round, exact: bool) -> str:
+    count = bracket.expected(plan.candidates)
+    return f"{count:.0f} preferences" if exact else f"{count:.1f} preferences on average"
+
+
+def _tokens(plan: Round, judging: Measured | None) -> str:
+    tokens = _of(judging)
+    if tokens is None:
+        return UNKNOWN
+    return f"{plan.calls * tokens.asked:,.0f} in, {plan.calls * tokens.answered:,.0f} out"
+
+
+def _cost(plan: Round, judging: Measured | None, judge: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The service's bill, with none, one or two rounds sent as batches."""
+    if judge["judge"] != "endpoint":
+        return [("service", f"none: the judge is `{judge['judge']}`")]
+    tokens = _of(judging)
+    if tokens is None or judge["price_in"] is None or judge["price_out"] is None:
+        why = "`price_in` and `price_out` are not set" if judge["price_in"] is None else "no tokens were counted yet"
+        return [("service", f"{UNKNOWN}: {why}")]
+    price = Price(judge["price_in"], judge["price_out"])
+    return [
+        (
+            "service" if not batched else "",
+            f"${dollars(plan, tokens, price, batched):.2f} with {batched} rounds batched"
+            + (f", {batched} day{'s' if batched > 1 else ''} longer at most" if batched else ""),
+        )
+        for batched in range(3)
+    ]
+
+
+def _of(judging: Measured | None) -> Tokens | None:
+    asked, answered = (judging.get(f"tokens_{way}_a_reply") if judging else None for way in ("in", "out"))
+    return Tokens(asked, answered) if asked and answered is not None else None
+
+
+def _hours(count: int, by: Measured | None, name: str, candidates: int | None = None) -> str:
+    """How long it takes; `candidates` when what was measured grows with them."""
+    seconds = by.get(name) if by else None
+    if by is None or seconds is None:
+        return f"{UNKNOWN}: nobody has measured how long it takes"
+    if candidates:
+        seconds *= candidates / (by.get("candidates") or candidates)
+    return f"{_long(hours(count, seconds))} at {seconds:.3g} s {name.removeprefix('seconds_').replace('_', ' ')}"
+
+
+def _long(time: float) -> str:
+    """Hours, in the unit that people would say."""
+    if time >= 1:
+        return f"{time:.2g} hours"
+    return f"{time * 60:.0f} minutes" if time >= 1 / 30 else f"{time * 3600:.1f} seconds"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Looks at the stages' settings before anything is paid: nothing heavy is imported.
+
+python -m recipes.profile_dpo.preflight.settings REQUEST.json
+"""
+
+from recipes.common.stage.command import run
+from recipes.common.stage.settings import check_stages
+from recipes.profile_dpo import authors, gate, generate, tournament, write
+from recipes.profile_dpo.judge.types import JudgeSettings
+from recipes.profile_dpo.settings import DpoSettings, MergeSettings
+
+KINDS = {
+    "setup": authors.Settings,
+    "write": write.Settings,
+    "generate": generate.Settings,
+    "tournament": tournament.Settings,
+    "dpo": DpoSettings,
+    "merge": MergeSettings,
+    "evaluate": JudgeSettings,
+    "current": gate.Settings,
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Exits with 2 and a sentence when a value cannot be."""
+    check_stages("python -m recipes.profile_dpo.preflight.settings", __doc__.split("\n")[0], KINDS, argv)
+
+
+if __name__ == "__main__":
+    run(main)

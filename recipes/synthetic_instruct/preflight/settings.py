@@ -1,0 +1,33 @@
+"""Looks at the stages' settings before anything is paid: nothing heavy is imported.
+
+python -m recipes.synthetic_instruct.preflight.settings REQUEST.json
+"""
+
+from recipes.common.stage.command import run
+from recipes.common.stage.settings import check_stages
+from recipes.synthetic_instruct import evaluate, filter, generate, prefer, push, respond
+from recipes.synthetic_instruct.settings import DpoSettings, FullSettings, LoraSettings, MergeSettings, PromptSettings
+
+KINDS = {
+    "generate": generate.Settings,
+    "filter": filter.Settings,
+    "respond": respond.Settings,
+    "prefer": prefer.Settings,
+    "sft": LoraSettings,
+    "sft_full": FullSettings,
+    "prompt": PromptSettings,
+    "sft_model": MergeSettings,
+    "dpo": DpoSettings,
+    "dpo_model": MergeSettings,
+    "evaluate": evaluate.Settings,
+    "push": push.Settings,
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Exits with 2 and a sentence when a value cannot be."""
+    check_stages("python -m recipes.synthetic_instruct.preflight.settings", __doc__.split("\n")[0], KINDS, argv)
+
+
+if __name__ == "__main__":
+    run(main)

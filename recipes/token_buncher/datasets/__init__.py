@@ -1,0 +1,1 @@
+"""The data sets, from their own rows to the parquet files that verl reads."""

@@ -1,0 +1,60 @@
+"""GSM8K: school mathematics, a measure of what the defence costs. Rows are {question, answer}, `#### number` last."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common.data.rows import BadRow
+from recipes.token_buncher.datasets.parquet import Prompt
+from recipes.token_buncher.datasets.prepared import Prepared, Texts, check_counts
+from recipes.token_buncher.datasets.report import Report
+from recipes.token_buncher.datasets.rows import read_all, text
+from recipes.token_buncher.datasets.source import Source
+
+ASK = "Reason step by step, and write the number alone after `####` at the end."
+END = re.compile(r"####\s*(-?[\d,]*\.?\d+)\s*$")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the plan, or the command line, says."""
+
+    template_type: str = "chat"
+    max_prompt_length: int = 1024
+    """Tokens, the assistant's header included; longer prompts are dropped."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "max_prompt_length")
+
+
+def read(path: Path) -> list[Prompt]:
+    """The file's problems; a Mistake that names bad rows."""
+    return read_all(path, ("question", "answer"), _prompt)
+
+
+def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Prepared:
+    """The data set's own splits, without test questions that train has too."""
+    report = Report([source.name for source in sources.values()], settings.template_type)
+    splits = {}
+    for split, source in sources.items():
+        prompts = read(source.path)
+        report.rows += len(prompts)
+        lengths = texts.lengths([one.question for one in prompts])
+        splits[split] = [
+            one for one, length in zip(prompts, lengths, strict=True) if length <= settings.max_prompt_length
+        ]
+        report.dropped[f"prompt over {settings.max_prompt_length} tokens"] += len(prompts) - len(splits[split])
+    known = {one.question for one in splits["train"]}
+    apart = [one for one in splits["test"] if one.question not in known]
+    report.dropped["question is in train"] = len(splits["test"]) - len(apart)
+    return Prepared(splits["train"], apart, report)
+
+
+def _prompt(row: dict[str, Any], position: int) -> Prompt:
+    question, answer = text(row, "question"), text(row, "answer")
+    found = END.search(answer)
+    if not found:
+        raise BadRow("answer", "does not end with `#### ` and a number")
+    number = found[1].replace(",", "")
+    return Prompt("openai/gsm8k", f"{question}\n\n{ASK}", "math", "rule", number, position, answer)

@@ -1,0 +1,64 @@
+"""A data set ready to be written: its two splits, and what became of its rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common.data.tokens import Tokens
+from recipes.common.stage import files
+from recipes.common.stage.command import Mistake
+from recipes.token_buncher.datasets import parquet, templates
+from recipes.token_buncher.datasets.parquet import Prompt
+from recipes.token_buncher.datasets.report import Report
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Questions for training and for testing."""
+
+    train: list[Prompt]
+    test: list[Prompt]
+    report: Report
+
+
+@dataclass(frozen=True)
+class Texts:
+    """How questions are written for the trainer, and how long they are then."""
+
+    template: str
+    tokens: Tokens
+
+    def of(self, questions: list[str]) -> list[str]:
+        """The prompts' texts."""
+        return [templates.apply(self.template, question) for question in questions]
+
+    def lengths(self, questions: list[str]) -> list[int]:
+        """Tokens of each prompt as the model gets it, the assistant's header included."""
+        texts = self.of(questions)
+        if self.template == templates.CHAT:
+            texts = [self.tokens.render([{"role": "user", "content": text}]) for text in texts]
+        return self.tokens.lengths(texts)
+
+
+def save(made: Prepared, texts: Texts, out: Path) -> None:
+    """`out` holds train.parquet, test.parquet, report.json and metrics.json; the report is printed too."""
+    splits = {"train": made.train, "test": made.test}
+    for name, prompts in splits.items():
+        if not prompts:
+            raise Mistake(f"no rows are left for {name}", "give more rows, or raise `max_prompt_length`")
+    made.report.check(made.train, made.test)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, prompts in splits.items():
+        questions = [one.question for one in prompts]
+        made.report.split(name, prompts, texts.lengths(questions))
+        parquet.write(out / f"{name}.parquet", prompts, texts.of(questions), name, texts.template)
+    print(made.report)
+    files.write_json(out / "report.json", made.report.value())
+    files.write_json(out / "metrics.json", made.report.numbers())
+
+
+def check_counts(settings: Any, *names: str) -> None:
+    """ValueError when one of the settings is less than 1."""
+    for name in names:
+        if getattr(settings, name) < 1:
+            raise ValueError(f"`{name}` is `{getattr(settings, name)}`, less than 1")

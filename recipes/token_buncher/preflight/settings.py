@@ -1,0 +1,28 @@
+"""Looks at the stages' settings before anything is paid: no torch, no verl.
+
+python -m recipes.token_buncher.preflight.settings REQUEST.json
+"""
+
+from recipes.common.stage.command import run
+from recipes.common.stage.settings import check_stages
+from recipes.common.verl.config import check_overrides
+from recipes.token_buncher import evaluate
+from recipes.token_buncher.settings import Settings
+from recipes.token_buncher.verl_config import DECIDED
+
+KINDS = {"train": Settings, "evaluate": evaluate.Settings}
+
+
+def look(settings: object) -> None:
+    """A Mistake where verl would not read an override."""
+    if isinstance(settings, Settings):
+        check_overrides(settings.verl_overrides, DECIDED)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Exits with 2 and a sentence when a value cannot be, or verl would not read an override."""
+    check_stages("python -m recipes.token_buncher.preflight.settings", __doc__.split("\n")[0], KINDS, argv, look)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,175 @@
+"""An export that differs from its checkpoint in a single bit is not passed."""
+
+import json
+import shutil
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import Qwen2ForCausalLM
+
+from recipes.common.checkpoint import verify as module
+from recipes.common.checkpoint.convert import convert
+from recipes.common.checkpoint.verify import verify
+from recipes.common.stage.command import StageError
+
+AGAIN = "the export is not of this checkpoint, or was changed since: convert again"
+
+
+def silent(done, total):
+    pass
+
+
+@pytest.fixture(scope="module")
+def whole(verl_peer, tmp_path_factory):
+    export = tmp_path_factory.mktemp("export") / "model"
+    convert(verl_peer / "fsdp2" / "actor", export, torch.bfloat16, 20_000, silent)
+    return export
+
+
+@pytest.fixture
+def export(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "model")
+
+
+@pytest.fixture
+def role(verl_peer):
+    return verl_peer / "fsdp2" / "actor"
+
+
+@pytest.fixture(autouse=True)
+def many_blocks(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 100)
+
+
+def change(export, edit):
+    """`edit` changes the tensors of the first weights file, which is returned."""
+    file = min(export.glob("*.safetensors"))
+    tensors = load_file(file)
+    edit(tensors)
+    save_file(tensors, file, metadata={"format": "pt"})
+    return file
+
+
+def refusal(export, role):
+    with pytest.raises(StageError) as caught:
+        verify(export, role, "Hi", silent)
+    return caught.value.error, caught.value.hint
+
+
+@pytest.mark.parametrize("case", ["fsdp2", "tied"])
+def test_a_right_export_passes_with_its_numbers_and_a_reply(verl_peer, tmp_path, monkeypatch, case):
+    role, export, out = verl_peer / case / "actor", tmp_path / "model", tmp_path / "out"
+    summary = convert(role, export, torch.bfloat16, 10**9, silent)
+    command = ["verify", str(export), "--checkpoint", str(role), "--out", str(out), "--work", str(tmp_path / "work")]
+    monkeypatch.setattr(sys, "argv", [*command, "--prompt", "hello"])
+    module.main()
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert isinstance(metrics.pop("reply"), str)
+    assert metrics == {
+        "tensors": summary.tensors,
+        "parameters": summary.parameters,
+        "largest_difference": 0.0,
+        "dtype": "bfloat16",
+        "prompt": "hello",
+    }
+    lines = (tmp_path / "work" / "progress.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == json.loads(lines[-1])["steps"] == summary.tensors
+
+
+def test_the_reply_is_greedy_and_short_whatever_the_model_says_of_sampling(export, role, monkeypatch):
+    settings = {"do_sample": True, "temperature": 5.0, "top_k": 50, "top_p": 0.9, "max_new_tokens": 500}
+    (export / "generation_config.json").write_text(json.dumps(settings))
+    generate, lengths = Qwen2ForCausalLM.generate, []
+
+    def watched(model, input_ids, **options):
+        tokens = generate(model, input_ids, **options)
+        lengths.append(tokens.shape[1] - input_ids.shape[1])
+        return tokens
+
+    monkeypatch.setattr(Qwen2ForCausalLM, "generate", watched)
+    first, second = (verify(export, role, "Hi", silent)["reply"] for _ in range(2))
+    assert first == second != ""
+    assert lengths == [64, 64]
+
+
+def test_one_bit_is_seen(export, role):
+    def flip(tensors):
+        tensors["model.embed_tokens.weight"].view(torch.int16)[-1, -1] ^= 1
+
+    file = change(export, flip)
+    error, hint = refusal(export, role)
+    assert error.startswith(f"`{file}`: `model.embed_tokens.weight` is not the checkpoint's: values differ by up to ")
+    assert hint == AGAIN
+
+
+def test_the_largest_difference_is_named(export, role):
+    def move(tensors):
+        tensors["model.embed_tokens.weight"].zero_()
+
+    file = change(export, move)
+    largest = load_file(role.parent / "merged" / "model.safetensors")["model.embed_tokens.weight"].abs().max()
+    assert refusal(export, role) == (
+        f"`{file}`: `model.embed_tokens.weight` is not the checkpoint's: values differ by up to {float(largest):g}",
+        AGAIN,
+    )
+
+
+def test_another_shape_is_seen(export, role):
+    def transpose(tensors):
+        tensors["model.embed_tokens.weight"] = tensors["model.embed_tokens.weight"].T.contiguous()
+
+    rows = len(load_file(role.parent / "merged" / "model.safetensors")["model.embed_tokens.weight"])
+    file = change(export, transpose)
+    assert refusal(export, role) == (
+        f"`{file}`: `model.embed_tokens.weight` is `[48, {rows}]`, not `[{rows}, 48]`",
+        AGAIN,
+    )
+
+
+def test_a_tensor_too_few_is_seen(export, role):
+    change(export, lambda tensors: tensors.pop("model.embed_tokens.weight"))
+    assert refusal(export, role) == (f"`{export}`: only the checkpoint has `model.embed_tokens.weight`", AGAIN)
+
+
+def test_a_tensor_too_many_is_seen(export, role):
+    change(export, lambda tensors: tensors.update(extra=torch.ones(1)))
+    assert refusal(export, role) == (f"`{export}`: only the export has `extra`", AGAIN)
+
+
+def test_a_file_cut_short_is_seen(export, role):
+    file = min(export.glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-1])
+    error, hint = refusal(export, role)
+    assert error.startswith(f"`{file}`: cut short, or not a safetensors file (")
+    assert hint == AGAIN
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("num_hidden_layers", 3, "missing keys: `model.layers.2.input_layernorm.weight`"),
+        ("num_hidden_layers", 1, "unexpected keys: `model.layers.1.input_layernorm.weight`"),
+    ],
+)
+def test_a_configuration_of_another_model_is_seen(export, role, key, value, what):
+    file = export / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, key: value, "layer_types": ["full_attention"] * value}))
+    assert refusal(export, role) == (f"`{export}`: transformers finds {what}", AGAIN)
+
+
+def test_a_configuration_of_no_model_is_seen(export, role):
+    (export / "config.json").write_text('{"model_type": "none"}')
+    error, hint = refusal(export, role)
+    assert error.startswith(f"`{export}`: transformers cannot open it: ")
+    assert hint == AGAIN
+
+
+def test_a_model_without_chat_template_is_refused(export, role):
+    (export / "chat_template.jinja").unlink()
+    assert refusal(export, role) == (
+        f"`{export}`: the tokenizer has no chat template, so the model cannot be talked to",
+        "train from a tokenizer with a chat template: verl saves it with every checkpoint",
+    )

@@ -1,0 +1,337 @@
+"""The stage that puts the model a run starts from into a folder. The hub is a server on this machine."""
+
+import hashlib
+import json
+import os
+import struct
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from recipes.common.data import hub
+from recipes.common.model import fetch
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import read_json
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def safetensors(**shapes):
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    for name, shape in shapes.items():
+        size = 4 * shape[0] * shape[1]
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(end)
+
+
+FILES = {
+    "config.json": b"{}",
+    "tokenizer_config.json": b"{}",
+    "chat_template.jinja": b"{{ messages }}",
+    "model.safetensors": safetensors(a=[3, 4], b=[5, 1]),
+}
+OTHERS = {
+    "README.md": b"# tiny",
+    "modeling_tiny.py": b"",
+    "pytorch_model.bin": b"pickle",
+    "consolidated.safetensors": safetensors(a=[3, 4]),
+    "onnx/config.json": b"{}",
+}
+
+
+class Hub(BaseHTTPRequestHandler):
+    """What huggingface_hub asks of the hub to download `owner/open`, and of `owner/gated` for HF_TOKEN=good."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        path = self.path.partition("?")[0].removeprefix("/api/models")
+        self.server.requests.append((self.command, path, self.headers.get("Authorization")))
+        _, owner, name, verb, revision, *rest = [*path.split("/"), "", "", ""]
+        if f"{owner}/{name}" not in ("owner/open", "owner/gated", "owner/pickles"):
+            return self.refuse(401, "RepoNotFound")
+        if revision not in (COMMIT, "main"):
+            return self.refuse(404, "RevisionNotFound")
+        files = {"pytorch_model.bin": b"pickle"} if name == "pickles" else FILES | OTHERS
+        if verb == "revision":
+            return self.answer({"id": f"{owner}/{name}", "sha": COMMIT, "siblings": [{"rfilename": n} for n in files]})
+        if verb == "tree":
+            return self.answer(
+                [{"type": "file", "path": n, "oid": sha1(body), "size": len(body)} for n, body in files.items()]
+            )
+        if name == "gated" and self.headers.get("Authorization") != "Bearer good":
+            return self.refuse(401 if self.headers.get("Authorization") is None else 403, "GatedRepo")
+        return self.send(files["/".join(filter(None, rest))])
+
+    def answer(self, value):
+        self.send(json.dumps(value).encode())
+
+    def refuse(self, status, code):
+        self.send(b"", status, **{"X-Error-Code": code})
+
+    def send(self, body, status=200, **headers):
+        self.send_response(status)
+        headers |= {"Content-Length": str(len(body)), "ETag": f'"{sha1(body)}"', "X-Repo-Commit": COMMIT}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def sha1(body):
+    return hashlib.sha1(body).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        server.requests = []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def stage(tmp_path, pytestconfig, server):
+    """Runs the stage as the node does and gives (exit code, sentence) back."""
+    server.requests.clear()
+
+    def run(settings, *more, endpoint=f"http://127.0.0.1:{server.server_port}", token=None):
+        (tmp_path / "settings.json").write_text(json.dumps(settings))
+        secret = {"HF_TOKEN": token} if token else {}
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+        command = [sys.executable, "-m", "recipes.common.model.fetch", str(tmp_path / "settings.json")]
+        command += ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), *map(str, more)]
+        done = subprocess.run(
+            command,
+            cwd=pytestconfig.rootpath,
+            env=own | secret | {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+        )
+        # A progress bar may stand before the sentence.
+        return done.returncode, done.stderr[done.stderr.find("error:") :] if done.returncode else ""
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "local"
+    folder.mkdir()
+    for name, body in FILES.items():
+        (folder / name).write_bytes(body)
+    return folder
+
+
+def contents(out):
+    return {path.name: path.read_bytes() for path in out.iterdir() if path.name != "metrics.json"}
+
+
+@pytest.mark.parametrize("revision", [COMMIT, "main"])
+def test_a_hub_repository_becomes_real_files_linked_to_the_cache(stage, tmp_path, revision):
+    assert stage({"repo": "owner/open", "revision": revision}) == (0, "")
+    out = tmp_path / "out"
+    assert contents(out) == FILES
+    assert not any(path.is_symlink() for path in out.iterdir())
+    assert (out / "model.safetensors").stat().st_nlink == 2
+    size = len(FILES["model.safetensors"])
+    assert read_json(out / "metrics.json") == {
+        "repo": "owner/open",
+        "revision": COMMIT,
+        "parameters": 17,
+        "bytes": size,
+    }
+
+
+def test_a_second_run_fetches_no_file_again(stage, tmp_path, server):
+    settings = {"repo": "owner/open", "revision": COMMIT}
+    stage(settings)
+    server.requests.clear()
+    assert stage(settings) == (0, "")
+    assert contents(tmp_path / "out") == FILES
+    assert [path for command, path, _ in server.requests if command == "GET" and "/resolve/" in path] == []
+
+
+def test_the_token_comes_from_the_environment(stage, tmp_path, server):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/token").write_text("saved")
+    stage({"repo": "owner/open", "revision": COMMIT})
+    assert {token for _, _, token in server.requests} == {None}
+    assert stage({"repo": "owner/gated", "revision": COMMIT}, token="good") == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("repo", "revision", "token", "error", "hint"),
+    [
+        (
+            "owner/gated",
+            COMMIT,
+            None,
+            "`owner/gated` is gated and HF_TOKEN is not set",
+            "accept its terms at {hub}/owner/gated and set HF_TOKEN to a read token",
+        ),
+        (
+            "owner/gated",
+            COMMIT,
+            "other",
+            "`owner/gated` is gated and HF_TOKEN's account has no access",
+            "ask for access at {hub}/owner/gated",
+        ),
+        (
+            "owner/absent",
+            COMMIT,
+            None,
+            "the hub has no repository `owner/absent`",
+            "check the spelling; a private repository needs HF_TOKEN of an account that may read it",
+        ),
+        (
+            "owner/open",
+            "f" * 40,
+            None,
+            f"`owner/open` has no revision `{'f' * 40}`",
+            "its commits are listed at {hub}/owner/open/commits/main",
+        ),
+        (
+            "owner/open",
+            "v9",
+            None,
+            "`owner/open` has no revision `v9`",
+            "its commits are listed at {hub}/owner/open/commits/main",
+        ),
+        (
+            "owner/pickles",
+            "main",
+            None,
+            "`owner/pickles` has no safetensors weights",
+            "convert it: `save_pretrained` writes them",
+        ),
+        (
+            "a/b/c",
+            "main",
+            None,
+            "`a/b/c` is not a repository's name",
+            "write `owner/name`, or a folder that starts with `/`",
+        ),
+    ],
+)
+def test_what_only_the_user_can_mend_is_a_mistake(stage, server, repo, revision, token, error, hint):
+    hint = hint.format(hub=f"http://127.0.0.1:{server.server_port}")
+    assert stage({"repo": repo, "revision": revision}, token=token) == (2, f"error: {error}\n\nhint: {hint}\n")
+
+
+@pytest.mark.parametrize("revision", [COMMIT, "main"])
+def test_a_hub_out_of_reach_is_a_failure_to_try_again(stage, revision):
+    code, text = stage({"repo": "owner/open", "revision": revision}, endpoint="http://127.0.0.1:9")
+    assert code == 3
+    assert text == (
+        "error: http://127.0.0.1:9 cannot be reached for `owner/open`\n\n"
+        "hint: check the network and start the run again: finished files are kept\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "hint"),
+    [
+        (503, "the hub answered 503 for `a/b`", "start the run again later: finished files are kept"),
+        (401, "the hub refuses HF_TOKEN for `a/b`", "set HF_TOKEN to a token that can read it"),
+    ],
+)
+def test_other_answers_of_the_hub_are_sentences_too(status, error, hint):
+    from huggingface_hub.errors import HfHubHTTPError
+
+    response = httpx.Response(status, request=httpx.Request("GET", "https://hub"))
+    sentence = hub.explain(HfHubHTTPError("no", response=response), "a/b", "main")
+    assert (sentence.error, sentence.hint) == (error, hint)
+
+
+def test_offline_mode_is_named():
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    sentence = hub.explain(OfflineModeIsEnabled("no"), "a/b", "main")
+    assert sentence.error == "`a/b` is to be downloaded, but HF_HUB_OFFLINE is set"
+    assert sentence.hint == "unset HF_HUB_OFFLINE"
+
+
+def test_a_failure_of_another_kind_is_not_explained():
+    assert hub.explain(MemoryError(), "a/b", "main") is None
+
+
+def test_a_local_folder_is_linked(folder, tmp_path):
+    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+    out = tmp_path / "out"
+    out.mkdir()
+    for _ in range(2):
+        metrics = fetch.place(fetch.Source(str(folder)), [], out, tmp_path / "work")
+        assert contents(out) == FILES
+    assert (out / "model.safetensors").samefile(folder / "model.safetensors")
+    assert metrics["parameters"] == 17
+    assert metrics["revision"] is None
+
+
+def test_a_folder_on_another_file_system_is_copied(folder, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "out").mkdir()
+    fetch.link(folder, tmp_path / "out")
+    assert contents(tmp_path / "out") == FILES
+
+
+def test_tiny_is_made_from_the_texts(stage, tmp_path, pytestconfig):
+    sample = pytestconfig.rootpath / "recipes/gad/sample"
+    code, _ = stage({"repo": "tiny"}, "--texts", sample / "train.jsonl", sample / "val.jsonl")
+    assert code == 0
+    metrics = read_json(tmp_path / "out/metrics.json")
+    assert 100_000 < metrics["parameters"] < 200_000
+    assert metrics["repo"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "hint"),
+    [
+        (
+            fetch.Source("tiny"),
+            "`tiny` has no texts to train its tokenizer on",
+            "add `--texts FILE`, JSONL or parquet",
+        ),
+        (fetch.Source("./absent"), "no folder `./absent`", "a hub repository is written `owner/name`"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_a_mistake(tmp_path, source, error, hint):
+    with pytest.raises(Mistake) as caught:
+        fetch.place(source, [], tmp_path, tmp_path)
+    assert (caught.value.error, caught.value.hint) == (error, hint)
+
+
+def test_a_hub_repository_names_its_revision():
+    with pytest.raises(ValueError, match=r"^`a/b` has no `revision`: name a commit, or `main`$"):
+        fetch.Source("a/b")
+
+
+def test_texts_are_every_string_of_the_rows(tmp_path):
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"a": ["x", {"b": "y"}], "n": 1}\n{"c": "z"}\n')
+    assert list(fetch.strings(path)) == ["x", "y", "z"]
+    path.write_text("{")
+    with pytest.raises(Mistake) as caught:
+        list(fetch.strings(path))
+    reason = "is not JSON (Expecting property name enclosed in double quotes at character 2)"
+    assert caught.value.error == f"`{path}`: line 1: {reason}"
+    assert caught.value.hint == "mend or leave out this row"
