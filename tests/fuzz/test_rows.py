@@ -11,16 +11,14 @@ import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from launcher.inputs import measure
-from launcher.node.records import settings_of
-from launcher.recipe import names, read_recipe
-from launcher.request import Request, planned
-from launcher.site import SiteFile
 from pyarrow import parquet
 
 from launcher.config.recipe import names, read_recipe
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
+from launcher.planning.inputs import measure
+from launcher.planning.request import Request, planned
+from launcher.runfolder.plan import settings_of
 from recipes.common.data import rows
 from recipes.common.model import fetch
 from recipes.common.stage.command import StageError
