@@ -107,7 +107,7 @@ faults: setup setup-cpu setup-clouds
 
 # what CI runs, on one Docker engine
 check: setup setup-cpu setup-clouds
-	.venv/bin/python -m tests.engine $(MAKE) --no-print-directory test test-integration
+	.venv/bin/python -m tests.support.engine $(MAKE) --no-print-directory test test-integration
 
 # known holes in the locked packages; needs a network
 audit: setup

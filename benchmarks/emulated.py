@@ -18,7 +18,7 @@ from benchmarks.measure import ROOT
 from tests.emulator.client import client, end_server
 from tests.emulator.pods import DockerPods
 from tests.emulator.server import Emulator
-from tests.engine import running
+from tests.support.engine import running
 
 RECIPE = "gad-tiny"
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.apt import PACKAGES, install
-from tests.chance import SEED
-from tests.engine import running
 from tests.lanes import SUITES, Lane
+from tests.support.apt import PACKAGES, install
+from tests.support.chance import SEED
+from tests.support.engine import running
 from tests.support.patience import patience, slowness
 
 ROOT = Path(__file__).resolve().parent.parent

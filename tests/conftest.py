@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chance import SEED, taken
 from tests.faults.page import record
-from tests.slurm.cluster import cluster
+from tests.support.chance import SEED, taken
+from tests.support.slurm.cluster import cluster
 
 __all__ = ["cluster"]  # here, as `account` is, or each module that asks for it would start a Slurm of its own
 
@@ -18,7 +18,7 @@ LEFT_OUT = pytest.StashKey[str]()
 @pytest.fixture(scope="session")
 def account(cluster, tmp_path_factory):
     """The environment of a user whose SkyPilot reaches the cluster."""
-    from tests.slurm.sky import user  # with packages that the trainers' environment has not
+    from tests.support.slurm.sky import user  # with packages that the trainers' environment has not
 
     with user(cluster, tmp_path_factory.mktemp("account")) as env:
         yield env

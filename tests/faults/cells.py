@@ -91,7 +91,7 @@ REASONS = {
 }
 HERE = "this machine is the laptop"
 LISTED = "what a machine keeps on its disk is lost with it: `machine vanishing`"
-RENTED = "tests/clouds/test_faults.py has it"
+RENTED = "tests/integration/clouds/test_faults.py has it"
 WHERE: dict[tuple[str, ...], str] = {
     **{("ssh cut", one): "nothing goes over ssh" for one in ("local", "docker")},
     **{("machine vanishing", one): HERE for one in ("local", "docker")},

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine import engine
 from tests.launcher.conftest import environment, finished_runs, processes, small, toy, toy_image
-from tests.objects import gate, objects, server
+from tests.support.engine import engine
+from tests.support.objects import gate, objects, server
 
 from .matrix import Around, export
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from launcher.backends.docker_options import FOLDER
-from tests.engine import Engine
 from tests.faults.local import HOLD, Local
+from tests.support.engine import Engine
 
 BAKED = """\
 FROM {image}

@@ -8,13 +8,13 @@ from typing import Any
 
 from launcher.runfolder.paths import RunFolder
 from launcher.transfer.copy import faults
-from tests.chance import SEED
 from tests.faults import damage, killing, taken, wire
 from tests.faults.cells import Cell
 from tests.faults.local import Ended, Local
 from tests.faults.moments import moment
 from tests.faults.scene import Scene
 from tests.launcher.conftest import lines_of
+from tests.support.chance import SEED
 from tests.support.patience import until
 
 FAULTS: dict[str, Callable[[Scene], AbstractContextManager[None]]] = {

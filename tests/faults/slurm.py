@@ -11,8 +11,8 @@ from pathlib import Path
 from launcher.runfolder.paths import RunFolder
 from tests.faults.local import HOLD, Ended, Local
 from tests.faults.processes import parent
-from tests.slurm.there import SLURM, There
 from tests.support.patience import until
+from tests.support.slurm.there import SLURM, There
 
 AHEAD = 20
 SITES = {"wall-time limit": {"time": "1", "ahead": AHEAD}, "preemption": {"partition": "scrap"}}

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.chance import left
 from tests.faults import page
 from tests.faults.cells import COLUMNS, PHASES, ROWS, Cell, cells, why_not
 from tests.faults.matrix import FAULTS
 from tests.faults.moments import moment
+from tests.support.chance import left
 
 
 def test_every_row_has_a_fault_and_a_cell_somewhere_and_what_is_none_has_a_reason():

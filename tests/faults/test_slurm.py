@@ -5,7 +5,7 @@ import pytest
 from tests.faults.cells import cells
 from tests.faults.matrix import carry_out
 from tests.faults.slurm import Slurm
-from tests.slurm.there import there
+from tests.support.slurm.there import there
 
 __all__ = ["there"]
 

@@ -26,9 +26,9 @@ from launcher.runfolder.processes import descendants, signal_quietly
 from launcher.transfer.copy import pull
 from launcher.transfer.ssh import Remote
 from launcher.transfer.store import Store
-from tests.apt import install
-from tests.engine import engine
-from tests.objects import gate, objects, server
+from tests.support.apt import install
+from tests.support.engine import engine
+from tests.support.objects import gate, objects, server
 from tests.support.patience import patience, until
 
 __all__ = ["engine", "gate", "objects", "server"]

@@ -15,7 +15,7 @@ from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Budget, Code, Image, Input, Machine, Model, Plan, Source, Stage, to_json
 from launcher.runfolder.status import status
-from tests.apt import install
+from tests.support.apt import install
 from tests.support.patience import patience
 
 HOSTILE = "</script><script>document.title='caught'</script><img src=x onerror=\"document.title='caught'\">&amp;'"

@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from launcher.clouds.ledger import ledger
-from tests.slurm.sky import sky
-from tests.slurm.there import HELD, at_step, there
+from tests.support.slurm.sky import sky
+from tests.support.slurm.there import HELD, at_step, there
 
 __all__ = ["at_step", "there"]
 LONG = pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="each takes two allocations: `make faults`")

@@ -16,8 +16,8 @@ from launcher.backends.slurm.image_file import address
 from launcher.config.site import SiteFile
 from launcher.config.yaml import check, parse
 from launcher.images.identity import PROGRAM, identity, image_of
-from tests.slurm.there import HELD, SLURM, at_step, hurry, there
 from tests.support.patience import patience
+from tests.support.slurm.there import HELD, SLURM, at_step, hurry, there
 
 __all__ = ["at_step", "hurry", "there"]
 ROOT = Path(__file__).parent.parent.parent.parent.parent

@@ -9,7 +9,7 @@ import pytest
 from launcher.config.recipe import families, names, read_recipe
 from launcher.config.yaml import load
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 FILES = sorted(ROOT.glob("images/*/Dockerfile"))
 RECIPES = [path for path in FILES if path.parent.name != "base"]
 

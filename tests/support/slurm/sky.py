@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.apt import SYSTEM
 from tests.emulator import catalog
 from tests.emulator.client import PORT, end_server
-from tests.slurm.cluster import Cluster
+from tests.support.apt import SYSTEM
 from tests.support.patience import patience
 from tests.support.ports import free_port
+from tests.support.slurm.cluster import Cluster
 
 CURL = """\
 #!/bin/bash

@@ -14,7 +14,7 @@ import pytest
 
 from launcher.runfolder.bucket_index import read_index
 from launcher.runfolder.plan import Bucket
-from tests.apt import install
+from tests.support.apt import install
 from tests.support.patience import until
 from tests.support.ports import HOST, free_port, reached
 

@@ -6,14 +6,14 @@ import signal
 
 import pytest
 
-from tests.chance import SEED, some
+from tests.support.chance import SEED, some
 
 EXACT = ("critic/d_loss", "actor/loss", "actor/kl", "response_length")
 """What has to come out the same as in a run that nobody disturbed."""
 
 SAVE_EVERY = 2
 KILLED = some(("trainer", "node", "everything"), 1)
-"""What is killed in the middle of a whole run; the last is tests/rehearsal/test_slurm.py's."""
+"""What is killed in the middle of a whole run; the last is tests/integration/rehearsal/test_slurm.py's."""
 
 
 def kill(place, victim):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from launcher.runfolder.paths import RunFolder
-from tests.slurm.cluster import Cluster
 from tests.support.patience import patience
+from tests.support.slurm.cluster import Cluster
 
 SLURM = ("--cloud", "slurm")
 HELD = ("--set", "sum.fault=hold@3")

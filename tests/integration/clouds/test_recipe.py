@@ -15,7 +15,7 @@ from launcher.config.recipe import families
 from launcher.config.yaml import load
 from launcher.images.identity import image_of
 from launcher.runfolder.plan import from_json
-from tests.chance import SEED, some
+from tests.support.chance import SEED, some
 from tests.support.patience import patience, until
 
 from .conftest import ROOT

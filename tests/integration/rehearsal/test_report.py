@@ -4,7 +4,7 @@ import re
 
 from launcher.diagnosis.rules import rules
 from launcher.runfolder.paths import RunFolder
-from tests.rehearsal.conftest import RUN
+from tests.integration.rehearsal.conftest import RUN
 
 
 def test_a_rehearsal_s_report_has_its_curves_its_pins_and_its_files(finished, tmp_path):

@@ -18,10 +18,10 @@ from launcher.config.recipe import read_recipe
 from launcher.images.build import Wanted, build
 from launcher.planning.code_version import code_of
 from launcher.transfer.copy import alone
-from tests.apt import LOCKS, install, without
+from tests.support.apt import LOCKS, install, without
 from tests.support.patience import Deadline
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SOCKET = "/var/run/docker.sock"
 BASE = "launcher-test-base:bookworm"
 PATIENCE = 60.0
@@ -169,7 +169,7 @@ def working_in(folder: Path) -> list[int]:
 
 
 def main() -> None:
-    """`python -m tests.engine COMMAND...`: the command, with an engine that answers for as long as it lasts."""
+    """`python -m tests.support.engine COMMAND...`: the command, with an engine that answers for as long as it lasts."""
     with running() as engine:
         done = subprocess.run(sys.argv[1:], env={**os.environ, "DOCKER_HOST": engine.host, "DOCKER": engine.docker})
     sys.exit(done.returncode)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine import cpu_image, engine
+from tests.support.engine import cpu_image, engine
 from tests.support.patience import Deadline
 from tests.support.patience import until as awaited
 from tests.support.shared import shared
 
 __all__ = ["cpu_image", "engine"]
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 LAUNCHER = [sys.executable, "-m", "launcher"]
 PATIENCE = 300
 RUN = "gad-rehearsal"

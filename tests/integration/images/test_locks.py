@@ -9,7 +9,7 @@ import pytest
 
 from launcher.config.recipe import families, names, read_recipe
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 UV = ROOT / ".venv/bin/uv"
 LOCKS = ("launcher", "clouds", "cpu", "cuda", "sky")
 ONLY_CPU = {"torch", "hypothesis", "pytest"}

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.chance import some
+from tests.support.chance import some
 from tests.support.patience import patience, until
 
 from .conftest import book, sky

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from launcher.runfolder.paths import RunFolder
-from tests.slurm.sky import sky
 from tests.support.patience import patience
+from tests.support.slurm.sky import sky
 
 from .conftest import LAUNCHER, PATIENCE, ROOT, RUN, make_place
 from .test_kills import EXACT, reached
@@ -174,7 +174,7 @@ def steps(folder, stage):
 
 @pytest.mark.parametrize("via", ["sbatch", "sky"])
 def test_torchrun_and_ray_meet_on_two_nodes(cluster, tmp_path, via, request):
-    shutil.copytree(ROOT / "tests/slurm/pair", tmp_path / "project")
+    shutil.copytree(ROOT / "tests/support/slurm/pair", tmp_path / "project")
     shutil.copytree(ROOT / "locks", tmp_path / "project/locks")
     place = make_place(tmp_path, tmp_path / "project")
     site(cluster, tmp_path, via=via)

@@ -5,13 +5,13 @@ import contextlib
 import docker
 import pytest
 
-from tests.chance import SEED
-from tests.clouds.conftest import REGISTRY, site
 from tests.faults.cells import CLOUDS, cells
 from tests.faults.clouds import Rented
 from tests.faults.conftest import around, undisturbed
 from tests.faults.docker import holding
 from tests.faults.matrix import carry_out
+from tests.integration.clouds.conftest import REGISTRY, site
+from tests.support.chance import SEED
 
 __all__ = ["around", "undisturbed"]
 

@@ -14,15 +14,15 @@ Thing = TypeVar("Thing")
 SEED = int(os.environ.get("FAULT_SEED") or time.time())
 """Which ones: the same seed, the same tests. A run prints it, in a test's name or at its end."""
 TAKEN = {
-    "clouds/test_faults.py": 1,
-    "clouds/test_launch.py": 1,
-    "clouds/test_matrix.py": 1,
+    "integration/clouds/test_faults.py": 1,
+    "integration/clouds/test_launch.py": 1,
+    "integration/clouds/test_matrix.py": 1,
     "faults/test_docker.py": 2,
     "faults/test_local.py": 8,
     "faults/test_slurm.py": 3,
-    "launcher/backends/test_held.py": 2,
-    "launcher/backends/test_slurm.py": 12,
-    "rehearsal/test_slurm.py": 1,
+    "launcher/backends/slurm/test_allocation.py": 2,
+    "launcher/backends/slurm/test_sbatch.py": 12,
+    "integration/rehearsal/test_slurm.py": 1,
 }
 """How many of a file's tests: each takes minutes, or many of them do."""
 ALWAYS = "test_make_launch_by_sbatch"

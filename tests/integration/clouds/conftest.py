@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from launcher.clouds.ledger import ledger
-from tests.apt import install
 from tests.emulator.client import client, end_server
 from tests.emulator.pods import DockerPods
 from tests.emulator.server import Emulator
-from tests.engine import cpu_image, engine, local_base
 from tests.launcher.conftest import (
     Toy,
     _lines_of,
@@ -25,6 +23,8 @@ from tests.launcher.conftest import (
     small,
     toy,
 )
+from tests.support.apt import install
+from tests.support.engine import cpu_image, engine, local_base
 from tests.support.patience import patience
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
     "toy",
 ]
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 REGISTRY = "registry.test/toys"
 """No such registry: the engine holds the images that are named after it."""
 KEY = "rpa_CanaryCANARYcanaryCanaryCANARY"

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.apt import SLURM, SYSTEM, install, without
-from tests.slurm import conf
+from tests.support.apt import SLURM, SYSTEM, install, without
 from tests.support.patience import until
+from tests.support.slurm import conf
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 @dataclass(frozen=True)

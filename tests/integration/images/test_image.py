@@ -13,7 +13,7 @@ from launcher.images.build import Wanted, gather, image_argv, sbom_path
 from launcher.images.identity import base_name, identity, image_of
 from launcher.planning.code_version import code_of
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 ENGINES_OWN = ("/.dockerenv", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/", "/proc/", "/sys/")
 PYTHON = "/opt/venv/bin/python"
 TREE = r"find / -xdev -not -type d -printf '%p\t%y %m %u %g %s %l\n' -o -type d -printf '%p\t%y %m %u %g\n'"

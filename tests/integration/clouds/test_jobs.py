@@ -14,7 +14,7 @@ from launcher.clouds.offers import ALONE, offers
 from launcher.config.job import read_job
 from tests.emulator import catalog
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 CLOUDS = ("lambda", "runpod")
 JOBS = sorted((ROOT / "jobs").glob("*.yaml"))
 
