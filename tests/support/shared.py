@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.transfer import alone
+from launcher.transfer.copy import alone
 
 
 def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
