@@ -32,7 +32,7 @@ PURE = [
     "launcher.planning.plan",
     "launcher.backends.docker_options",
     "launcher.planning.settings",
-    "launcher.planning.rounds",
+    "launcher.planning.settings",
     "launcher.format",
     "launcher.runfolder.status",
     "launcher.report.outlook",

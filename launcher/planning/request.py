@@ -17,8 +17,7 @@ from launcher.images.docker_engine import digest_of
 from launcher.images.identity import environment_of, image_of
 from launcher.planning.code_version import code_of, committed
 from launcher.planning.plan import Choice, World, plan
-from launcher.planning.rounds import repeated
-from launcher.planning.settings import parse_change
+from launcher.planning.settings import parse_change, repeated
 from launcher.runfolder.files import sha256
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Plan
