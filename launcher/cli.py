@@ -8,26 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from launcher.commands.launch import Manner
     from launcher.config.site import SiteFile
-    from launcher.planning.request import Planned, Request
     from launcher.transfer.store import Store
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 RecipeName = Annotated[str, typer.Argument(help="<family>-<size>, as gad-7b", show_default=False)]
 RunName = Annotated[str | None, typer.Argument(help="the run's name; the newest run when left out")]
-Cloud = Annotated[
-    str,
-    typer.Option(
-        metavar="CLOUD", help="local, docker, lambda, runpod, slurm or kubernetes; or several, as runpod,lambda"
-    ),
-]
+CLOUDS = "local, docker, lambda, runpod, slurm or kubernetes; or several, as runpod,lambda"
+Cloud = Annotated[str, typer.Option(metavar="CLOUD", help=CLOUDS)]
 Named = Annotated[str | None, typer.Option("--run", metavar="RUN", help="the run's name (default: the recipe's)")]
 Stages = Annotated[str, typer.Option(metavar="LIST", help="which of the recipe's stage lists")]
 Rounds = Annotated[int, typer.Option(min=1, metavar="K", help="do the list's rounds K times, each from the one before")]
@@ -47,6 +36,7 @@ Gpus = Annotated[
     str | None,
     typer.Option(metavar="NAME:COUNT", help="instead of the job file's GPUs, as H100-SXM:8; several with commas"),
 ]
+Push = Annotated[str | None, typer.Option(help="a registry to push to (default: site.yaml's, without a push)")]
 Force = Annotated[
     list[str] | None, typer.Option(metavar="CHECK", help="a check whose refusal you take upon yourself, as memory")
 ]
@@ -84,27 +74,14 @@ def plan(
     write: Annotated[Path | None, typer.Option(metavar="FOLDER", help="a run folder to start by hand")] = None,
 ) -> None:
     """Show what a launch would do, and check it. Or write it down, for plain `sky` or `sbatch`."""
+    from launcher.commands import plan as command
     from launcher.planning.request import Request
 
     request = Request(
         recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
     )
-    planned, root = _planned(request)
-    if write:
-        from launcher.runfolder.paths import RunFolder
-        from launcher.transfer.store import make_folder
-        from launcher.ui import console
-
-        make_folder(planned.plan, RunFolder(write))
-        console.say(f"wrote {write}" + (f"; image {planned.plan.image.name}" if planned.plan.image else ""))
-        return
-    if json or shell:
-        from launcher.planning.shell_script import script
-        from launcher.runfolder.plan import to_json
-
-        typer.echo(script(planned.plan) if shell else to_json(planned.plan), nl=False)
-        return
-    _show(planned, root)
+    if text := command.plan(request, _site(), json, shell, write):
+        typer.echo(text, nl=False)
 
 
 @app.command()
@@ -128,13 +105,14 @@ def launch(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="rent without asking; in a pipe nothing is asked")] = False,
 ) -> None:
     """Carry out a recipe, or go on with it, on any cloud. The verified result comes home to runs/<run>/export."""
-    from launcher.commands.launch import Manner
+    from launcher.commands import launch as command
     from launcher.planning.request import Request
 
     request = Request(
         recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
     )
-    _launch(request, Manner(redo, wait, keep, not yes and sys.stdin.isatty(), sys.argv[1:]), resume)
+    manner = command.Manner(redo, wait, keep, not yes and sys.stdin.isatty(), sys.argv[1:])
+    raise typer.Exit(command.launch(request, _site(), manner, resume))
 
 
 @app.command()
@@ -150,30 +128,28 @@ def rehearse(
     dirty: Dirty = False,
 ) -> None:
     """Run a whole recipe with a tiny model on this CPU. All its stages, in the same code."""
-    from launcher.commands.launch import Manner
-    from launcher.planning.code_version import find_root
-    from launcher.planning.request import Request, any_family, rehearsal_of
+    from launcher.commands import launch as command
+    from launcher.planning.request import Request
 
-    root = find_root()
     cloud = "docker" if docker else "local"
-    request = Request(recipe or any_family(root), cloud, run, stages, rounds, data or (), change or (), dirty=dirty)
-    _launch(rehearsal_of(request, root), Manner(redo, words=sys.argv[1:]))
+    request = Request(recipe or "", cloud, run, stages, rounds, data or (), change or (), dirty=dirty)
+    raise typer.Exit(command.rehearse(request, _site(), command.Manner(redo, words=sys.argv[1:])))
 
 
 @app.command()
 def status(run: RunName = None, json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show where a run stands."""
-    from launcher.commands import status
+    from launcher.commands import status as command
 
-    status.show_status(_store().existing(run), _site(), json)
+    command.show_status(_store().existing(run), _site(), json)
 
 
 @app.command()
 def watch(run: RunName = None) -> None:
     """Follow a run until it ends. Leaving this (Ctrl-C) leaves the run alone."""
-    from launcher.commands import status
+    from launcher.commands import status as command
 
-    raise typer.Exit(status.watch(_store().existing(run), _site()))
+    raise typer.Exit(command.watch(_store().existing(run), _site()))
 
 
 @app.command()
@@ -183,18 +159,17 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as the log grows")] = False,
 ) -> None:
     """Print a stage's output."""
-    from launcher.commands import status
+    from launcher.commands import logs as command
 
-    status.print_log(_store().existing(run), _site(), stage, follow)
+    command.print_log(_store().existing(run), _site(), stage, follow)
 
 
 @app.command()
 def runs() -> None:
     """List the runs here, and every machine of yours that is billed."""
-    from launcher.commands import machines, status
+    from launcher.commands import runs as command
 
-    status.list_runs(_store())
-    machines.list_machines()
+    command.list_all(_store())
 
 
 @app.command()
@@ -202,42 +177,34 @@ def down(
     run: RunName = None, every: Annotated[bool, typer.Option("--all", help="every machine of yours")] = False
 ) -> None:
     """End a run's machine or its jobs in a queue, or all of them. What was not brought home is lost with a machine."""
-    from launcher.commands import machines, status
-    from launcher.ui import console
+    from launcher.commands import machines as command
 
-    store = _store()
-    folders = [store.machine(name) for name in store.runs()] if every else [store.existing(run)]
-    ended = machines.down(None if every else folders[0].path.name)
-    if not (status.cancel(folders, _site()) or ended):
-        console.say("no machine is alive")
+    command.end(run, every, _store())
 
 
 @app.command()
 def stop(run: RunName = None) -> None:
     """Ask a run to write a checkpoint and end. The same launch command goes on later."""
-    from launcher.commands import machines, status
-    from launcher.ui import console
+    from launcher.commands import machines as command
 
-    folder = _store().existing(run)
-    console.say(f"{folder.path.name}: {'stopped' if status.stop(folder, _site()) else 'still stopping'}")
-    machines.say_billed(folder.path.name)
+    command.ask_to_stop(_store().existing(run), _site())
 
 
 @app.command()
 def pull(run: RunName = None) -> None:
     """Bring a finished run's export home. A pull that was cut off goes on."""
-    from launcher.commands import launch
+    from launcher.commands import pull as command
 
     folder = _store().existing(run)
-    launch.pull_run(folder, _store().home(folder.path.name), _site())
+    command.pull_run(folder, _store().home(folder.path.name), _site())
 
 
 @app.command()
 def verify(run: RunName = None) -> None:
     """Compare every byte of the export at home with the manifest."""
-    from launcher.commands import launch
+    from launcher.commands import pull as command
 
-    launch.verify(_store().home(_store().existing(run).path.name))
+    command.verify(_store().home(_store().existing(run).path.name))
 
 
 @app.command()
@@ -246,11 +213,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="where to write it (default: runs/<run>/report.html)")] = None,
 ) -> None:
     """Write a run as one HTML page. Its course, its numbers, what it was made from, what it cost."""
-    from launcher.commands import report
-    from launcher.ui import console
+    from launcher.commands import report as command
 
-    store = _store()
-    console.say(f"wrote {report.write_report(store.existing(run), store, out)}")
+    command.report(run, _store(), out)
 
 
 @app.command()
@@ -259,9 +224,9 @@ def compare(
     other: Annotated[str, typer.Argument(help="another run's", show_default=False)],
 ) -> None:
     """Put two runs side by side. What differs in them, and what came of it."""
-    from launcher.commands import report
+    from launcher.commands import report as command
 
-    report.compare_runs(one, other, _store())
+    command.compare_runs(one, other, _store())
 
 
 @app.command()
@@ -273,30 +238,19 @@ def doctor(
 ) -> None:
     """Say why a run failed, and what to do next. Look at this installation; or propose what site.yaml could say about a
     Slurm cluster (--cloud slurm)."""
-    if cloud is None and host is None and extend is None:
-        from launcher.commands.doctor import examine
+    from launcher.commands import doctor as command
 
-        raise typer.Exit(examine(run, _store()))
-    _slurm_doctor(cloud or "slurm", host, extend)
+    if cloud is None and host is None and extend is None:
+        raise typer.Exit(command.examine(run, _store()))
+    command.examine_cluster(cloud or "slurm", host, extend, _site())
 
 
 @app.command()
 def lock(recipe: RecipeName) -> None:
     """Lock the recipe's git refs and model revisions to commits."""
-    from launcher.config.pins import Pins, read_pins, write_pins
-    from launcher.config.recipe import read_recipe
-    from launcher.planning.code_version import find_root
-    from launcher.planning.lock import resolve
-    from launcher.ui import console
+    from launcher.commands import lock as command
 
-    found = read_recipe(recipe, find_root())
-    path = found.folder / "pins.lock.json"
-    old, new = read_pins(path), resolve(found)
-    write_pins(path, Pins({**old.sources, **new.sources}, {**old.models, **new.models}))
-    for name, commit in {**new.sources, **new.models}.items():
-        before = {**old.sources, **old.models}.get(name)
-        console.say(f"{name} {commit[:12]}" + (f" (was {before[:12]})" if before and before != commit else ""))
-    console.say(f"wrote {path}")
+    command.lock(recipe)
 
 
 @app.command()
@@ -305,86 +259,12 @@ def image(
     every: Annotated[bool, typer.Option("--all", help="the images of every family")] = False,
     variant: Annotated[str | None, typer.Option(help="cpu or cuda (default: what the recipe's job file needs)")] = None,
     base: Annotated[str | None, typer.Option(help="an image to use for Debian's, where no registry is reached")] = None,
-    push: Annotated[
-        str | None, typer.Option(help="a registry to push to (default: site.yaml's, without a push)")
-    ] = None,
+    push: Push = None,
 ) -> None:
     """Build a recipe's image, unless the engine has it. Locked packages, and the code as it is here."""
-    from launcher.commands import image
+    from launcher.commands import image as command
 
-    image.images(recipe if not every else None, variant, base, push, _site())
-
-
-def _planned(request: "Request") -> "tuple[Planned, Path]":
-    from launcher.config.recipe import names
-    from launcher.errors import LaunchError
-    from launcher.planning.code_version import find_root
-    from launcher.planning.request import planned
-
-    root = find_root()
-    if not request.recipe:
-        raise LaunchError("no recipe is named", f"known are {', '.join(names(root))}")
-    return planned(request, root, _site()), root
-
-
-def _show(planned: "Planned", root: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    from launcher.preflight import runner
-
-    site = _site()
-    with ThreadPoolExecutor(2) as beside:
-        found = beside.submit(runner.quick, planned, root, site)
-        forecast = beside.submit(runner.expected, planned, root, site)
-        from launcher.ui import console  # rich takes as long as the programs that both start meanwhile
-
-        console.plan(planned.plan, found.result(), forecast.result())
-
-
-def _launch(request: "Request", manner: "Manner", resume: str | None = None) -> None:
-    from launcher.commands import launch
-
-    try:
-        planned, root = _resumed(request, resume) if resume else _planned(request)
-        raise typer.Exit(launch.launch(planned, root, _site(), manner))
-    except KeyboardInterrupt:
-        from launcher.errors import INTERRUPTED
-
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _resumed(request: "Request", run: str) -> "tuple[Planned, Path]":
-    from launcher.errors import LaunchError
-    from launcher.planning.code_version import find_root
-    from launcher.planning.request import resumed
-    from launcher.transfer.store import plan_of
-
-    if request.recipe or request.run or request.data or request.changes:
-        raise LaunchError("`--resume` goes on with a run as it is", "leave out the recipe, --run, --data and --set")
-    folder, root = _store().existing(run), find_root()
-    return resumed(plan_of(folder), folder, request, root, _site()), root
-
-
-def _slurm_doctor(cloud: str, host: str | None, extend: int | None) -> None:
-    from launcher.backends.slurm import workspace
-    from launcher.backends.slurm.login import login_of
-    from launcher.config.slurm import SlurmSite
-    from launcher.diagnosis.slurm_cluster import ASK, proposal, read
-    from launcher.errors import LaunchError
-    from launcher.ui import console
-
-    if cloud != "slurm":
-        raise LaunchError(f"there is no doctor for `{cloud}`", "`--cloud slurm` is the one there is")
-    site = _site().slurm or SlurmSite()
-    if host and host != site.host:
-        site = SlurmSite(host=host, work=".")
-    if extend:
-        if not (site.work or "").startswith("ws:"):
-            raise LaunchError("`slurm.work` in site.yaml is no workspace", "name one: `work: ws:launcher/runs`")
-        name = workspace.name_of(site.work or "")
-        console.say_raw(login_of(site).said(workspace.EXTEND, name, str(extend)))
-        return
-    console.say_raw(proposal(read(login_of(site).said(ASK)), site.host))
+    command.images(recipe if not every else None, variant, base, push, _site())
 
 
 def _site() -> "SiteFile":

@@ -1,15 +1,21 @@
-"""What is wrong: with a run that ended without its result, or with this installation."""
+"""The doctor command: what is wrong with a run that ended without its result, or with this installation; and what
+site.yaml could say about a Slurm cluster."""
 
 import os
 from pathlib import Path
 
+from launcher.backends.slurm import workspace
+from launcher.backends.slurm.login import login_of
 from launcher.clouds.ledger import ledger
 from launcher.commands.status import current
+from launcher.config.site import SiteFile
+from launcher.config.slurm import SlurmSite
 from launcher.diagnosis.diagnose import Diagnosis, diagnose
 from launcher.diagnosis.evidence import Line, logs
 from launcher.diagnosis.installation import look
 from launcher.diagnosis.rules import rules
-from launcher.errors import DONE, MISTAKE
+from launcher.diagnosis.slurm_cluster import ASK, proposal, read
+from launcher.errors import DONE, MISTAKE, LaunchError
 from launcher.planning.code_version import find_root
 from launcher.preflight.finding import REFUSED
 from launcher.runfolder.command_history import last_whole
@@ -42,6 +48,22 @@ def examine(run: str | None, store: Store) -> int:
     findings = look(find_root(), store.site, os.environ)
     console.found(findings)
     return MISTAKE if any(one.level == REFUSED for one in findings) else DONE
+
+
+def examine_cluster(cloud: str, host: str | None, extend: int | None, site: SiteFile) -> None:
+    """What site.yaml could say about the cluster is on the screen; or its workspace lasts `extend` days more."""
+    if cloud != "slurm":
+        raise LaunchError(f"there is no doctor for `{cloud}`", "`--cloud slurm` is the one there is")
+    cluster = site.slurm or SlurmSite()
+    if host and host != cluster.host:
+        cluster = SlurmSite(host=host, work=".")
+    if extend:
+        if not (cluster.work or "").startswith("ws:"):
+            raise LaunchError("`slurm.work` in site.yaml is no workspace", "name one: `work: ws:launcher/runs`")
+        name = workspace.name_of(cluster.work or "")
+        console.say_raw(login_of(cluster).said(workspace.EXTEND, name, str(extend)))
+        return
+    console.say_raw(proposal(read(login_of(cluster).said(ASK)), cluster.host))
 
 
 def diagnosis(folder: RunFolder, now: RunStatus) -> Diagnosis | None:

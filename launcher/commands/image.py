@@ -1,4 +1,4 @@
-"""Building images as the user sees it."""
+"""The image command: the images of recipes, built and pushed."""
 
 from pathlib import Path
 

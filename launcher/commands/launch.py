@@ -1,4 +1,4 @@
-"""A launch as the user sees it: the plan, the checks, the progress, the pull, the end."""
+"""The launch and rehearse commands: the plan, the checks, the progress, the pull, the end."""
 
 import contextlib
 import os
@@ -12,14 +12,16 @@ from launcher.backends.lifecycle import Ready, exit_code, follow, ready, verific
 from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
 from launcher.commands.machines import say_billed
+from launcher.commands.plan import planned_of
+from launcher.commands.pull import bring, demand_whole
 from launcher.commands.report import write_report
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile
-from launcher.errors import DONE, FAILED, OURS, LaunchError, sentence
-from launcher.format import duration, size
+from launcher.errors import DONE, INTERRUPTED, OURS, LaunchError, sentence
+from launcher.format import duration
 from launcher.planning.changes import followers
 from launcher.planning.code_version import find_root
-from launcher.planning.request import Planned
+from launcher.planning.request import Planned, Request, any_family, rehearsal_of, resumed
 from launcher.preflight import runner
 from launcher.preflight.finding import REFUSED, Finding
 from launcher.runfolder.command_history import note
@@ -30,11 +32,10 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
 from launcher.transfer.bucket import Stored
-from launcher.transfer.copy import alone, faults, pull, read_manifest
-from launcher.transfer.model_check import opened
+from launcher.transfer.copy import alone, read_manifest
 from launcher.transfer.store import Store, place_of, plan_of
 from launcher.ui import console
-from launcher.ui.live import Bar, Live
+from launcher.ui.live import Live
 
 HASH_AT_ONCE = 1 << 30
 """An export up to this size is read whole when a finished run is launched again; a larger one is compared by sizes."""
@@ -56,7 +57,29 @@ class Manner:
     """The command line, without its first word."""
 
 
-def launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
+def launch(request: Request, site: SiteFile, manner: Manner, resume: str | None = None) -> int:
+    """Carries out the request, or goes on with the run `resume` as it is; the exit code."""
+    try:
+        made, root = _resumed(request, resume, site) if resume else planned_of(request, site)
+        return carry_out(made, root, site, manner)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def rehearse(request: Request, site: SiteFile, manner: Manner) -> int:
+    """As `launch`, for the rehearsal of the request's recipe, or of the first there is."""
+    root = find_root()
+    return launch(rehearsal_of(replace(request, recipe=request.recipe or any_family(root)), root), site, manner)
+
+
+def _resumed(request: Request, run: str, site: SiteFile) -> tuple[Planned, Path]:
+    if request.recipe or request.run or request.data or request.changes:
+        raise LaunchError("`--resume` goes on with a run as it is", "leave out the recipe, --run, --data and --set")
+    folder, root = Store(site).existing(run), find_root()
+    return resumed(plan_of(folder), folder, request, root, site), root
+
+
+def carry_out(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
     """Carries out the plan, or goes on with it, and brings the result home; the exit code. However it ends, a machine
     that is still billed is said."""
     try:
@@ -153,39 +176,10 @@ def _accepted(findings: list[Finding]) -> None:
         raise LaunchError(f"{refused.check}: {refused.says}", refused.hint)
 
 
-def bring(plan: Plan, machine: RunFolder, back: RunFolder, backend: Backend) -> None:
-    """The run's export is at home, verified, and can be opened; what was moved is on the screen."""
-    backend.fetch(plan, machine)
-    manifest = read_manifest(machine)
-    total = sum(one["bytes"] for one in manifest["export"].values())
-    with alone(back.path), Bar("pull", total) as bar:
-        pull(machine, back, bar.add)
-    console.say(f"pulled    {len(manifest['export'])} files, {size(total)}, every sha256 as in the manifest")
-    if (found := opened(back.export))["tensors"]:
-        console.say(f"opened    {found['tensors']:,} tensors, {found['parameters']:,} parameters")
-
-
-def pull_run(machine: RunFolder, back: RunFolder, site: SiteFile) -> None:
-    """As `bring`, for a run that was launched before."""
-    plan = plan_of(machine)
-    bring(plan, machine, back, backend_of(plan.machine.cloud, find_root(), site))
-
-
-def verify(back: RunFolder) -> None:
-    """Says that every byte at home is as exported. Raises LaunchError with exit code 3 when one is not."""
-    _demand_whole(back, every_byte=True)
-    console.say(f"{back.export}: every file is as it was exported")
-
-
-def _demand_whole(back: RunFolder, every_byte: bool) -> None:
-    if found := faults(back, every_byte):
-        raise LaunchError("; ".join(found), f"`launcher pull {back.path.name}` fetches what is damaged again", FAILED)
-
-
 def _already(run: Ready, back: RunFolder) -> int:
     manifest = read_manifest(back)
     whole = sum(one["bytes"] for one in manifest["export"].values()) <= HASH_AT_ONCE
-    _demand_whole(back, every_byte=whole)
+    demand_whole(back, every_byte=whole)
     console.say(f"run {run.plan.run} is finished: nothing to do. Its model is in {back.export}")
     if not whole:
         console.say(f"sizes were compared; `launcher verify {run.plan.run}` reads every byte")

@@ -1,32 +1,31 @@
-"""The machines that are billed, as the user sees them."""
+"""The down and stop commands: machines and jobs that are ended, and runs that are asked to end."""
 
 import time
 from collections.abc import Sequence
 
+from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
+from launcher.commands.status import work_of
+from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.format import duration
+from launcher.planning.code_version import find_root
+from launcher.runfolder.paths import RunFolder
+from launcher.transfer.store import Store, plan_of
 from launcher.ui import console
 
 
-def list_machines() -> None:
-    """The machines that are billed, by what the ledger, SkyPilot and the providers say; nothing when there is none."""
-    book, now = ledger(), time.time()
-    if not book.alive():
-        return
-    from launcher.clouds.machines import alive
+def end(run: str | None, every: bool, store: Store) -> None:
+    """The run's machine is gone and its jobs are cancelled, or those of every run; each is said."""
+    folders = [store.machine(name) for name in store.runs()] if every else [store.existing(run)]
+    ended = down(None if every else folders[0].path.name)
+    if not (cancel(folders, store.site) or ended):
+        console.say("no machine is alive")
 
-    rows: list[Sequence[str]] = []
-    for one in alive(book):
-        entry, cost = one.entry, one.entry.cost(now)
-        where = " ".join(filter(None, (entry.cloud or entry.clouds, entry.region)))
-        price = f"{entry.price:.2f}" if entry.price is not None else "?"
-        money = f"{cost:.2f}" if cost is not None else "?"
-        age = duration(now - entry.asked)
-        rows.append((entry.run, where, entry.machine or "", one.says, age, price, money))
-    if rows:
-        console.say("")
-        console.machines(rows)
+
+def ask_to_stop(folder: RunFolder, site: SiteFile) -> None:
+    """The run is asked to write a checkpoint and end; whether it has ended is said, and what is still billed."""
+    console.say(f"{folder.path.name}: {'stopped' if stop(folder, site) else 'still stopping'}")
+    say_billed(folder.path.name)
 
 
 def say_billed(run: str) -> None:
@@ -53,3 +52,31 @@ def down(run: str | None) -> bool:
     if left:
         raise left[0]
     return bool(entries)
+
+
+def stop(folder: RunFolder, site: SiteFile) -> bool:
+    """Asks the run to checkpoint and end; whether it has ended within the patience that its stages ask for."""
+    work = work_of(folder, site)
+    return work is None or work.stop(max(stage.grace for stage in plan_of(folder).stages) + 30)
+
+
+def cancel(folders: Sequence[RunFolder], site: SiteFile) -> bool:
+    """No job of these runs is left in a cluster's queue, and no secret in a folder there; whether a job was. Raises
+    LaunchError when one may be left, after all others were cancelled."""
+    found, left = False, list[LaunchError]()
+    for folder in folders:
+        try:
+            if plan_of(folder).machine.cloud != "slurm":
+                continue
+            backend = backend_of("slurm", find_root(), site)
+            there = backend.find(folder) is not None
+            backend.down(folder, "ended by hand")
+        except LaunchError as problem:
+            left.append(problem)
+            continue
+        if there:
+            console.say(f"{folder.path.name}: its jobs are cancelled")
+            found = True
+    if left:
+        raise left[0]
+    return found

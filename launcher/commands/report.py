@@ -1,4 +1,4 @@
-"""Reports of runs: one as a page, two side by side."""
+"""The report and compare commands: a run as a page, two side by side."""
 
 import time
 from pathlib import Path
@@ -17,6 +17,11 @@ from launcher.ui import console
 from launcher.ui.console import columns
 
 OWN = Path(__file__).parent.parent / "report"
+
+
+def report(run: str | None, store: Store, out: Path | None) -> None:
+    """The run's page is written, and where is said."""
+    console.say(f"wrote {write_report(store.existing(run), store, out)}")
 
 
 def write_report(folder: RunFolder, store: Store, out: Path | None = None, now: RunStatus | None = None) -> Path:

@@ -20,7 +20,7 @@ MOST = 10**12
 Count = Annotated[int, Field(ge=0, le=MOST)]
 
 Test = Literal["above", "below", "equals", "at_least"]
-"""The words of launcher/node/stage_checks.py."""
+"""The words of launcher/node/stage.py."""
 
 
 class GitPin(Strict):

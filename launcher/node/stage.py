@@ -1,5 +1,8 @@
-"""One stage of a run: skipped when its proof holds, carried out and proved when not."""
+"""One stage of a run: skipped when its proof holds, carried out and proved when not. Exit 0 is not done: what a stage
+left behind is looked at before it is believed."""
 
+import json
+import math
 import os
 import shutil
 import time
@@ -11,19 +14,25 @@ from launcher.node.child import Child
 from launcher.node.environment import environment
 from launcher.node.gpus import Gpus
 from launcher.node.limits import AGAIN, ASKED, Stop, interrupted
-from launcher.node.stage_checks import read_metrics, shortcomings
 from launcher.runfolder.argv import arguments
 from launcher.runfolder.done import fingerprint, read_proof
 from launcher.runfolder.events import Events, Tail
 from launcher.runfolder.files import tree, write_json
 from launcher.runfolder.paths import RunFolder, StageFolder
-from launcher.runfolder.plan import Plan, Stage, settings_of
+from launcher.runfolder.plan import Must, Plan, Stage, settings_of
 from launcher.runfolder.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, end_of, said
 from launcher.runfolder.retention import needed
 
 POLL = 0.1
 """Seconds between looks at a running stage; progress reaches events.jsonl at most once in REPORT seconds."""
 REPORT = 1.0
+TESTS = {
+    "above": lambda value, limit: value > limit,
+    "below": lambda value, limit: value < limit,
+    "equals": lambda value, limit: value == limit,
+    "at_least": lambda value, limit: value >= limit,
+}
+WORDS = {"above": "above", "below": "below", "equals": "equal to", "at_least": "at least"}
 
 
 @dataclass(frozen=True)
@@ -154,3 +163,33 @@ def _failure(stage: Stage, own: StageFolder, code: int, logged: int) -> Problem:
     how = f"was killed by signal {code - 128}" if 128 < code <= 128 + 64 else f"ended with exit code {code}"
     memory = " (9 is often the kernel's: out of memory)" if code == 137 else ""
     return Problem(f"stage `{stage.name}` {how}{memory}", f"read {own.log}; {AGAIN}")
+
+
+def shortcomings(must: Must, out: Path, metrics: dict[str, Any]) -> list[str]:
+    """A sentence for each thing that `must` demands and `out` does not have; empty when all is well."""
+    found = []
+    for pattern in must.files:
+        files = [path for path in out.glob(pattern) if path.is_file()]
+        if not files:
+            found.append(f"it left no file `{pattern}`")
+        found += [f"it left `{path.relative_to(out)}` empty" for path in files if path.stat().st_size == 0]
+    for name, value in metrics.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            found.append(f"its metric `{name}` is {value}")
+    for name, conditions in must.metrics.items():
+        value = metrics.get(name)
+        for word, limit in conditions.items():
+            if not isinstance(value, int | float):
+                found.append(f"it reports no number `{name}` (`{word} {limit:g}` is demanded)")
+            elif not TESTS[word](value, limit):
+                found.append(f"its metric `{name}` is {value:g}, not {WORDS[word]} {limit:g}")
+    return found
+
+
+def read_metrics(out: Path) -> dict[str, Any]:
+    """`{out}/metrics.json`; empty when there is none or it is torn."""
+    try:
+        value = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

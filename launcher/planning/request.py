@@ -1,5 +1,7 @@
-"""From the words of a command line to a plan: the files are read here, so that planning itself can be pure."""
+"""From the words of a command line to a plan: the files are read here, and the user's data is measured, so that
+planning itself can be pure."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -14,13 +16,14 @@ from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import digest_of
 from launcher.images.identity import environment_of, image_of
 from launcher.planning.code_version import code_of, committed
-from launcher.planning.inputs import measure
 from launcher.planning.plan import Choice, World, plan
-from launcher.planning.rounds import repeated
-from launcher.planning.settings import parse_change
+from launcher.planning.settings import parse_change, repeated
+from launcher.runfolder.files import sha256
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Plan
 from launcher.transfer.store import run_name
+
+KINDS = (".parquet", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -177,3 +180,37 @@ def resumed(old: Plan, folder: RunFolder, request: Request, root: Path, site: Si
     )
     inputs = {name: replace(one, path=str(folder.inputs / one.file)) for name, one in old.inputs.items()}
     return Planned(plan, new.recipe, inputs, new.job)
+
+
+def measure(name: str, path: Path) -> Input:
+    """The input `name` as the plan records it. Raises LaunchError when there is no such file or it cannot be read."""
+    if path.suffix not in KINDS:
+        raise LaunchError(f"input `{name}`: `{path}` is neither .parquet nor .jsonl", "convert it to one of them")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise LaunchError(f"input `{name}`: the name `{path}` is not UTF-8", "rename the file") from None
+    if not os.path.isfile(path):  # unlike Path's, no error for a name that no file can have
+        raise LaunchError(f"input `{name}`: `{path}` is no file", "check the path")
+    rows = _parquet_rows(name, path) if path.suffix == ".parquet" else _lines(path)
+    if rows == 0:
+        raise LaunchError(f"input `{name}`: `{path}` has no rows", "give a file with data")
+    return Input(str(path), f"{name}{path.suffix}", path.stat().st_size, sha256(path), rows)
+
+
+def _parquet_rows(name: str, path: Path) -> int:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return int(parquet.read_metadata(path).num_rows)
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError):
+        raise LaunchError(f"input `{name}`: `{path}` is no parquet file", "copy it again: it may be cut off") from None
+
+
+def _lines(path: Path) -> int:
+    count, last = 0, b"\n"
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            count, last = count + block.count(b"\n"), block[-1:]
+    return count + (last != b"\n")

@@ -16,8 +16,7 @@ from pyarrow import parquet
 from launcher.config.recipe import names, read_recipe
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.planning.inputs import measure
-from launcher.planning.request import Request, planned
+from launcher.planning.request import Request, measure, planned
 from launcher.runfolder.plan import settings_of
 from recipes.common.data import rows
 from recipes.common.model import fetch

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.clouds.ledger import Entry, ledger
-from launcher.commands import launch, report
+from launcher.commands import logs, report, runs
 from launcher.commands import status as status_command
 from launcher.commands.doctor import examine
-from launcher.commands.machines import list_machines
+from launcher.commands.pull import pull_run, verify
+from launcher.commands.runs import list_machines
 from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
 from launcher.node.limits import read_limits
@@ -154,8 +155,8 @@ class Place:
         for call in (
             lambda: status_command.show_status(self.run, self.site, False),
             lambda: status_command.show_status(self.run, self.site, True),
-            lambda: status_command.list_runs(self.store),
-            lambda: status_command.print_log(self.run, self.site, None, False),
+            lambda: runs.list_runs(self.store),
+            lambda: logs.print_log(self.run, self.site, None, False),
             lambda: report.write_report(self.run, self.store),
             lambda: report.compare_runs(NAME, NAME, self.store),
             lambda: examine(NAME, self.store),
@@ -170,8 +171,8 @@ class Place:
         said(lambda: pull(self.run, self.home, lambda _: None))
         if self.home.manifest.exists():
             said(lambda: faults(self.home, True))
-        said(lambda: launch.pull_run(self.run, self.home, self.site))
-        said(lambda: launch.verify(self.home))
+        said(lambda: pull_run(self.run, self.home, self.site))
+        said(lambda: verify(self.home))
 
     def carry_on(self):
         """What the node program reads before it begins."""

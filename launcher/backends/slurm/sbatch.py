@@ -1,12 +1,18 @@
-"""A Slurm cluster through sbatch: jobs submitted once, each after the one before it; the laptop only looks."""
+"""A Slurm cluster through sbatch: jobs submitted once, each after the one before it; the laptop only looks, and no more
+often than the site allows, by however many programs look."""
 
+import contextlib
 import os
-from collections.abc import Callable
+import secrets
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.backends.slurm import queue, run_folder
-from launcher.backends.slurm.job import SUBMIT, Queued, files, write
+from launcher.backends.base import End
+from launcher.backends.slurm import batch_script, queue, run_folder
+from launcher.backends.slurm.groups import job_groups, job_name
+from launcher.backends.slurm.queue import Answer
 from launcher.backends.slurm.run_folder import Shared
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
@@ -15,7 +21,69 @@ from launcher.errors import LaunchError
 from launcher.runfolder.files import read_json, write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
+from launcher.transfer.ssh import Unreachable
 from launcher.transfer.store import plan_of
+
+GLANCE = 2.0
+"""Seconds between two looks at files of the run, which ask the scheduler nothing."""
+SUBMIT = 'bash "$1/slurm/submit.sh"'
+
+
+class Queued:
+    """`show` hears why the run waits."""
+
+    def __init__(self, shared: Shared, jobs: tuple[str, ...], show: Callable[[str], None]):
+        self.shared, self.jobs, self.show = shared, jobs, show
+        self.seen = shared.here.path / "slurm" / "seen.txt"
+        self.told = ""
+        self.glanced = 0.0
+
+    def end(self) -> End | None:
+        if time.monotonic() - self.glanced < GLANCE:
+            return None
+        self.glanced = time.monotonic()
+        try:
+            found = self.look()
+        except Unreachable as problem:
+            self._tell(f"{problem.error}; the run goes on without us")
+            return None
+        ended = queue.end(found)
+        self._tell((queue.says(found) if ended is None else queue.never_started(found)) or "")
+        return ended
+
+    def stop(self, patience: float) -> bool:
+        waiting = [job for job in self.look(anew=True).jobs if job.active and job.number]
+        words = [word for job in waiting for word in (job.name, str(job.number))]
+        self.shared.login.said(STOP, self.shared.there, *words)
+        end = time.monotonic() + patience
+        while queue.end(self.look()) is None:
+            if time.monotonic() > end:
+                return False
+            time.sleep(GLANCE)
+        return True
+
+    def note(self) -> str | None:
+        """Why nothing runs, in words; None when something does."""
+        return queue.says(self.look())
+
+    def look(self, anew: bool = False) -> Answer:
+        """What is known of the jobs; events and logs are as they were there at that time. Raises Unreachable."""
+        with contextlib.suppress(OSError):
+            age = time.time() - self.seen.stat().st_mtime
+            if not anew and 0 <= age < self.shared.cluster.every:  # a clock that was set back makes it negative
+                return queue.answer(self.jobs, self.seen.read_text(encoding="utf-8"))
+        text = self.shared.login.said(queue.question(self.jobs), self.shared.there)
+        if mirror := self.shared.mirror:
+            mirror.look()
+        part = self.seen.with_suffix(".part")
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, self.seen)
+        return queue.answer(self.jobs, text)
+
+    def _tell(self, text: str) -> None:
+        if text and text != self.told:
+            self.show(text)
+        self.told = text
 
 
 @dataclass(frozen=True)
@@ -88,3 +156,33 @@ class Slurm:
 
     def _submit(self, shared: Shared) -> None:
         shared.login.said(SUBMIT, shared.there, timeout=600)
+
+
+def write(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:
+    """The run folder holds the jobs' scripts and their names, which are new; the names, in order."""
+    mark = secrets.token_hex(3)
+    groups = job_groups(plan, site)
+    jobs = tuple(job_name(plan, group, mark) for group in groups)
+    scripts = {job: batch_script.script(plan, group, site, job) for job, group in zip(jobs, groups, strict=True)}
+    (folder / "slurm").mkdir(exist_ok=True)
+    for name, text in {**scripts, "submit": batch_script.submission(jobs)}.items():
+        (folder / f"slurm/{name}.sh").write_text(text, encoding="utf-8")
+    write_json(folder / "slurm.json", {"jobs": list(jobs), "fetched": site.host is None})
+    return jobs
+
+
+def files(jobs: Sequence[str]) -> list[str]:
+    """What the jobs need of the run folder."""
+    return [f"slurm/{name}.sh" for name in (*jobs, "submit")]
+
+
+STOP = """\
+cd -- "$1"
+shift
+while [ $# -gt 0 ]; do
+    touch "slurm/$1.stop"
+    scancel --quiet --state=PENDING "$2" || true
+    scancel --quiet --state=RUNNING --signal=TERM --batch "$2" || true
+    shift 2
+done
+"""

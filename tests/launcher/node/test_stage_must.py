@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from launcher.node.stage_checks import read_metrics, shortcomings
+from launcher.node.stage import read_metrics, shortcomings
 from launcher.runfolder.plan import Must
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from launcher.planning.rounds import repeated
-from launcher.planning.validate import order_of
+from launcher.planning.plan import order_of
+from launcher.planning.settings import repeated
 
 TEXT = """
 name: some

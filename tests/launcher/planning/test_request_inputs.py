@@ -4,7 +4,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from launcher.planning.inputs import measure
+from launcher.planning.request import measure
 from launcher.runfolder.plan import Input
 
 

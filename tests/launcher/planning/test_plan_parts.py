@@ -1,7 +1,7 @@
 import pytest
 
+from launcher.planning.plan import all_read, check_words, order_of
 from launcher.planning.settings import changes_read, shared
-from launcher.planning.validate import all_read, check_words, order_of
 
 TEXT = """
 name: some

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from launcher.backends.slurm.job import Queued
 from launcher.backends.slurm.run_folder import Shared
+from launcher.backends.slurm.sbatch import Queued
 from launcher.config.slurm import SlurmSite
 from launcher.runfolder.paths import RunFolder
 
