@@ -69,7 +69,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     LOGS.mkdir(exist_ok=True)
     os.environ["FAULT_SEED"] = str(SEED)
-    os.environ["RAY_worker_niceness"] = "0"  # Ray's are 15, and would wait for all that runs beside them
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - 15, they wait for all others
     began = time.monotonic()
     print(f"{' and '.join(arguments.suites)}: {len(lanes)} lanes on {os.cpu_count()} cores, FAULT_SEED={SEED}")
     for lane in lanes:
