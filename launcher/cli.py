@@ -111,7 +111,7 @@ def launch(
     request = Request(
         recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
     )
-    manner = command.Manner(redo, wait, keep, not yes and sys.stdin.isatty(), sys.argv[1:])
+    manner = command.LaunchOptions(redo, wait, keep, not yes and sys.stdin.isatty(), sys.argv[1:])
     raise typer.Exit(command.launch(request, _site(), manner, resume))
 
 
@@ -133,7 +133,7 @@ def rehearse(
 
     cloud = "docker" if docker else "local"
     request = Request(recipe or "", cloud, run, stages, rounds, data or (), change or (), dirty=dirty)
-    raise typer.Exit(command.rehearse(request, _site(), command.Manner(redo, words=sys.argv[1:])))
+    raise typer.Exit(command.rehearse(request, _site(), command.LaunchOptions(redo, words=sys.argv[1:])))
 
 
 @app.command()

@@ -26,12 +26,17 @@ PACKAGES = (
 """A package imports only packages that come after it."""
 STANDARD = ("node", "runfolder")
 """What runs inside images and on machines, which have no other packages."""
+TOP = 8
+"""Files beside the packages."""
+MODULES_OF_A_PACKAGE, LINES_OF_A_MODULE = 17, 300
+ONE_READER = 15
+"""Modules that one other module imports, and that is none whose work is to choose among them: the commands, the checks,
+the backends, the steps of the node program."""
 PURE = [
     "launcher.clouds.accelerators",
     "launcher.clouds.offers",
     "launcher.planning.plan",
     "launcher.backends.docker_options",
-    "launcher.planning.settings",
     "launcher.planning.settings",
     "launcher.format",
     "launcher.runfolder.status",
@@ -127,6 +132,31 @@ def test_a_package_imports_only_packages_below_its_own(name):
     for other in ours(CODE[name]):
         if package(other):
             assert mine <= PACKAGES.index(package(other)), f"{name} imports {other}"
+
+
+def test_what_lies_beside_the_packages_is_below_them_all_or_starts_them():
+    beside = {name for name in CODE if not package(name)}
+    starts = {name for name in beside if any(package(other) not in (None, *STANDARD) for other in ours(CODE[name]))}
+    starts |= {name for name in beside if ours(CODE[name]) & starts}
+    assert not [name for name in CODE if package(name) and ours(CODE[name]) & starts]
+
+
+def test_a_stranger_finds_the_way():
+    assert len([*(ROOT / "launcher").glob("*.py")]) <= TOP
+    folders = {path.parent for path in (ROOT / "launcher").rglob("*.py")}
+    sizes = {folder.name: len([*folder.glob("*.py")]) - 1 for folder in folders if folder.name != "launcher"}
+    assert not {name: count for name, count in sizes.items() if count > MODULES_OF_A_PACKAGE}
+    lines = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "launcher").rglob("*.py")}
+    assert not {name: count for name, count in lines.items() if count > LINES_OF_A_MODULE}
+
+
+def test_few_modules_have_only_one_reader():
+    reads = {name: ours(tree) for name, tree in CODE.items()}
+    readers = {name: [other for other in CODE if name in reads[other]] for name in CODE}
+    lists = {"launcher.cli", "launcher.__main__", "launcher.node.__main__", "launcher.preflight.runner"}
+    lists |= {"launcher.backends.select"}
+    few = [name for name, others in readers.items() if len(others) == 1 and others[0] not in lists]
+    assert len(few) <= ONE_READER, few
 
 
 def test_no_modules_import_each_other():

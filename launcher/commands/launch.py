@@ -42,7 +42,7 @@ HASH_AT_ONCE = 1 << 30
 
 
 @dataclass(frozen=True)
-class Manner:
+class LaunchOptions:
     """How a launch goes about it."""
 
     redo: str | None = None
@@ -57,7 +57,7 @@ class Manner:
     """The command line, without its first word."""
 
 
-def launch(request: Request, site: SiteFile, manner: Manner, resume: str | None = None) -> int:
+def launch(request: Request, site: SiteFile, manner: LaunchOptions, resume: str | None = None) -> int:
     """Carries out the request, or goes on with the run `resume` as it is; the exit code."""
     try:
         made, root = _resumed(request, resume, site) if resume else planned_of(request, site)
@@ -66,7 +66,7 @@ def launch(request: Request, site: SiteFile, manner: Manner, resume: str | None 
         return INTERRUPTED
 
 
-def rehearse(request: Request, site: SiteFile, manner: Manner) -> int:
+def rehearse(request: Request, site: SiteFile, manner: LaunchOptions) -> int:
     """As `launch`, for the rehearsal of the request's recipe, or of the first there is."""
     root = find_root()
     return launch(rehearsal_of(replace(request, recipe=request.recipe or any_family(root)), root), site, manner)
@@ -79,7 +79,7 @@ def _resumed(request: Request, run: str, site: SiteFile) -> tuple[Planned, Path]
     return resumed(plan_of(folder), folder, request, root, site), root
 
 
-def carry_out(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
+def carry_out(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions) -> int:
     """Carries out the plan, or goes on with it, and brings the result home; the exit code. However it ends, a machine
     that is still billed is said."""
     try:
@@ -92,7 +92,7 @@ def carry_out(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> i
         say_billed(planned.plan.run)
 
 
-def _launch(planned: Planned, root: Path, site: SiteFile, manner: Manner) -> int:
+def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions) -> int:
     redo, store = manner.redo, Store(site)
     plan, backend = planned.plan, backend_of(planned.plan.machine.cloud, root, site, console.say, manner.wait)
     machine, back = store.machine(plan.run), store.home(plan.run)

@@ -13,7 +13,7 @@ from launcher.node.limits import Stop, read_limits
 from launcher.node.restore import restore
 from launcher.node.run import read_plan, run
 from launcher.node.stage import Site
-from launcher.node.upload import Storing, Vault
+from launcher.node.upload import Upload, UploadProcess
 from launcher.runfolder.events import Events
 from launcher.runfolder.lock import Lock, Locked, holder
 from launcher.runfolder.paths import RunFolder
@@ -74,7 +74,7 @@ def _work(plan: Plan, site: Site, stages: tuple[str, ...] | None) -> None:
         only = _known(stages, plan)
         if plan.bucket and not site.stop.reason():
             restore(plan, site)
-            vault = Vault(Storing(plan, site.folder), site.events)
+            vault = UploadProcess(Upload(plan, site.folder), site.events)
         run(plan, site, only)
     except Problem as problem:
         site.events.add("run.ended", **problem.facts)

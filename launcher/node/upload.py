@@ -29,7 +29,7 @@ TRIES = 3
 """Failures in a row after which the end of a run is not held up any longer."""
 
 
-class Storing:
+class Upload:
     """A run and its place in a bucket."""
 
     def __init__(self, plan: Plan, folder: RunFolder):
@@ -114,10 +114,10 @@ class Storing:
         self.swept = True
 
 
-class Vault:
+class UploadProcess:
     """The process, as the node program sees it."""
 
-    def __init__(self, storing: Storing, events: Events):
+    def __init__(self, storing: Upload, events: Events):
         self.events = events
         leash, self.leash = os.pipe()
         self.process = os.fork()
@@ -162,7 +162,7 @@ class Vault:
         self.events.add("run.warning", warning=f"not everything is stored: {why}")
 
 
-def _keep(storing: Storing, events: Events, ending: Callable[[float], bool]) -> None:
+def _keep(storing: Upload, events: Events, ending: Callable[[float], bool]) -> None:
     """Everything there is to keep is stored as soon as it can be, until the run has ended and all is stored, or cannot
     be. `ending(seconds)` waits so long at most for the run's end."""
     pause, failed, mirrored, last = 0.0, 0, 0.0, False
@@ -195,7 +195,7 @@ def _keep(storing: Storing, events: Events, ending: Callable[[float], bool]) -> 
             last = ending(pause)
 
 
-def _say_all(storing: Storing, events: Events) -> None:
+def _say_all(storing: Upload, events: Events) -> None:
     if storing.complete():
         manifest = any(one.path == "manifest.json" for one in storing.index or ())
         events.add("run.stored", step=storing.newest(), manifest=manifest)

@@ -25,7 +25,7 @@ KEPT = {"local", "docker", "slurm"}
 
 
 @dataclass(frozen=True)
-class Outside:
+class RunFacts:
     """`spent` and `price` (an hour) in dollars, None where nothing is paid or no price is known."""
 
     place: str = "local"
@@ -53,7 +53,7 @@ def curve(stage: StageStatus, name: str) -> list[float]:
     return [history[name] for _, history in sorted(stage.history.items()) if name in history]
 
 
-def cost(outside: Outside) -> str:
+def cost(outside: RunFacts) -> str:
     """`$12.40 of $100.00, $3.65 an hour`; empty where nothing is paid."""
     if not outside.paid:
         return ""
@@ -88,7 +88,7 @@ def gpus(status: RunStatus) -> str:
     return f"{len(said['used'])} x {said['name']}: {memory}{most}, {busy:.0f} % busy"
 
 
-def safe(stage: StageStatus, outside: Outside) -> Checkpoint | None:
+def safe(stage: StageStatus, outside: RunFacts) -> Checkpoint | None:
     """The last checkpoint that outlives the machine: on a rented one, what a bucket holds or was copied here."""
     if not outside.rented:
         return stage.checkpoints[-1] if stage.checkpoints else None
@@ -97,7 +97,7 @@ def safe(stage: StageStatus, outside: Outside) -> Checkpoint | None:
     return max(kept, key=lambda one: one.time, default=None)
 
 
-def at_risk(status: RunStatus, outside: Outside, now: float) -> str:
+def at_risk(status: RunStatus, outside: RunFacts, now: float) -> str:
     """What would be lost if the machine went away now, or is lost; empty when nothing is."""
     stage = status.current
     if stage is None or stage.started is None:
@@ -116,7 +116,7 @@ def at_risk(status: RunStatus, outside: Outside, now: float) -> str:
     return f"{where}, {ago}, {steps:,} steps exposed"
 
 
-def quiet(stage: StageStatus | None, outside: Outside, now: float) -> str:
+def quiet(stage: StageStatus | None, outside: RunFacts, now: float) -> str:
     """`no step for 42m 00s`, once that is longer than usual."""
     seconds = stage.quiet(now) if stage else None
     if seconds is None:
@@ -125,13 +125,13 @@ def quiet(stage: StageStatus | None, outside: Outside, now: float) -> str:
     return f"no step for {duration(seconds)}{limit}"
 
 
-def outside(plan: Plan, folder: RunFolder, book: Ledger, now: float) -> Outside:
+def outside(plan: Plan, folder: RunFolder, book: Ledger, now: float) -> RunFacts:
     """As the ledger and the laptop's copy of the run folder say it."""
     entries = [one for one in book.entries() if (one.run, one.folder) == (plan.run, str(folder.path))]
     limits, brought = read_json(folder.limits), read_json(folder.path / BROUGHT)
     costs = [cost for one in entries if (cost := one.cost(now)) is not None]
     alive = [one for one in entries if one.ended is None]
-    return Outside(
+    return RunFacts(
         place=alive[-1].cloud or plan.machine.cloud if alive else plan.machine.cloud,
         rented=not set(plan.machine.cloud.split(",")) & KEPT,
         paid=any((one.cloud or one.clouds) != "slurm" for one in entries),

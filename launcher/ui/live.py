@@ -6,7 +6,7 @@ from rich.live import Live as Redrawn
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from launcher.clouds.ledger import ledger
-from launcher.report.outlook import Outside, outside, quiet
+from launcher.report.outlook import RunFacts, outside, quiet
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus
@@ -27,7 +27,7 @@ class Live:
         )
         self.said: dict[str, tuple[str, int]] = {}
         self.hushed = 0.0
-        self.known, self.looked = Outside(plan.machine.cloud), 0.0
+        self.known, self.looked = RunFacts(plan.machine.cloud), 0.0
 
     def __enter__(self) -> "Live":
         if self.redrawn:

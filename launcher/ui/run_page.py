@@ -8,14 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher.format import duration, spark
-from launcher.report.outlook import Outside, at_risk, cost, curve, gpus, quiet, speed, telling
+from launcher.report.outlook import RunFacts, at_risk, cost, curve, gpus, quiet, speed, telling
 from launcher.runfolder.status import RunStatus, StageStatus
 from launcher.ui.console import STYLE, columns, labelled
 
 CURVES, WIDTH = 4, 32
 
 
-def page(status: RunStatus, outside: Outside, now: float) -> RenderableType:
+def page(status: RunStatus, outside: RunFacts, now: float) -> RenderableType:
     """The whole run as it stands at `now`."""
     return Group(_heading(status, outside, now), _stages(status, now), *_numbers(status), *_lines(status, outside, now))
 
@@ -28,7 +28,7 @@ def line(stage: StageStatus) -> str:
     return f"{stage.name:<12} {stage.state}{step}  {numbers}".rstrip()
 
 
-def _heading(status: RunStatus, outside: Outside, now: float) -> Text:
+def _heading(status: RunStatus, outside: RunFacts, now: float) -> Text:
     began = [stage.started for stage in status.stages if stage.started is not None]
     ended = [stage.ended for stage in status.stages if stage.ended is not None]
     end = now if status.state == "running" else max(ended, default=now)
@@ -63,7 +63,7 @@ def _numbers(status: RunStatus) -> list[RenderableType]:
     return [Text(), table]
 
 
-def _lines(status: RunStatus, outside: Outside, now: float) -> list[RenderableType]:
+def _lines(status: RunStatus, outside: RunFacts, now: float) -> list[RenderableType]:
     """A line for each thing there is to say, folded within 80 columns."""
     said = [
         ("speed", "", speed(status.current) if status.current and status.current.state == "running" else ""),

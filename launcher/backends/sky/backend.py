@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.backends.sky.handshake import Turn
-from launcher.backends.sky.job import Rented
-from launcher.backends.sky.lease import Renting
+from launcher.backends.sky.handshake import Handshake
+from launcher.backends.sky.job import SkyJob
+from launcher.backends.sky.lease import Lease
 from launcher.backends.sky.task import machine_task, run_task
 from launcher.clouds import skypilot
 from launcher.clouds.budget import limits
@@ -43,7 +43,7 @@ class Sky:
     show: Callable[[str], None]
     wait: float = 0.0
 
-    def start(self, plan: Plan, folder: RunFolder) -> Rented:
+    def start(self, plan: Plan, folder: RunFolder) -> SkyJob:
         renting = self._renting(plan, folder)
         path = self.root / "jobs" / f"{plan.recipe}.yaml"
         document = load(path)
@@ -54,7 +54,7 @@ class Sky:
         patience = Patience(self.site.sky.start_minutes, self.site.sky.idle_minutes)
         with renting.machine(task, registry, patience) as (entry, job):
             mirror = mirror_of(plan, folder)
-            turn = Turn(mirror.remote, mirror.there)
+            turn = Handshake(mirror.remote, mirror.there)
             with turn.awaited():  # an upload may take longer than a machine may idle
                 self._send(mirror, renting.left(entry.price))
                 self.show("starting  the node program")
@@ -62,9 +62,9 @@ class Sky:
                     job = skypilot.submit(plan.run, work)
                 before = len(Tail(folder.events).new())
                 turn.give(word, job, before)
-        return Rented(job, mirror, renting.book, self.show, before)
+        return SkyJob(job, mirror, renting.book, self.show, before)
 
-    def find(self, folder: RunFolder) -> Rented | None:
+    def find(self, folder: RunFolder) -> SkyJob | None:
         plan = read_existing(folder)
         if plan is None:
             return None
@@ -74,9 +74,9 @@ class Sky:
             return None
         with contextlib.suppress(LaunchError):  # who follows the job will see what the matter is
             mirror.look()  # also at what was said while nobody followed
-            if job and (before := Turn(mirror.remote, mirror.there).given(job)) is None:
+            if job and (before := Handshake(mirror.remote, mirror.there).given(job)) is None:
                 return None  # its launch was killed before all was sent, or still sends
-        work = Rented(job, mirror, renting.book, self.show, before) if job else None
+        work = SkyJob(job, mirror, renting.book, self.show, before) if job else None
         return None if work and work.over else work
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
@@ -109,8 +109,8 @@ class Sky:
     def down(self, folder: RunFolder, why: str) -> None:
         self._renting(plan_of(folder), folder).down(why)
 
-    def _renting(self, plan: Plan, folder: RunFolder) -> Renting:
-        return Renting(plan, folder, self.show, self.wait)
+    def _renting(self, plan: Plan, folder: RunFolder) -> Lease:
+        return Lease(plan, folder, self.show, self.wait)
 
     def _send(self, mirror: Mirror, left: float | None) -> None:
         """The machine has the plan, its limits of `left` seconds, its inputs, what earlier machines had done, and the

@@ -29,7 +29,7 @@ done
 
 
 @dataclass(frozen=True)
-class Turn:
+class Handshake:
     """`there` is the run folder on the machine."""
 
     remote: Remote

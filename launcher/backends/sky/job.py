@@ -40,7 +40,7 @@ class Ways:
     gone: str = "the machine of `{run}` is gone: {cloud} does not list it any more"
 
 
-class Rented:
+class SkyJob:
     """A SkyPilot job that runs a node program. What it says is copied here by a thread, once somebody waits. `before`
     is how many events are from before the job, where that is known; `show` hears what the user should know."""
 

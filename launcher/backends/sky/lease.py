@@ -21,7 +21,7 @@ AGAIN = 60.0
 
 
 @dataclass(frozen=True)
-class Renting:
+class Lease:
     """`show` hears what happens while a machine is made; `wait` is how many hours to ask again where there is no
     capacity."""
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.backends.sky.job import Rented, Ways
-from launcher.backends.sky.lease import Renting
+from launcher.backends.sky.job import SkyJob, Ways
+from launcher.backends.sky.lease import Lease
 from launcher.backends.sky.task import held_run, held_task
 from launcher.backends.slurm import run_folder
 from launcher.backends.slurm.batch_script import held_script
-from launcher.backends.slurm.run_folder import Shared
+from launcher.backends.slurm.run_folder import ClusterRunFolder
 from launcher.clouds import skypilot
 from launcher.clouds.budget import limits
 from launcher.clouds.ledger import Entry
@@ -41,8 +41,8 @@ class Held:
     show: Callable[[str], None]
     wait: float = 0.0
 
-    def start(self, plan: Plan, folder: RunFolder) -> Rented:
-        shared, renting = Shared(plan, folder, self.cluster), self._renting(plan, folder)
+    def start(self, plan: Plan, folder: RunFolder) -> SkyJob:
+        shared, renting = ClusterRunFolder(plan, folder, self.cluster), self._renting(plan, folder)
         path = self.root / "jobs" / f"{plan.recipe}.yaml"
         task = held_task(plan, load(path), self.cluster)
         with shared.alone():
@@ -64,11 +64,11 @@ class Held:
                     job = skypilot.submit(plan.run, held_run(plan, place))
         return self._followed(job, shared, renting, len(Tail(folder.events).new()))
 
-    def find(self, folder: RunFolder) -> Rented | None:
+    def find(self, folder: RunFolder) -> SkyJob | None:
         plan = read_existing(folder)
         if plan is None:
             return None
-        shared, renting = Shared(plan, folder, self.cluster), self._renting(plan, folder)
+        shared, renting = ClusterRunFolder(plan, folder, self.cluster), self._renting(plan, folder)
         if renting.own():
             with contextlib.suppress(LaunchError):
                 _mirror(shared).look()
@@ -76,7 +76,7 @@ class Held:
         return None if job is None else self._followed(job, shared, renting, None)
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
-        Shared(plan, folder, self.cluster).fetch()
+        ClusterRunFolder(plan, folder, self.cluster).fetch()
         run_folder.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
 
     def unsaved(self, folder: RunFolder) -> LaunchError | None:
@@ -87,17 +87,17 @@ class Held:
         plan = plan_of(folder)
         self._renting(plan, folder).down(why)
         if plan.secrets:
-            Shared(plan, folder, self.cluster).forget()
+            ClusterRunFolder(plan, folder, self.cluster).forget()
 
-    def _renting(self, plan: Plan, folder: RunFolder) -> Renting:
-        return Renting(plan, folder, self.show, self.wait)
+    def _renting(self, plan: Plan, folder: RunFolder) -> Lease:
+        return Lease(plan, folder, self.show, self.wait)
 
-    def _followed(self, job: int, shared: Shared, renting: Renting, before: int | None) -> Rented:
+    def _followed(self, job: int, shared: ClusterRunFolder, renting: Lease, before: int | None) -> SkyJob:
         every = self.cluster.every
         ways = Ways(("bash", "-c", STOP, "-", shared.there), every, every, GONE)
-        return Rented(job, _mirror(shared), renting.book, self.show, before, ways)
+        return SkyJob(job, _mirror(shared), renting.book, self.show, before, ways)
 
-    def _limits(self, renting: Renting, entry: Entry) -> dict[str, Any]:
+    def _limits(self, renting: Lease, entry: Entry) -> dict[str, Any]:
         """The budget's, or the allocation's where that ends before."""
         now, left, stall = time.time(), renting.left(entry.price), self.cluster.stall_minutes
         if self.cluster.time:
@@ -107,7 +107,7 @@ class Held:
         return limits(renting.plan, left, stall, now)
 
 
-def _mirror(shared: Shared) -> Mirror:
+def _mirror(shared: ClusterRunFolder) -> Mirror:
     mirror = shared.mirror
     assert mirror  # site.yaml has a host
     return mirror

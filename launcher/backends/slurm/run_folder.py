@@ -37,7 +37,7 @@ RUNS = "stages/*/work/wandb/offline-run-*"
 
 
 @dataclass(frozen=True)
-class Shared:
+class ClusterRunFolder:
     """`here` is the run folder on this machine: a copy, or, on the login node itself, the one."""
 
     plan: Plan

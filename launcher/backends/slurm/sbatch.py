@@ -13,7 +13,7 @@ from launcher.backends.base import End
 from launcher.backends.slurm import batch_script, queue, run_folder
 from launcher.backends.slurm.groups import job_groups, job_name
 from launcher.backends.slurm.queue import Answer
-from launcher.backends.slurm.run_folder import Shared
+from launcher.backends.slurm.run_folder import ClusterRunFolder
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite
@@ -29,10 +29,10 @@ GLANCE = 2.0
 SUBMIT = 'bash "$1/slurm/submit.sh"'
 
 
-class Queued:
+class SbatchRun:
     """`show` hears why the run waits."""
 
-    def __init__(self, shared: Shared, jobs: tuple[str, ...], show: Callable[[str], None]):
+    def __init__(self, shared: ClusterRunFolder, jobs: tuple[str, ...], show: Callable[[str], None]):
         self.shared, self.jobs, self.show = shared, jobs, show
         self.seen = shared.here.path / "slurm" / "seen.txt"
         self.told = ""
@@ -95,8 +95,8 @@ class Slurm:
     cluster: SlurmSite
     show: Callable[[str], None]
 
-    def start(self, plan: Plan, folder: RunFolder) -> Queued:
-        shared = Shared(plan, folder, self.cluster)
+    def start(self, plan: Plan, folder: RunFolder) -> SbatchRun:
+        shared = ClusterRunFolder(plan, folder, self.cluster)
         with shared.alone():
             if work := self._found(folder, anew=True):
                 return work
@@ -107,18 +107,18 @@ class Slurm:
             with shared.secret(values(plan, self.site, os.environ)):
                 shared.carry_out(self.show)
             self._submit(shared)
-        work = Queued(shared, jobs, self.show)
+        work = SbatchRun(shared, jobs, self.show)
         numbers = [f"{job.number} ({queue.stage_of(job.name)})" for job in work.look(anew=True).jobs]
         self.show(f"submitted {', '.join(numbers)}")
         return work
 
-    def find(self, folder: RunFolder) -> Queued | None:
+    def find(self, folder: RunFolder) -> SbatchRun | None:
         """A run whose jobs are not all over, or whose result is not here yet. What a submission that was cut off left
         out is submitted first."""
         return self._found(folder, anew=False)
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
-        shared = Shared(plan, folder, self.cluster)
+        shared = ClusterRunFolder(plan, folder, self.cluster)
         if shared.mirror is None:
             return
         with shared.alone():
@@ -136,14 +136,14 @@ class Slurm:
         plan, work = plan_of(folder), self.find(folder)
         if work or plan.secrets:
             active = [job.number for job in work.look().jobs if job.active and job.number] if work else []
-            Shared(plan, folder, self.cluster).forget(*active)
+            ClusterRunFolder(plan, folder, self.cluster).forget(*active)
 
-    def _found(self, folder: RunFolder, anew: bool) -> Queued | None:
+    def _found(self, folder: RunFolder, anew: bool) -> SbatchRun | None:
         known = read_json(folder.path / "slurm.json")
         if not isinstance(known, dict):
             return None
-        shared = Shared(plan_of(folder), folder, self.cluster)
-        work = Queued(shared, tuple(known["jobs"]), self.show)
+        shared = ClusterRunFolder(plan_of(folder), folder, self.cluster)
+        work = SbatchRun(shared, tuple(known["jobs"]), self.show)
         found = work.look(anew)
         if found.finished and not known.get("fetched"):
             return work
@@ -154,7 +154,7 @@ class Slurm:
             work.look(anew=True)
         return work
 
-    def _submit(self, shared: Shared) -> None:
+    def _submit(self, shared: ClusterRunFolder) -> None:
         shared.login.said(SUBMIT, shared.there, timeout=600)
 
 

@@ -4,12 +4,12 @@ import math
 
 import pytest
 
-from launcher.report.outlook import Outside, at_risk, cost, curve, gpus, quiet, speed, telling
+from launcher.report.outlook import RunFacts, at_risk, cost, curve, gpus, quiet, speed, telling
 from launcher.runfolder.plan import Code, Plan, Stage
 from launcher.runfolder.status import status
 
 PLAN = Plan("run", "some-tiny", (Stage("model", ("a",)), Stage("train", ("b",), steps=1000)), "train", Code("t"))
-RENTED = Outside("runpod", rented=True, paid=True, spent=12.4, price=7.2, max_cost=100, stall_seconds=3600)
+RENTED = RunFacts("runpod", rented=True, paid=True, spent=12.4, price=7.2, max_cost=100, stall_seconds=3600)
 
 
 def at(time, kind, stage="train", **facts):
@@ -40,15 +40,15 @@ def now(events, running=True):
 @pytest.mark.parametrize(
     ("events", "outside", "says"),
     [
-        (TRAINED, Outside(), "last safe checkpoint step 400, 3m 20s ago, 50 steps exposed"),
-        (STARTED, Outside(), "no safe checkpoint yet, 6m 30s, 0 steps exposed"),
+        (TRAINED, RunFacts(), "last safe checkpoint step 400, 3m 20s ago, 50 steps exposed"),
+        (STARTED, RunFacts(), "no safe checkpoint yet, 6m 30s, 0 steps exposed"),
         (STARTED, RENTED, "no safe checkpoint yet, 6m 30s, $0.78 exposed"),
         (TRAINED, RENTED, "no safe checkpoint yet, 6m 30s, $0.78 exposed"),
-        (STARTED[:2], Outside(), ""),
+        (STARTED[:2], RunFacts(), ""),
         (STARTED[:2], RENTED, "no safe checkpoint yet, 6m 40s, $0.80 exposed"),
         ([], RENTED, ""),
         ([*TRAINED, at(300, "finished")], RENTED, ""),
-        (TRAINED, Outside("runpod", rented=True), "no safe checkpoint yet, 6m 30s, 450 steps exposed"),
+        (TRAINED, RunFacts("runpod", rented=True), "no safe checkpoint yet, 6m 30s, 450 steps exposed"),
     ],
 )
 def test_what_is_at_risk_counts_from_the_last_checkpoint_that_outlives_the_machine(events, outside, says):
@@ -60,9 +60,9 @@ def test_on_a_rented_machine_a_checkpoint_is_safe_once_a_bucket_or_this_machine_
     says = "last safe checkpoint step 400, 3m 20s ago, $0.40 exposed"
     assert at_risk(now(kept), RENTED, 400) == says
     brought = {"stages/train/work/step_500": 300}
-    copied = Outside("runpod", rented=True, price=7.2, brought=brought)
+    copied = RunFacts("runpod", rented=True, price=7.2, brought=brought)
     assert at_risk(now(kept), copied, 400) == "last safe checkpoint step 500, 1m 40s ago, $0.20 exposed"
-    earlier = Outside("runpod", rented=True, price=7.2, brought={"stages/train/work/step_500": 299})
+    earlier = RunFacts("runpod", rented=True, price=7.2, brought={"stages/train/work/step_500": 299})
     assert at_risk(now(kept), earlier, 400) == says  # an earlier one of that name
     assert at_risk(now([*TRAINED, at(210, "stored", step=400)]), RENTED, 400).startswith("no safe checkpoint")
 
@@ -75,17 +75,17 @@ def test_on_a_rented_machine_a_checkpoint_is_safe_once_a_bucket_or_this_machine_
     ],
 )
 def test_of_a_run_that_does_not_run_it_says_what_is_done_again(events, says):
-    assert at_risk(now(events, running=False), Outside(), 9999) == says
+    assert at_risk(now(events, running=False), RunFacts(), 9999) == says
 
 
 @pytest.mark.parametrize(
     ("outside", "says"),
     [
-        (Outside(), ""),
+        (RunFacts(), ""),
         (RENTED, "$12.40 of $100.00 so far, $7.20 an hour"),
-        (Outside("lambda", rented=True, paid=True, spent=3.0), "$3.00 so far"),
-        (Outside("lambda", rented=True, paid=True), "price unknown"),
-        (Outside("lambda", rented=True), ""),
+        (RunFacts("lambda", rented=True, paid=True, spent=3.0), "$3.00 so far"),
+        (RunFacts("lambda", rented=True, paid=True), "price unknown"),
+        (RunFacts("lambda", rented=True), ""),
     ],
 )
 def test_what_it_costs(outside, says):
@@ -110,7 +110,7 @@ def test_a_stage_is_quiet_once_that_is_longer_than_its_own_pace_explains(events,
 
 
 def test_where_nothing_ends_a_standstill_no_end_is_promised():
-    assert quiet(now(TRAINED).current, Outside(), 1000) == "no step for 12m 20s"
+    assert quiet(now(TRAINED).current, RunFacts(), 1000) == "no step for 12m 20s"
     assert quiet(None, RENTED, 0) == ""
 
 

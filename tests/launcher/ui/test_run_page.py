@@ -2,7 +2,7 @@
 
 import pytest
 
-from launcher.report.outlook import Outside
+from launcher.report.outlook import RunFacts
 from launcher.runfolder.plan import Code, Plan, Stage
 from launcher.runfolder.status import status
 from launcher.ui import console
@@ -15,7 +15,7 @@ PLAN = Plan(
     "convert",
     Code("t"),
 )
-RENTED = Outside("runpod", rented=True, paid=True, spent=12.4, price=21.6, max_cost=300, stall_seconds=3600)
+RENTED = RunFacts("runpod", rented=True, paid=True, spent=12.4, price=21.6, max_cost=300, stall_seconds=3600)
 LONG = "d_acc is [0.97]: the discriminator tells the teacher by its format, so that its reward says little"
 BEGUN = [
     {"time": 0, "event": "run.started"},
@@ -102,7 +102,7 @@ def test_an_interrupted_run_says_what_is_done_again(shown):
         {"time": 5200, "event": "stage.interrupted", "stage": "adversarial", "code": 33},
         {"time": 5200, "event": "run.ended", "code": 33, "error": "e", "hint": "h", "reason": "budget"},
     ]
-    lines = shown(ended, False, Outside("runpod", rented=True, paid=True, spent=30.0), 99999)
+    lines = shown(ended, False, RunFacts("runpod", rented=True, paid=True, spent=30.0), 99999)
     assert lines == [
         "run gad-7b  interrupted on runpod, 1h 26m",
         "stage        state               step    time  left",
@@ -125,7 +125,7 @@ def test_a_finished_run_shows_the_curves_of_its_last_training(shown):
         {"time": 6030, "event": "stage.finished", "stage": "convert"},
         {"time": 6030, "event": "run.finished"},
     ]
-    lines = shown(ended, False, Outside(), 99999)
+    lines = shown(ended, False, RunFacts(), 99999)
     assert lines == [
         "run gad-7b  finished on local, 1h 40m",
         "stage        state         step    time  left",
@@ -137,7 +137,7 @@ def test_a_finished_run_shows_the_curves_of_its_last_training(shown):
 
 
 def test_a_run_that_has_not_begun_is_a_heading_and_its_stages(shown):
-    assert shown([], False, Outside()) == [
+    assert shown([], False, RunFacts()) == [
         "run gad-7b  planned on local",
         "stage        state       step  time  left",
         "model        waiting",
@@ -149,7 +149,7 @@ def test_a_run_that_has_not_begun_is_a_heading_and_its_stages(shown):
 def test_no_line_is_longer_than_the_screen(shown):
     wide = {f"{'deep/' * 20}loss_{number}": float(number) for number in range(9)}
     said = [*TRAINING, progress(5200, 2100, **wide), {"time": 5300, "event": "run.warning", "warning": "x" * 200}]
-    assert max(map(len, shown(said, outside=Outside("runpod,lambda,kubernetes" * 5, rented=True)))) <= 80
+    assert max(map(len, shown(said, outside=RunFacts("runpod,lambda,kubernetes" * 5, rented=True)))) <= 80
 
 
 def test_a_stage_is_one_line_in_a_pipe():

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from launcher.backends.sky.handshake import PATIENCE, WAIT, Turn
+from launcher.backends.sky.handshake import PATIENCE, WAIT, Handshake
 from launcher.transfer.ssh import Remote
 from tests.support.patience import patience
 
@@ -19,7 +19,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def turn(remote, place):
-    return Turn(remote, str(place))
+    return Handshake(remote, str(place))
 
 
 @contextlib.contextmanager

@@ -5,15 +5,15 @@ import time
 
 import pytest
 
-from launcher.backends.slurm.run_folder import Shared
-from launcher.backends.slurm.sbatch import Queued
+from launcher.backends.slurm.run_folder import ClusterRunFolder
+from launcher.backends.slurm.sbatch import SbatchRun
 from launcher.config.slurm import SlurmSite
 from launcher.runfolder.paths import RunFolder
 
 
 @pytest.mark.parametrize(("ago", "asked"), [(1.0, False), (100.0, True), (-86400.0, True)])
 def test_an_answer_that_is_old_or_of_a_clock_that_was_set_back_is_asked_for_again(tmp_path, toy, ago, asked):
-    queued = Queued(Shared(toy.plan(), RunFolder(tmp_path), SlurmSite(every=60)), ("1-sum",), print)
+    queued = SbatchRun(ClusterRunFolder(toy.plan(), RunFolder(tmp_path), SlurmSite(every=60)), ("1-sum",), print)
     queued.seen.parent.mkdir()
     queued.seen.write_text("before")
     os.utime(queued.seen, (time.time() - ago,) * 2)
