@@ -56,6 +56,14 @@ def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"`{name}` is `{value}`, not one of `{'`, `'.join(choices)}`")
 
 
+def check_least(settings: object, least: float, *names: str) -> None:
+    """For a `__post_init__`: raises ValueError when one of the values is less than `least`. None is none."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise ValueError(f"`{name}` is `{value}`, less than {least:g}")
+
+
 def _check_keys(values: Mapping[str, object], kind: type) -> None:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in values:
