@@ -16,7 +16,7 @@ from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.recipe import Recipe
 
 CONTEXT = 2**30
-"""Of each GPU: the driver's context, kernels and NCCL's buffers; as recipes/common/fit.py has it."""
+"""Of each GPU: the driver's context, kernels and NCCL's buffers; as recipes/common/preflight/memory_fit.py has it."""
 TIGHT = 0.92
 """The share of a GPU above which an estimate is too rough to promise anything."""
 
