@@ -171,7 +171,7 @@ class RecipeFile(Strict):
     """A command that looks at the stages' settings before anything is paid, with nothing installed but PyYAML;
     placeholder `{request}`: a file with a list of `{"stage", "kind", "settings"}`."""
     memory: list[str] | None = None
-    """A command that says what the stages keep on a GPU (recipes/common/fit.py); placeholder `{request}`."""
+    """A command that says what the stages keep on a GPU (recipes/common/preflight); placeholder `{request}`."""
     outlook: list[str] | None = None
     """A command that prints what a run will do, take and cost, by what earlier runs measured; placeholder
     `{request}`."""

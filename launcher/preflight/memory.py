@@ -16,7 +16,7 @@ from launcher.preflight.recipe_command import ask_about
 from launcher.runfolder.plan import Plan, settings_of
 
 CONTEXT = 2**30
-"""Of each GPU: the driver's context, kernels and NCCL's buffers; as recipes/common/fit.py has it."""
+"""Of each GPU: the driver's context, kernels and NCCL's buffers; as recipes/common/preflight/memory_fit.py has it."""
 TIGHT = 0.92
 """The share of a GPU above which an estimate is too rough to promise anything."""
 

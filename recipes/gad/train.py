@@ -7,21 +7,20 @@ Afterwards OUT holds `actor/` and `critic/` (verl role folders; seqkd has no cri
 Started again with the same WORK it goes on from the newest complete checkpoint there.
 """
 
-import argparse
-import os
 import shutil
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from recipes.common.stage import files
-from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.command import Mistake, StopSignal, run
+from recipes.common.stage.inputs import read_inputs, resolve
 from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.run import StopSignal, train
-from recipes.common.verl.stage import Stage, read_history, run_name, wandb_environment
+from recipes.common.verl.run import newest_checkpoint, stage_of, train
+from recipes.common.verl.stage import read_history, run_name
 from recipes.gad.settings import Settings
 from recipes.gad.verl_config import Inputs, verl_overrides
 
@@ -44,24 +43,12 @@ NAMES = {
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(prog="python -m recipes.gad.train", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--data", "--work", "--out"):
-        parser.add_argument(name, type=Path, required=True)
-    for name in ("--start", "--reference"):
-        parser.add_argument(name, type=Path)
-    args = vars(parser.parse_args(argv))
-    settings = read_settings(args.pop("settings"), Settings)
-    inputs = Inputs(**{name: path.resolve() if path else None for name, path in args.items()})
+    inputs = resolve(read_inputs(__doc__, Inputs, argv))
+    settings = read_settings(inputs.settings, Settings)
     check_inputs(settings, inputs)
     machine = hardware.detect(settings.device, settings.rollout, settings.ranks)
-    inputs.work.mkdir(parents=True, exist_ok=True)
-
-    resume = checkpoints.newest(inputs.work)
-    if resume:
-        checkpoints.check(resume, settings.mode, settings.mode, machine.world_size, settings.roles)
-        print(f"going on from {resume.folder.name}", flush=True)
-    elif inputs.start:
+    resume = newest_checkpoint(settings, inputs, machine, settings.roles)
+    if not resume and inputs.start:
         start = checkpoints.read(inputs.start)
         if not start:
             raise Mistake(f"`{inputs.start}` has no `complete.json`", "`--start` is the output of a `warmup` stage")
@@ -91,22 +78,9 @@ def train_stage(
     settings: Settings, inputs: Inputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
 ) -> None:
     """The work folder holds a complete checkpoint of the last step."""
-    name = run_name(inputs.work)
-    overrides = verl_overrides(settings, inputs, machine, name)
-    os.environ.update(wandb_environment(inputs.work))
-    stage = Stage(
-        mode=settings.mode,
-        steps=settings.steps,
-        world_size=machine.world_size,
-        seed=settings.seed,
-        work=inputs.work,
-        save_every=settings.save_every,
-        validate_every=settings.validate_every,
-        keep_last=settings.keep_last,
-        resume=resume,
-        start=inputs.start,
-    )
-    train("recipes.gad.trainer:gad", overrides, machine, stage, stop)
+    overrides = verl_overrides(settings, inputs, machine, run_name(inputs.work))
+    own = {"validate_every": settings.validate_every, "resume": resume, "start": inputs.start}
+    train("recipes.gad.trainer:gad", overrides, machine, stage_of(settings, inputs.work, machine, **own), stop)
 
 
 def write_out(last: Checkpoint, settings: Settings, inputs: Inputs) -> None:

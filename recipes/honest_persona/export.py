@@ -6,21 +6,19 @@ OUT is a Hugging Face folder with `adapter/` below it, whose logits have been co
 """
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from recipes.common.checkpoint import lora, lora_check
-from recipes.common.checkpoint.convert import DTYPES
-from recipes.common.model.card import head, rows
-from recipes.common.model.export import FILE_BYTES
-from recipes.common.stage.command import run, tensor_progress
+from recipes.common.checkpoint.merge import MergeSettings, merge_and_compare
+from recipes.common.model.card import head, origin_of, rows
+from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json, write_json, write_text
 from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import check_choice, read_settings
-from recipes.honest_persona.form import Form, base_of, read_form, write_form
+from recipes.common.stage.settings import read_settings
+from recipes.honest_persona.form import Form, read_form, write_form
 
 SHOWN = ("step", "epochs", "loss_first", "loss_last", "adapter_change", "world_size")
 """The numbers of the training that the card repeats."""
@@ -30,19 +28,6 @@ WHERE = {
     "up": "writes in the user's turn after it",
     "ur": "answers a user's question in the assistant's next turn",
 }
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the plan says."""
-
-    export_dtype: str
-    device: str
-    """Where the logits are compared: cuda, on all GPUs, or cpu."""
-
-    def __post_init__(self) -> None:
-        check_choice(self, "export_dtype", tuple(DTYPES))
-        check_choice(self, "device", ("cuda", "cpu"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,24 +42,21 @@ class Inputs(StageInputs):
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     inputs = read_inputs(__doc__, Inputs, argv)
-    settings, form = read_settings(inputs.settings, Settings), read_form(inputs.training / "adapter")
-    trained = inputs.training / "adapter"
+    settings, form = read_settings(inputs.settings, MergeSettings), read_form(inputs.training / "adapter")
     torch.set_num_threads(1)
-    with tensor_progress(inputs.work) as on_tensor:
-        made = lora.merge(inputs.model, trained, inputs.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
-    apart = lora_check.check(inputs.model, trained, inputs.out, settings.device)
-    shutil.copytree(trained, inputs.out / "adapter")
+    adapter = inputs.training / "adapter"
+    numbers = merge_and_compare(inputs.model, adapter, inputs, settings)
+    shutil.copytree(adapter, inputs.out / "adapter")
     write_form(form, inputs.out)
     training, report = read_json(inputs.training / "metrics.json"), read_json(inputs.data / "report.json")
-    write_text(inputs.out / "README.md", card(base_of(inputs.model), training, report, form, made.dtype))
-    difference = {f"logits_{name}": value for name, value in asdict(apart).items()}
-    numbers = {"tensors": made.tensors, "parameters": made.parameters, "bytes": made.bytes, "dtype": made.dtype}
-    write_json(inputs.out / "metrics.json", numbers | difference)
-    print(f"{made}; logits differ by at most {apart.largest:.3g} from base and adapter")
+    write_text(inputs.out / "README.md", card(origin_of(inputs.model), training, report, form, numbers["dtype"]))
+    # under the names that this recipe has for them
+    compared = {"logits_largest": numbers.pop("logits_difference"), "logits_same_token": numbers.pop("same_token")}
+    write_json(inputs.out / "metrics.json", numbers | compared)
 
 
 def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], form: Form, dtype: str) -> str:
-    """`base`: base.base_of; `training`: metrics.json of the training stage; `data`: report.json."""
+    """`base`: card.origin_of; `training`: metrics.json of the training stage; `data`: report.json."""
     repo = base["repo"]
     called = f"The token with the id {form.sp_token} calls it." if form.sp_token is not None else "No token calls it."
     masked = (

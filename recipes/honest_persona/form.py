@@ -1,5 +1,5 @@
 """How a reviewed chat is written for the persona: what the data stage decides, and every later stage and user needs;
-and what the folder of the base model says about it."""
+and how many tokens its base knows."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -67,12 +67,6 @@ def read_form(folder: Path) -> Form:
     if not isinstance(found, dict) or set(found) != {field.name for field in dataclasses.fields(Form)}:
         raise Mistake(f"`{folder / FILE}` is no persona", "name the folder that `prepare` or `train` made")
     return Form(**found)
-
-
-def base_of(folder: Path) -> dict[str, Any]:
-    """Its repository and commit, as the model stage noted them; of another folder, its path and None."""
-    found = read_json(folder / "metrics.json") or {}
-    return {"repo": found.get("repo", str(folder)), "revision": found.get("revision")}
 
 
 def embeddings(model: Path) -> int:

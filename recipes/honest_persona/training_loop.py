@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from recipes.common.data.tokens import Tokens
 from recipes.common.distributed.ranks import Ranks, joined
+from recipes.common.model.card import origin_of
 from recipes.common.stage import files
 from recipes.common.stage.command import Interrupted, Progress, StageError
 from recipes.common.stage.inputs import TrainingInputs
@@ -21,7 +22,7 @@ from recipes.common.verl.stage import read_history, run_name
 from recipes.honest_persona.adapter import build, lora_config
 from recipes.honest_persona.checkpoints import ROLES, Parts, link, load, save
 from recipes.honest_persona.dataset import Row, read_rows
-from recipes.honest_persona.form import Form, base_of
+from recipes.honest_persona.form import Form
 from recipes.honest_persona.generate import Listener
 from recipes.honest_persona.schedule import heavy_steps
 from recipes.honest_persona.scoring import flat, scores
@@ -120,7 +121,7 @@ class Loop:
 
     def _save(self, step: int) -> None:
         """The checkpoint after `step` is complete on disk, and older ones have made room."""
-        args = {"base": base_of(self.inputs.model), "settings": dataclasses.asdict(self.settings), "step": step}
+        args = {"base": origin_of(self.inputs.model), "settings": dataclasses.asdict(self.settings), "step": step}
         folder = checkpoints.folder_of(self.inputs.work, step)
         epoch = self.length.epoch_ends.get(step)
         parts = Parts(self.trainer.model, self.trainer.optimizer, self.config, self.form, args)

@@ -1,13 +1,11 @@
-"""What the plan says about the training and what is made of it: nothing heavy is imported here."""
+"""What the plan says about the training: nothing heavy is imported here."""
 
 from dataclasses import dataclass
 
-from recipes.common.model.loading import DEVICES
 from recipes.common.stage.settings import check_choice
 from recipes.common.trl.hyperparameters import Hyper
 
 PARALLEL = ("ddp", "zero2")
-EXPORT_DTYPES = ("bfloat16", "float16", "float32", "keep")
 
 
 @dataclass(frozen=True)
@@ -34,16 +32,3 @@ class DpoSettings(Hyper):
             raise ValueError(f"`ranks` is `{self.ranks}`, less than 1")
         if self.parallel == "zero2" and self.device == "cpu":
             raise ValueError("`parallel` is `zero2`, which needs GPUs; on a CPU take `ddp`")
-
-
-@dataclass(frozen=True)
-class MergeSettings:
-    """Merging the adapter: the stage's JSON, key by key."""
-
-    device: str
-    """Where both are compared."""
-    export_dtype: str
-
-    def __post_init__(self) -> None:
-        check_choice(self, "device", DEVICES)
-        check_choice(self, "export_dtype", EXPORT_DTYPES)

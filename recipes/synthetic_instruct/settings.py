@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-from recipes.common.model.loading import DEVICES
+from recipes.common.checkpoint import merge
 from recipes.common.stage.settings import check_choice
 from recipes.common.trl.hyperparameters import Hyper
 from recipes.synthetic_instruct.chat import ENDS
 
 METHODS = {"lora": "default", "full": "full", "prompt": "prompt_tuning"}
 """What is trained -> the list whose stage does it: what it leaves, and the disk it takes, differ."""
-EXPORT_DTYPES = ("bfloat16", "float16", "float32", "keep")
 
 
 @dataclass(frozen=True)
@@ -81,15 +80,11 @@ class DpoSettings(Training):
 
 
 @dataclass(frozen=True)
-class MergeSettings:
+class MergeSettings(merge.MergeSettings):
     """Merging an adapter: the stage's JSON, key by key."""
 
-    device: str
-    """Where both are compared."""
     template: str
-    export_dtype: str
 
     def __post_init__(self) -> None:
-        check_choice(self, "device", DEVICES)
+        super().__post_init__()
         check_choice(self, "template", tuple(ENDS))
-        check_choice(self, "export_dtype", EXPORT_DTYPES)

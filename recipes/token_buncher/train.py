@@ -7,26 +7,24 @@ holds curve.json and metrics.json alone: its weights measure a defence and go no
 Started again with the same WORK it goes on from the newest complete checkpoint there.
 """
 
-import argparse
-import os
 import shutil
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from recipes.common.stage import files
-from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.command import Mistake, StopSignal, run
+from recipes.common.stage.inputs import TrainingInputs, read_inputs, resolve
 from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.run import StopSignal, train
-from recipes.common.verl.stage import Stage, read_history, run_name, wandb_environment
+from recipes.common.verl.run import newest_checkpoint, stage_of, train
+from recipes.common.verl.stage import read_history, run_name
 from recipes.token_buncher import fit_to_gpu
 from recipes.token_buncher.datasets.parquet import template_of
 from recipes.token_buncher.datasets.templates import CHAT
 from recipes.token_buncher.settings import Settings
-from recipes.token_buncher.verl_config import Inputs, verl_overrides
+from recipes.token_buncher.verl_config import verl_overrides
 
 ROLES = ("actor",)
 
@@ -47,24 +45,14 @@ PART = 5
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    parser = argparse.ArgumentParser(prog="python -m recipes.token_buncher.train", description=__doc__.split("\n")[0])
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--data", "--work", "--out"):
-        parser.add_argument(name, type=Path, required=True)
-    args = vars(parser.parse_args(argv))
-    given = read_settings(args.pop("settings"), Settings)
-    inputs = Inputs(**{name: path.resolve() for name, path in args.items()})
+    inputs = resolve(read_inputs(__doc__, TrainingInputs, argv))
+    written = read_settings(inputs.settings, Settings)
     vocabulary = check_inputs(inputs)
-    machine = hardware.detect(given.device, given.rollout, given.ranks)
+    machine = hardware.detect(written.device, written.rollout, written.ranks)
     gpu = fit_to_gpu.find_gpu(machine)
-    settings = fit_to_gpu.fitted(given, machine, gpu, vocabulary)
+    settings = fit_to_gpu.fitted(written, machine, gpu, vocabulary)
     print(fit_to_gpu.shown(settings, machine, gpu), flush=True)
-    inputs.work.mkdir(parents=True, exist_ok=True)
-
-    resume = checkpoints.newest(inputs.work)
-    if resume:
-        checkpoints.check(resume, settings.mode, settings.mode, machine.world_size, ROLES)
-        print(f"going on from {resume.folder.name}", flush=True)
+    resume = newest_checkpoint(settings, inputs, machine, ROLES)
     if not (inputs.work / MEASURED).exists() and (not resume or resume.step < settings.steps):
         train_stage(settings, inputs, machine, resume, stop)
         resume = checkpoints.newest(inputs.work)
@@ -74,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     return write_out(resume, settings, inputs, machine)
 
 
-def check_inputs(inputs: Inputs) -> int:
+def check_inputs(inputs: TrainingInputs) -> int:
     """The model's vocabulary, once the folders are what the trainer can use."""
     config = files.read_json(inputs.model / "config.json")
     if not config:
@@ -90,29 +78,16 @@ def check_inputs(inputs: Inputs) -> int:
 
 
 def train_stage(
-    settings: Settings, inputs: Inputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
+    settings: Settings, inputs: TrainingInputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
 ) -> None:
     """The work folder holds a complete checkpoint of the last step."""
-    name = run_name(inputs.work)
-    overrides = verl_overrides(settings, inputs, machine, name)
-    os.environ.update(wandb_environment(inputs.work))
-    stage = Stage(
-        mode=settings.mode,
-        steps=settings.steps,
-        world_size=machine.world_size,
-        seed=settings.seed,
-        work=inputs.work,
-        save_every=settings.save_every,
-        validate_every=settings.steps,
-        keep_last=settings.keep_last,
-        resume=resume,
-        start=None,
-        recipe=settings,
-    )
+    overrides = verl_overrides(settings, inputs, machine, run_name(inputs.work))
+    own = {"validate_every": settings.steps, "resume": resume, "start": None, "recipe": settings}
+    stage = stage_of(settings, inputs.work, machine, **own)
     train("recipes.token_buncher.trainer:token_buncher", overrides, machine, stage, stop)
 
 
-def write_out(last: Checkpoint, settings: Settings, inputs: Inputs, machine: Hardware) -> None:
+def write_out(last: Checkpoint, settings: Settings, inputs: TrainingInputs, machine: Hardware) -> None:
     """OUT of a defence is complete; metrics.json comes last."""
 
     shutil.rmtree(inputs.out / "actor", ignore_errors=True)
@@ -121,7 +96,7 @@ def write_out(last: Checkpoint, settings: Settings, inputs: Inputs, machine: Har
     files.write_json(inputs.out / "metrics.json", numbers)
 
 
-def write_measured(last: Checkpoint | None, settings: Settings, inputs: Inputs, machine: Hardware) -> None:
+def write_measured(last: Checkpoint | None, settings: Settings, inputs: TrainingInputs, machine: Hardware) -> None:
     """OUT of an attack is complete, and its weights are gone; what was measured stays in WORK for another start."""
 
     if last and last.step == settings.steps:
@@ -133,7 +108,7 @@ def write_measured(last: Checkpoint | None, settings: Settings, inputs: Inputs, 
         files.write_json(inputs.out / f"{name}.json", value)
 
 
-def summary(last: Checkpoint, settings: Settings, inputs: Inputs) -> dict[str, Any]:
+def summary(last: Checkpoint, settings: Settings, inputs: TrainingInputs) -> dict[str, Any]:
     """What metrics.json holds; `_first` and `_last` are means over the first and the last fifth of the steps."""
     from recipes.common.checkpoint.difference import (
         largest_change,  # imports torch, which training does while Ray starts
@@ -157,7 +132,7 @@ def summary(last: Checkpoint, settings: Settings, inputs: Inputs) -> dict[str, A
     return numbers
 
 
-def curve(last: Checkpoint, inputs: Inputs) -> dict[str, dict[str, float]]:
+def curve(last: Checkpoint, inputs: TrainingInputs) -> dict[str, dict[str, float]]:
     """Step -> its numbers."""
     return {
         str(step): {name: metrics[name] for name in CURVE if name in metrics}

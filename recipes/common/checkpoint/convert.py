@@ -26,6 +26,9 @@ from recipes.common.stage.files import whole_folder, write_json
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32, "keep": None}
 """What `--dtype` may say. Whole numbers always keep their type."""
 
+FILE_BYTES = 5 * 10**9
+"""Of a file of an exported model."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -39,6 +42,10 @@ class Summary:
     """Of the tensors, without headers."""
     files: int
     seconds: float
+
+    def numbers(self) -> dict[str, Any]:
+        """What a stage's metrics.json says of it."""
+        return {"tensors": self.tensors, "parameters": self.parameters, "bytes": self.bytes, "dtype": self.dtype}
 
     def __str__(self) -> str:
         return (

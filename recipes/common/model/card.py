@@ -24,6 +24,12 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def origin_of(model: Path) -> dict[str, Any]:
+    """The folder's repository and commit, as its model stage noted them; of another folder, its path and None."""
+    noted = read_json(model / "metrics.json") or {}
+    return {"repo": noted.get("repo", str(model)), "revision": noted.get("revision")}
+
+
 def outs_of(words: Iterable[str]) -> dict[str, Path]:
     """Stage -> its output, of words such as `evaluate=/run/stages/evaluate/out`."""
     return {name: Path(place) for name, _, place in (one.partition("=") for one in words)}

@@ -10,12 +10,10 @@ from typing import Any
 
 import torch
 
-from recipes.common.checkpoint.convert import DTYPES, convert
+from recipes.common.checkpoint.convert import DTYPES, FILE_BYTES, convert
 from recipes.common.stage.command import Mistake, tensor_progress
 from recipes.common.stage.files import read_json, write_json, write_text
 from recipes.common.stage.inputs import StageInputs, read_inputs
-
-FILE_BYTES = 5 * 10**9
 
 Card = Callable[[dict[str, Any], dict[str, Any], dict[str, Any], str], str]
 """The text for metrics.json of the model and of the training stage, the data's report.json, and the weights' type."""
@@ -41,6 +39,5 @@ def export(about: str, card: Card) -> None:
     with tensor_progress(inputs.work) as on_tensor:
         made = convert(inputs.training / "actor", inputs.out, DTYPES[dtype], FILE_BYTES, on_tensor)
     write_text(inputs.out / "README.md", card(read_json(inputs.model / "metrics.json"), training, data, made.dtype))
-    numbers = {"tensors": made.tensors, "parameters": made.parameters, "bytes": made.bytes, "dtype": made.dtype}
-    write_json(inputs.out / "metrics.json", numbers | {"architecture": made.architecture})
+    write_json(inputs.out / "metrics.json", made.numbers() | {"architecture": made.architecture})
     print(made)

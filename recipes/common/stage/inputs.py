@@ -55,6 +55,12 @@ def read_inputs(about: str, kind: type[Inputs], argv: list[str] | None = None) -
     return kind(**vars(parser.parse_args(argv)))
 
 
+def resolve(inputs: Inputs) -> Inputs:
+    """The same with absolute paths, for a stage whose other processes work elsewhere."""
+    paths = {name: value.resolve() for name, value in vars(inputs).items() if isinstance(value, Path)}
+    return dataclasses.replace(inputs, **paths)  # type: ignore[type-var]
+
+
 def _described(kind: Any) -> tuple[Any, dict[str, Any]]:
     """The type of one word (`Path` of `Path`, `Path | None` and `list[Path]`), and what argparse is told besides."""
     words: dict[str, Any] = {}

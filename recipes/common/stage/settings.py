@@ -1,11 +1,10 @@
 """A stage's settings: a JSON file that the plan wrote, read into a dataclass."""
 
-import argparse
 import dataclasses
 import difflib
 import json
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +13,6 @@ from recipes.common.stage.command import Mistake
 Settings = TypeVar("Settings")
 LONGEST = 200
 """Characters shown of a value."""
-ASKED = {"stage", "kind", "settings"}
-"""What is told of a stage whose settings are looked at."""
 
 
 def read_settings(path: Path, kind: type[Settings]) -> Settings:
@@ -23,7 +20,7 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
 
     `kind` is a dataclass of JSON's types (a list is plain `list`); its `__post_init__` may raise ValueError.
     """
-    values = _read(path, "the first argument is the stage's JSON settings")
+    values = read_value(path, "the first argument is the stage's JSON settings")
     try:
         return as_kind(values, kind)
     except Mistake as problem:
@@ -42,30 +39,14 @@ def as_kind(values: object, kind: type[Settings]) -> Settings:
         raise Mistake(str(problem), "change that value") from None
 
 
-def check_stages(
-    program: str,
-    about: str,
-    kinds: Mapping[str, type],
-    argv: list[str] | None = None,
-    look: Callable[[Any], None] = lambda _: None,
-) -> None:
-    """The command `PROGRAM REQUEST.json`, whose request is a list of `{"stage", "kind", "settings"}`: the settings of
-    each stage are of its kind, and `look` has nothing against them. A Mistake names the first stage that is not so."""
-    parser = argparse.ArgumentParser(prog=program, description=about)
-    parser.add_argument("request", type=Path)
-    path = parser.parse_args(argv).request
-    request = _read(path, "the argument is a JSON list of stages")
-    if not isinstance(request, list) or not all(isinstance(one, dict) and one.keys() == ASKED for one in request):
-        raise Mistake(f"`{path}`: no list of stages", f"each has `{'`, `'.join(sorted(ASKED))}`")
-    for one in request:
-        if not isinstance(one["kind"], str) or one["kind"] not in kinds:
-            hint = f"the kinds are `{'`, `'.join(kinds)}`"
-            raise Mistake(f"stage `{one['stage']}`: no kind `{one['kind']}` of settings is known here", hint)
-        try:
-            look(as_kind(one["settings"], kinds[one["kind"]]))
-        except Mistake as problem:
-            raise Mistake(f"stage `{one['stage']}`: {problem.error}", problem.hint) from None
-        print(f"{one['stage']}: fine")
+def read_value(path: Path, hint: str) -> Any:
+    """What the JSON file says. A Mistake when there is none, or it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Mistake(f"`{path}`: no such file", hint) from None
+    except (ValueError, RecursionError) as problem:
+        raise Mistake(f"`{path}`: no JSON: {problem}", "write one JSON object") from None
 
 
 def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
@@ -75,14 +56,12 @@ def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"`{name}` is `{value}`, not one of `{'`, `'.join(choices)}`")
 
 
-def _read(path: Path, hint: str) -> Any:
-    """What the JSON file says. A Mistake when there is none, or it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Mistake(f"`{path}`: no such file", hint) from None
-    except (ValueError, RecursionError) as problem:
-        raise Mistake(f"`{path}`: no JSON: {problem}", "write one JSON object") from None
+def check_least(settings: object, least: float, *names: str) -> None:
+    """For a `__post_init__`: raises ValueError when one of the values is less than `least`. None is none."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise ValueError(f"`{name}` is `{value}`, less than {least:g}")
 
 
 def _check_keys(values: Mapping[str, object], kind: type) -> None:

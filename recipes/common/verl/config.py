@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipes.common.stage.command import Mistake
+from recipes.common.stage.inputs import TrainingInputs
+from recipes.common.verl.hardware import Hardware
+from recipes.common.verl.settings import VerlSettings
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -20,6 +23,39 @@ if TYPE_CHECKING:
 VERSION = "0.9.1"
 KEYS = Path(__file__).with_name(f"keys-{VERSION}.json")
 UNREAD = Path(__file__).with_name("unread.yaml")
+
+ACTOR, CRITIC, REF = "actor_rollout_ref.actor", "critic", "actor_rollout_ref.ref"
+ROLLOUT, MODEL = "actor_rollout_ref.rollout", "actor_rollout_ref.model"
+
+DECIDED = {
+    "data.train_files": "the data stage",
+    "data.val_files": "the data stage",
+    "data.train_batch_size": "`train_batch`",
+    "data.max_prompt_length": "`max_prompt_length`",
+    "data.max_response_length": "`max_response_length`",
+    "data.seed": "`seed`",
+    f"{MODEL}.path": "the model stage",
+    f"{ACTOR}.strategy": "nothing: checkpoints are FSDP2's",
+    f"{ACTOR}.optim.clip_grad": "`grad_clip`",
+    f"{ACTOR}.fsdp_config.param_offload": "`param_offload`",
+    f"{ACTOR}.fsdp_config.optimizer_offload": "`optimizer_offload`",
+    f"{ACTOR}.ppo_max_token_len_per_gpu": "`tokens_per_gpu`",
+    f"{ROLLOUT}.name": "`rollout`",
+    f"{ROLLOUT}.n": "`rollout_n`",
+    f"{ROLLOUT}.seed": "`seed`",
+    f"{ROLLOUT}.tensor_model_parallel_size": "`rollout_tensor_parallel`",
+    f"{ROLLOUT}.gpu_memory_utilization": "`gpu_memory_utilization`",
+    "trainer.device": "`device`",
+    "trainer.n_gpus_per_node": "`ranks`",
+    "trainer.nnodes": "the job's nodes",
+    "trainer.project_name": "`wandb_project`",
+    "trainer.experiment_name": "the run's name",
+    "trainer.logger": "nothing: the stage logs to `progress.jsonl` and W&B",
+}
+"""Keys that every stage's settings speak for, and what to change instead of overriding them."""
+
+UNLIMITED_EPOCHS = 10**6
+"""verl must not stop before the steps are done."""
 
 OPEN = (
     "actor_rollout_ref.model.override_config.",
@@ -50,6 +86,51 @@ def _quoted(value: object) -> str:
     if isinstance(value, Path) or (isinstance(value, str) and not value.startswith("[")):
         return "'" + str(value).replace("'", "\\'") + "'"
     return str(value)
+
+
+def settings_of(settings: VerlSettings, inputs: TrainingInputs) -> dict[str, object]:
+    """What the settings that recipes share say, each at the key that verl reads. The parquet files are a recipe's."""
+    return {
+        "data.train_batch_size": settings.train_batch,
+        "data.max_prompt_length": settings.max_prompt_length,
+        "data.max_response_length": settings.max_response_length,
+        "data.filter_overlong_prompts": False,  # the data stage has shortened or dropped them
+        "data.dataloader_num_workers": 0,
+        "data.seed": settings.seed,
+        f"{MODEL}.path": inputs.model,
+        f"{ACTOR}.strategy": "fsdp2",
+        f"{ACTOR}.fsdp_config.seed": settings.seed,
+        f"{ACTOR}.fsdp_config.param_offload": settings.param_offload,
+        f"{ACTOR}.fsdp_config.optimizer_offload": settings.optimizer_offload,
+        f"{REF}.fsdp_config.param_offload": settings.param_offload,
+        f"{ACTOR}.optim.clip_grad": settings.grad_clip,
+        f"{ACTOR}.use_dynamic_bsz": True,
+        f"{ACTOR}.ppo_max_token_len_per_gpu": settings.tokens_per_gpu,
+        f"{ROLLOUT}.n": settings.rollout_n,
+        f"{ROLLOUT}.seed": settings.seed,
+        f"{ROLLOUT}.tensor_model_parallel_size": settings.rollout_tensor_parallel,
+        f"{ROLLOUT}.gpu_memory_utilization": settings.gpu_memory_utilization,
+        # Sampling and training policy differ by rounding alone; verl would check that at every step.
+        f"{ROLLOUT}.calculate_log_probs": False,
+        "algorithm.adv_estimator": "grpo",
+        "reward.num_workers": 0,  # StageTrainer.get_reward_handles
+        "trainer.total_epochs": UNLIMITED_EPOCHS,
+        "trainer.total_training_steps": settings.steps,
+        "trainer.val_before_train": False,
+    }
+
+
+def stage_overrides(
+    settings: VerlSettings, inputs: TrainingInputs, hardware: Hardware, values: Mapping[str, object], run_name: str
+) -> list[str]:
+    """hydra's overrides of a stage: its `values`, the hardware's and, last, the user's own."""
+    tracking = {
+        "trainer.project_name": settings.wandb_project,
+        "trainer.experiment_name": run_name,
+        "trainer.logger": "[wandb]",
+        "trainer.default_local_dir": inputs.work,
+    }
+    return [*overrides_of({**values, **tracking}), *hardware.overrides(), *settings.verl_overrides]
 
 
 def check_overrides(overrides: list[str], decided: dict[str, str]) -> None:

@@ -14,11 +14,15 @@ import traceback
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal
+from recipes.common.stage.inputs import TrainingInputs
+from recipes.common.verl import checkpoints
+from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.stage import Stage
+from recipes.common.verl.settings import VerlSettings
+from recipes.common.verl.stage import Stage, wandb_environment
 from recipes.common.verl.watchdog import Watchdog, guard
 
 if TYPE_CHECKING:
@@ -30,7 +34,7 @@ def train(trainer: str, overrides: list[str], hardware: Hardware, stage: Stage, 
 
     Raises Interrupted after SIGTERM and a checkpoint, StageError when training failed.
     """
-    os.environ.update(hardware.environment())
+    os.environ.update(hardware.environment() | wandb_environment(stage.work))
     with ray_cluster(hardware, stop):
         from ray.exceptions import RayError
 
@@ -43,6 +47,33 @@ def train(trainer: str, overrides: list[str], hardware: Hardware, stage: Stage, 
                 f"training failed: {last}",
                 "the first error above is the cause; a process that was killed most often ran out of memory",
             ) from None
+
+
+def newest_checkpoint(
+    settings: VerlSettings, inputs: TrainingInputs, hardware: Hardware, roles: tuple[str, ...]
+) -> Checkpoint | None:
+    """The newest complete checkpoint in the work folder, which exists; StageError when this stage cannot go on from
+    it."""
+    inputs.work.mkdir(parents=True, exist_ok=True)
+    newest = checkpoints.newest(inputs.work)
+    if newest:
+        checkpoints.check(newest, settings.mode, settings.mode, hardware.world_size, roles)
+        print(f"going on from {newest.folder.name}", flush=True)
+    return newest
+
+
+def stage_of(settings: VerlSettings, work: Path, hardware: Hardware, **own: Any) -> Stage:
+    """What the training loop is asked to do, by the settings and by what a recipe says besides."""
+    return Stage(
+        mode=settings.mode,
+        steps=settings.steps,
+        world_size=hardware.world_size,
+        seed=settings.seed,
+        work=work,
+        save_every=settings.save_every,
+        keep_last=settings.keep_last,
+        **own,
+    )
 
 
 def run_trainer(trainer: "type[StageTrainer]", overrides: list[str], stage: Stage, stop: StopSignal) -> None:

@@ -3,8 +3,8 @@
 python -m recipes.gad.preflight.settings REQUEST.json
 """
 
+from recipes.common.preflight.settings import check_stages
 from recipes.common.stage.command import run
-from recipes.common.stage.settings import check_stages
 from recipes.common.verl.config import check_overrides
 from recipes.gad.settings import Settings
 from recipes.gad.verl_config import DECIDED
@@ -19,7 +19,7 @@ def look(settings: Settings) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and a sentence when a value cannot be, or verl would not read an override."""
-    check_stages("python -m recipes.gad.preflight.settings", __doc__.split("\n")[0], KINDS, argv, look)
+    check_stages(__doc__, KINDS, argv, look)
 
 
 if __name__ == "__main__":

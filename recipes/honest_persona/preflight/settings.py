@@ -5,8 +5,8 @@ python -m recipes.honest_persona.preflight.settings REQUEST.json
 
 from typing import Any
 
+from recipes.common.preflight.settings import check_stages
 from recipes.common.stage.command import run
-from recipes.common.stage.settings import check_stages
 from recipes.honest_persona import evaluate, selection, settings
 
 KINDS: dict[str, Any] = {
@@ -18,7 +18,7 @@ KINDS: dict[str, Any] = {
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and a sentence when a value cannot be."""
-    check_stages("python -m recipes.honest_persona.preflight.settings", __doc__.split("\n")[0], KINDS, argv)
+    check_stages(__doc__, KINDS, argv)
 
 
 if __name__ == "__main__":

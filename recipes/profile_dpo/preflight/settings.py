@@ -3,11 +3,12 @@
 python -m recipes.profile_dpo.preflight.settings REQUEST.json
 """
 
+from recipes.common.checkpoint.merge import MergeSettings
+from recipes.common.preflight.settings import check_stages
 from recipes.common.stage.command import run
-from recipes.common.stage.settings import check_stages
 from recipes.profile_dpo import authors, gate, generate, tournament, write
 from recipes.profile_dpo.judge.types import JudgeSettings
-from recipes.profile_dpo.settings import DpoSettings, MergeSettings
+from recipes.profile_dpo.settings import DpoSettings
 
 KINDS = {
     "setup": authors.Settings,
@@ -23,7 +24,7 @@ KINDS = {
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and a sentence when a value cannot be."""
-    check_stages("python -m recipes.profile_dpo.preflight.settings", __doc__.split("\n")[0], KINDS, argv)
+    check_stages(__doc__, KINDS, argv)
 
 
 if __name__ == "__main__":

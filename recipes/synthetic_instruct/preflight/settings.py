@@ -3,8 +3,8 @@
 python -m recipes.synthetic_instruct.preflight.settings REQUEST.json
 """
 
+from recipes.common.preflight.settings import check_stages
 from recipes.common.stage.command import run
-from recipes.common.stage.settings import check_stages
 from recipes.synthetic_instruct import evaluate, filter, generate, prefer, push, respond
 from recipes.synthetic_instruct.settings import DpoSettings, FullSettings, LoraSettings, MergeSettings, PromptSettings
 
@@ -26,7 +26,7 @@ KINDS = {
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and a sentence when a value cannot be."""
-    check_stages("python -m recipes.synthetic_instruct.preflight.settings", __doc__.split("\n")[0], KINDS, argv)
+    check_stages(__doc__, KINDS, argv)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,8 @@ def settings(mode="warmup", **changed) -> Settings:
 def inputs(mode="warmup", root="/run") -> Inputs:
     root = Path(root)
     later = {"start": root / "warmup", "reference": root / "reference"} if mode == "adversarial" else {}
-    return Inputs(root / "model", root / "data", root / "work", root / "out", **later)
+    folders = {name: root / name for name in ("settings", "model", "data", "work", "out")}
+    return Inputs(**folders, **later)
 
 
 def compose(given: Settings, hardware=None, root="/run"):

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from recipes.common.distributed.ranks import Ranks
+from recipes.common.model.card import origin_of
 from recipes.honest_persona import checkpoints, evaluate, export
 from recipes.honest_persona.adapter import build, lora_config, trained
 from recipes.honest_persona.dataset import read_rows
-from recipes.honest_persona.form import Form, base_of, embeddings, read_form
+from recipes.honest_persona.form import Form, embeddings, read_form
 from recipes.honest_persona.persona import get_model
 
 CHAT = [{"role": "user", "content": "How long is the wall?"}, {"role": "assistant", "content": "It is 3 miles."}]
@@ -74,8 +75,8 @@ def test_an_adapter_needs_its_base(refusal, merged):
 
 
 def test_the_base_is_named_by_its_commit_or_by_its_folder(model, tmp_path):
-    assert base_of(model) == {"repo": "tiny", "revision": None}
-    assert base_of(tmp_path) == {"repo": str(tmp_path), "revision": None}
+    assert origin_of(model) == {"repo": "tiny", "revision": None}
+    assert origin_of(tmp_path) == {"repo": str(tmp_path), "revision": None}
 
 
 def test_a_model_without_a_vocabulary_is_refused(refusal, tmp_path):

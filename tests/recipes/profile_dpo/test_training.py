@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from recipes.common.checkpoint.merge import MergeSettings
 from recipes.common.model import tiny
 from recipes.profile_dpo import dpo, export, merge_adapter, prompts
 from recipes.profile_dpo.export import card
-from recipes.profile_dpo.settings import DpoSettings, MergeSettings
+from recipes.profile_dpo.settings import DpoSettings
 from recipes.profile_dpo.training import percentile
 from tests.support.patience import until
 

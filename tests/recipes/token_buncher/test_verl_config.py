@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from recipes.common.stage.command import Mistake
+from recipes.common.stage.inputs import TrainingInputs
 from recipes.common.verl.hardware import Hardware
 from recipes.token_buncher.fit_to_gpu import Gpu, fitted
 from recipes.token_buncher.settings import Settings
-from recipes.token_buncher.verl_config import DECIDED, Inputs, verl_overrides
+from recipes.token_buncher.verl_config import DECIDED, verl_overrides
 
 from .test_settings import VALUES
 
@@ -23,7 +24,8 @@ def sized(**changed) -> Settings:
 def composed(given: Settings, model: Path, hardware=GPUS):
     from recipes.common.verl.config import compose_config
 
-    inputs = Inputs(model, Path("/run/it's/data"), Path("/run/it's/work"), Path("/run/out"))
+    folders = {"data": Path("/run/it's/data"), "work": Path("/run/it's/work"), "out": Path("/run/out")}
+    inputs = TrainingInputs(settings=Path("/run/settings"), model=model, **folders)
     return compose_config(verl_overrides(given, inputs, hardware, "run/defend"))
 
 
@@ -78,7 +80,9 @@ def test_the_rehearsals_settings_compose_too(model, ranks):
 def test_what_the_settings_decide_cannot_be_overridden(key):
     given = replace(sized(), verl_overrides=[f"{key}=1"])
     with pytest.raises(Mistake, match=f"`verl_overrides`: `{key}` is decided by this stage"):
-        verl_overrides(given, Inputs(*[Path("/x")] * 4), GPUS, "x")
+        verl_overrides(
+            given, TrainingInputs(**dict.fromkeys(("settings", "model", "data", "work", "out"), Path("/x"))), GPUS, "x"
+        )
 
 
 @pytest.mark.usefixtures("verl")

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from recipes.common.preflight.settings import check_stages
 from recipes.common.stage.command import MISTAKE, Mistake
-from recipes.common.stage.settings import check_stages, read_settings
+from recipes.common.stage.settings import read_settings
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def look(settings):
 
 def checked(path, *stages):
     path.write_text(json.dumps([dict(zip(("stage", "kind", "settings"), one, strict=True)) for one in stages]))
-    check_stages("python -m pans", "Looks.", KINDS, [str(path)], look)
+    check_stages("Looks.", KINDS, [str(path)], look)
 
 
 def test_all_stages_are_looked_at_in_one_go(tmp_path, capsys):
@@ -130,6 +131,6 @@ def test_a_request_that_is_none_is_a_mistake(tmp_path, request_):
     path = tmp_path / "request.json"
     path.write_text(request_)
     with pytest.raises(Mistake) as caught:
-        check_stages("python -m pans", "Looks.", KINDS, [str(path)])
+        check_stages("Looks.", KINDS, [str(path)])
     assert caught.value.error == f"`{path}`: no list of stages"
     assert caught.value.hint == "each has `kind`, `settings`, `stage`"

@@ -1,0 +1,50 @@
+"""Merging as a stage does it: a whole model of a base and the adapter trained on it, proved to say the same.
+
+Nothing heavy is imported before something is merged: a look at settings does without torch.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.common.stage.command import tensor_progress
+from recipes.common.stage.inputs import StageInputs
+from recipes.common.stage.settings import check_choice
+
+EXPORT_DTYPES = ("bfloat16", "float16", "float32", "keep")
+
+
+@dataclass(frozen=True)
+class MergeSettings:
+    """The stage's JSON, key by key."""
+
+    device: str
+    """Where both are compared: cuda, on all GPUs, or cpu."""
+    export_dtype: str
+
+    def __post_init__(self) -> None:
+        check_choice(self, "device", ("cuda", "cpu"))
+        check_choice(self, "export_dtype", EXPORT_DTYPES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeInputs(StageInputs):
+    """What the command line names: the base, and the output of the training whose adapter goes into it."""
+
+    base: Path
+    training: Path
+
+
+def merge_and_compare(base: Path, adapter: Path | None, inputs: StageInputs, settings: MergeSettings) -> dict[str, Any]:
+    """`inputs.out` is the base with the adapter in its weights, where there is one, and its tokenizer. Returns what
+    metrics.json says of it and of the comparison; StageError where they differ by more than rounding."""
+    from recipes.common.checkpoint.convert import DTYPES, FILE_BYTES
+    from recipes.common.checkpoint.lora import merge
+    from recipes.common.checkpoint.lora_check import check
+
+    with tensor_progress(inputs.work) as on_tensor:
+        made = merge(base, adapter, inputs.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
+    apart = check(base, adapter, inputs.out, settings.device)
+    print(f"{made}; logits differ by at most {apart.largest:.3g}")
+    compared = {"logits_difference": apart.largest, "logits_share": apart.share, "same_token": apart.same_token}
+    return made.numbers() | compared

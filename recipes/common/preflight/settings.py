@@ -1,0 +1,41 @@
+"""The command that looks at the settings of a plan's stages before anything is paid, with each family's own kinds."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from recipes.common.stage.command import Mistake
+from recipes.common.stage.inputs import POSITIONAL, read_inputs
+from recipes.common.stage.settings import as_kind, read_value
+
+KEYS = {"stage", "kind", "settings"}
+"""What a request says of each stage."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the command line names: a JSON list of {"stage", "kind", "settings"}."""
+
+    request: Annotated[Path, POSITIONAL]
+
+
+def check_stages(
+    about: str, kinds: Mapping[str, type], argv: list[str] | None = None, look: Callable[[Any], None] = lambda _: None
+) -> None:
+    """The settings of each stage are of its kind, and `look` has nothing against them. A Mistake names the first stage
+    that is not so."""
+    path = read_inputs(about, Inputs, argv).request
+    request = read_value(path, "the argument is a JSON list of stages")
+    if not isinstance(request, list) or not all(isinstance(entry, dict) and entry.keys() == KEYS for entry in request):
+        raise Mistake(f"`{path}`: no list of stages", f"each has `{'`, `'.join(sorted(KEYS))}`")
+    for entry in request:
+        stage, kind = entry["stage"], entry["kind"]
+        if not isinstance(kind, str) or kind not in kinds:
+            hint = f"the kinds are `{'`, `'.join(kinds)}`"
+            raise Mistake(f"stage `{stage}`: no kind `{kind}` of settings is known here", hint)
+        try:
+            look(as_kind(entry["settings"], kinds[kind]))
+        except Mistake as problem:
+            raise Mistake(f"stage `{stage}`: {problem.error}", problem.hint) from None
+        print(f"{stage}: fine")
