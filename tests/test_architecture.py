@@ -163,7 +163,6 @@ def test_no_modules_import_each_other():
     assert not circles(CODE)
 
 
-@pytest.mark.xfail(reason="an engine's module imports those that implement it, until the recipes move")
 def test_no_recipes_import_each_other():
     assert not circles(RECIPES)
 

@@ -103,7 +103,7 @@ ANSWERS = {
 ASK = """
 import sys
 from launcher.errors import LaunchError
-from launcher.lock import model_commit
+from launcher.planning.lock import model_commit
 for repo in sys.argv[1:]:
     try:
         print(repr(model_commit(repo, "main")))
