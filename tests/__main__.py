@@ -21,7 +21,7 @@ from tests.lanes import SUITES, Lane
 from tests.support.apt import PACKAGES, install
 from tests.support.chance import SEED
 from tests.support.engine import running
-from tests.support.patience import patience, slowness
+from tests.support.patience import Deadline, patience, slowness
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".tests"
@@ -137,8 +137,7 @@ def _carry_out(lanes: Sequence[Lane], failed: bool) -> list[Run]:
                 print(_standing(runs, waiting, cores))
             time.sleep(0.2)
     except BaseException:
-        for run in runs:
-            _end(run)
+        _end(runs)
         raise
     return runs
 
@@ -187,8 +186,8 @@ def _look(run: Run) -> None:
             _count(run, json.loads(line))
     limit = patience(max(HANGS * run.lane.seconds, 600))
     if code is None and time.monotonic() - run.began > limit:
-        _end(run)
-        _fail(run, f"{run.lane.name}", f"it did not end within {limit:.0f} s")
+        _end([run])
+        _fail(run, run.lane.name, f"it did not end within {limit:.0f} s")
         code = run.process.wait()
     if code is None:
         return
@@ -214,16 +213,22 @@ def _fail(run: Run, what: str, text: str) -> None:
     print(f"FAILED {what}\n{body}\n    the lane's log: {os.path.relpath(run.log)}")
 
 
-def _end(run: Run) -> None:
-    """The lane and what it started has ended, its fixtures first if they can."""
-    if run.process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.process.pid, signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run.process.wait(30)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.process.pid, signal.SIGKILL)
+def _end(runs: Sequence[Run]) -> None:
+    """The lanes and what they started have ended, their fixtures first if they can within half a minute."""
+    alive = [run for run in runs if run.process.poll() is None]
+    for run in alive:
+        _signal(run, signal.SIGINT)
+    deadline = Deadline(30)
+    while any(run.process.poll() is None for run in alive) and not deadline.over:
+        time.sleep(0.1)
+    for run in alive:
+        _signal(run, signal.SIGKILL)
         run.process.wait()
+
+
+def _signal(run: Run, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+        os.killpg(run.process.pid, number)
 
 
 def _standing(runs: Sequence[Run], waiting: Sequence[Lane], cores: float) -> str:
