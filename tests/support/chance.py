@@ -25,8 +25,6 @@ TAKEN = {
     "integration/rehearsal/test_slurm.py": 1,
 }
 """How many of a file's tests: each takes minutes, or many of them do."""
-ALWAYS = "test_make_launch_by_sbatch"
-"""How the name of the test begins that is taken beside those: what a user of a cluster types."""
 TRAININGS = 1
 """How many families' files of real trainings; each family's rehearsal trains too."""
 
@@ -46,8 +44,7 @@ def taken(items: list[Any]) -> tuple[list[Any], str]:
         kept = left(items, Path(os.environ["RELIABILITY"]).read_text(encoding="utf-8"))
         return kept, f"{len(items) - len(kept)} cells have passed"
     for name, count in TAKEN.items():
-        ours = [item for item in kept if item.path.as_posix().endswith(f"tests/{name}")]
-        long = [item for item in ours if not item.name.startswith(ALWAYS)]
+        long = [item for item in kept if item.path.as_posix().endswith(f"tests/{name}")]
         chosen = some(long, count)
         if len(chosen) < len(long):
             kept = [item for item in kept if item not in long or item in chosen]
