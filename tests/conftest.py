@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.faults.page import record
 from tests.support.chance import SEED, taken
@@ -27,6 +28,8 @@ def account(cluster, tmp_path_factory):
 def pytest_configure(config):
     """A shell starts background jobs with SIGINT ignored, and every process below would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.register_profile("tests", deadline=None)  # 200 ms an example would fail tests on a busy machine
+    settings.load_profile("tests")
 
 
 @pytest.hookimpl(trylast=True)
