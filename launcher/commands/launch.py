@@ -74,7 +74,7 @@ def rehearse(request: Request, site: SiteFile, manner: LaunchOptions) -> int:
 
 def _resumed(request: Request, run: str, site: SiteFile) -> tuple[Planned, Path]:
     if request.recipe or request.run or request.data or request.changes:
-        raise LaunchError("`--resume` goes on with a run as it is", "leave out the recipe, --run, --data and --set")
+        raise LaunchError("`--resume` continues a run as planned", "leave out the recipe, --run, --data and --set")
     folder, root = Store(site).existing(run), find_root()
     return resumed(plan_of(folder), folder, request, root, site), root
 
@@ -191,7 +191,7 @@ def _not_done(end: RunStatus, machine: RunFolder) -> None:
         # a rented machine speaks of its own files; what it said of them is here too
         console.error(f"error: {end.error}\n\nhint: {end.helps}".replace(place_of(end.run), str(machine.path)))
     else:
-        console.error("error: the run was interrupted\n\nhint: the same launch command carries on")
+        console.error("error: the run was interrupted\n\nhint: the same launch command continues the run")
 
 
 def _reported(run: Ready, store: Store, end: RunStatus | None) -> None:

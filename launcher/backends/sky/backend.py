@@ -103,7 +103,7 @@ class Sky:
             return None
         error = f"the machine stays, for its newest work is nowhere else: {problem.error}"
         idle = self.site.sky.idle_minutes
-        hint = f"{problem.hint}, and launch again: it goes on. In {idle} minutes the machine ends itself"
+        hint = f"{problem.hint}, and launch again: the run continues. In {idle} minutes the machine ends itself"
         return LaunchError(error, hint, problem.code)
 
     def down(self, folder: RunFolder, why: str) -> None:

@@ -74,7 +74,7 @@ def test_ctrl_c_while_a_machine_is_made_ends_it(rented, providers):
     _, errors = process.communicate(timeout=patience(120))
     assert (process.returncode, errors) == (
         33,
-        "error: the run was interrupted\n\nhint: the same launch command carries on\n",
+        "error: the run was interrupted\n\nhint: the same launch command continues the run\n",
     )
     nothing_is_left(rented, providers)
 

@@ -86,7 +86,7 @@ def test_a_machine_that_vanishes_costs_one_checkpoint_interval_and_the_next_clou
     assert process.returncode == 33
     first, _, hint = errors.partition("\n\n")
     assert first == "error: the machine of `toy-tiny` is gone: runpod does not list it any more"
-    step = re.fullmatch(r"hint: launch again: it carries on from step (\d+) of `again`\n", hint)[1]
+    step = re.fullmatch(r"hint: launch again: the run continues from step (\d+) of `again`\n", hint)[1]
     assert book(rented).alive() == []
     done = rented.launcher("launch", "--resume", "toy-tiny", "--cloud", "lambda")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -111,7 +111,7 @@ def test_a_launcher_that_is_killed_is_joined_by_the_next_and_ctrl_c_stops_the_ru
     assert (joined.returncode, errors) == (
         33,
         "error: stage `again` was interrupted\n\n"
-        "hint: the same launch command carries on from the last complete checkpoint\n",
+        "hint: the same launch command continues the run from the last complete checkpoint\n",
     )
     assert attempts(rented) == {"again": 1, "sum": 1}
     assert (rented.folder().stage("again").work / "step_3/saved.json").is_file()

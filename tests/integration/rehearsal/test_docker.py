@@ -35,7 +35,7 @@ def test_in_its_image_a_killed_rehearsal_comes_to_the_same_end_as_an_undisturbed
         _, errors = process.communicate()
         assert (process.returncode, errors) == (
             33,
-            "error: the node program was killed\n\nhint: launch again: it carries on\n",
+            "error: the node program was killed\n\nhint: launch again: the run continues\n",
         )
         done = place.rehearse("--docker")
         assert done.returncode == 0, done.stdout + done.stderr

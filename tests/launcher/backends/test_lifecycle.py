@@ -158,7 +158,7 @@ def test_a_stage_s_failure_is_the_command_s_and_the_same_command_carries_on(toy)
         3,
         "error: stage `again` was killed by signal 9 (9 is often the kernel's: out of memory)\n\n"
         f"hint: `launcher doctor toy-tiny` names the cause; or read {log}; "
-        "the same launch command carries on from the last complete checkpoint\n",
+        "the same launch command continues the run from the last complete checkpoint\n",
     )
     assert [path.name for path in toy.home().path.iterdir()] == ["report.html"]
     once_more = toy.launcher("launch", "toy-tiny", "--set", "again.fault=exit@8")
@@ -193,7 +193,7 @@ def test_control_c_stops_the_run_and_the_same_command_completes_it(toy, at_step,
     assert holder(toy.folder().lock) is None
     assert (first.returncode, errors) == (
         33,
-        "error: stage `sum` was interrupted\n\nhint: the same launch command carries on from the last complete "
+        "error: stage `sum` was interrupted\n\nhint: the same launch command continues the run from the last complete "
         "checkpoint\n",
     )
     toy.go("sum")
@@ -276,7 +276,7 @@ def test_a_node_program_that_is_killed_is_told_and_the_same_command_carries_on(t
     _, errors = first.communicate(timeout=patience(90))
     assert (first.returncode, errors) == (
         33,
-        "error: the node program was killed\n\nhint: launch again: it carries on\n",
+        "error: the node program was killed\n\nhint: launch again: the run continues\n",
     )
     assert toy.launcher("status").stdout.startswith("run toy-tiny  lost on local, ")
     toy.go("sum")

@@ -61,7 +61,7 @@ def test_a_failure_names_what_never_started():
     assert never_started(seen(*JOBS, "end toy.1-sum.abc 0", "end toy.2-again.abc 3")) is None
 
 
-CARRIES_ON = "launch again: it carries on"
+CARRIES_ON = "launch again: the run continues"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ CARRIES_ON = "launch again: it carries on"
             End(
                 33,
                 "job 12 ran into its time limit before it could write a checkpoint",
-                "allow more seconds with `slurm.ahead`, then launch again: it carries on",
+                "allow more seconds with `slurm.ahead`, then launch again: the run continues",
             ),
         ),
         ("OUT_OF_MEMORY", End(3, "job 12 ran out of memory", "ask for more: `slurm.options: {mem: ...}`")),

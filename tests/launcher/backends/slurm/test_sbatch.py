@@ -353,7 +353,7 @@ def test_the_hours_of_a_budget_are_those_of_its_jobs(there, at_step):
     _, errors = there.end(process, 33)
     assert errors == (
         "error: the budget of this launch is spent: stage `sum` was interrupted\n\nhint: raise `--max-cost` or "
-        "`--max-hours` and launch again: it carries on from the last complete checkpoint\n"
+        "`--max-hours` and launch again: the run continues from the last complete checkpoint\n"
     )
     assert set(there.jobs().values()) <= {"FAILED", "COMPLETING"} and len(there.jobs()) == 1
     there.go("sum")
