@@ -120,7 +120,7 @@ def error(text: str) -> None:
 
 def billed(text: str, run: str) -> None:
     """A machine costs money: in red, with the command that ends it."""
-    err.print(Text.assemble((text, "bold red"), f"\n\nhint: `launcher down {run}` ends it"))
+    err.print(Text.assemble((text, "bold red"), f"\n\nhint: `launcher down {run}` terminates it"))
 
 
 def machines(rows: Iterable[Sequence[str]]) -> None:

@@ -66,7 +66,10 @@ def test_at_a_terminal_nothing_is_rented_before_the_user_agrees(rented, provider
     os.write(keyboard, b"n\n")
     out, errors = process.communicate(timeout=patience(120))
     assert out.endswith("launch? [y/n] (n): "), out + errors
-    assert (process.returncode, errors) == (2, "error: not launched\n\nhint: `--yes` launches without a question\n")
+    assert (process.returncode, errors) == (
+        2,
+        "error: not launched: you did not say yes\n\nhint: `--yes` launches without a question\n",
+    )
     assert book(rented).entries() == [] and providers.machines() == []
     asked = [call.operation for call in providers.journal.calls[before:]]
     assert not [one for one in asked if "eploy" in one or "launch" in one]

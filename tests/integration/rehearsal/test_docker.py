@@ -42,7 +42,7 @@ def test_in_its_image_a_killed_rehearsal_comes_to_the_same_end_as_an_undisturbed
         assert client.containers.list(all=True, filters={"label": f"{FOLDER}={place.store}"}) == []
     assert place.done("warmup")["attempt"] == 1 and place.done("adversarial")["attempt"] == 2
     assert place.done("verify")["metrics"]["largest_difference"] == 0
-    assert "every sha256 as in the manifest" in done.stdout
+    assert "all sha256 match the manifest" in done.stdout
     for name in ("warmup", "adversarial"):
         before, after = finished.steps(name), place.steps(name)
         assert after.keys() == before.keys()

@@ -484,7 +484,7 @@ def test_down_takes_a_run_out_of_the_queue_and_its_secrets_away(there, at_step):
     assert process.returncode == 33
     there.cluster.wait_for_nobody()
     assert not (there.folder.path / "slurm/secrets.sh").exists()
-    assert there.toy.launcher("down", "--all").stdout == "no machine is alive\n"
+    assert there.toy.launcher("down", "--all").stdout == "there is no rented machine and no job: nothing to terminate\n"
 
 
 def test_a_secret_does_not_outlive_a_launch_that_fails_on_the_login_node(there):
