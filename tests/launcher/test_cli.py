@@ -79,10 +79,10 @@ def test_a_plan_does_nothing(toy):
     lines = [line.rstrip() for line in done.stdout.splitlines()]
     assert lines[:5] == [
         "run toy-tiny   recipe toy-tiny   on local",
-        "stage  steps  needs  settings that matter",
+        "stage  steps  uses output of  main settings",
         "sum        8",
         "again     16  sum",
-        "exports   again",
+        "result    from stage again",
     ]
     assert "ok       inputs: train: 64 rows" in lines
     assert sorted(toy.root.rglob("*")) == before

@@ -73,7 +73,7 @@ def test_two_runs_are_compared_at_80_columns(toy):
     lines = [line.rstrip() for line in done.stdout.splitlines()]
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["toy-tiny", "other"]
-    at = lines.index("differs")
+    at = lines.index("differences")
     assert [line.split() for line in lines[at + 1 : at + 3]] == [
         ["sum", "batch", "8", "4"],
         ["sum", "steps", "8", "16"],
