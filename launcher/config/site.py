@@ -132,7 +132,7 @@ def reference(key: str, value: Any) -> str:
     if isinstance(value, str) and REFERENCE.fullmatch(value):
         return value
     raise LaunchError(
-        f"site.yaml: `{key}` is no reference",
+        f"site.yaml: `{key}` is not a reference",
         "say where the value is: `env:NAME`, `file:PATH`, `keyring:SERVICE/USER` or `netrc:HOST`; the value itself "
         "does not belong there",
     )
@@ -143,7 +143,7 @@ def clouds_of(word: str) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(one.strip() for one in word.split(",")))
     for one in found:
         if one not in CLOUDS:
-            raise LaunchError(f"`{one}` is no cloud of ours", did_you_mean(one, CLOUDS))
+            raise LaunchError(f"unknown cloud `{one}`", did_you_mean(one, CLOUDS))
         if len(found) > 1 and one in HERE:
             rest = ",".join(other for other in found if other not in HERE)
             raise LaunchError(

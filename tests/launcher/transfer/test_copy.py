@@ -183,9 +183,9 @@ def test_an_input_that_changes_while_it_is_sent_is_a_sentence(sent, home, refusa
 @pytest.mark.parametrize(
     ("manifest", "why"),
     [
-        ({"export": []}, "it has no table `export`, or its `stages` are no table"),
-        ({"export": {}, "stages": []}, "it has no table `export`, or its `stages` are no table"),
-        ({"export": {}, "stages": {"a": 1}}, "its `stages` are no tables"),
+        ({"export": []}, "it has no table `export`, or its `stages` are not a table"),
+        ({"export": {}, "stages": []}, "it has no table `export`, or its `stages` are not a table"),
+        ({"export": {}, "stages": {"a": 1}}, "its `stages` are not tables"),
         ({"export": {"../a": {}}}, "its file `../a` would lie outside the export"),
         ({"export": {"a": {"bytes": -1, "sha256": "0" * 64}}}, "its file `a` has no size and sha256"),
         ({"export": {"a": {"bytes": 1, "sha256": "0"}}}, "its file `a` has no size and sha256"),
