@@ -77,7 +77,7 @@ class SkySite(Strict):
     start_minutes: float = Field(default=40, gt=0)
     """A machine that is not ready after so long is given up. Eight H100 on Lambda have taken 25 minutes."""
     idle_minutes: int = Field(default=30, ge=1)
-    """A machine ends itself after so long without a job: the time there is to bring its results home."""
+    """A machine terminates itself after so many minutes without a job. Until then you can pull its results."""
     stall_minutes: float = Field(default=60, gt=0)
     """A run is stopped after so long without a step, a checkpoint or a new stage."""
 

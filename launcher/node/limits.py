@@ -63,7 +63,7 @@ def read_limits(path: Path) -> Limits:
     value = read_json(path)
     known = {one.name for one in fields(Limits)}
     if not isinstance(value, dict) or value.pop("format", None) != 1 or set(value) - known or not _fit(value):
-        raise Problem(f"`{path}` does not hold limits of format 1", "launch again: they are written anew", MISTAKE)
+        raise Problem(f"`{path}` does not hold limits of format 1", "launch again: they are written again", MISTAKE)
     return Limits(**value)
 
 

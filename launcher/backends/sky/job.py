@@ -175,7 +175,7 @@ class SkyJob:
             return End(INTERRUPTED, "the job was cancelled", self._carries_on())
         with open(self.folder.node_log, "a", encoding="utf-8") as log:
             log.write(skypilot.output(name, self.job, 20))
-        error = f"the job of `{name}` ended as {state} without a word of the node program"
+        error = f"the job of `{name}` ended as {state} and the node program reported nothing"
         return End(FAILED, error, f"read {self.folder.node_log}")
 
     def _carries_on(self) -> str:

@@ -238,7 +238,7 @@ def _gone(job: Job) -> End:
     if job.number is None:
         return End(INTERRUPTED, f"`{job.name}` was not submitted", CARRIES_ON)
     if job.state is None:
-        return End(INTERRUPTED, f"the scheduler has forgotten {name}, which left no word", CARRIES_ON)
+        return End(INTERRUPTED, f"the scheduler has forgotten {name}, and it reported nothing", CARRIES_ON)
     if job.state == "CANCELLED":
         return End(INTERRUPTED, f"{name} was cancelled", CARRIES_ON)
     if job.state in ("NODE_FAIL", "PREEMPTED", "BOOT_FAIL"):
@@ -249,5 +249,5 @@ def _gone(job: Job) -> End:
     if job.state == "OUT_OF_MEMORY":
         return End(FAILED, f"{name} ran out of memory", "ask for more: `slurm.options: {mem: ...}`")
     if job.begun:
-        return End(INTERRUPTED, f"{name} ended without a word: it was killed, or its disk is full", CARRIES_ON)
+        return End(INTERRUPTED, f"{name} ended and reported nothing: it was killed, or its disk is full", CARRIES_ON)
     return End(OURS, f"{name} ended as {job.state} before its script began", output)

@@ -125,7 +125,7 @@ def test_limits_that_cannot_be_understood_are_no_permission(toy, text):
     assert (done.returncode, done.stderr) == (
         2,
         f"error: `{node.folder.limits}` does not hold limits of format 1\n\n"
-        "hint: launch again: they are written anew\n",
+        "hint: launch again: they are written again\n",
     )
 
 

@@ -96,7 +96,7 @@ def test_a_byte_flipped_at_the_source_is_found_and_nothing_takes_the_place(sourc
 def test_a_file_gone_at_the_source_is_a_sentence(source, home, refusal):
     (source.export / "model.bin").unlink()
     assert refusal(pull, source, home, nothing, code=3) == (
-        f"error: `{source.export / 'model.bin'}` is gone\n\nhint: launch again: it is made anew"
+        f"error: `{source.export / 'model.bin'}` is gone\n\nhint: launch again: the export is made again"
     )
 
 
