@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-RecipeName = Annotated[str, typer.Argument(help="<family>-<size>, as gad-7b", show_default=False)]
-RunName = Annotated[str | None, typer.Argument(help="the run's name; the newest run when left out")]
+RecipeName = Annotated[str, typer.Argument(help="<family>-<size>, e.g. gad-7b", show_default=False)]
+RunName = Annotated[str | None, typer.Argument(help="the run's name (default: the newest run)")]
 CLOUDS = "local, docker, lambda, runpod, slurm or kubernetes; or several, as runpod,lambda"
 Cloud = Annotated[str, typer.Option(metavar="CLOUD", help=CLOUDS)]
 Named = Annotated[str | None, typer.Option("--run", metavar="RUN", help="the run's name (default: the recipe's)")]
-Stages = Annotated[str, typer.Option(metavar="LIST", help="which of the recipe's stage lists")]
-Rounds = Annotated[int, typer.Option(min=1, metavar="K", help="do the list's rounds K times, each from the one before")]
+Rehearsal = Annotated[str | None, typer.Option("--run", metavar="RUN", help="default: <family>-rehearsal")]
+Stages = Annotated[str, typer.Option(metavar="LIST", help="the stage list to run")]
+Rounds = Annotated[int, typer.Option(min=1, metavar="K", help="repeat the training round K times (profile_dpo only)")]
 Data = Annotated[
     list[str] | None, typer.Option(metavar="NAME=FILE", help="an input (.parquet or .jsonl); FILE alone is train")
 ]
@@ -27,18 +28,18 @@ Change = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting; STAGE.NAME=VALUE of one stage")
 ]
 Redo = Annotated[
-    str | None, typer.Option(metavar="STAGE", help="do this stage and what follows again; the old result is set aside")
+    str | None, typer.Option(metavar="STAGE", help="run this stage and all later ones again; old results are renamed")
 ]
-Cost = Annotated[float | None, typer.Option(metavar="DOLLARS", help="what the run may cost")]
-Dirty = Annotated[bool, typer.Option("--dirty", help="lay code that is not committed over the image's")]
-Hours = Annotated[float | None, typer.Option(metavar="HOURS", help="what the run may take")]
+Cost = Annotated[float | None, typer.Option(metavar="DOLLARS", help="the most the run may cost")]
+Dirty = Annotated[bool, typer.Option("--dirty", help="use uncommitted code: mount it over the code in the image")]
+Hours = Annotated[float | None, typer.Option(metavar="HOURS", help="the most hours the run may take")]
 Gpus = Annotated[
     str | None,
-    typer.Option(metavar="NAME:COUNT", help="instead of the job file's GPUs, as H100-SXM:8; several with commas"),
+    typer.Option(metavar="NAME:COUNT", help="use these GPUs, not the job file's, e.g. H100-SXM:8,H200-SXM:4"),
 ]
 Push = Annotated[str | None, typer.Option(help="a registry to push to (default: site.yaml's, without a push)")]
 Force = Annotated[
-    list[str] | None, typer.Option(metavar="CHECK", help="a check whose refusal you take upon yourself, as memory")
+    list[str] | None, typer.Option(metavar="CHECK", help="turn this check's refusal into a warning, e.g. memory")
 ]
 
 
@@ -69,11 +70,11 @@ def plan(
     gpus: Gpus = None,
     force: Force = None,
     dirty: Dirty = False,
-    json: Annotated[bool, typer.Option("--json", help="the plan as the node gets it")] = False,
-    shell: Annotated[bool, typer.Option("--shell", help="as a script to run by hand")] = False,
-    write: Annotated[Path | None, typer.Option(metavar="FOLDER", help="a run folder to start by hand")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print the plan as JSON")] = False,
+    shell: Annotated[bool, typer.Option("--shell", help="print the plan as a shell script")] = False,
+    write: Annotated[Path | None, typer.Option(metavar="FOLDER", help="write the run folder to FOLDER")] = None,
 ) -> None:
-    """Show what a launch would do, and check it. Or write it down, for plain `sky` or `sbatch`."""
+    """Show what a launch would do, and check it. Or write the plan to a file, for plain `sky` or `sbatch`."""
     from launcher.commands import plan as command
     from launcher.planning.request import Request
 
@@ -99,12 +100,12 @@ def launch(
     gpus: Gpus = None,
     force: Force = None,
     dirty: Dirty = False,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="a run to go on with as it is, anywhere")] = None,
-    wait: Annotated[float, typer.Option(metavar="HOURS", help="ask again so long where there is no machine")] = 0.0,
-    keep: Annotated[bool, typer.Option("--keep", help="leave the machine up, and billed, when the run ends")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="rent without asking; in a pipe nothing is asked")] = False,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="continue this run with its stored plan")] = None,
+    wait: Annotated[float, typer.Option(metavar="HOURS", help="keep trying for HOURS if no machine is free")] = 0.0,
+    keep: Annotated[bool, typer.Option("--keep", help="do not terminate the machine at the end (costs money)")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="rent without asking (a pipe is never asked)")] = False,
 ) -> None:
-    """Carry out a recipe, or go on with it, on any cloud. The verified result comes home to runs/<run>/export."""
+    """Run a recipe, or continue a run, on any cloud. The verified result is copied to runs/<run>/export."""
     from launcher.commands import launch as command
     from launcher.planning.request import Request
 
@@ -117,8 +118,8 @@ def launch(
 
 @app.command()
 def rehearse(
-    recipe: Annotated[str | None, typer.Argument(help="<family>-<size>; gad when left out")] = None,
-    run: Named = None,
+    recipe: Annotated[str | None, typer.Argument(help="<family>-<size> (default: gad)")] = None,
+    run: Rehearsal = None,
     stages: Stages = "default",
     rounds: Rounds = 1,
     data: Data = None,
@@ -138,7 +139,7 @@ def rehearse(
 
 @app.command()
 def status(run: RunName = None, json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Show where a run stands."""
+    """Show the state of a run."""
     from launcher.commands import status as command
 
     command.show_status(_store().existing(run), _site(), json)
@@ -146,7 +147,7 @@ def status(run: RunName = None, json: Annotated[bool, typer.Option("--json")] = 
 
 @app.command()
 def watch(run: RunName = None) -> None:
-    """Follow a run until it ends. Leaving this (Ctrl-C) leaves the run alone."""
+    """Follow a run until it ends. Ctrl-C stops watching, not the run."""
     from launcher.commands import status as command
 
     raise typer.Exit(command.watch(_store().existing(run), _site()))
@@ -156,7 +157,7 @@ def watch(run: RunName = None) -> None:
 def logs(
     run: RunName = None,
     stage: Annotated[str | None, typer.Option(help="which stage (default: the last)")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as the log grows")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="keep printing as the log grows")] = False,
 ) -> None:
     """Print a stage's output."""
     from launcher.commands import logs as command
@@ -166,7 +167,7 @@ def logs(
 
 @app.command()
 def runs() -> None:
-    """List the runs here, and every machine of yours that is billed."""
+    """List the runs here, and every machine of yours that costs money."""
     from launcher.commands import runs as command
 
     command.list_all(_store())
@@ -176,7 +177,7 @@ def runs() -> None:
 def down(
     run: RunName = None, every: Annotated[bool, typer.Option("--all", help="every machine of yours")] = False
 ) -> None:
-    """End a run's machine or its jobs in a queue, or all of them. What was not brought home is lost with a machine."""
+    """Terminate a run's machine, or cancel its jobs, or all. Results that were not pulled are lost."""
     from launcher.commands import machines as command
 
     command.end(run, every, _store())
@@ -184,7 +185,7 @@ def down(
 
 @app.command()
 def stop(run: RunName = None) -> None:
-    """Ask a run to write a checkpoint and end. The same launch command goes on later."""
+    """Ask a run to write a checkpoint and stop. The same launch command continues it."""
     from launcher.commands import machines as command
 
     command.ask_to_stop(_store().existing(run), _site())
@@ -192,7 +193,7 @@ def stop(run: RunName = None) -> None:
 
 @app.command()
 def pull(run: RunName = None) -> None:
-    """Bring a finished run's export home. A pull that was cut off goes on."""
+    """Copy a finished run's export to this computer. An interrupted pull continues."""
     from launcher.commands import pull as command
 
     folder = _store().existing(run)
@@ -201,7 +202,7 @@ def pull(run: RunName = None) -> None:
 
 @app.command()
 def verify(run: RunName = None) -> None:
-    """Compare every byte of the export at home with the manifest."""
+    """Compare every byte of the pulled export with the manifest."""
     from launcher.commands import pull as command
 
     command.verify(_store().home(_store().existing(run).path.name))
@@ -212,7 +213,7 @@ def report(
     run: RunName = None,
     out: Annotated[Path | None, typer.Option(help="where to write it (default: runs/<run>/report.html)")] = None,
 ) -> None:
-    """Write a run as one HTML page. Its course, its numbers, what it was made from, what it cost."""
+    """Write a run as one HTML page. Timeline, metrics, provenance, cost."""
     from launcher.commands import report as command
 
     command.report(run, _store(), out)
@@ -220,10 +221,10 @@ def report(
 
 @app.command()
 def compare(
-    one: Annotated[str, typer.Argument(help="a run's name", show_default=False)],
-    other: Annotated[str, typer.Argument(help="another run's", show_default=False)],
+    one: Annotated[str, typer.Argument(help="name of the first run", show_default=False)],
+    other: Annotated[str, typer.Argument(help="name of the second run", show_default=False)],
 ) -> None:
-    """Put two runs side by side. What differs in them, and what came of it."""
+    """Compare two runs. Their settings, metrics, time and cost."""
     from launcher.commands import report as command
 
     command.compare_runs(one, other, _store())
@@ -231,13 +232,12 @@ def compare(
 
 @app.command()
 def doctor(
-    run: Annotated[str | None, typer.Argument(help="a run that failed; the newest when left out")] = None,
-    cloud: Annotated[str | None, typer.Option(help="slurm: look at a cluster instead")] = None,
-    host: Annotated[str | None, typer.Option(help="the login node, as ssh knows it (default: site.yaml's)")] = None,
-    extend: Annotated[int | None, typer.Option(help="make or extend site.yaml's workspace, for so many days")] = None,
+    run: Annotated[str | None, typer.Argument(help="a failed run (default: the newest)")] = None,
+    cloud: Annotated[str | None, typer.Option(help="slurm: look at a cluster, and propose its entry")] = None,
+    host: Annotated[str | None, typer.Option(help="the login node's name for ssh (default: site.yaml's)")] = None,
+    extend: Annotated[int | None, typer.Option(help="make or extend site.yaml's workspace, for N days")] = None,
 ) -> None:
-    """Say why a run failed, and what to do next. Look at this installation; or propose what site.yaml could say about a
-    Slurm cluster (--cloud slurm)."""
+    """Explain why a run failed. Check this installation, or propose a Slurm cluster's entry for site.yaml."""
     from launcher.commands import doctor as command
 
     if cloud is None and host is None and extend is None:
@@ -258,7 +258,7 @@ def image(
     recipe: Annotated[str | None, typer.Argument(help="<family>-<size>, or a family; all families with --all")] = None,
     every: Annotated[bool, typer.Option("--all", help="the images of every family")] = False,
     variant: Annotated[str | None, typer.Option(help="cpu or cuda (default: what the recipe's job file needs)")] = None,
-    base: Annotated[str | None, typer.Option(help="an image to use for Debian's, where no registry is reached")] = None,
+    base: Annotated[str | None, typer.Option(help="base image instead of Debian's, if no registry is reached")] = None,
     push: Push = None,
 ) -> None:
     """Build a recipe's image, unless the engine has it. Locked packages, and the code as it is here."""

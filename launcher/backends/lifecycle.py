@@ -121,7 +121,7 @@ def _unexplained(end: End, now: RunStatus, folder: RunFolder, logged: int) -> Ru
         f"read {folder.node_log}",
     )
     if end.code is not None and end.code > KILLED:
-        error, hint, code = "the node program was killed", "launch again: it carries on", INTERRUPTED
+        error, hint, code = "the node program was killed", "launch again: the run continues", INTERRUPTED
     if end.error:
         error, hint = end.error, end.hint
     return RunStatus(now.run, "failed", now.stages, code, error, hint)

@@ -34,9 +34,7 @@ def backend_of(
         from launcher.backends.slurm.sbatch import Slurm
 
         if site.slurm is None:
-            raise LaunchError(
-                "site.yaml says nothing about a Slurm cluster", "docs/guides/slurm.md: `slurm:` with `host`"
-            )
+            raise LaunchError("site.yaml has no section `slurm`", "docs/guides/slurm.md: `slurm:` with `host`")
         if site.slurm.via == "sky":
             return Held(root, site, placed(site.slurm), show or (lambda _: None), wait)
         return Slurm(root, site, placed(site.slurm), show or (lambda _: None))

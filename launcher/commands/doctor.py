@@ -40,7 +40,7 @@ def examine(run: str | None, store: Store) -> int:
         if found:
             _say(now, found)
         elif run:
-            console.say(f"run {run} is {now.state}: there is nothing to explain")
+            console.say(f"run {run} is {now.state}: it did not fail")
         if run:
             return DONE
         if found:
@@ -53,13 +53,13 @@ def examine(run: str | None, store: Store) -> int:
 def examine_cluster(cloud: str, host: str | None, extend: int | None, site: SiteFile) -> None:
     """What site.yaml could say about the cluster is on the screen; or its workspace lasts `extend` days more."""
     if cloud != "slurm":
-        raise LaunchError(f"there is no doctor for `{cloud}`", "`--cloud slurm` is the one there is")
+        raise LaunchError(f"`doctor --cloud {cloud}` does not exist", "`doctor --cloud` works only for slurm")
     cluster = site.slurm or SlurmSite()
     if host and host != cluster.host:
         cluster = SlurmSite(host=host, work=".")
     if extend:
         if not (cluster.work or "").startswith("ws:"):
-            raise LaunchError("`slurm.work` in site.yaml is no workspace", "name one: `work: ws:launcher/runs`")
+            raise LaunchError("site.yaml: `slurm.work` does not name a workspace", "name one: `work: ws:launcher/runs`")
         name = workspace.name_of(cluster.work or "")
         console.say_raw(login_of(cluster).said(workspace.EXTEND, name, str(extend)))
         return

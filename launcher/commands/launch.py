@@ -74,7 +74,7 @@ def rehearse(request: Request, site: SiteFile, manner: LaunchOptions) -> int:
 
 def _resumed(request: Request, run: str, site: SiteFile) -> tuple[Planned, Path]:
     if request.recipe or request.run or request.data or request.changes:
-        raise LaunchError("`--resume` goes on with a run as it is", "leave out the recipe, --run, --data and --set")
+        raise LaunchError("`--resume` continues a run as planned", "leave out the recipe, --run, --data and --set")
     folder, root = Store(site).existing(run), find_root()
     return resumed(plan_of(folder), folder, request, root, site), root
 
@@ -97,7 +97,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions)
     plan, backend = planned.plan, backend_of(planned.plan.machine.cloud, root, site, console.say, manner.wait)
     machine, back = store.machine(plan.run), store.home(plan.run)
     if redo and ledger().alive(plan.run):
-        raise LaunchError(f"the machine of run `{plan.run}` is alive", f"`launcher down {plan.run}` first")
+        raise LaunchError(f"the machine of run `{plan.run}` still runs", f"`launcher down {plan.run}` first")
     fresh = not machine.plan.exists()
     findings = _look(planned, root, site) if redo or fresh else []
     if fresh:  # what is refused leaves nothing behind
@@ -106,7 +106,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions)
     with alone(machine.path):
         run = ready(plan, machine, redo, backend)
     for name in run.set_aside:
-        console.say(f"set aside {name}")
+        console.say(f"renamed the old result to {name}")
     if redo and plan.bucket:  # or else the bucket would bring it back
         Stored(plan.bucket, plan.run, values(plan, site, os.environ)).forget(followers(plan, redo))
     if not run.finished and not run.set_aside and _fetched(run, backend):
@@ -124,7 +124,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions)
             and not backend.find(machine)
             and not console.agreed("launch?")
         ):
-            raise LaunchError("not launched", "`--yes` launches without a question")
+            raise LaunchError("not launched: you did not say yes", "`--yes` launches without a question")
         note(run.folder, manner.words, time.time())
         with Live(run.plan, run.folder) as live:
             end = follow(run, backend, live.show)
@@ -182,7 +182,7 @@ def _already(run: Ready, back: RunFolder) -> int:
     demand_whole(back, every_byte=whole)
     console.say(f"run {run.plan.run} is finished: nothing to do. Its model is in {back.export}")
     if not whole:
-        console.say(f"sizes were compared; `launcher verify {run.plan.run}` reads every byte")
+        console.say(f"only sizes were compared; `launcher verify {run.plan.run}` compares every byte")
     return DONE
 
 
@@ -191,7 +191,7 @@ def _not_done(end: RunStatus, machine: RunFolder) -> None:
         # a rented machine speaks of its own files; what it said of them is here too
         console.error(f"error: {end.error}\n\nhint: {end.helps}".replace(place_of(end.run), str(machine.path)))
     else:
-        console.error("error: the run was interrupted\n\nhint: the same launch command carries on")
+        console.error("error: the run was interrupted\n\nhint: the same launch command continues the run")
 
 
 def _reported(run: Ready, store: Store, end: RunStatus | None) -> None:

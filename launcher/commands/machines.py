@@ -19,7 +19,8 @@ def end(run: str | None, every: bool, store: Store) -> None:
     folders = [store.machine(name) for name in store.runs()] if every else [store.existing(run)]
     ended = down(None if every else folders[0].path.name)
     if not (cancel(folders, store.site) or ended):
-        console.say("no machine is alive")
+        owner = "there is" if every else f"run {folders[0].path.name} has"
+        console.say(f"{owner} no rented machine and no job: nothing to terminate")
 
 
 def ask_to_stop(folder: RunFolder, site: SiteFile) -> None:
@@ -48,7 +49,7 @@ def down(run: str | None) -> bool:
             left.append(problem)
             continue
         cost = entry.cost(time.time())
-        console.say(f"{entry.run}: ended" + (f", it has cost about ${cost:.2f}" if cost else ""))
+        console.say(f"{entry.run}: terminated" + (f"; it cost about ${cost:.2f}" if cost else ""))
     if left:
         raise left[0]
     return bool(entries)

@@ -22,9 +22,9 @@ def bring(plan: Plan, machine: RunFolder, back: RunFolder, backend: Backend) -> 
     total = sum(one["bytes"] for one in manifest["export"].values())
     with alone(back.path), Bar("pull", total) as bar:
         pull(machine, back, bar.add)
-    console.say(f"pulled    {len(manifest['export'])} files, {size(total)}, every sha256 as in the manifest")
+    console.say(f"pulled    {len(manifest['export'])} files, {size(total)}, all sha256 match the manifest")
     if (found := opened(back.export))["tensors"]:
-        console.say(f"opened    {found['tensors']:,} tensors, {found['parameters']:,} parameters")
+        console.say(f"loaded    {found['tensors']:,} tensors, {found['parameters']:,} parameters")
 
 
 def pull_run(machine: RunFolder, back: RunFolder, site: SiteFile) -> None:
@@ -36,9 +36,9 @@ def pull_run(machine: RunFolder, back: RunFolder, site: SiteFile) -> None:
 def verify(back: RunFolder) -> None:
     """Says that every byte at home is as exported. Raises LaunchError with exit code 3 when one is not."""
     demand_whole(back, every_byte=True)
-    console.say(f"{back.export}: every file is as it was exported")
+    console.say(f"{back.export}: all files match the manifest")
 
 
 def demand_whole(back: RunFolder, every_byte: bool) -> None:
     if found := faults(back, every_byte):
-        raise LaunchError("; ".join(found), f"`launcher pull {back.path.name}` fetches what is damaged again", FAILED)
+        raise LaunchError("; ".join(found), f"`launcher pull {back.path.name}` copies the damaged files again", FAILED)

@@ -46,7 +46,7 @@ def read_job(path: Path) -> Job:
     """Raises LaunchError when the file is absent, has a key SkyPilot does not know, or one that is not ours to use."""
     value = load(path)
     if not isinstance(value, dict):
-        raise LaunchError(f"`{path}` is no SkyPilot task", "it needs at least `resources:` and `run:`")
+        raise LaunchError(f"`{path}` is not a SkyPilot task", "it needs at least `resources:` and `run:`")
     _known(path, "", value, TASK_KEYS)
     resources = value.get("resources") or {}
     _known(path, "resources.", resources, RESOURCE_KEYS)

@@ -43,7 +43,7 @@ def read_pins(path: Path) -> Pins:
     except (ValueError, TypeError):
         whole = False
     if not whole:
-        raise LaunchError(f"`{path}` is no lock file", "delete it and run `launcher lock`")
+        raise LaunchError(f"`{path}` is not a lock file", "delete it and run `launcher lock`")
     return pins
 
 

@@ -140,7 +140,7 @@ class StageList(Strict):
 
     stages: list[str] = Field(min_length=1)
     export: str
-    """The stage whose `out` comes home."""
+    """The stage whose `out` becomes the export."""
     names: dict[str, str] = {}
     rounds: Rounds | None = None
 

@@ -77,7 +77,7 @@ class SkySite(Strict):
     start_minutes: float = Field(default=40, gt=0)
     """A machine that is not ready after so long is given up. Eight H100 on Lambda have taken 25 minutes."""
     idle_minutes: int = Field(default=30, ge=1)
-    """A machine ends itself after so long without a job: the time there is to bring its results home."""
+    """A machine terminates itself after so many minutes without a job. Until then you can pull its results."""
     stall_minutes: float = Field(default=60, gt=0)
     """A run is stopped after so long without a step, a checkpoint or a new stage."""
 
@@ -132,7 +132,7 @@ def reference(key: str, value: Any) -> str:
     if isinstance(value, str) and REFERENCE.fullmatch(value):
         return value
     raise LaunchError(
-        f"site.yaml: `{key}` is no reference",
+        f"site.yaml: `{key}` is not a reference",
         "say where the value is: `env:NAME`, `file:PATH`, `keyring:SERVICE/USER` or `netrc:HOST`; the value itself "
         "does not belong there",
     )
@@ -143,7 +143,7 @@ def clouds_of(word: str) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(one.strip() for one in word.split(",")))
     for one in found:
         if one not in CLOUDS:
-            raise LaunchError(f"`{one}` is no cloud of ours", did_you_mean(one, CLOUDS))
+            raise LaunchError(f"unknown cloud `{one}`", did_you_mean(one, CLOUDS))
         if len(found) > 1 and one in HERE:
             rest = ",".join(other for other in found if other not in HERE)
             raise LaunchError(

@@ -37,7 +37,9 @@ def seconds(time: str) -> int:
     """The length of one of Slurm's times: `M`, `M:S`, `H:M:S`, `D-H`, `D-H:M`, `D-H:M:S`. Raises ValueError."""
     found = TIME.fullmatch(time)
     if not found:
-        raise ValueError('it is no time of Slurm\'s: "2:00:00" is two hours, "90" is 90 minutes, "2-00:00:00" two days')
+        raise ValueError(
+            'it is not a time of Slurm\'s: "2:00:00" is two hours, "90" is 90 minutes, "2-00:00:00" two days'
+        )
     parts = [int(one) for one in (found["first"], found["second"], found["third"]) if one is not None]
     if found["days"] is not None:
         hours, minutes, rest = [*parts, 0, 0][:3]
@@ -52,7 +54,7 @@ def gigabytes(memory: str) -> float:
     """The GiB of one of Slurm's sizes, megabytes without a letter. Raises ValueError."""
     found = re.fullmatch(r"(\d{1,12})([KMGT]?)", memory)
     if not found:
-        raise ValueError("it is no size of Slurm's: `100G`")
+        raise ValueError("it is not a size: write it as `100G`")
     return round(int(found[1]) * {"K": 2**-20, "M": 2**-10, "": 2**-10, "G": 1, "T": 2**10}[found[2]], 3)
 
 

@@ -41,7 +41,7 @@ class Plain(Loader):  # type: ignore[misc, valid-type]
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, LookupError):  # `0x_`, `!!bool abc`
-            raise _refused(f"`{str(node.value)[:40]}` is no {node.tag.removeprefix(TAG)}", node) from None
+            raise _refused(f"`{str(node.value)[:40]}` is not a valid {node.tag.removeprefix(TAG)}", node) from None
 
 
 Plain.add_implicit_resolver(
@@ -60,7 +60,9 @@ def parse(text: str) -> Any:
     try:
         text.encode()
     except UnicodeEncodeError as problem:
-        raise yaml.YAMLError(f"character {problem.start + 1} is half a surrogate pair, which is no text") from None
+        raise yaml.YAMLError(
+            f"character {problem.start + 1} is half a surrogate pair, which is not valid text"
+        ) from None
     depth = 0
     for event in yaml.parse(text, Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -81,7 +83,7 @@ def _values(node: Any, known: dict[int, int]) -> int:
         return known[id(node)]
     known[id(node)] = 0  # not counted to its end
     if node.tag not in PLAIN:
-        raise _refused(f"`{node.tag.removeprefix(TAG)}` is no kind of value here", node)
+        raise _refused(f"`{node.tag.removeprefix(TAG)}` is not allowed as a value here", node)
     if node.tag in NUMBERS and len(node.value) > DIGITS:
         raise _refused(f"a number has {len(node.value):,} characters", node)
     count = 1
@@ -92,9 +94,9 @@ def _values(node: Any, known: dict[int, int]) -> int:
         for key, value in node.value:
             if key.tag not in (f"{TAG}str", f"{TAG}merge"):
                 shown = key.value if isinstance(key, yaml.ScalarNode) else key.tag.removeprefix(TAG)
-                raise _refused(f"the key `{shown}` is no text: quote it", key)
+                raise _refused(f"the key `{shown}` is not text: put it in quotes", key)
             if not isinstance(key, yaml.ScalarNode):
-                raise _refused("a key is no text", key)
+                raise _refused("a key is not text", key)
             if key.value in names and key.tag != f"{TAG}merge":
                 raise _refused(f"the key `{key.value}` is given twice", key)
             names.add(key.value)

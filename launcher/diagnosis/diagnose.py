@@ -44,7 +44,7 @@ def diagnose(plan: Plan, now: RunStatus, logs: Sequence[Log], rules: Sequence[Ru
     help, following = _filled(rule.help, facts), command.of(rule.next)
     if turned := _turn(rule, stage):
         changes = " and ".join(f"`{name}` from {before} to {after}" for name, before, after in turned)
-        help = f"{changes}: {help}. The stage begins anew"
+        help = f"{changes}: {help}. The stage starts again"
         following = command.changed({name: after for name, _, after in turned})
     return Diagnosis(cause, line, help, following, also=tuple((cause, line) for cause, line, _ in others))
 
@@ -104,13 +104,13 @@ def _unknown(now: RunStatus, logs: Sequence[Log], command: _Commands) -> Diagnos
     if now.error and now.hint and not now.hint.startswith("read "):
         return Diagnosis(now.error, None, now.hint, command.launch)
     if now.state == "lost":
-        cause = "the node program is gone without a word: it was killed, or its machine went away"
-        return Diagnosis(cause, None, "nothing is lost but the steps since the last checkpoint", command.resume)
+        cause = "the node program ended and reported nothing: it was killed, or its machine was terminated"
+        return Diagnosis(cause, None, "only the steps since the last checkpoint are lost", command.resume)
     for log in logs:
         if log.kind in ("stage", "node", "slurm") and (line := _last(log)):
-            help = "no rule knows this one. The lines before it say more"
+            help = "the cause is not known. Read the lines before this one in the log"
             return Diagnosis("unknown", line, help, command.resume, known=False)
-    return Diagnosis("unknown", None, "its logs say nothing", command.resume, known=False)
+    return Diagnosis("unknown", None, "its logs are empty", command.resume, known=False)
 
 
 def _last(log: Log) -> Line | None:

@@ -46,18 +46,20 @@ def _python() -> Finding:
 
 def _site(env: Mapping[str, str]) -> Finding:
     path = site_path(env)
-    return Finding("site.yaml", OK, str(path) if path.exists() else f"none at {path}: the defaults hold")
+    return Finding("site.yaml", OK, str(path) if path.exists() else f"there is no {path} (optional): defaults are used")
 
 
 def _recipes(root: Path, site: SiteFile) -> Finding:
     """Where stages run on this machine."""
     if not (root / "recipes").is_dir():
-        return Finding("recipes", WARNING, f"there are none under {root}", "run `launcher` in the project's folder")
+        return Finding(
+            "recipes", WARNING, f"there are no recipes under {root}", "run `launcher` in the project's folder"
+        )
     try:
         python = find_python(root, site.local.python)
     except LaunchError as problem:
         return Finding("environment", WARNING, problem.error, problem.hint)
-    return Finding("environment", OK, f"{python} runs stages here")
+    return Finding("environment", OK, f"stages on this machine run with {python}")
 
 
 def _engine() -> Finding:
@@ -144,4 +146,4 @@ def _machines() -> Finding:
     if alive:
         names = ", ".join(f"`{one.run}`" for one in alive)
         return Finding("machines", WARNING, f"{len(alive)} may cost money: {names}", "`launcher runs` shows them")
-    return Finding("machines", OK, "none of yours is billed")
+    return Finding("machines", OK, "no machine in the local ledger; providers were not asked")

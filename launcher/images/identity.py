@@ -66,7 +66,7 @@ def node_home(root: Path) -> Path:
 
 def _base_files(variant: str) -> tuple[str, ...]:
     if variant not in VARIANTS:
-        raise LaunchError(f"`{variant}` is no variant of an image", did_you_mean(variant, VARIANTS))
+        raise LaunchError(f"`{variant}` is not a variant of an image", did_you_mean(variant, VARIANTS))
     return (f"locks/{variant}.in", f"locks/{variant}.lock", "locks/sky.lock", "images/base/Dockerfile")
 
 

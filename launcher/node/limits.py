@@ -11,8 +11,8 @@ from launcher.runfolder.problem import INTERRUPTED, MISTAKE, Problem
 from launcher.runfolder.validation import moment
 
 ASKED, STALLED, BUDGET = "asked", "stalled", "budget"
-AGAIN = "the same launch command carries on from the last complete checkpoint"
-MORE = "raise `--max-cost` or `--max-hours` and launch again: it carries on from the last complete checkpoint"
+AGAIN = "the same launch command continues the run from the last complete checkpoint"
+MORE = "raise `--max-cost` or `--max-hours` and launch again: the run continues from the last complete checkpoint"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_limits(path: Path) -> Limits:
     value = read_json(path)
     known = {one.name for one in fields(Limits)}
     if not isinstance(value, dict) or value.pop("format", None) != 1 or set(value) - known or not _fit(value):
-        raise Problem(f"`{path}` does not hold limits of format 1", "launch again: they are written anew", MISTAKE)
+        raise Problem(f"`{path}` does not hold limits of format 1", "launch again: they are written again", MISTAKE)
     return Limits(**value)
 
 
@@ -77,7 +77,7 @@ def _fit(value: Mapping[str, object]) -> bool:
 def not_begun(reason: str, what: str) -> Problem:
     """The end of a run that had to stop before it began `what`."""
     if reason == ASKED:
-        return Problem("the run was asked to stop", "the same launch command carries on", INTERRUPTED, reason)
+        return Problem("the run was asked to stop", "the same launch command continues the run", INTERRUPTED, reason)
     hint = MORE if reason == BUDGET else AGAIN
     return Problem(f"{_spent(reason)}: {what} was not begun", hint, INTERRUPTED, reason)
 

@@ -39,7 +39,7 @@ def restore(plan: Plan, site: Site) -> None:
                 raise not_begun(reason, f"stage `{plan.stages[0].name}`") from None
             say(problem)
             if not empty:
-                warning = f"{where}: {problem}; the run goes on with what is here"
+                warning = f"{where}: {problem}; the run continues with what is here"
                 site.events.add("run.warning", warning=warning)
                 break
             if problem.lasting or tried == TRIES:

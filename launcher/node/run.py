@@ -84,7 +84,7 @@ def assert_pins(plan: Plan, code: Path, folder: RunFolder) -> None:
         if not path.is_file() or path.stat().st_size != one.bytes or sha256(path) != one.sha256:
             raise Problem(
                 f"input `{path}` is missing or is not the file that was planned ({one.path})",
-                "launch again: inputs are sent anew",
+                "launch again: inputs are sent again",
             )
 
 

@@ -116,7 +116,9 @@ def _job(request: Request, path: Path) -> Job:
         return job
     words = tuple(word if ":" in word else f"{word}:1" for word in request.gpus.split(","))
     if wrong := next((word for word in words if not re.fullmatch(r"[\w.-]+:[1-9]\d*", word)), None):
-        raise LaunchError(f"`--gpus {request.gpus}`: `{wrong}` is no NAME:COUNT", "as `--gpus H100-SXM:8,H200-SXM:4`")
+        raise LaunchError(
+            f"`--gpus {request.gpus}`: `{wrong}` must look like H100:2", "for example `--gpus H100-SXM:8,H200-SXM:4`"
+        )
     return replace(job, accelerators=words)
 
 
@@ -191,7 +193,7 @@ def measure(name: str, path: Path) -> Input:
     except UnicodeEncodeError:
         raise LaunchError(f"input `{name}`: the name `{path}` is not UTF-8", "rename the file") from None
     if not os.path.isfile(path):  # unlike Path's, no error for a name that no file can have
-        raise LaunchError(f"input `{name}`: `{path}` is no file", "check the path")
+        raise LaunchError(f"input `{name}`: `{path}` is not a file", "check the path")
     rows = _parquet_rows(name, path) if path.suffix == ".parquet" else _lines(path)
     if rows == 0:
         raise LaunchError(f"input `{name}`: `{path}` has no rows", "give a file with data")
@@ -205,7 +207,9 @@ def _parquet_rows(name: str, path: Path) -> int:
     try:
         return int(parquet.read_metadata(path).num_rows)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError):
-        raise LaunchError(f"input `{name}`: `{path}` is no parquet file", "copy it again: it may be cut off") from None
+        raise LaunchError(
+            f"input `{name}`: `{path}` is not a parquet file", "copy it again: it may be cut off"
+        ) from None
 
 
 def _lines(path: Path) -> int:

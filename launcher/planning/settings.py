@@ -21,11 +21,11 @@ def parse_change(text: str) -> Change:
     """`NAME=VALUE` of the command line, the value read as YAML. Raises LaunchError."""
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise LaunchError(f"`--set {text}` is no NAME=VALUE", "write it as `--set train_batch=128`")
+        raise LaunchError(f"`--set {text}` must look like NAME=VALUE", "for example `--set train_batch=128`")
     try:
         return name.strip(), parse(value)
     except yaml.YAMLError:
-        raise LaunchError(f"`--set {text}`: `{value}` is no value", "quote it for YAML") from None
+        raise LaunchError(f"`--set {text}`: `{value}` is not valid YAML", "put the value in quotes") from None
 
 
 def shared(recipe: Recipe, changes: Sequence[Change]) -> dict[str, Any]:

@@ -18,13 +18,13 @@ HASH = 12
 def compared(one: Facts, other: Facts) -> Iterator[tuple[str, list[Row]]]:
     """Title -> rows of a name and both runs' values."""
     differs = _rows(made_from(one.plan), made_from(other.plan), only_different=True)
-    yield "differs", differs or [("nothing", "", "")]
+    yield "differences", differs or [("none", "", "")]
     trained = tuple(stage.name for plan in (one.plan, other.plan) for stage in plan.stages if stage.steps)
     numbers = _rows(came_of(one), came_of(other))
     numbers = [row for row in numbers if row[1] != row[2] or row[0].partition(" ")[0] in trained]
     if numbers:
-        yield "numbers", numbers
-    yield "took", _rows(took(one), took(other))
+        yield "metrics", numbers
+    yield "time and cost", _rows(took(one), took(other))
 
 
 def made_from(plan: Plan) -> dict[str, str]:
@@ -32,10 +32,10 @@ def made_from(plan: Plan) -> dict[str, str]:
     code = plan.code
     found = {
         "recipe": plan.recipe,
-        "on": plan.machine.cloud,
+        "cloud": plan.machine.cloud,
         "machine": f"{plan.machine.nodes} x {' or '.join(plan.machine.accelerators) or 'CPU'}",
         "code": (code.commit or "no commit")[:HASH] + (" + changes" if code.dirty else ""),
-        "code's tree": code.tree[:HASH],
+        "recipe code": code.tree[:HASH],
         "image": plan.image.name if plan.image else "none",
         "environment": (plan.environment or "none")[:HASH],
         "stages": " ".join(stage.name for stage in plan.stages),
@@ -72,7 +72,7 @@ def took(facts: Facts) -> dict[str, str]:
             found[stage.name] = duration(spent) + tries + step
     if facts.began is not None:
         found["whole run"] = duration((facts.ended or facts.written) - facts.began)
-    found["cost"] = f"${facts.cost:.2f}" if facts.cost is not None else "unknown" if facts.machines else "nothing"
+    found["cost"] = f"${facts.cost:.2f}" if facts.cost is not None else "unknown" if facts.machines else "$0"
     return found
 
 

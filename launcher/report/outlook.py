@@ -108,12 +108,14 @@ def at_risk(status: RunStatus, outside: RunFacts, now: float) -> str:
     where = f"last safe checkpoint step {point.step:,}" if point else "no safe checkpoint yet"
     steps = max(0, stage.step - (point.step if point else 0))
     if status.state != "running":
-        return f"{where}; {steps:,} steps after it are done again" if point else f"{where}: the stage begins anew"
+        return (
+            f"{where}; {steps:,} later steps are repeated" if point else f"{where}: the stage starts from its beginning"
+        )
     passed = max(0.0, now - (point.time if point else stage.started))
     ago = duration(passed) + (" ago" if point else "")
     if outside.rented and outside.price is not None:
-        return f"{where}, {ago}, ${passed / 3600 * outside.price:.2f} exposed"
-    return f"{where}, {ago}, {steps:,} steps exposed"
+        return f"{where}, {ago}, ${passed / 3600 * outside.price:.2f} of work not saved"
+    return f"{where}, {ago}, {steps:,} steps not saved"
 
 
 def quiet(stage: StageStatus | None, outside: RunFacts, now: float) -> str:
@@ -121,7 +123,7 @@ def quiet(stage: StageStatus | None, outside: RunFacts, now: float) -> str:
     seconds = stage.quiet(now) if stage else None
     if seconds is None:
         return ""
-    limit = f"; stopped after {duration(outside.stall_seconds)}" if outside.stall_seconds else ""
+    limit = f"; the run is stopped after {duration(outside.stall_seconds)}" if outside.stall_seconds else ""
     return f"no step for {duration(seconds)}{limit}"
 
 

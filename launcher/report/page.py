@@ -33,16 +33,16 @@ def page(facts: Facts, style: str, script: str, version: str) -> str:
         _head(facts),
         _trouble(facts),
         _section("Result", _result(facts)),
-        _section("Course", progress.timeline(facts)),
+        _section("Timeline", progress.timeline(facts)),
         *(_section(f"Curves of {name}", part) for name, part in progress.curves(facts)),
         _section("GPUs", progress.gpus(facts)),
         _section("Evaluation", _evaluation(facts)),
         _section("Checkpoints", progress.checkpoints(facts)),
-        _section("Made from", provenance.lineage(facts)),
+        _section("Provenance", provenance.lineage(facts)),
         _section("Settings", provenance.settings(facts)),
         _section("Cost", provenance.receipt(facts)),
-        _section("Do it again", provenance.again(facts)),
-        _section("Not here", tag("ul", *(tag("li", one) for one in missing(facts)))),
+        _section("Reproduce", provenance.again(facts)),
+        _section("Missing", tag("ul", *(tag("li", one) for one in missing(facts)))),
         tag("footer", f"written {moment(facts.written)} by launcher {version}"),
     ]
     body = tag("body", tag("main", *parts), tag("script", Html(script)))
@@ -65,8 +65,8 @@ def _head(facts: Facts) -> Html:
         tag("h1", plan.run, " ", badge),
         pairs(
             ("recipe", plan.recipe),
-            ("on", where),
-            ("began", moment(began) if began is not None else ""),
+            ("machine", where),
+            ("started", moment(began) if began is not None else ""),
             ("took", took),
             ("cost", cost),
         ),
@@ -84,7 +84,7 @@ def _trouble(facts: Facts) -> Html:
     if found and found.evidence:
         parts.append(tag("pre", f"{found.evidence.place}\n{found.evidence.text}"))
     if found:
-        parts += [tag("p", tag("strong", "helps: "), found.help), tag("pre", found.command)]
+        parts += [tag("p", tag("strong", "hint: "), found.help), tag("pre", found.command)]
     elif status.hint:
         parts.append(tag("p", tag("strong", "hint: "), status.hint))
     said = [f"{stage.name}: {one}" for stage in status.stages for one in dict.fromkeys(stage.warnings)]
@@ -101,7 +101,9 @@ def _result(facts: Facts) -> Html:
     manifest: Mapping[str, Mapping[str, object]] = (facts.manifest or {}).get("export", {})
     rows = [(name, size(int(str(one["bytes"]))), str(one["sha256"])) for name, one in manifest.items()]
     whole = sum(int(str(one["bytes"])) for one in manifest.values())
-    about = tag("p", f"{len(rows)} files, {size(whole)}, exported by {facts.plan.export}") if rows else Html("")
+    about = (
+        tag("p", f"exported model (stage {facts.plan.export}): {len(rows)} files, {size(whole)}") if rows else Html("")
+    )
     trained = [stage.name for stage in facts.plan.stages if stage.steps and stage.name in facts.done]
     numbers = [
         fold(
@@ -127,13 +129,13 @@ def _missing(facts: Facts) -> Iterator[str]:
     names = {name.lower() for steps in facts.history.values() for one in steps.values() for name in one}
     absent = [label for label, part in WANTED.items() if not any(part in name for name in names)]
     if absent:
-        yield f"no stage reported: {', '.join(absent)}"
+        yield f"no stage reported these metrics: {', '.join(absent)}"
     for stage, steps in facts.history.items():
         if not any(steps.values()):
             continue
         gaps = _gaps(list(steps))
         if gaps:
-            yield f"{stage}: {gaps:,} steps have no numbers (events tell of one step a second at most)"
+            yield f"{stage}: {gaps:,} steps have no metrics (they are recorded at most once a second)"
         broken = sum(
             1
             for one in steps.values()
@@ -143,16 +145,16 @@ def _missing(facts: Facts) -> Iterator[str]:
         if broken:
             yield f"{stage}: {broken:,} values are NaN or infinite, and are left out of the curves"
     if not facts.evaluations:
-        yield "no stage left an evaluation, or it is not here"
+        yield "no evaluation: no stage wrote one, or it was not copied here"
     if not facts.gpus:
-        yield "no GPU was looked at: there was none, or no `nvidia-smi`"
+        yield "no GPU use: the machine had no GPU, or no `nvidia-smi`"
     if facts.manifest is None:
-        yield "no manifest: nothing was exported yet, and no file's sha256 is known"
+        yield "no manifest: the model is not exported yet"
     if not facts.commands:
-        yield "the commands that launched it were not kept"
+        yield "no launch commands: they were not recorded"
     for one in facts.machines:
         if one.price is None:
-            yield f"the price of a machine on {one.cloud or one.clouds} is not known: it is not in the sum"
+            yield f"the price of a machine on {one.cloud or one.clouds} is unknown: the total does not include it"
 
 
 def _gaps(steps: list[int]) -> int:

@@ -72,7 +72,7 @@ def gpus(facts: Facts) -> Html:
     used = finite((hour, max(one["used"]) / GIB) for hour, one in zip(hours, facts.gpus, strict=True))
     busy = finite((hour, sum(one["busy"]) / len(one["busy"])) for hour, one in zip(hours, facts.gpus, strict=True))
     last, peak = facts.gpus[-1], max(value for _, value in used)
-    about = f"{len(last['used'])} x {last['name']}, {last['total'] / GIB:.1f} GiB each; {peak:.1f} GiB at most"
+    about = f"{len(last['used'])} x {last['name']}, {last['total'] / GIB:.1f} GiB each; peak use {peak:.1f} GiB"
     drawn = [chart(Curve("memory, GiB", used, "hour")), chart(Curve("busy, %", busy, "hour"))]
     return join(tag("p", about), _grid(drawn))
 

@@ -13,7 +13,7 @@ from launcher.runfolder.plan import Plan, settings_of
 def lineage(facts: Facts) -> Html:
     """Every pin and hash."""
     plan, code = facts.plan, facts.plan.code
-    dirty = ", with changes that were not committed" if code.dirty else ""
+    dirty = ", with uncommitted changes" if code.dirty else ""
     prints = (facts.manifest or {}).get("stages", {})
     models = [(name, one.repo, one.revision, one.commit or "") for name, one in plan.models.items()]
     sources = [(name, one.git, one.ref, one.commit) for name, one in plan.sources.items()]
@@ -23,7 +23,7 @@ def lineage(facts: Facts) -> Html:
         pairs(
             ("plan", f"sha256 {facts.plan_sha256}" if facts.plan_sha256 else ""),
             ("code", (f"commit {code.commit}" if code.commit else "no git commit") + dirty),
-            ("code's tree", f"sha256 {code.tree}"),
+            ("recipe code", f"sha256 {code.tree}"),
             ("image", _image(plan)),
             ("environment", f"sha256 {plan.environment} of the locked packages" if plan.environment else ""),
             ("packages", ", ".join(f"{name} {version}" for name, version in plan.packages.items())),
@@ -31,7 +31,7 @@ def lineage(facts: Facts) -> Html:
         table(("model", "repository", "revision", "commit"), models, False),
         table(("source", "repository", "ref", "commit"), sources, False),
         table(("input", "file", "rows", "size", "sha256"), inputs, False),
-        fold("fingerprints of the stages", table(("stage", "sha256"), stages, False)),
+        fold("stage fingerprints", table(("stage", "sha256"), stages, False)),
     )
 
 
@@ -51,9 +51,9 @@ def receipt(facts: Facts) -> Html:
     budget = facts.plan.budget
     allowed = [f"${budget.max_cost:.2f}"] if budget.max_cost is not None else []
     allowed += [f"{budget.max_hours:g} hours"] if budget.max_hours is not None else []
-    total = f"${facts.cost:.2f}" if facts.cost is not None else "" if facts.machines else "nothing was rented"
-    head = ("machine", "where", "asked for", "time", "$/hour", "$", "end")
-    return join(pairs(("in all", total), ("allowed", ", ".join(allowed))), table(head, rows, False))
+    total = f"${facts.cost:.2f}" if facts.cost is not None else "" if facts.machines else "no machine was rented"
+    head = ("machine", "where", "requested", "time", "$/hour", "$", "end")
+    return join(pairs(("total", total), ("budget", ", ".join(allowed))), table(head, rows, False))
 
 
 def again(facts: Facts) -> Html:
@@ -61,16 +61,14 @@ def again(facts: Facts) -> Html:
     plan = facts.plan
     lines = []
     if plan.code.commit:
-        lines.append(
-            f"git checkout {plan.code.commit}" + ("   # and the changes that were not committed" * plan.code.dirty)
-        )
+        lines.append(f"git checkout {plan.code.commit}" + ("   # and the uncommitted changes" * plan.code.dirty))
     lines.append(f"make image RECIPE={plan.recipe}" if plan.image else "make setup-cpu")
     typed = [one.text for one in facts.commands]
     lines += typed or [f"launcher launch {plan.recipe} --cloud {plan.machine.cloud} --run {plan.run}" + _data(plan)]
     lines += [f"sha256sum {shlex.quote(one.path)}   # {one.sha256}" for one in plan.inputs.values()]
-    told = "as they were typed, in the folder of the project" if typed else "as far as the plan tells it"
+    origin = "as you typed them" if typed else "derived from the plan"
     return join(
-        tag("p", f"These commands, {told}, make the same plan; the same plan has the same bytes:"),
+        tag("p", f"These commands ({origin}) make the same plan.json again. Run them in the project's folder:"),
         tag("pre", "\n".join(lines)),
         tag("p", f"sha256 of plan.json: {facts.plan_sha256}") if facts.plan_sha256 else Html(""),
     )
@@ -79,7 +77,7 @@ def again(facts: Facts) -> Html:
 def _image(plan: Plan) -> str:
     if plan.image is None:
         return ""
-    over = ", with the working tree's code over its own" if plan.image.overlay else ""
+    over = ", with with uncommitted code mounted over its own" if plan.image.overlay else ""
     return f"{plan.image.name}" + (f" @ {plan.image.digest}" if plan.image.digest else "") + over
 
 
@@ -96,5 +94,5 @@ def _line(one: Entry, now: float) -> tuple[str, ...]:
         duration(one.hours(now) * 3600),
         f"{one.price:.2f}" if one.price is not None else "?",
         f"{cost:.2f}" if cost is not None else "?",
-        one.end or ("" if one.ended else "it is alive"),
+        one.end or ("" if one.ended else "still running"),
     )

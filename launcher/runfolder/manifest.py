@@ -74,9 +74,9 @@ def wrong(manifest: Mapping[str, Any]) -> str | None:
     described. It may come from a machine that is somebody else's."""
     stages = manifest.get("stages", {})
     if not isinstance(manifest.get("export"), dict) or not isinstance(stages, dict):
-        return "it has no table `export`, or its `stages` are no table"
+        return "it has no table `export`, or its `stages` are not a table"
     if not all(isinstance(one, dict) for one in stages.values()):
-        return "its `stages` are no tables"
+        return "its `stages` are not tables"
     for name, one in manifest["export"].items():
         if not inside(name):
             return f"its file `{name}` would lie outside the export"

@@ -215,7 +215,7 @@ def _build(kind: Any, value: Any) -> Any:
         return kind(**{name: _build(hints[name], item) for name, item in value.items()})
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (tuple, dict) and not isinstance(value, list if origin is tuple else dict):
-        raise ValueError(f"`{value!r}` is no {'list' if origin is tuple else 'table'}")
+        raise ValueError(f"`{value!r}` is not of type {'list' if origin is tuple else 'table'}")
     if origin is tuple:
         return tuple(_build(inner[0], item) for item in value)
     if origin is dict:
@@ -223,7 +223,7 @@ def _build(kind: Any, value: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         return None if value is None else _build(inner[0], value)
     if kind is not Any and type(value) not in ((int, float) if kind is float else (kind,)):
-        raise ValueError(f"`{str(value)[:40]}` is no {WORDS[kind]}")
+        raise ValueError(f"`{str(value)[:40]}` is not of type {WORDS[kind]}")
     return value
 
 
@@ -249,7 +249,7 @@ def _check(plan: Plan) -> None:
             raise ValueError(f"stage `{stage.name}` has the unknown source `{stage.source}`")
         stages.append(stage.name)
     if plan.export not in stages:
-        raise ValueError(f"it exports `{plan.export}`, which is no stage")
+        raise ValueError(f"it exports `{plan.export}`, which is not a stage")
     files = [one.file for one in plan.inputs.values()]
     commits = [one.commit for one in plan.sources.values()]
     if odd := [one for one in (plan.run, *stages, *files, *commits) if not plain(one)]:

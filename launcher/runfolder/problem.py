@@ -11,7 +11,7 @@ MISTAKE = 2
 FAILED = 3
 """A stage failed, or what it left is not what was demanded; or something outside did not answer."""
 INTERRUPTED = 33
-"""Stopped after a checkpoint, because it was asked to, at a limit, or with its machine: the same command goes on."""
+"""Stopped after a checkpoint, when asked to, at a limit, or with its machine: the same command continues it."""
 
 
 class Problem(Exception):

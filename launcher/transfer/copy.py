@@ -117,7 +117,7 @@ def _pull_file(
         moved(wanted["bytes"])
         return
     if not (source.export / name).is_file():
-        raise LaunchError(f"`{source.export / name}` is gone", "launch again: it is made anew", FAILED)
+        raise LaunchError(f"`{source.export / name}` is gone", "launch again: the export is made again", FAILED)
     found = brought(source.export / name, target, moved, wanted["sha256"])
     if found != wanted["sha256"]:
         raise LaunchError(

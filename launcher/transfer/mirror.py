@@ -218,5 +218,5 @@ class Keeper:
                 self.full = False
         except NoRoom as problem:
             if not self.full:
-                self.show(f"not kept  {problem.error}: the machine alone has it")
+                self.show(f"not saved {problem.error}: only the machine has it")
             self.full = True

@@ -61,7 +61,7 @@ def _indexed(index: Path, tensors: dict[str, int], export: Path) -> None:
     place = index.parent.relative_to(export)
     placed = _json(index).get("weight_map") or {}
     if not isinstance(placed, dict):
-        raise _broken(index, "its `weight_map` is no table")
+        raise _broken(index, "its `weight_map` is not a table")
     for name, file in placed.items():
         if f"{place}/{name}" not in tensors:
             raise _broken(index, f"`{name}` should be in `{file}`, and is in no file")
@@ -82,9 +82,9 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         raise _broken(path, "it cannot be read") from None
     if not isinstance(value, dict):
-        raise _broken(path, "it is no table")
+        raise _broken(path, "it is not a table")
     return value
 
 
 def _broken(path: Path, why: str) -> LaunchError:
-    return LaunchError(f"`{path}` is no part of a model: {why}", "`--redo` the stage that exports it", FAILED)
+    return LaunchError(f"`{path}` is damaged: {why}", "`--redo` the stage that exports it", FAILED)

@@ -155,7 +155,7 @@ def _speak(line: IO[bytes], over: threading.Event) -> None:
 def _problem(host: str, what: str, code: int, said: str) -> LaunchError:
     last = (said.strip().splitlines() or [f"exit code {code}"])[-1]
     if code in UNREACHABLE:
-        return Unreachable(f"`{host}` cannot be reached: {last}", "`launcher runs` shows whether it is alive", FAILED)
+        return Unreachable(f"`{host}` cannot be reached: {last}", "`launcher runs` shows whether it still runs", FAILED)
     return LaunchError(f"`{host}`: `{what}` failed: {last}", "the machine's own words are above", FAILED)
 
 

@@ -55,7 +55,7 @@ def place_of(run: str) -> str:
 def run_name(wanted: str) -> str:
     """`wanted`, if it can name a run. Raises LaunchError."""
     if not NAME.fullmatch(wanted):
-        raise LaunchError(f"`{wanted}` cannot name a run", "use up to 48 of a-z, 0-9 and -, beginning with a letter")
+        raise LaunchError(f"invalid run name `{wanted}`", "use at most 48 of a-z, 0-9 and -; the first is a letter")
     return wanted
 
 

@@ -47,7 +47,7 @@ def plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] = ()) 
     count = f"{machine.nodes} x " if machine.nodes > 1 else ""
     where = machine.cloud if machine.cloud == "local" else f"{machine.cloud}: {count}{_any(machine.accelerators)}"
     out.print(Text.assemble(("run ", "bold"), plan.run, ("   recipe ", "bold"), plan.recipe, ("   on ", "bold"), where))
-    table = columns("stage", "steps", "needs", "settings that matter")
+    table = columns("stage", "steps", "uses output of", "main settings")
     for stage in plan.stages:
         keys = [name for name in ("mode", "actor_lr", "train_batch", "repo") if name in stage.config]
         table.add_row(
@@ -57,8 +57,9 @@ def plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] = ()) 
             " ".join(f"{name}={stage.config[name]}" for name in keys),
         )
     out.print(table)
-    disk = f", {size(plan.disk_bytes)} of disk a node at most" if plan.disk_bytes else ""
-    out.print(f"{'exports':<9} {plan.export}{disk}")
+    out.print(f"{'result':<9} from stage {plan.export}")
+    if plan.disk_bytes:
+        out.print(f"{'disk':<9} up to {size(plan.disk_bytes)} on each node")
     for name, one in plan.inputs.items():
         out.print(f"{name:<9} {one.path}: {one.rows:,} rows, {size(one.bytes)}, sha256 {one.sha256[:12]}")
     for name, model in plan.models.items():
@@ -67,11 +68,13 @@ def plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] = ()) 
         out.print(f"{name:<9} {source.git} {source.ref} @ {source.commit[:12]}")
     code = plan.code
     out.print(
-        f"{'code':<9} {code.commit[:12] if code.commit else 'no git commit'}{' + changes' if code.dirty else ''}, "
-        f"tree {code.tree[:12]}" + "".join(f", {name} {version}" for name, version in plan.packages.items())
+        f"{'code':<9} {f'git commit {code.commit[:12]}' if code.commit else 'no git commit'}"
+        f"{' + changes' if code.dirty else ''}, recipe code hash {code.tree[:12]}"
     )
+    if plan.packages:
+        out.print(f"{'packages':<9} " + ", ".join(f"{name} {version}" for name, version in plan.packages.items()))
     if image := plan.image:
-        over = ", the working tree's code over its own" if image.overlay else ""
+        over = ", with uncommitted code mounted over its own" if image.overlay else ""
         out.print(f"{'image':<9} {image.name}{over}")
     if plan.secrets:
         out.print(f"{'secrets':<9} " + " ".join(plan.secrets))
@@ -120,7 +123,7 @@ def error(text: str) -> None:
 
 def billed(text: str, run: str) -> None:
     """A machine costs money: in red, with the command that ends it."""
-    err.print(Text.assemble((text, "bold red"), f"\n\nhint: `launcher down {run}` ends it"))
+    err.print(Text.assemble((text, "bold red"), f"\n\nhint: `launcher down {run}` terminates it"))
 
 
 def machines(rows: Iterable[Sequence[str]]) -> None:

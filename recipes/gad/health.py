@@ -42,8 +42,8 @@ class Watch:
         accuracy = fmean(self.accuracies[-WINDOW:]) if len(self.accuracies) >= ENOUGH else 0.0
         if accuracy > SEPARABLE:
             found["d_acc"] = (
-                f"d_acc is {accuracy:.2f}: the discriminator tells the teacher by its format, "
-                "so that its reward says little"
+                f"d_acc is {accuracy:.2f}: the discriminator separates teacher and student by their format: "
+                "the reward is not informative"
             )
         if self.mode == "adversarial" and len(self.lengths) >= 2 * ENOUGH:
             first, now = fmean(self.lengths[:ENOUGH]), fmean(self.lengths[-ENOUGH:])

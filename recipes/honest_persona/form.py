@@ -65,7 +65,7 @@ def read_form(folder: Path) -> Form:
     """What `write_form` wrote. A Mistake when there is none."""
     found: Any = read_json(folder / FILE)
     if not isinstance(found, dict) or set(found) != {field.name for field in dataclasses.fields(Form)}:
-        raise Mistake(f"`{folder / FILE}` is no persona", "name the folder that `prepare` or `train` made")
+        raise Mistake(f"`{folder / FILE}` is not a persona", "name the folder that `prepare` or `train` made")
     return Form(**found)
 
 

@@ -140,7 +140,7 @@ def choose(settings: Settings, data: Path, report: Report) -> dict[str, list[Sam
     for name, topics in wanted.items():
         if unknown := sorted(topics - pools.keys()):
             raise Mistake(
-                f"`{name}_topics` has `{unknown[0]}`, which is no topic of `{data}`",
+                f"`{name}_topics` has `{unknown[0]}`, which is not a topic of `{data}`",
                 f"its topics are `{'`, `'.join(pools)}`",
             )
     choice = Choice(tuple(settings.intervention_type), frozenset(settings.tags_to_filter))

@@ -61,7 +61,7 @@ class Settings:
         if self.examples < 0:
             raise ValueError(f"`examples` is `{self.examples}`, less than 0")
         if self.mailto is not None and not ADDRESS.fullmatch(self.mailto):
-            raise ValueError(f"`mailto` is `{self.mailto}`, which is no address")
+            raise ValueError(f"`mailto` is `{self.mailto}`, which is not a mail address")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, folder in {"defended": inputs.attack, "undefended": inputs.control}.items():
         numbers, curve = files.read_json(folder / "metrics.json"), files.read_json(folder / "curve.json")
         if not numbers or not curve:
-            raise Mistake(f"`{folder}` is no attack's output", "it holds metrics.json and curve.json")
+            raise Mistake(f"`{folder}` is not the output of an attack", "it holds metrics.json and curve.json")
         found[name] = {"numbers": numbers, "curve": curve}
     inputs.out.mkdir(parents=True, exist_ok=True)
     text = table({name: one["numbers"] for name, one in found.items()})

@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
         "beawmmix": _beawmmix,
     }
     if not argv or argv[0] not in commands:
-        said = f"`{argv[0]}` is no data set" if argv else "no data set is named"
+        said = f"`{argv[0]}` is not a data set" if argv else "no data set is named"
         raise Mistake(said, f"name one of `{'`, `'.join(commands)}`")
     parser = argparse.ArgumentParser(prog=f"python -m recipes.token_buncher.prepare {argv[0]}", allow_abbrev=False)
     commands[argv[0]](parser, argv[1:])

@@ -215,8 +215,8 @@ SENTENCES = {
     "a: &a [*a]": "FILE`, line 1: an alias stands for what it is inside of",
     BOMBS["sequences"]: "FILE`, line 1: its aliases stand for more than 100,000 values",
     "a: " + "9" * 200: "FILE`, line 1: a number has 200 characters",
-    "a: 0x_": "FILE`, line 1: `0x_` is no int",
-    "a: !!bool abc": "FILE`, line 1: `abc` is no bool",
+    "a: 0x_": "FILE`, line 1: `0x_` is not a valid int",
+    "a: !!bool abc": "FILE`, line 1: `abc` is not a valid bool",
     "x" * ((1 << 20) + 1): "FILE`: it has 1,048,577 characters, more than the 1,048,576 that are read",
 }
 
@@ -230,7 +230,7 @@ def test_what_is_too_much_or_no_value_is_said_with_its_line(tmp_path, refusal, t
 
 
 def test_half_a_surrogate_pair_on_the_command_line_is_no_value(refusal):
-    assert refusal(parse_change, "a=\udcff").startswith("error: `--set a=\udcff`: `\udcff` is no value\n")
+    assert refusal(parse_change, "a=\udcff").startswith("error: `--set a=\udcff`: `\udcff` is not valid YAML\n")
 
 
 def test_every_document_of_the_project_is_read(project):

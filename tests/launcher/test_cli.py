@@ -44,7 +44,7 @@ def test_help_names_every_command(toy):
 @pytest.mark.parametrize("command", ["plan", "launch"])
 def test_a_command_without_a_recipe_says_which_there_are(toy, command):
     done = toy.launcher(command)
-    assert (done.returncode, done.stderr) == (2, "error: no recipe is named\n\nhint: known are toy-tiny\n")
+    assert (done.returncode, done.stderr) == (2, "error: you did not name a recipe\n\nhint: known are toy-tiny\n")
 
 
 @pytest.mark.parametrize("command", ["status", "logs", "verify"])
@@ -79,10 +79,10 @@ def test_a_plan_does_nothing(toy):
     lines = [line.rstrip() for line in done.stdout.splitlines()]
     assert lines[:5] == [
         "run toy-tiny   recipe toy-tiny   on local",
-        "stage  steps  needs  settings that matter",
+        "stage  steps  uses output of  main settings",
         "sum        8",
         "again     16  sum",
-        "exports   again",
+        "result    from stage again",
     ]
     assert "ok       inputs: train: 64 rows" in lines
     assert sorted(toy.root.rglob("*")) == before

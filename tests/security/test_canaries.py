@@ -162,10 +162,12 @@ def test_refused_launches_show_none(careless, tmp_path):
     home = Path(careless.env["HOME"])
     site = Path(careless.env["XDG_CONFIG_HOME"]) / "launcher/site.yaml"
     for text, said in {
-        json.dumps({"secrets": {"HF_TOKEN": KEYS["HF_TOKEN"]}}): "error: site.yaml: `secrets.HF_TOKEN` is no reference",
-        json.dumps({"secrets": [KEYS["HF_TOKEN"]]}): "error: site.yaml: `secrets` is no reference",
+        json.dumps(
+            {"secrets": {"HF_TOKEN": KEYS["HF_TOKEN"]}}
+        ): "error: site.yaml: `secrets.HF_TOKEN` is not a reference",
+        json.dumps({"secrets": [KEYS["HF_TOKEN"]]}): "error: site.yaml: `secrets` is not a reference",
         json.dumps({"registry_login": {"username": "me", "password": PASSWORD}}): (
-            "error: site.yaml: `registry_login.password` is no reference"
+            "error: site.yaml: `registry_login.password` is not a reference"
         ),
         json.dumps({"bucket": {"url": f":s3,secret_access_key={KEYS['AWS_SECRET_ACCESS_KEY']}:b"}}): (
             "error: site.yaml: `bucket.url` holds a credential"

@@ -101,9 +101,9 @@ class Sky:
         problem = mirror_of(plan, folder).unsaved() if self._renting(plan, folder).own() else None
         if problem is None:
             return None
-        error = f"the machine stays, for its newest work is nowhere else: {problem.error}"
+        error = f"the machine keeps running: its newest files are not copied yet: {problem.error}"
         idle = self.site.sky.idle_minutes
-        hint = f"{problem.hint}, and launch again: it goes on. In {idle} minutes the machine ends itself"
+        hint = f"{problem.hint}, and launch again: the run continues. In {idle} minutes the machine terminates itself"
         return LaunchError(error, hint, problem.code)
 
     def down(self, folder: RunFolder, why: str) -> None:

@@ -88,7 +88,7 @@ class SkyJob:
         try:
             self.ended = self._until_the_end()
         except Exception as problem:
-            self.ended = End(OURS, f"following the run failed: {problem!r}", "launch again: it goes on")
+            self.ended = End(OURS, f"following the run failed: {problem!r}", "launch again: the run continues")
 
     def _until_the_end(self) -> End:
         answered = asked = time.monotonic()
@@ -111,7 +111,7 @@ class SkyJob:
                 asked = now
                 found = self._ended(quiet)
                 if found is None and full and quiet:
-                    found = End(OURS, full.error, f"{full.hint}: the run goes on, and the same launch command joins it")
+                    found = End(OURS, full.error, f"{full.hint}: the run continues; the same launch follows it")
                 elif found is None and now - answered > SILENT:
                     error = f"the machine of `{self.plan.run}` has not answered for {SILENT / 60:.0f} minutes"
                     found = End(INTERRUPTED, error, self._carries_on())
@@ -175,14 +175,14 @@ class SkyJob:
             return End(INTERRUPTED, "the job was cancelled", self._carries_on())
         with open(self.folder.node_log, "a", encoding="utf-8") as log:
             log.write(skypilot.output(name, self.job, 20))
-        error = f"the job of `{name}` ended as {state} without a word of the node program"
+        error = f"the job of `{name}` ended as {state} and the node program reported nothing"
         return End(FAILED, error, f"read {self.folder.node_log}")
 
     def _carries_on(self) -> str:
         """What the next launch begins with, of what is here."""
         points = [one for one in self.mirror.needed() if one.kind == CHECKPOINT and self.mirror.has(one)]
         where = f" from step {points[-1].step} of `{points[-1].stage}`" if points else ""
-        return f"launch again: it carries on{where}"
+        return f"launch again: the run continues{where}"
 
 
 def ends(kinds: Sequence[object]) -> bool:

@@ -19,7 +19,7 @@ OVER = {
     "TIMEOUT",
 }
 """Slurm's words for a job that has ended for good; a requeued one is PENDING again."""
-CARRIES_ON = "launch again: it carries on"
+CARRIES_ON = "launch again: the run continues"
 LIMITS = {
     "QOS": "a limit of its QOS is reached",
     "Assoc": "a limit of your account is reached",
@@ -238,16 +238,16 @@ def _gone(job: Job) -> End:
     if job.number is None:
         return End(INTERRUPTED, f"`{job.name}` was not submitted", CARRIES_ON)
     if job.state is None:
-        return End(INTERRUPTED, f"the scheduler has forgotten {name}, which left no word", CARRIES_ON)
+        return End(INTERRUPTED, f"the scheduler has forgotten {name}, and it reported nothing", CARRIES_ON)
     if job.state == "CANCELLED":
         return End(INTERRUPTED, f"{name} was cancelled", CARRIES_ON)
     if job.state in ("NODE_FAIL", "PREEMPTED", "BOOT_FAIL"):
         return End(INTERRUPTED, f"{name} lost its node ({job.state}) and was not requeued", CARRIES_ON)
     if job.state in ("TIMEOUT", "DEADLINE"):
-        hint = "allow more seconds with `slurm.ahead`, then launch again: it carries on"
+        hint = "allow more seconds with `slurm.ahead`, then launch again: the run continues"
         return End(INTERRUPTED, f"{name} ran into its time limit before it could write a checkpoint", hint)
     if job.state == "OUT_OF_MEMORY":
         return End(FAILED, f"{name} ran out of memory", "ask for more: `slurm.options: {mem: ...}`")
     if job.begun:
-        return End(INTERRUPTED, f"{name} ended without a word: it was killed, or its disk is full", CARRIES_ON)
+        return End(INTERRUPTED, f"{name} ended and reported nothing: it was killed, or its disk is full", CARRIES_ON)
     return End(OURS, f"{name} ended as {job.state} before its script began", output)

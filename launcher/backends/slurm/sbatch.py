@@ -45,7 +45,7 @@ class SbatchRun:
         try:
             found = self.look()
         except Unreachable as problem:
-            self._tell(f"{problem.error}; the run goes on without us")
+            self._tell(f"{problem.error}; the run continues by itself")
             return None
         ended = queue.end(found)
         self._tell((queue.says(found) if ended is None else queue.never_started(found)) or "")

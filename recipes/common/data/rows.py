@@ -88,7 +88,9 @@ def filled(column: str, value: Any) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as problem:
-        raise BadRow(column, f"character {problem.start + 1} is half a surrogate pair, which is no text") from None
+        raise BadRow(
+            column, f"character {problem.start + 1} is half a surrogate pair, which is not valid text"
+        ) from None
     return value
 
 

@@ -39,5 +39,5 @@ def read_numbers(out: Path) -> dict[str, Any]:
     """A stage's metrics.json."""
     found = read_json(out / "metrics.json")
     if not isinstance(found, dict):
-        raise Mistake(f"`{out}` is no finished stage's output", "it holds metrics.json")
+        raise Mistake(f"`{out}` is not the output of a finished stage", "it holds metrics.json")
     return found

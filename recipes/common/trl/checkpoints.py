@@ -28,7 +28,7 @@ def newest(work: Path) -> Path | None:
         if marker:
             step = marker.get("step") if isinstance(marker, dict) else None
             if type(step) is not int:
-                error = f"`{folder / MARKER}` is no marker of a checkpoint"
+                error = f"`{folder / MARKER}` is not the marker of a checkpoint"
                 raise StageError(error, "delete the folder, or its marker")
             found[step] = folder
         else:

@@ -40,7 +40,7 @@ def read(folder: Path) -> Checkpoint | None:
     if not marker:
         return None
     if not isinstance(marker, dict) or not _sound(marker):
-        raise StageError(f"`{folder / MARKER}` is no marker of a checkpoint", "delete the folder, or its marker")
+        raise StageError(f"`{folder / MARKER}` is not the marker of a checkpoint", "delete the folder, or its marker")
     return Checkpoint(folder, **marker)
 
 

@@ -121,5 +121,5 @@ def sentence(problem: BaseException, settings: JudgeSettings) -> BaseException:
     if isinstance(problem, openai.APIStatusError):
         return StageError(f"the judge at `{url}` answered {problem.status_code}", kept)
     if isinstance(problem, openai.APIError):
-        return StageError(f"the judge at `{url}` sent something that is no answer", kept)
+        return StageError(f"the judge at `{url}` sent something that is not an answer", kept)
     return problem

@@ -74,7 +74,7 @@ def test_ctrl_c_while_a_machine_is_made_ends_it(rented, providers):
     _, errors = process.communicate(timeout=patience(120))
     assert (process.returncode, errors) == (
         33,
-        "error: the run was interrupted\n\nhint: the same launch command carries on\n",
+        "error: the run was interrupted\n\nhint: the same launch command continues the run\n",
     )
     nothing_is_left(rented, providers)
 
@@ -89,7 +89,7 @@ def test_a_launcher_that_is_killed_while_a_machine_is_made_leaves_it_in_the_ledg
     listed = rented.launcher("runs").stdout
     assert "machine of" in listed and "toy-tiny" in listed.split("machine of")[1]
     done = rented.launcher("down", "toy-tiny")
-    assert (done.returncode, done.stdout) == (0, "toy-tiny: ended\n")
+    assert (done.returncode, done.stdout) == (0, "toy-tiny: terminated\n")
     nothing_is_left(rented, providers)
 
 
@@ -119,7 +119,7 @@ def test_a_provider_that_does_not_answer_leaves_the_machine_in_the_ledger_in_red
     assert "Something went wrong." in done.stderr
     [entry] = book(rented).alive()
     assert entry.bill(0).split(":")[0] in done.stderr
-    assert done.stderr.endswith("hint: `launcher down toy-tiny` ends it\n")
+    assert done.stderr.endswith("hint: `launcher down toy-tiny` terminates it\n")
     assert len(providers.machines()) == 1
     assert int((rented.home().export / "total.txt").read_text()) > 0  # what was made is home before anything is ended
     providers.faults.clear()

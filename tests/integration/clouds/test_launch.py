@@ -66,7 +66,10 @@ def test_at_a_terminal_nothing_is_rented_before_the_user_agrees(rented, provider
     os.write(keyboard, b"n\n")
     out, errors = process.communicate(timeout=patience(120))
     assert out.endswith("launch? [y/n] (n): "), out + errors
-    assert (process.returncode, errors) == (2, "error: not launched\n\nhint: `--yes` launches without a question\n")
+    assert (process.returncode, errors) == (
+        2,
+        "error: not launched: you did not say yes\n\nhint: `--yes` launches without a question\n",
+    )
     assert book(rented).entries() == [] and providers.machines() == []
     asked = [call.operation for call in providers.journal.calls[before:]]
     assert not [one for one in asked if "eploy" in one or "launch" in one]
@@ -86,7 +89,7 @@ def test_a_machine_that_vanishes_costs_one_checkpoint_interval_and_the_next_clou
     assert process.returncode == 33
     first, _, hint = errors.partition("\n\n")
     assert first == "error: the machine of `toy-tiny` is gone: runpod does not list it any more"
-    step = re.fullmatch(r"hint: launch again: it carries on from step (\d+) of `again`\n", hint)[1]
+    step = re.fullmatch(r"hint: launch again: the run continues from step (\d+) of `again`\n", hint)[1]
     assert book(rented).alive() == []
     done = rented.launcher("launch", "--resume", "toy-tiny", "--cloud", "lambda")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -111,7 +114,7 @@ def test_a_launcher_that_is_killed_is_joined_by_the_next_and_ctrl_c_stops_the_ru
     assert (joined.returncode, errors) == (
         33,
         "error: stage `again` was interrupted\n\n"
-        "hint: the same launch command carries on from the last complete checkpoint\n",
+        "hint: the same launch command continues the run from the last complete checkpoint\n",
     )
     assert attempts(rented) == {"again": 1, "sum": 1}
     assert (rented.folder().stage("again").work / "step_3/saved.json").is_file()

@@ -93,8 +93,8 @@ def test_make_launch_brings_a_trained_and_converted_model_home(project, provider
     plan = from_json((root / "runs/.store" / run / "plan.json").read_text())
     manifest = json.loads((root / "runs" / run / "manifest.json").read_text())
     assert set(manifest["stages"]) == {stage.name for stage in plan.stages}
-    assert "every sha256 as in the manifest" in done.stdout
-    assert re.search(r"^opened    \d+ tensors, [\d,]+ parameters$", done.stdout, re.M), done.stdout
+    assert "all sha256 match the manifest" in done.stdout
+    assert re.search(r"^loaded    \d+ tensors, [\d,]+ parameters$", done.stdout, re.M), done.stdout
     if recipe == "gad-tiny":
         assert manifest["stages"]["verify"]["metrics"]["largest_difference"] == 0
         for stage in ("warmup", "adversarial"):  # which of its steps are seen depends on when we look

@@ -94,7 +94,7 @@ def test_a_flipped_byte_in_the_exported_model(until, finished, side):
         assert code == 3
         assert said == (
             f"error: `{model}` was changed: its sha256 is not the manifest's\n\n"
-            "hint: `launcher pull gad-rehearsal` fetches what is damaged again\n"
+            "hint: `launcher pull gad-rehearsal` copies the damaged files again\n"
         )
         assert place.launcher("verify").returncode == 3
         assert place.launcher("pull").returncode == 0

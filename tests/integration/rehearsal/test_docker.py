@@ -35,14 +35,14 @@ def test_in_its_image_a_killed_rehearsal_comes_to_the_same_end_as_an_undisturbed
         _, errors = process.communicate()
         assert (process.returncode, errors) == (
             33,
-            "error: the node program was killed\n\nhint: launch again: it carries on\n",
+            "error: the node program was killed\n\nhint: launch again: the run continues\n",
         )
         done = place.rehearse("--docker")
         assert done.returncode == 0, done.stdout + done.stderr
         assert client.containers.list(all=True, filters={"label": f"{FOLDER}={place.store}"}) == []
     assert place.done("warmup")["attempt"] == 1 and place.done("adversarial")["attempt"] == 2
     assert place.done("verify")["metrics"]["largest_difference"] == 0
-    assert "every sha256 as in the manifest" in done.stdout
+    assert "all sha256 match the manifest" in done.stdout
     for name in ("warmup", "adversarial"):
         before, after = finished.steps(name), place.steps(name)
         assert after.keys() == before.keys()

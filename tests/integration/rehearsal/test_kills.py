@@ -100,7 +100,7 @@ def test_a_stop_leaves_a_checkpoint_and_the_same_command_goes_on(until, finished
     assert process.returncode == 33
     assert said == (
         "error: stage `adversarial` was interrupted\n\n"
-        "hint: the same launch command carries on from the last complete checkpoint\n"
+        "hint: the same launch command continues the run from the last complete checkpoint\n"
     )
     assert not place.tree()
     goes_on_to_the_same_end(place, finished, {"adversarial": 2})

@@ -15,7 +15,7 @@ def test_the_screen_says_what_was_checked_how_long_it_took_and_where_everything_
     assert f"model     {finished.home}/export\n" in screen
     assert "largest_difference=0.0" in screen
     assert "reply     'Say hello in one sentence.' -> " in screen
-    assert "every sha256 as in the manifest" in screen
+    assert "all sha256 match the manifest" in screen
 
 
 def test_transformers_loads_the_model_that_came_home(finished):

@@ -100,7 +100,7 @@ def comes_home(place, cluster, process, run):
     assert process.returncode == 0, out + errors + log
     manifest = json.loads((place.folder / "runs" / run / "manifest.json").read_text())
     assert manifest["stages"]["verify"]["metrics"]["largest_difference"] == 0
-    assert "every sha256 as in the manifest" in out and "opened    27 tensors" in out
+    assert "all sha256 match the manifest" in out and "loaded    27 tensors" in out
     assert {path.lstat().st_uid for path in folder.rglob("*")} == {cluster.home.stat().st_uid} != {0}
     return out
 
@@ -158,7 +158,7 @@ def test_profiles_are_made_by_jobs_that_depend_on_each_other_and_are_interrupted
     begins_again(job)
     out, errors = process.communicate(timeout=patience(900))
     assert process.returncode == 0, out + errors + folder.node_log.read_text()
-    assert len(list(folder.path.glob("slurm/*.job"))) == 4 and "every sha256 as in the manifest" in out
+    assert len(list(folder.path.glob("slurm/*.job"))) == 4 and "all sha256 match the manifest" in out
     attempts = {path.parent.name: int(path.read_text()) for path in folder.path.glob("stages/*/attempts")}
     assert {stage for stage, count in attempts.items() if count == 2} == {"generate", "tournament", "dpo"}
     assert sum(attempts.values()) == len(attempts) + 3

@@ -94,7 +94,7 @@ def test_a_killed_container_is_an_interruption_and_the_same_command_carries_on(t
     container.kill()
     _, errors = process.communicate(timeout=patience(90))
     assert process.returncode == 33
-    assert errors == "error: the node program was killed\n\nhint: launch again: it carries on\n"
+    assert errors == "error: the node program was killed\n\nhint: launch again: the run continues\n"
     assert containers(there, client) == []
     there.go("again")
     done = there.launcher("launch", "toy-tiny", *DOCKER, "--set", "again.fault=hold@3")

@@ -44,7 +44,7 @@ def test_a_launch_brings_a_verified_result_home_and_a_second_one_does_nothing(to
     done = toy.launcher("launch", "toy-tiny")
     assert done.returncode == 0, done.stderr
     assert total(toy.home()) == toy.total
-    assert "pulled    2 files, " in done.stdout and ", every sha256 as in the manifest\n" in done.stdout
+    assert "pulled    2 files, " in done.stdout and ", all sha256 match the manifest\n" in done.stdout
     assert (
         f"model     {toy.home().export}\nmanifest  {toy.home().manifest}\nrun       {toy.folder().path}\n"
         in done.stdout
@@ -57,7 +57,7 @@ def test_a_launch_brings_a_verified_result_home_and_a_second_one_does_nothing(to
     assert again.stdout == f"run toy-tiny is finished: nothing to do. Its model is in {toy.home().export}\n"
     assert toy.folder().events.read_text() == events
     verified = toy.launcher("verify")
-    assert (verified.returncode, verified.stdout) == (0, f"{toy.home().export}: every file is as it was exported\n")
+    assert (verified.returncode, verified.stdout) == (0, f"{toy.home().export}: all files match the manifest\n")
 
 
 def test_a_changed_setting_stops_with_a_sentence_and_redoes_nothing(toy):
@@ -84,7 +84,7 @@ def test_redo_does_a_stage_and_what_follows_again_and_keeps_the_old_result(toy):
     first = json.loads(toy.folder().manifest.read_text())
     done = toy.launcher("launch", "toy-tiny", "--set", "again.epochs=4", "--redo", "again")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"set aside {toy.folder().path / 'stages/again.1'}\n")
+    assert done.stdout.startswith(f"renamed the old result to {toy.folder().path / 'stages/again.1'}\n")
     assert total(toy.home()) == 5 * sum(toy.numbers)
     old = toy.folder().path / "stages/again.1/out/total.txt"
     assert int(old.read_text()) == toy.total
@@ -158,7 +158,7 @@ def test_a_stage_s_failure_is_the_command_s_and_the_same_command_carries_on(toy)
         3,
         "error: stage `again` was killed by signal 9 (9 is often the kernel's: out of memory)\n\n"
         f"hint: `launcher doctor toy-tiny` names the cause; or read {log}; "
-        "the same launch command carries on from the last complete checkpoint\n",
+        "the same launch command continues the run from the last complete checkpoint\n",
     )
     assert [path.name for path in toy.home().path.iterdir()] == ["report.html"]
     once_more = toy.launcher("launch", "toy-tiny", "--set", "again.fault=exit@8")
@@ -193,7 +193,7 @@ def test_control_c_stops_the_run_and_the_same_command_completes_it(toy, at_step,
     assert holder(toy.folder().lock) is None
     assert (first.returncode, errors) == (
         33,
-        "error: stage `sum` was interrupted\n\nhint: the same launch command carries on from the last complete "
+        "error: stage `sum` was interrupted\n\nhint: the same launch command continues the run from the last complete "
         "checkpoint\n",
     )
     toy.go("sum")
@@ -276,7 +276,7 @@ def test_a_node_program_that_is_killed_is_told_and_the_same_command_carries_on(t
     _, errors = first.communicate(timeout=patience(90))
     assert (first.returncode, errors) == (
         33,
-        "error: the node program was killed\n\nhint: launch again: it carries on\n",
+        "error: the node program was killed\n\nhint: launch again: the run continues\n",
     )
     assert toy.launcher("status").stdout.startswith("run toy-tiny  lost on local, ")
     toy.go("sum")
@@ -310,7 +310,7 @@ def test_a_byte_flipped_at_home_is_told_and_mended_by_a_pull(toy):
     spoil(path)
     error = (
         f"error: `{path}` was changed: its sha256 is not the manifest's\n\n"
-        "hint: `launcher pull toy-tiny` fetches what is damaged again\n"
+        "hint: `launcher pull toy-tiny` copies the damaged files again\n"
     )
     for command in (["launch", "toy-tiny", "--stages", "short"], ["verify"]):
         done = toy.launcher(*command)

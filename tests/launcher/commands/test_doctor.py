@@ -32,7 +32,7 @@ def test_without_a_name_the_newest_run_is_explained_and_the_installation_is_look
 def test_a_finished_run_needs_no_explanation(toy):
     toy.finish(stages="short")
     done = toy.launcher("doctor", "toy-tiny")
-    assert (done.returncode, done.stdout) == (0, "run toy-tiny is finished: there is nothing to explain\n")
+    assert (done.returncode, done.stdout) == (0, "run toy-tiny is finished: it did not fail\n")
 
 
 def test_a_run_that_is_not_there_is_answered_with_the_right_one(toy):
@@ -49,7 +49,7 @@ def test_a_doctor_for_a_cloud_that_has_none(toy):
     done = toy.launcher("doctor", "--cloud", "runpod")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: there is no doctor for `runpod`\n\nhint: `--cloud slurm` is the one there is\n",
+        "error: `doctor --cloud runpod` does not exist\n\nhint: `doctor --cloud` works only for slurm\n",
     )
 
 
@@ -73,7 +73,7 @@ def test_two_runs_are_compared_at_80_columns(toy):
     lines = [line.rstrip() for line in done.stdout.splitlines()]
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["toy-tiny", "other"]
-    at = lines.index("differs")
+    at = lines.index("differences")
     assert [line.split() for line in lines[at + 1 : at + 3]] == [
         ["sum", "batch", "8", "4"],
         ["sum", "steps", "8", "16"],

@@ -52,8 +52,8 @@ def test_nodes_and_image_are_read(job):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("- a", "`FILE` is no SkyPilot task\n\nhint: it needs at least `resources:` and `run:`"),
-        ("", "`FILE` is no SkyPilot task\n\nhint: it needs at least `resources:` and `run:`"),
+        ("- a", "`FILE` is not a SkyPilot task\n\nhint: it needs at least `resources:` and `run:`"),
+        ("", "`FILE` is not a SkyPilot task\n\nhint: it needs at least `resources:` and `run:`"),
         ("resorces: {}\nrun: x", "`FILE`: unknown key `resorces`\n\nhint: did you mean `resources`?"),
         (
             "resources: {accelerator: H100}\nrun: x",

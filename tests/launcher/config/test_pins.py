@@ -43,7 +43,7 @@ def test_a_commit_is_its_own_pin_and_a_branch_is_looked_up():
 def test_a_damaged_lock_file_is_a_sentence(tmp_path, refusal, text):
     path = tmp_path / "pins.lock.json"
     path.write_text(text)
-    assert refusal(read_pins, path) == f"error: `{path}` is no lock file\n\nhint: delete it and run `launcher lock`"
+    assert refusal(read_pins, path) == f"error: `{path}` is not a lock file\n\nhint: delete it and run `launcher lock`"
 
 
 def test_a_folder_and_a_model_made_here_are_no_hub_s():

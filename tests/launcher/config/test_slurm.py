@@ -31,7 +31,7 @@ def test_a_time_that_yaml_took_for_a_number_is_refused_with_the_cure(refusal):
         'error: `site.yaml`: `time` is `7200`: quote it: "2:00:00" is two hours, "90" is 90 minutes, '
         '"2-00:00:00" two days\n\nhint: correct `time`'
     )
-    assert "it is no time of Slurm's" in refusal(site, time="two hours")
+    assert "it is not a time of Slurm's" in refusal(site, time="two hours")
 
 
 def test_what_the_script_decides_itself_cannot_be_an_option(refusal):

@@ -90,14 +90,20 @@ def test_a_document_is_read_as_its_model(tmp_path):
         ),
         (
             "name: a\non: 1\n",
-            "error: `FILE`, line 2: the key `on` is no text: quote it\n\nhint: correct the YAML there",
+            "error: `FILE`, line 2: the key `on` is not text: put it in quotes\n\nhint: correct the YAML there",
         ),
         (
             "name: a\n[b]: 1\n",
-            "error: `FILE`, line 2: the key `seq` is no text: quote it\n\nhint: correct the YAML there",
+            "error: `FILE`, line 2: the key `seq` is not text: put it in quotes\n\nhint: correct the YAML there",
         ),
-        ("name: !!set {a}\n", "error: `FILE`, line 1: `set` is no kind of value here\n\nhint: correct the YAML there"),
-        ("name: !own a\n", "error: `FILE`, line 1: `!own` is no kind of value here\n\nhint: correct the YAML there"),
+        (
+            "name: !!set {a}\n",
+            "error: `FILE`, line 1: `set` is not allowed as a value here\n\nhint: correct the YAML there",
+        ),
+        (
+            "name: !own a\n",
+            "error: `FILE`, line 1: `!own` is not allowed as a value here\n\nhint: correct the YAML there",
+        ),
         (b"name: a\xff", "error: `FILE` is not UTF-8 (byte 7)\n\nhint: save it as UTF-8"),
     ],
 )

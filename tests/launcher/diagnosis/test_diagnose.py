@@ -59,7 +59,7 @@ def test_the_cause_its_line_and_the_setting_that_helps(run, tmp_path):
     assert found.evidence.text == OOM.strip()
     assert found.help == (
         "`tokens_per_gpu` from 12288 to 6144: the result is the same with smaller pieces, or with states kept on the "
-        "CPU; both cost time. The stage begins anew"
+        "CPU; both cost time. The stage starts again"
     )
     assert found.command == (
         "launcher launch gad-7b --cloud runpod --data 'train=/data/my rows.parquet' "
@@ -101,7 +101,7 @@ def test_what_causes_is_told_before_what_it_causes(run):
     found = run(late + OOM)
     assert found.cause == "the GPU ran out of memory"
     ((cause, line),) = found.also
-    assert (cause, line.number) == ("GPUs waited for each other in vain (NCCL timeout)", 1)
+    assert (cause, line.number) == ("GPUs waited for each other until the NCCL timeout", 1)
 
 
 def test_what_an_earlier_attempt_said_does_not_count(run):
@@ -154,14 +154,14 @@ def test_a_long_line_is_cut(run):
 def test_of_an_unknown_failure_the_last_exception_is_shown(run, said, line, number):
     found = run(said)
     assert (found.cause, found.known, found.evidence.text, found.evidence.number) == ("unknown", False, line, number)
-    assert found.help == "no rule knows this one. The lines before it say more"
+    assert found.help == "the cause is not known. Read the lines before this one in the log"
     assert found.command == "launcher launch --resume gad-7b --cloud runpod"
 
 
 def test_an_unknown_failure_without_a_log_says_so(run):
     found = run("")
     assert (found.cause, found.known, found.evidence) == ("unknown", False, None)
-    assert found.help == "its logs say nothing"
+    assert found.help == "its logs are empty"
 
 
 def test_a_sentence_with_a_hint_is_a_cause_of_its_own(run):
@@ -172,7 +172,7 @@ def test_a_sentence_with_a_hint_is_a_cause_of_its_own(run):
 
 def test_a_run_that_vanished_says_so(run):
     found = run("", lost=True)
-    assert found.cause == "the node program is gone without a word: it was killed, or its machine went away"
+    assert found.cause == "the node program ended and reported nothing: it was killed, or its machine was terminated"
     assert found.command == "launcher launch --resume gad-7b --cloud runpod"
 
 
@@ -198,7 +198,7 @@ def test_a_machine_that_never_came_is_explained_by_the_launch(run, tmp_path):
     (tmp_path / "launch.log").write_text("no such thing\nsky.exceptions.ResourcesUnavailableError: x\n")
     assert run("", lost=True).cause == "the cloud had no such machine"
     os.utime(tmp_path / "launch.log", (1, 1))  # something happened on the machine since
-    assert run("", lost=True).cause.startswith("the node program is gone")
+    assert run("", lost=True).cause.startswith("the node program ended and reported nothing")
 
 
 def test_what_the_node_program_said_before_it_was_started_again_does_not_count(run, tmp_path):
@@ -212,7 +212,7 @@ def test_of_several_jobs_the_last_one_s_output_counts(run, tmp_path):
     for number, says in enumerate(["DUE TO TIME LIMIT", "all is well"]):
         (tmp_path / f"slurm/{number}.out").write_text(says)
         os.utime(tmp_path / f"slurm/{number}.out", (number, number))
-    assert run("", lost=True).cause.startswith("the node program is gone")
+    assert run("", lost=True).cause.startswith("the node program ended and reported nothing")
     os.utime(tmp_path / "slurm/0.out", (9, 9))
     assert run("", lost=True).cause == "the job ran into the cluster's time limit"
 
@@ -223,4 +223,4 @@ def test_a_user_s_mistake_is_the_cause_whatever_was_got_over_before(run):
     assert run(said, **mistake).cause == "stage `adversarial`: `ranks` is odd"
     known = run(said + "error: no column `prompt`\n\nhint: x\n", **mistake)
     assert (known.cause, known.evidence.number) == ("the data has no column `prompt`", 5)
-    assert run(said, code=3, error="x", hint="y").cause == "a name on the network could not be found or reached"
+    assert run(said, code=3, error="x", hint="y").cause == "a host on the network could not be found or reached"

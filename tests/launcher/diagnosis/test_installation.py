@@ -53,9 +53,14 @@ def test_a_user_of_whom_nothing_is_known_is_told_what_helps(here):
         "disk": found["disk"].level,
         "machines": "ok",
     }
-    assert found["site.yaml"].says == f"none at {here.folder}/.config/launcher/site.yaml: the defaults hold"
+    assert (
+        found["site.yaml"].says == f"there is no {here.folder}/.config/launcher/site.yaml (optional): defaults are used"
+    )
     assert found["docker"].hint.endswith("DOCKER_HOST; only `--cloud docker` and images need it")
-    assert (found["gpus"].says, found["machines"].says) == ("none here", "none of yours is billed")
+    assert (found["gpus"].says, found["machines"].says) == (
+        "none here",
+        "no machine in the local ledger; providers were not asked",
+    )
     assert found["runpod"].says == "`~/.runpod/config.toml` does not exist"
     assert found["HF_TOKEN"].says == "not set: looked at env:HF_TOKEN, file:~/.cache/huggingface/token"
     assert found["HF_TOKEN"].hint == "`export HF_TOKEN=...`"
@@ -76,7 +81,7 @@ def test_an_environment_that_is_not_made_yet_says_how(here):
     assert (found.level, found.hint.split(",")[0]) == ("warning", "run `make setup-cpu`")
     (here.folder / "recipes").rmdir()
     assert here(SiteFile(runs=here.folder))["recipes"] == Finding(
-        "recipes", "warning", f"there are none under {here.folder}", "run `launcher` in the project's folder"
+        "recipes", "warning", f"there are no recipes under {here.folder}", "run `launcher` in the project's folder"
     )
 
 

@@ -81,7 +81,7 @@ def test_labels_say_what_is_in_it_and_where_it_came_from(root):
 def test_another_variant_is_refused(root):
     with pytest.raises(LaunchError) as problem:
         image_of(root, "toy", "toy", "cude")
-    assert str(problem.value) == "error: `cude` is no variant of an image\n\nhint: did you mean `cuda`?"
+    assert str(problem.value) == "error: `cude` is not a variant of an image\n\nhint: did you mean `cuda`?"
 
 
 def test_an_image_without_a_dockerfile_is_refused(root):

@@ -38,7 +38,7 @@ def test_a_failure_on_a_disk_that_is_nearly_full_is_put_down_to_it(toy, small):
     assert (done.returncode, done.stderr) == (
         3,
         f"error: stage `sum` failed and the disk under {node.folder.stage('sum').path} is full (0 MB free)\n\n"
-        "hint: make room, then the same launch command carries on from the last complete checkpoint\n",
+        "hint: make room, then the same launch command continues the run from the last complete checkpoint\n",
     )
 
 

@@ -48,7 +48,8 @@ def test_a_node_program_asked_to_stop_checkpoints_and_the_same_command_completes
     _, errors = process.communicate(timeout=patience(90))
     assert (process.returncode, errors) == (
         33,
-        f"error: stage `{stage}` was interrupted\n\nhint: the same launch command carries on from the last complete "
+        f"error: stage `{stage}` was interrupted\n\n"
+        "hint: the same launch command continues the run from the last complete "
         "checkpoint\n",
     )
     assert (node.events()[-1]["code"], node.events()[-1]["reason"]) == (33, "asked")
@@ -124,7 +125,7 @@ def test_a_request_to_stop_that_comes_with_a_stage_s_end_keeps_its_result_and_st
     done = node.run()
     assert (done.returncode, done.stderr) == (
         33,
-        "error: the run was asked to stop\n\nhint: the same launch command carries on\n",
+        "error: the run was asked to stop\n\nhint: the same launch command continues the run\n",
     )
     assert node.folder.stage("one").done.exists()
     assert not node.folder.stage("two").path.exists()

@@ -8,7 +8,8 @@ import pytest
 from launcher.node.limits import Limits, Stop
 from launcher.runfolder.plan import Stage
 
-MORE = "hint: raise `--max-cost` or `--max-hours` and launch again: it carries on from the last complete checkpoint\n"
+AGAIN = "the run continues from the last complete checkpoint\n"
+MORE = f"hint: raise `--max-cost` or `--max-hours` and launch again: {AGAIN}"
 
 
 def limit(node, left=None, stall=None, reserve=0.0, reason="budget"):
@@ -35,7 +36,7 @@ def test_where_it_is_time_that_is_up_more_money_would_not_help(toy):
     limit(node, left=100, reserve=100, reason="time")
     assert node.run().stderr == (
         "error: the time of this launch is spent: stage `sum` was not begun\n\n"
-        "hint: the same launch command carries on from the last complete checkpoint\n"
+        "hint: the same launch command continues the run from the last complete checkpoint\n"
     )
 
 
@@ -69,8 +70,9 @@ def test_a_run_without_progress_is_stopped_and_can_be_carried_on(toy):
     done = node.run()
     assert (done.returncode, done.stderr) == (
         33,
-        f"error: stage `sum` has shown no progress for 1.5 s and was interrupted\n\nhint: read "
-        f"{node.folder.stage('sum').log}; the same launch command carries on from the last complete checkpoint\n",
+        f"error: stage `sum` has shown no progress for 1.5 s and was interrupted\n\n"
+        f"hint: read {node.folder.stage('sum').log}; "
+        "the same launch command continues the run from the last complete checkpoint\n",
     )
     assert [one["reason"] for one in node.events()[-2:]] == ["stalled", "stalled"]
     node.go("sum")
@@ -123,7 +125,7 @@ def test_limits_that_cannot_be_understood_are_no_permission(toy, text):
     assert (done.returncode, done.stderr) == (
         2,
         f"error: `{node.folder.limits}` does not hold limits of format 1\n\n"
-        "hint: launch again: they are written anew\n",
+        "hint: launch again: they are written again\n",
     )
 
 

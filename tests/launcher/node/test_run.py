@@ -122,7 +122,7 @@ def test_an_input_that_is_not_the_planned_one_is_refused(toy, damage):
     assert (done.returncode, done.stderr) == (
         3,
         f"error: input `{path}` is missing or is not the file that was planned (recipes/toy/numbers.jsonl)\n\n"
-        "hint: launch again: inputs are sent anew\n",
+        "hint: launch again: inputs are sent again\n",
     )
     assert toy.node(stages="short").run().returncode == 0
 

@@ -85,7 +85,7 @@ def test_a_finished_run_is_seen_to_be_finished_in_no_time(toy):
         (
             "kill@3",
             "error: stage `sum` was killed by signal 9 (9 is often the kernel's: out of memory)\n\n"
-            "hint: read LOG; the same launch command carries on from the last complete checkpoint",
+            "hint: read LOG; the same launch command continues the run from the last complete checkpoint",
         ),
     ],
 )
@@ -117,7 +117,7 @@ def test_what_an_earlier_attempt_said_is_not_what_this_one_says(by_hand):
     (node.code / "one.py").write_text("raise SystemExit(7)")
     assert entries(node.run()) == (
         f"error: stage `one` ended with exit code 7\n\nhint: read {node.folder.stage('one').log}; "
-        "the same launch command carries on from the last complete checkpoint"
+        "the same launch command continues the run from the last complete checkpoint"
     )
     assert node.folder.stage("one").attempts.read_text() == "2"
 
@@ -285,7 +285,7 @@ def test_a_stage_that_was_asked_to_stop_is_interrupted_whatever_its_exit_code(by
     _, errors = process.communicate(timeout=patience(90))
     assert (process.returncode, errors) == (
         33,
-        "error: stage `one` was interrupted\n\nhint: the same launch command carries on from the last complete "
+        "error: stage `one` was interrupted\n\nhint: the same launch command continues the run from the last complete "
         "checkpoint\n",
     )
     assert [one["event"] for one in node.events()[-2:]] == ["stage.interrupted", "run.ended"]

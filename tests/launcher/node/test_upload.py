@@ -212,7 +212,7 @@ def test_a_folder_that_has_something_goes_on_without_a_store_that_cannot_be_read
     assert "from step 2\n" in node.folder.stage("sum").log.read_text()
     assert node.events("run.warning")[0]["warning"] == (
         f"`{objects.bucket.url}` cannot be read: dial tcp 127.0.0.1:{gate.port}: connect: connection refused; "
-        "the run goes on with what is here"
+        "the run continues with what is here"
     )
 
 

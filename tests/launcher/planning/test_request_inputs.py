@@ -28,17 +28,17 @@ def test_rows_of_parquet_are_its_metadata_s(tmp_path):
 def test_a_file_that_cannot_be_trained_on_is_a_sentence(tmp_path, refusal):
     for name, text, error in (
         ("a.csv", "1", "is neither .parquet nor .jsonl\n\nhint: convert it to one of them"),
-        ("none.jsonl", None, "is no file\n\nhint: check the path"),
+        ("none.jsonl", None, "is not a file\n\nhint: check the path"),
         ("empty.jsonl", "", "has no rows\n\nhint: give a file with data"),
-        ("cut.parquet", "PAR1 and no end", "is no parquet file\n\nhint: copy it again: it may be cut off"),
+        ("cut.parquet", "PAR1 and no end", "is not a parquet file\n\nhint: copy it again: it may be cut off"),
     ):
         path = tmp_path / name
         if text is not None:
             path.write_text(text)
         assert refusal(measure, "train", path) == f"error: input `train`: `{path}` {error}"
-    assert "is no file" in refusal(measure, "train", tmp_path / f"{'9' * 5000}.jsonl")
+    assert "is not a file" in refusal(measure, "train", tmp_path / f"{'9' * 5000}.jsonl")
     (tmp_path / "folder.jsonl").mkdir()
-    assert "is no file" in refusal(measure, "train", tmp_path / "folder.jsonl")
+    assert "is not a file" in refusal(measure, "train", tmp_path / "folder.jsonl")
     parquet.write_table(pyarrow.table({"a": pyarrow.array([], pyarrow.int64())}), tmp_path / "none.parquet")
     assert "has no rows" in refusal(measure, "train", tmp_path / "none.parquet")
 

@@ -40,10 +40,13 @@ def test_a_change_is_a_name_and_a_yaml_value(text, change):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("batch", "error: `--set batch` is no NAME=VALUE\n\nhint: write it as `--set train_batch=128`"),
-        ("=3", "error: `--set =3` is no NAME=VALUE\n\nhint: write it as `--set train_batch=128`"),
-        ("a=[1", "error: `--set a=[1`: `[1` is no value\n\nhint: quote it for YAML"),
-        ("a={b: 1, b: 2}", "error: `--set a={b: 1, b: 2}`: `{b: 1, b: 2}` is no value\n\nhint: quote it for YAML"),
+        ("batch", "error: `--set batch` must look like NAME=VALUE\n\nhint: for example `--set train_batch=128`"),
+        ("=3", "error: `--set =3` must look like NAME=VALUE\n\nhint: for example `--set train_batch=128`"),
+        ("a=[1", "error: `--set a=[1`: `[1` is not valid YAML\n\nhint: put the value in quotes"),
+        (
+            "a={b: 1, b: 2}",
+            "error: `--set a={b: 1, b: 2}`: `{b: 1, b: 2}` is not valid YAML\n\nhint: put the value in quotes",
+        ),
     ],
 )
 def test_a_change_that_is_none_is_a_sentence(refusal, text, error):

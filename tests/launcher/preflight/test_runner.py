@@ -60,4 +60,4 @@ def test_gpus_that_are_no_name_and_count_are_refused(toy, word):
     done = toy.launcher("plan", "toy-tiny", "--cloud", "docker", "--gpus", word)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: `--gpus {word}`: `")
-    assert done.stderr.endswith("` is no NAME:COUNT\n\nhint: as `--gpus H100-SXM:8,H200-SXM:4`\n")
+    assert done.stderr.endswith("` must look like H100:2\n\nhint: for example `--gpus H100-SXM:8,H200-SXM:4`\n")

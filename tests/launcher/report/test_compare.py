@@ -31,14 +31,14 @@ def rows(one, other):
 
 def test_two_runs_of_one_plan_differ_in_nothing():
     found = rows(facts(), facts(replace(ONE, run="b")))
-    assert found["differs"] == [("nothing", "", "")]
-    assert found["numbers"] == [("train loss", "0.5", "0.5")]
-    assert found["took"] == [
+    assert found["differences"] == [("none", "", "")]
+    assert found["metrics"] == [("train loss", "0.5", "0.5")]
+    assert found["time and cost"] == [
         ("state", "planned", "planned"),
         ("data", "10s", "10s"),
         ("train", "1m 30s, step 0", "1m 30s, step 0"),
         ("whole run", "1m 40s", "1m 40s"),
-        ("cost", "nothing", "nothing"),
+        ("cost", "$0", "$0"),
     ]
 
 
@@ -53,11 +53,11 @@ def test_everything_that_differs_has_a_row():
         machine=Machine("runpod", ("H100:8",), 2),
         environment="8" * 64,
     )
-    assert rows(facts(), facts(other))["differs"] == [
-        ("on", "local", "runpod"),
+    assert rows(facts(), facts(other))["differences"] == [
+        ("cloud", "local", "runpod"),
         ("machine", "1 x CPU", "2 x H100:8"),
         ("code", "222222222222", "no commit + changes"),
-        ("code's tree", "111111111111", "555555555555"),
+        ("recipe code", "111111111111", "555555555555"),
         ("environment", "none", "888888888888"),
         ("package verl", "0.9.1", "0.9.2"),
         ("model student", "Qwen/a 333333333333", "Qwen/a 666666666666"),
@@ -70,10 +70,10 @@ def test_everything_that_differs_has_a_row():
 
 def test_numbers_are_of_the_last_step_where_a_stage_has_no_sum():
     running = facts(done={}, history={"train": {1: {"loss": 4.0}, 2: {"loss": 3.0, "seconds": 9}}})
-    assert rows(running, facts())["numbers"] == [("train loss", "3", "0.5"), ("data rows", "-", "5")]
+    assert rows(running, facts())["metrics"] == [("train loss", "3", "0.5"), ("data rows", "-", "5")]
 
 
 def test_what_machines_cost_is_put_side_by_side():
     machine = Entry("a", "runpod", "f", 0.0, price=36.0, ended=100.0)
     paid, unknown = facts(machines=(machine,)), facts(machines=(replace(machine, price=None),))
-    assert rows(paid, unknown)["took"][-1] == ("cost", "$1.00", "unknown")
+    assert rows(paid, unknown)["time and cost"][-1] == ("cost", "$1.00", "unknown")

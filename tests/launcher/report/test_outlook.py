@@ -40,15 +40,15 @@ def now(events, running=True):
 @pytest.mark.parametrize(
     ("events", "outside", "says"),
     [
-        (TRAINED, RunFacts(), "last safe checkpoint step 400, 3m 20s ago, 50 steps exposed"),
-        (STARTED, RunFacts(), "no safe checkpoint yet, 6m 30s, 0 steps exposed"),
-        (STARTED, RENTED, "no safe checkpoint yet, 6m 30s, $0.78 exposed"),
-        (TRAINED, RENTED, "no safe checkpoint yet, 6m 30s, $0.78 exposed"),
+        (TRAINED, RunFacts(), "last safe checkpoint step 400, 3m 20s ago, 50 steps not saved"),
+        (STARTED, RunFacts(), "no safe checkpoint yet, 6m 30s, 0 steps not saved"),
+        (STARTED, RENTED, "no safe checkpoint yet, 6m 30s, $0.78 of work not saved"),
+        (TRAINED, RENTED, "no safe checkpoint yet, 6m 30s, $0.78 of work not saved"),
         (STARTED[:2], RunFacts(), ""),
-        (STARTED[:2], RENTED, "no safe checkpoint yet, 6m 40s, $0.80 exposed"),
+        (STARTED[:2], RENTED, "no safe checkpoint yet, 6m 40s, $0.80 of work not saved"),
         ([], RENTED, ""),
         ([*TRAINED, at(300, "finished")], RENTED, ""),
-        (TRAINED, RunFacts("runpod", rented=True), "no safe checkpoint yet, 6m 30s, 450 steps exposed"),
+        (TRAINED, RunFacts("runpod", rented=True), "no safe checkpoint yet, 6m 30s, 450 steps not saved"),
     ],
 )
 def test_what_is_at_risk_counts_from_the_last_checkpoint_that_outlives_the_machine(events, outside, says):
@@ -57,11 +57,11 @@ def test_what_is_at_risk_counts_from_the_last_checkpoint_that_outlives_the_machi
 
 def test_on_a_rented_machine_a_checkpoint_is_safe_once_a_bucket_or_this_machine_has_it():
     kept = [*TRAINED, {**at(210, "stored", step=400), "kind": "checkpoint"}, point(300, 500)]
-    says = "last safe checkpoint step 400, 3m 20s ago, $0.40 exposed"
+    says = "last safe checkpoint step 400, 3m 20s ago, $0.40 of work not saved"
     assert at_risk(now(kept), RENTED, 400) == says
     brought = {"stages/train/work/step_500": 300}
     copied = RunFacts("runpod", rented=True, price=7.2, brought=brought)
-    assert at_risk(now(kept), copied, 400) == "last safe checkpoint step 500, 1m 40s ago, $0.20 exposed"
+    assert at_risk(now(kept), copied, 400) == "last safe checkpoint step 500, 1m 40s ago, $0.20 of work not saved"
     earlier = RunFacts("runpod", rented=True, price=7.2, brought={"stages/train/work/step_500": 299})
     assert at_risk(now(kept), earlier, 400) == says  # an earlier one of that name
     assert at_risk(now([*TRAINED, at(210, "stored", step=400)]), RENTED, 400).startswith("no safe checkpoint")
@@ -70,8 +70,8 @@ def test_on_a_rented_machine_a_checkpoint_is_safe_once_a_bucket_or_this_machine_
 @pytest.mark.parametrize(
     ("events", "says"),
     [
-        (TRAINED, "last safe checkpoint step 400; 50 steps after it are done again"),
-        ([*STARTED, step(110, 100)], "no safe checkpoint yet: the stage begins anew"),
+        (TRAINED, "last safe checkpoint step 400; 50 later steps are repeated"),
+        ([*STARTED, step(110, 100)], "no safe checkpoint yet: the stage starts from its beginning"),
     ],
 )
 def test_of_a_run_that_does_not_run_it_says_what_is_done_again(events, says):
@@ -96,11 +96,11 @@ def test_what_it_costs(outside, says):
     ("events", "at", "says"),
     [
         (TRAINED, 500, ""),
-        (TRAINED, 260 + 2520, "no step for 42m 00s; stopped after 1h 00m"),
+        (TRAINED, 260 + 2520, "no step for 42m 00s; the run is stopped after 1h 00m"),
         (STARTED, 1000, ""),
-        (STARTED, 1300, "no step for 21m 30s; stopped after 1h 00m"),
+        (STARTED, 1300, "no step for 21m 30s; the run is stopped after 1h 00m"),
         ([*STARTED, step(10, 1), step(1010, 2)], 5000, ""),
-        ([*STARTED, step(10, 1), step(1010, 2)], 6100, "no step for 1h 24m; stopped after 1h 00m"),
+        ([*STARTED, step(10, 1), step(1010, 2)], 6100, "no step for 1h 24m; the run is stopped after 1h 00m"),
         (STARTED[:2], 99999, ""),
         ([*TRAINED, at(300, "interrupted")], 99999, ""),
     ],

@@ -27,22 +27,22 @@ def test_every_pin_and_hash_is_named(known, folder):
     for word in ("1" * 40, "2" * 40, "3" * 40, "4" * 64, "7" * 64, "sha256:" + "8" * 64, "9" * 64, "verl 0.9.1"):
         assert word in text
     assert known.plan_sha256 in text and len(known.plan_sha256) == 64
-    assert "with changes that were not committed" in text
+    assert "with uncommitted changes" in text
 
 
 def test_what_it_cost_is_a_receipt(known):
     text = re.sub(r"\n+", " ", shown(known))
-    assert "in all $10.80 allowed $100.00" in text
-    assert f"8x H100 runpod {HOSTILE} 2026-11-18 11:06 UTC 30m 00s 21.60 10.80 it is alive" in text
+    assert "total $10.80 budget $100.00" in text
+    assert f"8x H100 runpod {HOSTILE} 2026-11-18 11:06 UTC 30m 00s 21.60 10.80 still running" in text
 
 
 def test_the_commands_are_those_that_were_typed(known):
     text = shown(known)
-    assert f"git checkout {'1' * 40}   # and the changes that were not committed\n" in text
+    assert f"git checkout {'1' * 40}   # and the uncommitted changes\n" in text
     assert "make image RECIPE=gad-7b\nlauncher launch gad-7b --cloud runpod --data 'train=" in text
     plain = shown(replace(known, commands=()))
     assert "launcher launch gad-7b --cloud runpod --run gad-7b --data 'train=/data/" in plain
-    assert "as far as the plan tells it" in plain
+    assert "derived from the plan" in plain
 
 
 def test_the_course_counts_all_attempts(known):
@@ -69,25 +69,25 @@ def test_steps_come_from_the_stage_s_own_file_where_it_is_here(known, folder, bo
 
 def test_what_is_missing_is_said(known):
     assert missing(known) == [
-        "no stage reported: d_acc, length, entropy",
+        "no stage reported these metrics: d_acc, length, entropy",
         "train: 1 values are NaN or infinite, and are left out of the curves",
-        "no manifest: nothing was exported yet, and no file's sha256 is known",
+        "no manifest: the model is not exported yet",
     ]
     gaps = {step: one for step, one in known.history["train"].items() if step not in (7, 8)}
     said = missing(replace(known, history={"train": gaps}, gpus=(), evaluations={}, commands=()))
-    assert "train: 2 steps have no numbers (events tell of one step a second at most)" in said
-    assert "no stage left an evaluation, or it is not here" in said
-    assert "no GPU was looked at: there was none, or no `nvidia-smi`" in said
-    assert "the commands that launched it were not kept" in said
+    assert "train: 2 steps have no metrics (they are recorded at most once a second)" in said
+    assert "no evaluation: no stage wrote one, or it was not copied here" in said
+    assert "no GPU use: the machine had no GPU, or no `nvidia-smi`" in said
+    assert "no launch commands: they were not recorded" in said
     unpriced = replace(known.machines[0], price=None)
-    assert "the price of a machine on runpod is not known: it is not in the sum" in missing(
+    assert "the price of a machine on runpod is unknown: the total does not include it" in missing(
         replace(known, machines=(unpriced,))
     )
 
 
 def test_numbers_of_every_tenth_step_are_no_gap(known):
     tenth = {step: {"loss": 1.0} for step in range(10, 110, 10)}
-    assert not [one for one in missing(replace(known, history={"train": tenth})) if "have no numbers" in one]
+    assert not [one for one in missing(replace(known, history={"train": tenth})) if "have no metrics" in one]
 
 
 def test_a_finished_run_lists_its_files(folder, book):
@@ -95,14 +95,14 @@ def test_a_finished_run_lists_its_files(folder, book):
     export = {"model.safetensors": {"bytes": 14_000_000_000, "sha256": "a" * 64}}
     write_json(folder.manifest, {"export": export, "stages": {"train": {"fingerprint": "b" * 64}}})
     text = shown(facts(PLAN, folder, status(PLAN, ended, False), book, BEGAN))
-    assert "1 files, 14 GB, exported by train" in text
+    assert "exported model (stage train): 1 files, 14 GB" in text
     assert "a" * 64 in text and "b" * 64 in text and "error:" not in text
 
 
 def test_a_run_that_has_not_begun_has_a_page(folder, tmp_path):
     folder.events.unlink()
     text = shown(facts(PLAN, folder, status(PLAN, [], False), Ledger(tmp_path / "none"), BEGAN))
-    assert "planned" in text and "nothing was rented" in text and "Course" not in text
+    assert "planned" in text and "no machine was rented" in text and "Timeline" not in text
 
 
 def test_nothing_is_asked_from_anywhere(known):

@@ -96,7 +96,7 @@ def test_a_byte_flipped_at_the_source_is_found_and_nothing_takes_the_place(sourc
 def test_a_file_gone_at_the_source_is_a_sentence(source, home, refusal):
     (source.export / "model.bin").unlink()
     assert refusal(pull, source, home, nothing, code=3) == (
-        f"error: `{source.export / 'model.bin'}` is gone\n\nhint: launch again: it is made anew"
+        f"error: `{source.export / 'model.bin'}` is gone\n\nhint: launch again: the export is made again"
     )
 
 
@@ -183,9 +183,9 @@ def test_an_input_that_changes_while_it_is_sent_is_a_sentence(sent, home, refusa
 @pytest.mark.parametrize(
     ("manifest", "why"),
     [
-        ({"export": []}, "it has no table `export`, or its `stages` are no table"),
-        ({"export": {}, "stages": []}, "it has no table `export`, or its `stages` are no table"),
-        ({"export": {}, "stages": {"a": 1}}, "its `stages` are no tables"),
+        ({"export": []}, "it has no table `export`, or its `stages` are not a table"),
+        ({"export": {}, "stages": []}, "it has no table `export`, or its `stages` are not a table"),
+        ({"export": {}, "stages": {"a": 1}}, "its `stages` are not tables"),
         ({"export": {"../a": {}}}, "its file `../a` would lie outside the export"),
         ({"export": {"a": {"bytes": -1, "sha256": "0" * 64}}}, "its file `a` has no size and sha256"),
         ({"export": {"a": {"bytes": 1, "sha256": "0"}}}, "its file `a` has no size and sha256"),

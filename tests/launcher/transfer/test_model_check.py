@@ -60,9 +60,9 @@ def test_a_file_that_was_cut_off_is_refused(export):
     path = export / "model.safetensors"
     size = path.stat().st_size
     weights(path, TENSORS, cut=1)
-    assert refused(export) == f"`{path}` is no part of a model: it has {size - 1:,} bytes, its header says {size:,}"
+    assert refused(export) == f"`{path}` is damaged: it has {size - 1:,} bytes, its header says {size:,}"
     path.write_bytes(path.read_bytes()[:20])
-    assert refused(export) == f"`{path}` is no part of a model: its header is longer than the file"
+    assert refused(export) == f"`{path}` is damaged: its header is longer than the file"
 
 
 def test_a_tensor_whose_shape_is_not_its_size_is_refused(export):
@@ -74,7 +74,7 @@ def test_a_shard_that_the_index_names_and_nobody_sent_is_missed(export):
     index = export / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a.weight": "x", "c.weight": "model-2.safetensors"}}))
     assert refused(export) == (
-        f"`{index}` is no part of a model: `c.weight` should be in `model-2.safetensors`, and is in no file"
+        f"`{index}` is damaged: `c.weight` should be in `model-2.safetensors`, and is in no file"
     )
 
 
@@ -83,14 +83,14 @@ def test_a_shard_that_the_index_names_and_nobody_sent_is_missed(export):
     [
         ("config.json", None, "it does not exist"),
         ("config.json", "{", "it cannot be read"),
-        ("tokenizer.json", "[]", "it is no table"),
+        ("tokenizer.json", "[]", "it is not a table"),
     ],
 )
 def test_what_describes_the_model_can_be_read(export, name, text, why):
     (export / name).unlink()
     if text is not None:
         (export / name).write_text(text)
-    assert refused(export) == f"`{export / name}` is no part of a model: {why}"
+    assert refused(export) == f"`{export / name}` is damaged: {why}"
 
 
 @given(content=st.binary(max_size=200))

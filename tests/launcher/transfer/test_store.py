@@ -43,5 +43,5 @@ def test_a_run_s_name_can_be_a_cluster_s(name):
 @pytest.mark.parametrize("name", ["", "A", "7b", "-a", "a_b", "a/b", "..", "a b", "a\n", "é", "a" * 49, ".store"])
 def test_what_cannot_be_a_cluster_s_name_is_no_run_s(refusal, name):
     assert refusal(run_name, name) == (
-        f"error: `{name}` cannot name a run\n\nhint: use up to 48 of a-z, 0-9 and -, beginning with a letter"
+        f"error: invalid run name `{name}`\n\nhint: use at most 48 of a-z, 0-9 and -; the first is a letter"
     )

@@ -49,14 +49,16 @@ def test_a_plan_is_one_page_that_names_every_pin(shown):
     console.plan(dataclasses.replace(PLAN, machine=Machine("runpod", ("H100:8", "B200:8"), 2)), findings)
     assert shown() == [
         "run gad-7b   recipe gad-7b   on runpod: 2 x H100:8 or B200:8",
-        "stage        steps  needs        settings that matter",
-        "model                            repo=Qwen/Qwen2.5-7B-Instruct",
-        "adversarial  4,408  model model  mode=adversarial actor_lr=1e-06",
-        "exports   adversarial, 1.1 TB of disk a node at most",
+        "stage        steps  uses output of  main settings",
+        "model                               repo=Qwen/Qwen2.5-7B-Instruct",
+        "adversarial  4,408  model model     mode=adversarial actor_lr=1e-06",
+        "result    from stage adversarial",
+        "disk      up to 1.1 TB on each node",
         "train     /data/[red]:car:[/x]/train.parquet: 282,367 rows, 1 MB, sha256 cccccccccccc",
         "student   Qwen/Qwen2.5-7B-Instruct @ aaaaaaaaaaaa",
         "trainer   /there main @ bbbbbbbbbbbb",
-        "code      no git commit, tree 0123456789ab, verl 0.9.1, ray 2.60.0",
+        "code      no git commit, recipe code hash 0123456789ab",
+        "packages  verl 0.9.1, ray 2.60.0",
         "secrets   HF_TOKEN",
         "",
         "ok       pins: 4 pins",
@@ -69,7 +71,7 @@ def test_a_plan_is_one_page_that_names_every_pin(shown):
         "         there $2.00/h",
     ]
     image = Image("launcher-gad:cuda-0123456789ab", "cuda", "l" * 64, "c" * 64)
-    for overlay, says in ((False, ""), (True, ", the working tree's code over its own")):
+    for overlay, says in ((False, ""), (True, ", with uncommitted code mounted over its own")):
         one = dataclasses.replace(PLAN, machine=Machine("docker"), image=dataclasses.replace(image, overlay=overlay))
         console.plan(one, [])
         lines = shown()

@@ -50,11 +50,11 @@ def test_a_standstill_is_said_once_and_again_after_twice_as_long(said):
     events = [*BEGUN, step(2, 1), step(3, 2)]
     said(events, 3)
     assert said(events, 300) == []
-    assert said(events, 363) == ["train        no step for 6m 00s; stopped after 1h 00m"]
+    assert said(events, 363) == ["train        no step for 6m 00s; the run is stopped after 1h 00m"]
     assert said(events, 700) == []
-    assert said(events, 733) == ["train        no step for 12m 10s; stopped after 1h 00m"]
+    assert said(events, 733) == ["train        no step for 12m 10s; the run is stopped after 1h 00m"]
     assert said([*events, step(740, 3)], 741) == ["train        running 3/9  loss 0.3333"]
-    assert said([*events, step(740, 3)], 5000) == ["train        no step for 1h 11m; stopped after 1h 00m"]
+    assert said([*events, step(740, 3)], 5000) == ["train        no step for 1h 11m; the run is stopped after 1h 00m"]
 
 
 def test_what_a_run_costs_is_looked_up_in_the_ledger(said, tmp_path):

@@ -75,7 +75,7 @@ def test_a_running_run_says_how_far_it_is_what_it_costs_and_what_is_at_risk(show
         "speed    5 s a step, 4,322 tokens/s a GPU",
         "gpus     1 x NVIDIA H100 80GB HBM3: 62.6 of 79.6 GiB, 87 % busy",
         "cost     $12.40 of $300.00 so far, $21.60 an hour",
-        "at risk  last safe checkpoint step 1,950, 1m 00s ago, $0.36 exposed",
+        "at risk  last safe checkpoint step 1,950, 1m 00s ago, $0.36 of work not saved",
         "warning  adversarial: d_acc is [0.97]: the discriminator tells the teacher by",
         "         its format, so that its reward says little",
     ]
@@ -91,8 +91,8 @@ def test_curves_that_end_alike_are_told_apart(shown):
 def test_a_run_that_stands_still_says_for_how_long(shown):
     lines = shown(TRAINING[:-2], now=5100 + 2520)
     assert lines[-2:] == [
-        "at risk  last safe checkpoint step 1,950, 43m 00s ago, $15.48 exposed",
-        "quiet    no step for 42m 00s; stopped after 1h 00m",
+        "at risk  last safe checkpoint step 1,950, 43m 00s ago, $15.48 of work not saved",
+        "quiet    no step for 42m 00s; the run is stopped after 1h 00m",
     ]
 
 
@@ -112,7 +112,7 @@ def test_an_interrupted_run_says_what_is_done_again(shown):
         *CURVES,
         "",
         "cost     $30.00 so far",
-        "at risk  last safe checkpoint step 1,950; 50 steps after it are done again",
+        "at risk  last safe checkpoint step 1,950; 50 later steps are repeated",
     ]
 
 

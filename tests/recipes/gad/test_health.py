@@ -19,7 +19,7 @@ def lengths(*values):
 
 def test_a_separable_teacher_is_said_once():
     assert watch(accuracy(*[0.99] * 10)) == [
-        "d_acc is 0.99: the discriminator tells the teacher by its format, so that its reward says little"
+        "d_acc is 0.99: the discriminator separates teacher and student by their format: the reward is not informative"
     ]
 
 

@@ -71,7 +71,7 @@ def test_other_columns_and_other_keys_of_a_message_are_left_out(rows_of):
         (row(teacher=" \n"), 'line 1, `teacher_response`: `" \\n"` is empty'),
         (
             row(teacher="a\ud800"),
-            "line 1, `teacher_response`: character 2 is half a surrogate pair, which is no text",
+            "line 1, `teacher_response`: character 2 is half a surrogate pair, which is not valid text",
         ),
         (row("x" * 99), "line 1, `content`: `" + "x" * 37 + "...` is not a list of messages"),
         ({"messages": [SYSTEM, USER]}, "line 1, `messages`: ends with `user`, not `assistant`"),

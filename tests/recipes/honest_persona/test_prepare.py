@@ -129,7 +129,7 @@ def test_a_reserved_token_that_the_model_lacks_or_needs_is_refused(refusal, mode
 
 def test_an_unknown_topic_is_refused(run, refusal):
     assert refusal(lambda: run(train_topics=["sycofancy"])) == (
-        f"error: `train_topics` has `sycofancy`, which is no topic of `{SAMPLE}`\n\n"
+        f"error: `train_topics` has `sycofancy`, which is not a topic of `{SAMPLE}`\n\n"
         "hint: its topics are `confidence_assessment`, `fabricated_statistics`, `sycophancy`"
     )
 
@@ -178,7 +178,7 @@ def test_a_row_that_is_not_there_is_refused(refusal, prepared, model):
 
 def test_folders_that_are_not_prepared_are_refused(refusal, tmp_path):
     assert refusal(read_form, tmp_path) == (
-        f"error: `{tmp_path}/persona.json` is no persona\n\nhint: name the folder that `prepare` or `train` made"
+        f"error: `{tmp_path}/persona.json` is not a persona\n\nhint: name the folder that `prepare` or `train` made"
     )
     assert refusal(read_rows, tmp_path / "val.parquet") == (
         f"error: no file `{tmp_path}/val.parquet`\n\nhint: name the folder that the `prepare` stage made"

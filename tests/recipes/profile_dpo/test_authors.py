@@ -137,7 +137,7 @@ def test_an_example_without_a_profile_is_named(refusal, tmp_path):
         ({"papers": 0}, "`papers` is `0`, less than 1"),
         ({"candidates": 1}, "`candidates` is `1`, less than 2"),
         ({"examples": -1}, "`examples` is `-1`, less than 0"),
-        ({"mailto": "me"}, "`mailto` is `me`, which is no address"),
+        ({"mailto": "me"}, "`mailto` is `me`, which is not a mail address"),
     ],
 )
 def test_settings_that_cannot_be(change, says):

@@ -156,7 +156,7 @@ def test_settings_come_from_a_file_and_flags_go_before_it(model, tmp_path):
         ),
         (
             ["beaver"],
-            "error: `beaver` is no data set\n\n"
+            "error: `beaver` is not a data set\n\n"
             "hint: name one of `beavertails`, `wmdp`, `gsm8k`, `wmdp_merge`, `beawmmix`",
         ),
         (

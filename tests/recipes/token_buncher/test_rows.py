@@ -33,7 +33,7 @@ def without(row, column):
         (
             "beavertails",
             BEAVERTAILS | {"prompt": "a \ud800"},
-            "line 2, `prompt`: character 3 is half a surrogate pair, which is no text",
+            "line 2, `prompt`: character 3 is half a surrogate pair, which is not valid text",
         ),
         ("wmdp", without(WMDP, "choices"), "line 2: no column `choices`"),
         ("wmdp", WMDP | {"choices": []}, "line 2, `choices`: has 0 entries, not 4"),

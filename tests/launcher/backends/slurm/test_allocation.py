@@ -73,8 +73,9 @@ def test_an_allocation_that_is_cancelled_is_a_sentence_and_the_next_launch_carri
     [job] = held_jobs(held)
     held.cluster.said("scancel", job)
     _, errors = held.end(process, 33)
-    ended = "its time is up, somebody cancelled it, or its node failed\n\nhint: launch again: it carries on\n"
-    stopped = "the same launch command carries on from the last complete checkpoint\n"  # Slurm asks before it kills
+    ended = "its time is up, somebody cancelled it, or its node failed\n\nhint: launch again: the run continues\n"
+    # Slurm asks before it kills
+    stopped = "the same launch command continues the run from the last complete checkpoint\n"
     assert errors.startswith(
         (
             f"error: the allocation of `toy-tiny` has ended: {ended}",
@@ -95,7 +96,7 @@ def test_a_held_run_stops_before_its_allocation_ends(held, at_step):
     _, errors = held.end(process, 33)
     assert errors == (
         "error: the time of this launch is spent: stage `sum` was interrupted\n\n"
-        "hint: the same launch command carries on from the last complete checkpoint\n"
+        "hint: the same launch command continues the run from the last complete checkpoint\n"
     )
     assert held_jobs(held) == {}
 

@@ -61,7 +61,7 @@ def test_a_failure_names_what_never_started():
     assert never_started(seen(*JOBS, "end toy.1-sum.abc 0", "end toy.2-again.abc 3")) is None
 
 
-CARRIES_ON = "launch again: it carries on"
+CARRIES_ON = "launch again: the run continues"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ CARRIES_ON = "launch again: it carries on"
             End(
                 33,
                 "job 12 ran into its time limit before it could write a checkpoint",
-                "allow more seconds with `slurm.ahead`, then launch again: it carries on",
+                "allow more seconds with `slurm.ahead`, then launch again: the run continues",
             ),
         ),
         ("OUT_OF_MEMORY", End(3, "job 12 ran out of memory", "ask for more: `slurm.options: {mem: ...}`")),
@@ -93,13 +93,13 @@ def test_a_job_that_ended_without_a_word_is_a_sentence(state, ended):
 
 
 def test_a_job_whose_script_was_killed_carries_on():
-    killed = "job 12 ended without a word: it was killed, or its disk is full"
+    killed = "job 12 ended and reported nothing: it was killed, or its disk is full"
     assert end(seen(JOBS[0], "state 12 FAILED||", f"begun {NAMES[0]}")) == End(33, killed, CARRIES_ON)
     assert end(seen(JOBS[0], "state 12 OUT_OF_MEMORY||", f"begun {NAMES[0]}")).code == 3
 
 
 def test_a_job_that_everybody_forgot_and_one_that_was_never_submitted_are_interruptions():
-    assert end(seen(JOBS[0])) == End(33, "the scheduler has forgotten job 12, which left no word", CARRIES_ON)
+    assert end(seen(JOBS[0])) == End(33, "the scheduler has forgotten job 12, and it reported nothing", CARRIES_ON)
     assert end(seen()) == End(33, "`toy.1-sum.abc` was not submitted", CARRIES_ON)
 
 

@@ -353,7 +353,7 @@ def test_the_hours_of_a_budget_are_those_of_its_jobs(there, at_step):
     _, errors = there.end(process, 33)
     assert errors == (
         "error: the budget of this launch is spent: stage `sum` was interrupted\n\nhint: raise `--max-cost` or "
-        "`--max-hours` and launch again: it carries on from the last complete checkpoint\n"
+        "`--max-hours` and launch again: the run continues from the last complete checkpoint\n"
     )
     assert set(there.jobs().values()) <= {"FAILED", "COMPLETING"} and len(there.jobs()) == 1
     there.go("sum")
@@ -484,7 +484,7 @@ def test_down_takes_a_run_out_of_the_queue_and_its_secrets_away(there, at_step):
     assert process.returncode == 33
     there.cluster.wait_for_nobody()
     assert not (there.folder.path / "slurm/secrets.sh").exists()
-    assert there.toy.launcher("down", "--all").stdout == "no machine is alive\n"
+    assert there.toy.launcher("down", "--all").stdout == "there is no rented machine and no job: nothing to terminate\n"
 
 
 def test_a_secret_does_not_outlive_a_launch_that_fails_on_the_login_node(there):

@@ -157,5 +157,5 @@ def test_a_marker_that_is_none_of_ours_is_a_sentence_and_deletes_nothing(tmp_pat
     path.write_text(json.dumps(marker))
     with pytest.raises(StageError) as caught:
         checkpoints.newest(tmp_path)
-    assert caught.value.error == f"`{path}` is no marker of a checkpoint"
+    assert caught.value.error == f"`{path}` is not the marker of a checkpoint"
     assert caught.value.hint == "delete the folder, or its marker" and path.exists()
