@@ -5,17 +5,13 @@ from typing import Any
 
 from launcher.clouds.catalog import Catalog
 from launcher.clouds.offers import Offer, apart, nearest, offers, old, unpriced
+from launcher.clouds.providers import clouds_of, provider
 from launcher.config.job import Job
-from launcher.config.site import clouds_of
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.runfolder.plan import Budget, Plan
 
 WORTH = 1 / 6
 """Hours below which a machine is not worth its start: images are pulled and models loaded before a stage begins."""
-SPOT = {"lambda": "Lambda has no spot machines"}
-"""sky/clouds/lambda_cloud.py, 0.14.1. (RunPod has them.)"""
-MOUNT = {"runpod": "SkyPilot mounts no bucket on RunPod: its pods have no /dev/fuse"}
-"""sky/clouds/runpod.py, 0.14.1."""
 
 
 def check(plan: Plan, job: Job, catalogs: Mapping[str, Catalog]) -> Finding:
@@ -118,11 +114,12 @@ def offered(document: Mapping[str, Any], name: str, clouds: Iterable[str]) -> Fi
     spot = any(one.get("use_spot") for one in choices)
     mounted = [place for place, one in (document.get("file_mounts") or {}).items() if _mounts(one)]
     for cloud in clouds:
-        if spot and cloud in SPOT:
-            return Finding("offered", REFUSED, f"{SPOT[cloud]}, and jobs/{name} has `use_spot`", "take it out")
-        if mounted and cloud in MOUNT:
+        row = provider(cloud)
+        if row and row.no_spot and spot:
+            return Finding("offered", REFUSED, f"{row.no_spot}, and jobs/{name} has `use_spot`", "take it out")
+        if row and row.no_mount and mounted:
             hint = "`mode: COPY` copies it; `bucket:` in site.yaml keeps checkpoints without a mount"
-            return Finding("offered", REFUSED, f"{MOUNT[cloud]}; jobs/{name} mounts `{mounted[0]}`", hint)
+            return Finding("offered", REFUSED, f"{row.no_mount}; jobs/{name} mounts `{mounted[0]}`", hint)
     return Finding("offered", OK, "nothing that a cloud lacks")
 
 

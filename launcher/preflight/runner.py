@@ -15,9 +15,10 @@ from typing import Any
 from launcher.backends.local import find_python
 from launcher.clouds.catalog import Catalog, folder, read_catalogs
 from launcher.clouds.offers import offers
+from launcher.clouds.providers import clouds_of
 from launcher.config.recipe import InputSpec
 from launcher.config.secrets import values
-from launcher.config.site import HERE, SiteFile, clouds_of
+from launcher.config.site import HERE, SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import Card, cards
