@@ -42,7 +42,7 @@ def _where(checks: list[runner.Check]) -> str:
 
 def _told(found: list[calls.Found]) -> str:
     lines = []
-    for level in ("REFUSED", "WARNING"):
+    for level in ("REFUSED", "WARNING", "UNKNOWN"):
         for one in found:
             if level in one.levels:
                 lines.append(f"- {level.lower()}: {one.says}" + (f"<br>hint: {one.hint}" if one.hint else ""))

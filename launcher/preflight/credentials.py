@@ -6,15 +6,15 @@ from pathlib import Path
 
 from launcher.clouds.providers import Provider, provider
 from launcher.config.slurm import SlurmSite
-from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
 
 CLUSTERS = Path(".slurm/config")
 """In ssh's own words (sky/provision/slurm/utils.py)."""
 
 
 def check(clouds: Iterable[str], home: Path) -> Finding:
-    """Refused when a cloud's key file is absent or says no key."""
-    found = []
+    """Refused when a cloud's key file is absent or says no key; unknown of a cloud without a row in the table."""
+    found, unknown = [], []
     for cloud in clouds:
         if row := provider(cloud):
             place = f"~/{row.key_file}"
@@ -22,7 +22,17 @@ def check(clouds: Iterable[str], home: Path) -> Finding:
                 hint = f"make a key at {row.key_page}, write {row.key_line} there, then `chmod 600 {place}`"
                 return Finding("credentials", REFUSED, f"`{place}` {fault}", hint)
             found.append(place)
-    return Finding("credentials", OK, " ".join(found) or "none are looked at")
+        else:
+            unknown.append(cloud)
+    if unknown:
+        names = " and ".join(unknown)
+        return Finding(
+            "credentials",
+            UNKNOWN,
+            " ".join([*found, f"not checked: SkyPilot's access to {names}"]),
+            f"`sky check {' '.join(unknown)}` checks it",
+        )
+    return Finding("credentials", OK, " ".join(found))
 
 
 def cluster(site: SlurmSite, home: Path) -> Finding:

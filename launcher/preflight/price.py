@@ -1,13 +1,13 @@
 """What does the run cost an hour, and what do its limits buy?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.clouds.catalog import Catalog
 from launcher.clouds.offers import Offer, apart, nearest, offers, old, unpriced
 from launcher.clouds.providers import clouds_of, provider
 from launcher.config.job import Job
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.runfolder.plan import Budget, Plan
 
 WORTH = 1 / 6
@@ -65,7 +65,8 @@ def _none(job: Job, clouds: Sequence[str], catalogs: Mapping[str, Catalog]) -> F
         return Finding("price", REFUSED, "; ".join(cannot.values()), hint)
     if unknown:
         hint = "without prices only `--max-hours` limits the run"
-        return Finding("price", WARNING, "; ".join({**unknown, **cannot}.values()), hint)
+        says, priced = "; ".join({**unknown, **cannot}.values()), any(provider(cloud) for cloud in unknown)
+        return Finding("price", WARNING if priced else UNKNOWN, says, hint)
     near = nearest(job, clouds, catalogs)
     wanted = " or ".join(job.accelerators) or f"{job.cpus or 'any'} CPUs, {job.memory or 'any'} GiB"
     there = f": the nearest there is {_machine(near)} (`{near.instance_type}`)" if near else ""
@@ -104,10 +105,11 @@ def _range(texts: Sequence[str]) -> str:
     return texts[0] if texts[0] == texts[-1] else f"{texts[0]} to {texts[-1]}"
 
 
-def offered(document: Mapping[str, Any], name: str, clouds: Iterable[str]) -> Finding:
+def offered(document: Mapping[str, Any], name: str, clouds: Sequence[str]) -> Finding:
     """Does the job file ask for something that SkyPilot does not offer on a cloud that the run may go to?
 
-    Refused when it does: spot machines on Lambda, a bucket's mount on RunPod. `document`: the job file's, whose name is
+    Refused when it does: spot machines on Lambda, a bucket's mount on RunPod; unknown of a cloud without a row in the
+    table. `document`: the job file's, whose name is
     `name`."""
     resources = document.get("resources") or {}
     choices = [resources, *(resources.get("any_of") or resources.get("ordered") or [])]
@@ -116,11 +118,14 @@ def offered(document: Mapping[str, Any], name: str, clouds: Iterable[str]) -> Fi
     for cloud in clouds:
         row = provider(cloud)
         if row and row.no_spot and spot:
-            return Finding("offered", REFUSED, f"{row.no_spot}, and jobs/{name} has `use_spot`", "take it out")
+            return Finding("offers", REFUSED, f"{row.no_spot}, and jobs/{name} has `use_spot`", "take it out")
         if row and row.no_mount and mounted:
             hint = "`mode: COPY` copies it; `bucket:` in site.yaml keeps checkpoints without a mount"
-            return Finding("offered", REFUSED, f"{row.no_mount}; jobs/{name} mounts `{mounted[0]}`", hint)
-    return Finding("offered", OK, "nothing that a cloud lacks")
+            return Finding("offers", REFUSED, f"{row.no_mount}; jobs/{name} mounts `{mounted[0]}`", hint)
+    if unknown := [cloud for cloud in clouds if not provider(cloud)]:
+        says = f"not checked: whether {' and '.join(unknown)} supports everything in the job file"
+        return Finding("offers", UNKNOWN, says, "SkyPilot says it at the launch, before a machine is rented")
+    return Finding("offers", OK, "the cloud supports everything in the job file")
 
 
 def _mounts(one: Any) -> bool:

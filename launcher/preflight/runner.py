@@ -175,7 +175,7 @@ CHECKS = (
     Check("price", PLAN, (RENTED,), price.check, lambda it: (it.plan, it.planned.job, it.catalogs)),
     Check("credentials", PLAN, (RENTED,), credentials.check, lambda it: (it.clouds, Path.home())),
     Check(
-        "offered",
+        "offers",
         PLAN,
         (RENTED,),
         price.offered,
