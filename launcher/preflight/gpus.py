@@ -22,7 +22,7 @@ def check(plan: Plan, cards: Sequence[Card]) -> Finding:
         return Finding(
             "gpus",
             REFUSED,
-            f"`{plan.recipe}` wants {' or '.join(plan.machine.accelerators)}, and no NVIDIA driver answers here",
+            f"no NVIDIA GPU found on this machine; `{plan.recipe}` needs {' or '.join(plan.machine.accelerators)}",
             f"`launcher rehearse {plan.recipe} --docker` runs it whole on this CPU",
         )
     return Finding("gpus", OK, f"{len(cards)} x {cards[0].name} with {size(min(card.memory for card in cards))} each")

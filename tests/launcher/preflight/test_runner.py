@@ -43,7 +43,7 @@ def test_a_refusal_that_is_forced_is_a_warning_and_the_plan_tells_of_it(checked)
 
 def test_a_check_that_passes_is_not_called_overruled(checked):
     done = checked.launcher("plan", "toy-tiny", "--force", "settings")
-    assert "ok       settings: of 1 stages\n" in done.stdout
+    assert "ok       settings: checked for 1 stage\n" in done.stdout
 
 
 def test_only_a_check_that_there_is_can_be_forced(checked):
