@@ -7,7 +7,7 @@ from pathlib import Path
 
 from page import line
 
-LEVELS = ("REFUSED", "WARNING", "OK")
+LEVELS = ("REFUSED", "WARNING", "UNKNOWN", "OK")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Writes the reference from the code: commands, files that people write, files of a run, checks, diagnoses.
+"""Writes the reference from the code: commands, files that people write, files of a run, checks, clouds, diagnoses.
 
     python docs/reference/make.py [FOLDER]
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import calls
 import classes
+import clouds
 import commands
 import onegpu
 import preflight
@@ -49,6 +50,7 @@ def pages() -> dict[str, str]:
         "job-yaml.md": _job(),
         "run-files.md": _run(),
         "checks.md": preflight.text(),
+        "clouds.md": clouds.text(),
         "one-gpu.md": onegpu.text(),
         "diagnoses.md": _diagnoses(),
     }

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launcher.backends.base import Backend
+from launcher.clouds.providers import rented
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-
-RENTED = {"runpod", "lambda", "kubernetes"}
-"""What is reached through SkyPilot."""
 
 
 def backend_of(
@@ -24,7 +22,7 @@ def backend_of(
         from launcher.backends.docker import Docker
 
         return Docker(root, site)
-    if set(cloud.split(",")) <= RENTED:
+    if set(cloud.split(",")) <= set(rented()):
         from launcher.backends.sky.backend import Sky
 
         return Sky(root, site, show or (lambda _: None), wait)

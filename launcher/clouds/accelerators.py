@@ -1,41 +1,43 @@
 """One table of GPUs: what SkyPilot calls each of them on each cloud, and how much memory it has. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from launcher.clouds import providers
 
 
 @dataclass(frozen=True)
 class Card:
-    """A GPU. `name` says which one without doubt; `common` is SkyPilot's word for it where `names` has no other;
-    `names` are those of clouds that rent it under another, or of the only ones that rent it when `common` is None."""
+    """A GPU. `name` says which one without doubt; `common` is SkyPilot's word for it where a provider's row has no
+    other; None where only the providers rent it whose rows have a word for it."""
 
     name: str
     gibibytes: int
     capability: float
     """NVIDIA's compute capability: which compiled kernels it runs."""
     common: str | None
-    names: dict[str, str] = field(default_factory=dict)
 
     def on(self, cloud: str) -> str | None:
         """SkyPilot's word for it on a cloud; None where it is not rented."""
-        return self.names.get(cloud, self.common)
+        row = providers.provider(cloud)
+        return row.gpus.get(self.name, self.common) if row else self.common
 
 
 CARDS = (
     Card("B200", 180, 10.0, "B200"),
-    Card("H200-SXM", 141, 9.0, "H200", {"runpod": "H200-SXM"}),
-    Card("H100-SXM", 80, 9.0, "H100", {"runpod": "H100-SXM"}),
-    Card("H100-PCIe", 80, 9.0, None, {"runpod": "H100", "lambda": "H100"}),
+    Card("H200-SXM", 141, 9.0, "H200"),
+    Card("H100-SXM", 80, 9.0, "H100"),
+    Card("H100-PCIe", 80, 9.0, None),
     Card("H100-NVL", 94, 9.0, "H100-NVL"),
     Card("GH200", 96, 9.0, "GH200"),
-    Card("A100-80GB-SXM", 80, 8.0, "A100-80GB", {"runpod": "A100-80GB-SXM"}),
-    Card("A100-80GB-PCIe", 80, 8.0, None, {"runpod": "A100-80GB"}),
+    Card("A100-80GB-SXM", 80, 8.0, "A100-80GB"),
+    Card("A100-80GB-PCIe", 80, 8.0, None),
     Card("A100-40GB", 40, 8.0, "A100"),
     Card("RTXPRO6000", 96, 12.0, "RTXPRO6000"),
     Card("L40S", 48, 8.9, "L40S"),
     Card("L40", 48, 8.9, "L40"),
     Card("RTX6000-Ada", 48, 8.9, "RTX6000-Ada"),
-    Card("A6000", 48, 8.6, "A6000", {"runpod": "RTXA6000"}),
+    Card("A6000", 48, 8.6, "A6000"),
     Card("A40", 48, 8.6, "A40"),
     Card("RTX5090", 32, 12.0, "RTX5090"),
     Card("RTX4090", 24, 8.9, "RTX4090"),
@@ -68,7 +70,8 @@ def for_cloud(accelerators: Iterable[str], cloud: str) -> tuple[str, ...]:
 
 def meant(name: str) -> list[Card]:
     """The cards that are called so on some cloud."""
-    return [card for card in CARDS if name in (card.name, card.common, *card.names.values())]
+    words = {(card, row.gpus.get(card)) for row in providers.PROVIDERS for card in row.gpus}
+    return [card for card in CARDS if name in (card.name, card.common) or (card.name, name) in words]
 
 
 def gibibytes(name: str) -> int | None:

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-PRICED = {"lambda": "Lambda", "runpod": "RunPod"}
-"""Clouds with a price list of their own, and their names."""
 DAY = 86400.0
 
 

@@ -67,4 +67,4 @@ def _named(there: Iterable[tuple[str, str]]) -> str:
 
 
 def _clouds(entry: Entry) -> Iterable[str]:
-    return [cloud for cloud in entry.clouds.split(",") if cloud in providers.ASKED]
+    return [cloud for cloud in entry.clouds.split(",") if providers.provider(cloud)]

@@ -4,13 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from launcher.clouds.accelerators import for_cloud, gibibytes
-from launcher.clouds.catalog import PRICED, Catalog, Kind
+from launcher.clouds.catalog import Catalog, Kind
+from launcher.clouds.providers import provider
 from launcher.config.job import Job
 
-ALONE = ("runpod",)
-"""Clouds whose machines cannot work together: SkyPilot launches one at a time there (sky/clouds/runpod.py)."""
-LEAST = {"lambda": ("30+", "4x")}
-"""CPUs and memory of a machine without GPUs where a job names neither (sky/catalog/lambda_catalog.py)."""
 OLD = 7.0
 """Days after which prices are said to be old. SkyPilot fetches them anew every 7 hours when it is used."""
 
@@ -35,7 +32,7 @@ def offers(job: Job, clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> 
     """Every machine with the wanted GPUs; for a job without GPUs, each cloud's cheapest. The cheapest offer first."""
     found: list[Offer] = []
     for cloud in clouds:
-        if cloud not in catalogs or (cloud in ALONE and job.nodes > 1):
+        if cloud not in catalogs or cloud in apart(job, [cloud]):
             continue
         fit = [_offer(cloud, kind, job.nodes) for kind in catalogs[cloud].kinds if fits(job, cloud, kind)]
         fit.sort(key=_cheapest)
@@ -58,8 +55,8 @@ def nearest(job: Job, clouds: Iterable[str], catalogs: Mapping[str, Catalog]) ->
 def unpriced(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
     """Clouds whose prices are not known here: a sentence for each."""
     return {
-        cloud: f"SkyPilot has not fetched {PRICED[cloud]}'s prices yet: `sky gpus list --infra {cloud}` does"
-        if cloud in PRICED
+        cloud: f"SkyPilot has not fetched {row.title}'s prices yet: `sky gpus list --infra {cloud}` does"
+        if (row := provider(cloud))
         else f"what `{cloud}` costs is not known here"
         for cloud in clouds
         if cloud not in catalogs
@@ -69,17 +66,18 @@ def unpriced(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str
 def apart(job: Job, clouds: Iterable[str]) -> dict[str, str]:
     """Clouds that have no machines for several nodes: a sentence for each."""
     return {
-        cloud: f"SkyPilot joins no machines on {PRICED[cloud]}, and the job wants {job.nodes}"
+        cloud: f"{row.no_joining}, and the job wants {job.nodes}"
         for cloud in clouds
-        if cloud in ALONE and job.nodes > 1
+        if (row := provider(cloud)) and row.no_joining and job.nodes > 1
     }
 
 
 def old(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
     """Clouds whose prices are older than a week: a sentence for each."""
+    rows = {cloud: provider(cloud) for cloud in clouds}
     return {
-        cloud: f"{PRICED[cloud]}'s prices are {catalogs[cloud].age:.0f} days old"
-        for cloud in clouds
+        cloud: f"{row.title if row else cloud}'s prices are {catalogs[cloud].age:.0f} days old"
+        for cloud, row in rows.items()
         if cloud in catalogs and catalogs[cloud].age > OLD
     }
 
@@ -90,10 +88,9 @@ def fits(job: Job, cloud: str, kind: Kind) -> bool:
     if wanted and f"{kind.accelerator}:{kind.count}".lower() not in [one.lower() for one in wanted]:
         return False
     cpus, memory = job.cpus, job.memory
-    if not wanted and cpus is None and memory is None:
-        cpus, memory = LEAST.get(cloud, (None, None))
-    if not wanted and cloud in LEAST and memory is None:
-        memory = LEAST[cloud][1]
+    least = row.least if (row := provider(cloud)) else None
+    if least and not wanted and memory is None:
+        cpus, memory = least if cpus is None else (cpus, least[1])
     return _enough(kind.cpus, cpus, 1) and _enough(kind.memory, memory, kind.cpus)
 
 

@@ -1,36 +1,92 @@
-"""What a provider itself says is alive: through SkyPilot's clients for it, past everything SkyPilot remembers."""
+"""The table of providers: one row says all that is particular to a cloud, and what is not known of it. A provider is
+asked for its machines through SkyPilot's clients for it, past everything SkyPilot remembers."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from launcher.errors import FAILED, LaunchError
+from launcher.config.site import HERE
+from launcher.errors import FAILED, LaunchError, did_you_mean
 
-ASKED = ("runpod", "lambda")
-"""Clouds that can be asked; for others SkyPilot's own word has to do."""
+
+@dataclass(frozen=True)
+class Provider:
+    """A cloud. What it cannot do is a sentence, and None where it can. No field has a default: a row says everything.
+    SkyPilot has a price list of each of them."""
+
+    name: str
+    """SkyPilot's word for it, and `--cloud`'s."""
+    title: str
+    """As people write it."""
+    key_file: str
+    """Where SkyPilot reads the account's key, below the home folder."""
+    key_line: str
+    """What that file has to hold."""
+    key_fault: Callable[[str], str | None]
+    """What is wrong with the text of that file; None of one that holds a key."""
+    key_page: str
+    """Where a key is made."""
+    console: str
+    """Where a person sees and ends machines."""
+    no_spot: str | None
+    no_mount: str | None
+    """Why a bucket cannot be mounted."""
+    no_joining: str | None
+    """Why several machines cannot work together."""
+    least: tuple[str, str] | None
+    """CPUs and memory of a machine without GPUs where a job names neither; None where any will do."""
+    gpus: Mapping[str, str]
+    """Names of GPUs in `accelerators.CARDS` -> SkyPilot's words for them here, where it has others than elsewhere."""
+    machines: Callable[[], dict[str, str]]
+    """Id -> name of every machine of the account that is not ended."""
+    terminate: Callable[[str], object]
+    """Tells the provider to end the machine with this id."""
+    unknown: tuple[str, ...]
+    """What the launcher does not know before a launch."""
+
+
+def clouds_of(word: str) -> tuple[str, ...]:
+    """The clouds that `--cloud` names: one, or several rented ones with commas between. Raises LaunchError."""
+    found = tuple(dict.fromkeys(one.strip() for one in word.split(",")))
+    known = (*HERE, "slurm", *rented())
+    for one in found:
+        if one not in known:
+            raise LaunchError(f"unknown cloud `{one}`", did_you_mean(one, known))
+        if len(found) > 1 and one in HERE:
+            rest = ",".join(other for other in found if other not in HERE)
+            raise LaunchError(
+                f"`{one}` is this machine, and not one of several clouds", f"`--cloud {rest or one}` without it"
+            )
+    return found
+
+
+def rented() -> tuple[str, ...]:
+    """The clouds that are reached through SkyPilot."""
+    return (*(row.name for row in PROVIDERS), "kubernetes")
+
+
+def provider(cloud: str) -> Provider | None:
+    """The row of a cloud; None of one that has none."""
+    return next((row for row in PROVIDERS if row.name == cloud), None)
 
 
 def listed(cloud: str) -> dict[str, str]:
-    """Id -> name of every machine of the account that is not ended. Raises LaunchError when it does not answer."""
+    """Id -> name of every machine of the account that is not ended; nothing of a cloud without a row. Raises
+    LaunchError when it does not answer."""
+    row = provider(cloud)
     try:
-        if cloud == "runpod":
-            return {id: one["name"] for id, one in _runpod().list_instances().items()}
-        if cloud == "lambda":
-            found = _lambda().list_instances()
-            return {
-                one["id"]: one.get("name") or "" for one in found if one["status"] not in ("terminating", "terminated")
-            }
+        return row.machines() if row else {}
     except Exception as problem:
         raise _silent(cloud, problem) from None
-    return {}
 
 
 def end(cloud: str, id: str) -> None:
     """The provider was told to end the machine. Raises LaunchError."""
+    row = provider(cloud)
     try:
-        if cloud == "runpod":
-            _runpod().remove(id)
-        elif cloud == "lambda":
-            _lambda().remove_instances([id])
+        if row:
+            row.terminate(id)
     except Exception as problem:
         raise _silent(cloud, problem) from None
 
@@ -50,10 +106,29 @@ def _name(cloud: str, run: str) -> str:
     return str(common_utils.make_cluster_name_on_cloud(run, max_length=longest))
 
 
+def _silent(cloud: str, problem: Exception) -> LaunchError:
+    said = " ".join(str(problem).split())[:200] or type(problem).__name__
+    return LaunchError(
+        f"{cloud} does not say which machines are alive: {said}", f"look at {cloud}'s own console", FAILED
+    )
+
+
 def _runpod() -> Any:
     from sky.provision.runpod import utils
 
     return utils
+
+
+def _runpod_machines() -> dict[str, str]:
+    return {id: one["name"] for id, one in _runpod().list_instances().items()}
+
+
+def _runpod_key_fault(text: str) -> str | None:
+    section = re.search(r"^[ \t]*\[default\][ \t]*(#[^\n]*)?$(.*?)(?=^[ \t]*\[|\Z)", text, re.M | re.S)
+    if section is None:
+        return "has no section `[default]`"
+    key = re.search(r"^[ \t]*api_key[ \t]*=[ \t]*(\"[^\"\s]+\"|'[^'\s]+')[ \t]*(#.*)?$", section[2], re.M)
+    return None if key else 'has no line `api_key = "KEY"` in its section `[default]`'
 
 
 def _lambda() -> Any:
@@ -62,8 +137,57 @@ def _lambda() -> Any:
     return LambdaCloudClient()
 
 
-def _silent(cloud: str, problem: Exception) -> LaunchError:
-    said = " ".join(str(problem).split())[:200] or type(problem).__name__
-    return LaunchError(
-        f"{cloud} does not say which machines are alive: {said}", f"look at {cloud}'s own console", FAILED
-    )
+def _lambda_machines() -> dict[str, str]:
+    found = _lambda().list_instances()
+    return {one["id"]: one.get("name") or "" for one in found if one["status"] not in ("terminating", "terminated")}
+
+
+def _lambda_key_fault(text: str) -> str | None:
+    lines = [line.strip() for line in text.splitlines()]
+    return None if any(re.fullmatch(r"api_key = \S+", line) for line in lines) else "has no line `api_key = KEY`"
+
+
+PROVIDERS = (
+    Provider(
+        name="runpod",
+        title="RunPod",
+        key_file=".runpod/config.toml",  # sky/clouds/runpod.py
+        key_line='`[default]` and `api_key = "KEY"`',
+        key_fault=_runpod_key_fault,
+        key_page="console.runpod.io/user/settings",
+        console="https://console.runpod.io/pods",
+        no_spot=None,
+        no_mount="SkyPilot mounts no bucket on RunPod: its pods have no /dev/fuse",  # sky/clouds/runpod.py
+        no_joining="SkyPilot joins no machines on RunPod",  # sky/clouds/runpod.py
+        least=None,
+        gpus={
+            "H200-SXM": "H200-SXM",
+            "H100-SXM": "H100-SXM",
+            "H100-PCIe": "H100",
+            "A100-80GB-SXM": "A100-80GB-SXM",
+            "A100-80GB-PCIe": "A100-80GB",
+            "A6000": "RTXA6000",
+        },
+        machines=_runpod_machines,
+        terminate=lambda id: _runpod().remove(id),
+        unknown=("whether a machine is free now", "whether the key is still valid"),
+    ),
+    Provider(
+        name="lambda",
+        title="Lambda",
+        key_file=".lambda_cloud/lambda_keys",  # sky/provision/lambda_cloud/lambda_utils.py
+        key_line="`api_key = KEY`, with its spaces",
+        key_fault=_lambda_key_fault,
+        key_page="cloud.lambda.ai/api-keys",
+        console="https://cloud.lambda.ai/instances",
+        no_spot="Lambda has no spot machines",  # sky/clouds/lambda_cloud.py
+        no_mount=None,
+        no_joining=None,
+        least=("30+", "4x"),  # sky/catalog/lambda_catalog.py
+        gpus={"H100-PCIe": "H100"},
+        machines=_lambda_machines,
+        terminate=lambda id: _lambda().remove_instances([id]),
+        unknown=("whether a machine is free now", "whether the key is still valid"),
+    ),
+)
+"""By SkyPilot 0.14.1."""

@@ -10,12 +10,10 @@ from pydantic import ByteSize, Field, field_validator
 
 from launcher.config.slurm import SlurmSite
 from launcher.config.yaml import Strict, read
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError
 
-CLOUDS = ("local", "docker", "lambda", "runpod", "slurm", "kubernetes")
-"""The words `--cloud` knows without a site file."""
 HERE = ("local", "docker")
-"""Those that are this machine."""
+"""The words of `--cloud` that are this machine."""
 
 REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:[~/].+|keyring:.+/.+|netrc:[\w.-]+)")
 
@@ -136,20 +134,6 @@ def reference(key: str, value: Any) -> str:
         "say where the value is: `env:NAME`, `file:PATH`, `keyring:SERVICE/USER` or `netrc:HOST`; the value itself "
         "does not belong there",
     )
-
-
-def clouds_of(word: str) -> tuple[str, ...]:
-    """The clouds that `--cloud` names: one, or several rented ones with commas between. Raises LaunchError."""
-    found = tuple(dict.fromkeys(one.strip() for one in word.split(",")))
-    for one in found:
-        if one not in CLOUDS:
-            raise LaunchError(f"unknown cloud `{one}`", did_you_mean(one, CLOUDS))
-        if len(found) > 1 and one in HERE:
-            rest = ",".join(other for other in found if other not in HERE)
-            raise LaunchError(
-                f"`{one}` is this machine, and not one of several clouds", f"`--cloud {rest or one}` without it"
-            )
-    return found
 
 
 def site_path(env: Mapping[str, str] = os.environ) -> Path:

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from launcher.backends.local import find_python
+from launcher.clouds import providers
 from launcher.clouds.ledger import ledger
 from launcher.config.secrets import found_at, helps, references
 from launcher.config.site import SiteFile, site_path
 from launcher.errors import LaunchError
 from launcher.format import size
 from launcher.images.docker_engine import cards, connect, facts
-from launcher.preflight.credentials import PLACES, check
+from launcher.preflight.credentials import check
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
@@ -97,10 +98,10 @@ def _skypilot() -> Finding:
 def _clouds(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whose key files are here."""
     home = Path(env.get("HOME", "~")).expanduser()
-    for cloud in PLACES:
-        found = check([cloud], home)
+    for row in providers.PROVIDERS:
+        found = check([row.name], home)
         level = WARNING if found.level == REFUSED else OK
-        yield Finding(cloud, level, found.says, found.hint)
+        yield Finding(row.name, level, found.says, found.hint)
 
 
 def _secrets(site: SiteFile, env: Mapping[str, str]) -> Iterator[Finding]:

@@ -8,10 +8,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from launcher.clouds.providers import clouds_of
 from launcher.config.job import Job, read_job
 from launcher.config.pins import read_pins
 from launcher.config.recipe import REHEARSAL, Recipe, families, read_recipe
-from launcher.config.site import SiteFile, clouds_of, expanded
+from launcher.config.site import SiteFile, expanded
 from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import digest_of
 from launcher.images.identity import environment_of, image_of

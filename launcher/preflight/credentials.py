@@ -4,31 +4,35 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from launcher.clouds.providers import Provider, provider
 from launcher.config.slurm import SlurmSite
-from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
 
-PLACES = {"runpod": Path(".runpod/config.toml"), "lambda": Path(".lambda_cloud/lambda_keys")}
-"""Below the home folder (sky/clouds/runpod.py, sky/provision/lambda_cloud/lambda_utils.py)."""
 CLUSTERS = Path(".slurm/config")
 """In ssh's own words (sky/provision/slurm/utils.py)."""
-LINES = {"runpod": '`[default]` and `api_key = "KEY"`', "lambda": "`api_key = KEY`, with its spaces"}
-"""What they have to hold."""
-SOURCES = {"runpod": "console.runpod.io/user/settings", "lambda": "cloud.lambda.ai/api-keys"}
 
 
 def check(clouds: Iterable[str], home: Path) -> Finding:
-    """Refused when a cloud's key file is absent or says no key."""
-    found = []
+    """Refused when a cloud's key file is absent or says no key; unknown of a cloud without a row in the table."""
+    found, unknown = [], []
     for cloud in clouds:
-        if cloud in PLACES:
-            path = home / PLACES[cloud]
-            wrong = _fault(cloud, path)
-            if wrong:
-                place = f"~/{PLACES[cloud]}"
-                hint = f"make a key at {SOURCES[cloud]}, write {LINES[cloud]} there, then `chmod 600 {place}`"
-                return Finding("credentials", REFUSED, f"`{place}` {wrong}", hint)
-            found.append(f"~/{PLACES[cloud]}")
-    return Finding("credentials", OK, " ".join(found) or "none are looked at")
+        if row := provider(cloud):
+            place = f"~/{row.key_file}"
+            if fault := _fault(row, home / row.key_file):
+                hint = f"make a key at {row.key_page}, write {row.key_line} there, then `chmod 600 {place}`"
+                return Finding("credentials", REFUSED, f"`{place}` {fault}", hint)
+            found.append(place)
+        else:
+            unknown.append(cloud)
+    if unknown:
+        names = " and ".join(unknown)
+        return Finding(
+            "credentials",
+            UNKNOWN,
+            " ".join([*found, f"not checked: SkyPilot's access to {names}"]),
+            f"`sky check {' '.join(unknown)}` checks it",
+        )
+    return Finding("credentials", OK, " ".join(found))
 
 
 def cluster(site: SlurmSite, home: Path) -> Finding:
@@ -44,18 +48,11 @@ def cluster(site: SlurmSite, home: Path) -> Finding:
     return Finding("credentials", REFUSED, f"`~/{CLUSTERS}` has no `Host {site.host}`", f"write there: {lines}")
 
 
-def _fault(cloud: str, path: Path) -> str | None:
+def _fault(row: Provider, path: Path) -> str | None:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return "does not exist"
     except (OSError, UnicodeDecodeError):
         return "cannot be read"
-    if cloud == "lambda":
-        lines = [line.strip() for line in text.splitlines()]
-        return None if any(re.fullmatch(r"api_key = \S+", line) for line in lines) else "has no line `api_key = KEY`"
-    section = re.search(r"^[ \t]*\[default\][ \t]*(#[^\n]*)?$(.*?)(?=^[ \t]*\[|\Z)", text, re.M | re.S)
-    if section is None:
-        return "has no section `[default]`"
-    key = re.search(r"^[ \t]*api_key[ \t]*=[ \t]*(\"[^\"\s]+\"|'[^'\s]+')[ \t]*(#.*)?$", section[2], re.M)
-    return None if key else 'has no line `api_key = "KEY"` in its section `[default]`'
+    return row.key_fault(text)

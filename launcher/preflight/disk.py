@@ -13,7 +13,7 @@ def check(plan: Plan, free: int | None) -> Finding:
     need = plan.disk_bytes
     have = free if free is not None else (plan.machine.disk_gb or 0) * GB
     if need == 0:
-        return Finding("disk", OK, "the recipe needs no room worth counting")
+        return Finding("disk", OK, "disk use is negligible")
     if free is None and plan.machine.disk_gb is None:
         return Finding(
             "disk",

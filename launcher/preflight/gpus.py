@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from launcher.clouds.accelerators import MAJORS, capability
 from launcher.format import size
 from launcher.images.docker_engine import Card
-from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
 from launcher.runfolder.plan import Plan
 
 DRIVER = 580
@@ -22,7 +22,7 @@ def check(plan: Plan, cards: Sequence[Card]) -> Finding:
         return Finding(
             "gpus",
             REFUSED,
-            f"`{plan.recipe}` wants {' or '.join(plan.machine.accelerators)}, and no NVIDIA driver answers here",
+            f"no NVIDIA GPU found on this machine; `{plan.recipe}` needs {' or '.join(plan.machine.accelerators)}",
             f"`launcher rehearse {plan.recipe} --docker` runs it whole on this CPU",
         )
     return Finding("gpus", OK, f"{len(cards)} x {cards[0].name} with {size(min(card.memory for card in cards))} each")
@@ -31,7 +31,8 @@ def check(plan: Plan, cards: Sequence[Card]) -> Finding:
 def kernels(plan: Plan, flash_attention: bool, cards: Sequence[Card]) -> Finding:
     """Can the GPUs that the run may get run what is compiled into the image, and is the driver new enough for it?
 
-    Refused when there are no kernels for one of them, or the driver here is older than its CUDA. `cards`: those of this
+    Refused when there are no kernels for one of them, or the driver here is older than its CUDA; unknown of a GPU that
+    is not in the table. `cards`: those of this
     machine, for a run on it; of rented ones the table knows."""
     kinds = {one: capability(one.partition(":")[0]) for one in plan.machine.accelerators}
     if cards:
@@ -48,4 +49,9 @@ def kernels(plan: Plan, flash_attention: bool, cards: Sequence[Card]) -> Finding
         says = f"the driver here is {old.driver}; CUDA 13 in the image wants {DRIVER} or newer"
         return Finding("kernels", REFUSED, says, "update the NVIDIA driver, or run elsewhere")
     told = ", ".join(f"{name} {value}" for name, value in known.items())
-    return Finding("kernels", OK, f"compute capability: {told}" if told else "of GPUs that are not in the table")
+    if absent := [name for name in kinds if name not in known]:
+        says = f"not checked: GPU {' and '.join(absent)} is not in the table"
+        return Finding(
+            "kernels", UNKNOWN, says + (f"; compute capability: {told}" if told else ""), "watch the first steps"
+        )
+    return Finding("kernels", OK, f"compute capability: {told}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from launcher.preflight.finding import OK, WARNING, Finding
+from launcher.preflight.finding import OK, UNKNOWN, WARNING, Finding
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus
 
@@ -14,7 +14,7 @@ def check(plan: Plan, past: Iterable[Past], prices: tuple[float, float] | None) 
     `prices`: the cheapest and the dearest machine's, in dollars an hour."""
     counted = {stage.name: stage.steps for stage in plan.stages if stage.steps}
     if not counted:
-        return Finding("hours", OK, "no stage counts its steps beforehand")
+        return Finding("hours", UNKNOWN, "the number of steps is not known before the run")
     known = paces(plan, past)
     absent = [name for name in counted if name not in known]
     if absent:

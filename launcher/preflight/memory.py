@@ -11,7 +11,7 @@ from launcher.config.recipe import Recipe
 from launcher.errors import FAILED
 from launcher.format import size
 from launcher.images.docker_engine import Card
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.preflight.recipe_command import ask_about
 from launcher.runfolder.plan import Plan, settings_of
 
@@ -58,7 +58,14 @@ class Moment:
 
 
 def check(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Finding:
-    """Refused where the run may get a GPU that a stage does not fit on, with the bytes and what would help."""
+    """Refused where the run may get a GPU that a stage does not fit on, with the bytes and what would help; unknown of
+    a GPU that is not in the table of `clouds/accelerators.py`."""
+    names = [kind.name for kind in kinds]
+    absent = [] if set(names) - set(plan.machine.accelerators) else [*plan.machine.accelerators]
+    absent = [name for name in absent if name not in names]
+    says = f"not checked: GPU {' and '.join(absent)} is not in the table"
+    if absent and not kinds:
+        return Finding("memory", UNKNOWN, says, "watch the first steps")
     if not kinds:
         return Finding("memory", OK, "the recipe needs no GPU")
     if recipe.file.memory is None:
@@ -75,6 +82,8 @@ def check(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Find
         return Finding("memory", REFUSED, _short(full), _helps(full, fit, plan, recipe, root), details)
     if full.share > TIGHT:
         return Finding("memory", WARNING, f"tight: {_short(full)}", "a lower batch or length makes room", details)
+    if absent:
+        return Finding("memory", UNKNOWN, says + f"; {_short(full)}", "watch the first steps", details)
     return Finding("memory", OK, _short(full), details=details)
 
 

@@ -1,21 +1,17 @@
 """What does the run cost an hour, and what do its limits buy?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.clouds.catalog import Catalog
 from launcher.clouds.offers import Offer, apart, nearest, offers, old, unpriced
+from launcher.clouds.providers import clouds_of, provider
 from launcher.config.job import Job
-from launcher.config.site import clouds_of
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.runfolder.plan import Budget, Plan
 
 WORTH = 1 / 6
 """Hours below which a machine is not worth its start: images are pulled and models loaded before a stage begins."""
-SPOT = {"lambda": "Lambda has no spot machines"}
-"""sky/clouds/lambda_cloud.py, 0.14.1. (RunPod has them.)"""
-MOUNT = {"runpod": "SkyPilot mounts no bucket on RunPod: its pods have no /dev/fuse"}
-"""sky/clouds/runpod.py, 0.14.1."""
 
 
 def check(plan: Plan, job: Job, catalogs: Mapping[str, Catalog]) -> Finding:
@@ -69,7 +65,8 @@ def _none(job: Job, clouds: Sequence[str], catalogs: Mapping[str, Catalog]) -> F
         return Finding("price", REFUSED, "; ".join(cannot.values()), hint)
     if unknown:
         hint = "without prices only `--max-hours` limits the run"
-        return Finding("price", WARNING, "; ".join({**unknown, **cannot}.values()), hint)
+        says, priced = "; ".join({**unknown, **cannot}.values()), any(provider(cloud) for cloud in unknown)
+        return Finding("price", WARNING if priced else UNKNOWN, says, hint)
     near = nearest(job, clouds, catalogs)
     wanted = " or ".join(job.accelerators) or f"{job.cpus or 'any'} CPUs, {job.memory or 'any'} GiB"
     there = f": the nearest there is {_machine(near)} (`{near.instance_type}`)" if near else ""
@@ -108,22 +105,27 @@ def _range(texts: Sequence[str]) -> str:
     return texts[0] if texts[0] == texts[-1] else f"{texts[0]} to {texts[-1]}"
 
 
-def offered(document: Mapping[str, Any], name: str, clouds: Iterable[str]) -> Finding:
+def offered(document: Mapping[str, Any], name: str, clouds: Sequence[str]) -> Finding:
     """Does the job file ask for something that SkyPilot does not offer on a cloud that the run may go to?
 
-    Refused when it does: spot machines on Lambda, a bucket's mount on RunPod. `document`: the job file's, whose name is
+    Refused when it does: spot machines on Lambda, a bucket's mount on RunPod; unknown of a cloud without a row in the
+    table. `document`: the job file's, whose name is
     `name`."""
     resources = document.get("resources") or {}
     choices = [resources, *(resources.get("any_of") or resources.get("ordered") or [])]
     spot = any(one.get("use_spot") for one in choices)
     mounted = [place for place, one in (document.get("file_mounts") or {}).items() if _mounts(one)]
     for cloud in clouds:
-        if spot and cloud in SPOT:
-            return Finding("offered", REFUSED, f"{SPOT[cloud]}, and jobs/{name} has `use_spot`", "take it out")
-        if mounted and cloud in MOUNT:
+        row = provider(cloud)
+        if row and row.no_spot and spot:
+            return Finding("offers", REFUSED, f"{row.no_spot}, and jobs/{name} has `use_spot`", "take it out")
+        if row and row.no_mount and mounted:
             hint = "`mode: COPY` copies it; `bucket:` in site.yaml keeps checkpoints without a mount"
-            return Finding("offered", REFUSED, f"{MOUNT[cloud]}; jobs/{name} mounts `{mounted[0]}`", hint)
-    return Finding("offered", OK, "nothing that a cloud lacks")
+            return Finding("offers", REFUSED, f"{row.no_mount}; jobs/{name} mounts `{mounted[0]}`", hint)
+    if unknown := [cloud for cloud in clouds if not provider(cloud)]:
+        says = f"not checked: whether {' and '.join(unknown)} supports everything in the job file"
+        return Finding("offers", UNKNOWN, says, "SkyPilot says it at the launch, before a machine is rented")
+    return Finding("offers", OK, "the cloud supports everything in the job file")
 
 
 def _mounts(one: Any) -> bool:

@@ -1,21 +1,24 @@
-"""All of preflight, put together: what `plan` shows and `launch` demands."""
+"""The list of checks, and the loop over it: what `plan` shows and `launch` demands."""
 
 import contextlib
 import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from launcher.backends.local import find_python
-from launcher.clouds.catalog import folder, read_catalogs
+from launcher.clouds.catalog import Catalog, folder, read_catalogs
 from launcher.clouds.offers import offers
-from launcher.config.job import Job
+from launcher.clouds.providers import clouds_of
+from launcher.config.recipe import InputSpec
 from launcher.config.secrets import values
-from launcher.config.site import HERE, SiteFile, clouds_of
+from launcher.config.site import HERE, SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import Card, cards
@@ -42,35 +45,180 @@ from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import status
 from launcher.transfer.store import Store, read_existing
 
+PLAN, LAUNCH = "`plan` and `launch`", "`launch`"
+"""When a check is done."""
+LOCAL, DOCKER, SLURM, RENTED = "local", "docker", "slurm", "rented machines"
+"""Where a run may go."""
+EVERYWHERE = (LOCAL, DOCKER, SLURM, RENTED)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the checks of a launch look at; what takes time is looked up once, when the first check asks for it."""
+
+    planned: Planned
+    root: Path
+    site: SiteFile
+
+    @property
+    def plan(self) -> Plan:
+        return self.planned.plan
+
+    @property
+    def paid(self) -> bool:
+        """Whether the machine is another's."""
+        return self.plan.machine.cloud not in HERE
+
+    @property
+    def where(self) -> str:
+        """The one of `EVERYWHERE` that the run goes to."""
+        cloud = self.plan.machine.cloud
+        if cloud in (LOCAL, DOCKER):
+            return cloud
+        return SLURM if cloud == SLURM and self.site.slurm else RENTED
+
+    @property
+    def clouds(self) -> tuple[str, ...]:
+        return clouds_of(self.plan.machine.cloud)
+
+    @cached_property
+    def cards(self) -> list[Card]:
+        """The GPUs of this machine, for a run on it."""
+        return cards() if self.where == DOCKER else []
+
+    @property
+    def kinds(self) -> list[memory.Kind]:
+        """The GPUs that the run may get."""
+        machine = self.plan.machine
+        if self.cards and machine.accelerators:
+            return [memory.kind_of(self.cards)]
+        return memory.kinds_of(machine.accelerators, machine.nodes)
+
+    @cached_property
+    def catalogs(self) -> Mapping[str, Catalog]:
+        return read_catalogs(self.clouds, folder(os.environ), time.time())
+
+    @property
+    def prices(self) -> tuple[float, float] | None:
+        """The cheapest and the dearest machine's, in dollars an hour."""
+        if self.where != RENTED or not self.planned.job:
+            return None
+        prices = [offer.price_per_hour for offer in offers(self.planned.job, self.clouds, self.catalogs)]
+        return (prices[0], prices[-1]) if prices else None
+
+    @cached_property
+    def secrets(self) -> Mapping[str, str] | None:
+        """The secrets that the job will have; None where one that is needed is not there."""
+        if secrets.check(self.plan, self.site, os.environ).level == REFUSED:
+            return None
+        return values(self.plan, self.site, os.environ)
+
+
+@dataclass(frozen=True)
+class Check:
+    """`name`: as its finding prints it, and as `--force` takes it. `when` and `where` it is done: `PLAN` or `LAUNCH`,
+    and some of `EVERYWHERE`. `function`: the check itself, whose docstring the reference page prints. `arguments`: what
+    it is given of the launch's facts; None where there is nothing to check."""
+
+    name: str
+    when: str
+    where: tuple[str, ...]
+    function: Callable[..., Finding]
+    arguments: Callable[[Facts], tuple[Any, ...] | None]
+
+
+CHECKS = (
+    Check("pins", PLAN, EVERYWHERE, pins.check, lambda it: (it.plan, it.paid)),
+    Check("inputs", PLAN, EVERYWHERE, data.given, lambda it: (_inputs(it), it.planned.inputs)),
+    Check("settings", PLAN, EVERYWHERE, settings.check, lambda it: (it.plan, it.planned.recipe, it.root)),
+    Check("disk", PLAN, EVERYWHERE, disk.check, lambda it: (it.plan, None if it.paid else _free(it.site.local_store))),
+    Check("secrets", PLAN, EVERYWHERE, secrets.check, lambda it: (it.plan, it.site, os.environ)),
+    Check("resume", PLAN, EVERYWHERE, resume.check, lambda it: (it.plan, Store(it.site).machine(it.plan.run))),
+    Check("image", PLAN, (DOCKER,), image.check, lambda it: (it.plan,)),
+    Check("gpus", PLAN, (DOCKER,), gpus.check, lambda it: (it.plan, it.cards)),
+    Check(
+        "kernels",
+        PLAN,
+        (DOCKER, SLURM, RENTED),
+        gpus.kernels,
+        lambda it: (it.plan, it.planned.recipe.file.flash_attention, it.cards),
+    ),
+    Check(
+        "memory",
+        PLAN,
+        (DOCKER, SLURM, RENTED),
+        memory.check,
+        lambda it: (it.plan, it.planned.recipe, it.kinds, it.root),
+    ),
+    Check(
+        "credentials",
+        PLAN,
+        (SLURM,),
+        credentials.cluster,
+        lambda it: (it.site.slurm, Path.home()) if it.site.slurm and it.site.slurm.via == "sky" else None,
+    ),
+    Check(
+        "image",
+        PLAN,
+        (SLURM,),
+        image.in_registry,
+        lambda it: (it.plan, it.site.registry) if it.plan.image else None,
+    ),
+    Check("queue", PLAN, (SLURM,), slurm.queue, lambda it: (it.plan, it.site.slurm)),
+    Check(
+        "workspace",
+        PLAN,
+        (SLURM,),
+        slurm.workspace,
+        lambda it: (it.site.slurm,) if it.site.slurm and (it.site.slurm.work or "").startswith("ws:") else None,
+    ),
+    Check("price", PLAN, (RENTED,), price.check, lambda it: (it.plan, it.planned.job, it.catalogs)),
+    Check("credentials", PLAN, (RENTED,), credentials.check, lambda it: (it.clouds, Path.home())),
+    Check(
+        "offers",
+        PLAN,
+        (RENTED,),
+        price.offered,
+        lambda it: (load(it.planned.job.path), it.planned.job.path.name, it.clouds) if it.planned.job else None,
+    ),
+    Check("hours", PLAN, (SLURM, RENTED), hours.check, lambda it: (it.plan, _past(it.plan, it.site), it.prices)),
+    Check(
+        "data",
+        LAUNCH,
+        EVERYWHERE,
+        data.check,
+        lambda it: (it.planned.recipe.file.check, it.planned.inputs, it.root, _python(it)),
+    ),
+    Check("sources", LAUNCH, EVERYWHERE, pins.sources, lambda it: (it.plan, it.paid) if it.plan.sources else None),
+    Check(
+        "accounts",
+        LAUNCH,
+        (DOCKER, SLURM, RENTED),
+        secrets.accounts,
+        lambda it: None if it.secrets is None else (it.plan, it.site, os.environ),
+    ),
+    Check(
+        "texts",
+        LAUNCH,
+        (DOCKER, SLURM, RENTED),
+        data.texts,
+        lambda it: None if it.secrets is None else (it.plan, it.planned.recipe, it.planned.inputs, it.secrets, it.root),
+    ),
+)
+"""All checks, in the order in which they are printed."""
+BESIDE = ("memory",)
+"""Checks that run beside the others: each starts a program of the recipe, and so does `settings`."""
+
 
 def quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
-    """The checks that cost no time."""
-    return [_overruled(one, planned.plan) for one in _quick(planned, root, site)]
+    """What the checks find that cost no time. Raises LaunchError when `--force` names no check."""
+    return _findings(Facts(planned, root, site), (PLAN,))
 
 
-def _quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
-    plan, cloud = planned.plan, planned.plan.machine.cloud
-    here = cloud in HERE
-    there = cards() if cloud == "docker" else []
-    with ThreadPoolExecutor(1) as beside:  # both start programs of the recipe's
-        fits = (
-            beside.submit(memory.check, plan, planned.recipe, _kinds(plan, there), root) if cloud != "local" else None
-        )
-        found = [
-            pins.check(plan, paid=not here),
-            data.given({**planned.recipe.file.inputs, **planned.recipe.change.inputs}, planned.inputs),
-            settings.check(plan, planned.recipe, root),
-            disk.check(plan, _free(site.local_store) if here else None),
-            secrets.check(plan, site, os.environ),
-            resume.check(plan, Store(site).machine(plan.run)),
-        ]
-    if cloud == "docker":
-        found += [image.check(plan), gpus.check(plan, there)]
-    if fits:
-        found += [gpus.kernels(plan, planned.recipe.file.flash_attention, there), fits.result()]
-    if not here and planned.job:
-        found += _elsewhere(plan, planned.job, site)
-    return found
+def thorough(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
+    """What all checks find: also the recipe's own check of the data, and what the services say of the user's keys.
+    Raises LaunchError when `--force` names no check."""
+    return _findings(Facts(planned, root, site), (PLAN, LAUNCH))
 
 
 def expected(planned: Planned, root: Path, site: SiteFile) -> list[str]:
@@ -78,22 +226,21 @@ def expected(planned: Planned, root: Path, site: SiteFile) -> list[str]:
     return forecast.lines(planned.plan, planned.recipe, Store(site), root)
 
 
-def thorough(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
-    """The quick ones, the recipe's own look at the data, and what the services say of the user's keys."""
-    python = find_python(root, site.local.python) if planned.plan.machine.cloud == "local" else Path(sys.executable)
-    found = _quick(planned, root, site)
-    fine = planned.plan.machine.cloud != "local" and not any(
-        one.check == "secrets" and one.level == REFUSED for one in found
-    )
-    found += [
-        data.check(planned.recipe.file.check, planned.inputs, root, python),
-        *([pins.sources(planned.plan, paid=planned.plan.machine.cloud not in HERE)] if planned.plan.sources else []),
-        *(_remote(planned, root, site) if fine else []),
-    ]
-    names = [one.check for one in found]
-    if wrong := next((name for name in planned.plan.forced if name not in names), None):
-        raise LaunchError(f"`--force {wrong}`: no check of this launch is called so", did_you_mean(wrong, names))
-    return [_overruled(one, planned.plan) for one in found]
+def _findings(facts: Facts, when: tuple[str, ...]) -> list[Finding]:
+    names = dict.fromkeys(check.name for check in CHECKS)
+    if wrong := next((name for name in facts.plan.forced if name not in names), None):
+        raise LaunchError(f"`--force {wrong}`: there is no check of this name", did_you_mean(wrong, names))
+    checks = [check for check in CHECKS if check.when in when and facts.where in check.where]
+    with ThreadPoolExecutor(1) as pool:
+        beside = {check: pool.submit(_asked, check, facts) for check in checks if check.name in BESIDE}
+        alone = {check: _asked(check, facts) for check in checks if check not in beside}
+        found = [beside[check].result() if check in beside else alone[check] for check in checks]
+    return [_overruled(finding, facts.plan) for finding in found if finding]
+
+
+def _asked(check: Check, facts: Facts) -> Finding | None:
+    arguments = check.arguments(facts)
+    return None if arguments is None else check.function(*arguments)
 
 
 def _overruled(finding: Finding, plan: Plan) -> Finding:
@@ -103,38 +250,14 @@ def _overruled(finding: Finding, plan: Plan) -> Finding:
     return replace(finding, level=WARNING, says=f"overruled by `--force`: {finding.says}")
 
 
-def _remote(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
-    """What the services say, with the secrets that the job will have."""
-    given = values(planned.plan, site, os.environ)
-    looked = data.texts(planned.plan, planned.recipe, planned.inputs, given, root)
-    return [secrets.accounts(planned.plan, site, os.environ), looked]
+def _inputs(facts: Facts) -> Mapping[str, InputSpec]:
+    return {**facts.planned.recipe.file.inputs, **facts.planned.recipe.change.inputs}
 
 
-def _kinds(plan: Plan, there: Sequence[Card]) -> list[memory.Kind]:
-    """The GPUs that the run may get: those of this machine for a run on it."""
-    if there and plan.machine.accelerators:
-        return [memory.kind_of(there)]
-    return memory.kinds_of(plan.machine.accelerators, plan.machine.nodes)
-
-
-def _elsewhere(plan: Plan, job: Job, site: SiteFile) -> list[Finding]:
-    if plan.machine.cloud == "slurm" and site.slurm:
-        return [
-            *([credentials.cluster(site.slurm, Path.home())] if site.slurm.via == "sky" else []),
-            *([image.in_registry(plan, site.registry)] if plan.image else []),
-            slurm.queue(plan, site.slurm),
-            *([slurm.workspace(site.slurm)] if (site.slurm.work or "").startswith("ws:") else []),
-            hours.check(plan, _past(plan, site), None),
-        ]
-    clouds = clouds_of(plan.machine.cloud)
-    catalogs = read_catalogs(clouds, folder(os.environ), time.time())
-    prices = [one.price_per_hour for one in offers(job, clouds, catalogs)]
-    return [
-        price.check(plan, job, catalogs),
-        credentials.check(clouds, Path.home()),
-        price.offered(load(job.path), job.path.name, clouds),
-        hours.check(plan, _past(plan, site), (prices[0], prices[-1]) if prices else None),
-    ]
+def _python(facts: Facts) -> Path:
+    """The interpreter of this machine's stages, or ours."""
+    local = facts.plan.machine.cloud == LOCAL
+    return find_python(facts.root, facts.site.local.python) if local else Path(sys.executable)
 
 
 def _past(plan: Plan, site: SiteFile) -> list[hours.Past]:

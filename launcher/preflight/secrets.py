@@ -66,7 +66,7 @@ def accounts(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
             says.append(
                 f"{name} not checked: no answer from {answer.service}" if answer.valid is None else f"{name} is valid"
             )
-    return Finding("accounts", level, "; ".join(says) or "no key to ask about", hint)
+    return Finding("accounts", level, "; ".join(says) or "no key to check", hint)
 
 
 @dataclass(frozen=True)

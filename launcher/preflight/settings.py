@@ -21,4 +21,4 @@ def check(plan: Plan, recipe: Recipe, root: Path) -> Finding:
     found = ask_about(recipe.file.settings_check, request, root)
     if found.code:
         return Finding("settings", REFUSED, found.error, found.hint or "correct the setting")
-    return Finding("settings", OK, f"of {len(request)} stages")
+    return Finding("settings", OK, f"checked for {len(request)} stage{'' if len(request) == 1 else 's'}")

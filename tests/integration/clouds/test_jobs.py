@@ -10,7 +10,8 @@ import pytest
 
 from launcher.clouds.accelerators import for_cloud
 from launcher.clouds.catalog import folder, read_catalogs
-from launcher.clouds.offers import ALONE, offers
+from launcher.clouds.offers import offers
+from launcher.clouds.providers import provider
 from launcher.config.job import read_job
 from tests.emulator import catalog
 
@@ -42,7 +43,7 @@ def said(home):
 @pytest.mark.parametrize("job", JOBS, ids=lambda path: path.stem)
 def test_a_job_file_is_launched_by_sky_alone_where_the_cloud_can(said, cloud, job):
     ends, _ = said[cloud, job.stem]
-    if cloud in ALONE and read_job(job).nodes > 1:
+    if provider(cloud).no_joining and read_job(job).nodes > 1:
         assert "Multi-node not supported" in ends
     else:
         assert ends is True

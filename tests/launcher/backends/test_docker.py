@@ -279,7 +279,7 @@ def test_a_recipe_that_wants_gpus_is_refused_where_there_are_none(there):
         pytest.skip("there are some")
     (there.root / "jobs/toy-tiny.yaml").write_text("resources: {accelerators: 'H100:8'}\nrun: x\n")
     done = there.launcher("plan", "toy-tiny", *DOCKER)
-    assert "refused  gpus: `toy-tiny` wants H100:8, and no NVIDIA driver answers here\n" in done.stdout
+    assert "refused  gpus: no NVIDIA GPU found on this machine; `toy-tiny` needs H100:8\n" in done.stdout
 
 
 def test_without_an_engine_a_launch_is_refused_and_a_status_still_answers(there, tmp_path):

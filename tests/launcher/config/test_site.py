@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.config.site import BucketSite, BudgetSite, SiteFile, clouds_of, read_site, site_path
+from launcher.clouds.providers import clouds_of
+from launcher.config.site import BucketSite, BudgetSite, SiteFile, read_site, site_path
 
 
 def test_the_site_file_s_place_is_the_user_s_configuration_folder():

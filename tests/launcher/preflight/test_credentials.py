@@ -2,7 +2,7 @@ import pytest
 
 from launcher.config.slurm import SlurmSite
 from launcher.preflight.credentials import check, cluster
-from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
 
 RUNPOD = '[default]\napi_key = "abc"\n'
 
@@ -24,7 +24,10 @@ def test_the_files_that_skypilot_reads_are_named(home):
     assert check(["runpod", "lambda"], place) == Finding(
         "credentials", OK, "~/.runpod/config.toml ~/.lambda_cloud/lambda_keys"
     )
-    assert check(["kubernetes"], place) == Finding("credentials", OK, "none are looked at")
+    hint, says = "`sky check kubernetes` checks it", "not checked: SkyPilot's access to kubernetes"
+    assert check(["kubernetes"], place) == Finding("credentials", UNKNOWN, says, hint)
+    both = Finding("credentials", UNKNOWN, f"~/.runpod/config.toml {says}", hint)
+    assert check(["runpod", "kubernetes"], place) == both
 
 
 @pytest.mark.parametrize(

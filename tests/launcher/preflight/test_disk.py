@@ -52,4 +52,4 @@ def test_what_does_not_fit_is_refused_and_what_is_not_known_is_warned_of(disk_gb
 
 def test_a_recipe_without_weights_needs_no_room():
     plan = dataclasses.replace(PLAN, disk_bytes=0)
-    assert check(plan, 0) == Finding("disk", OK, "the recipe needs no room worth counting")
+    assert check(plan, 0) == Finding("disk", OK, "disk use is negligible")

@@ -18,7 +18,7 @@ def test_no_gpu_is_a_plain_sentence():
     assert check(plan(), []) == Finding(
         "gpus",
         REFUSED,
-        "`some-7b` wants H100-SXM:8 or B200:8, and no NVIDIA driver answers here",
+        "no NVIDIA GPU found on this machine; `some-7b` needs H100-SXM:8 or B200:8",
         "`launcher rehearse some-7b --docker` runs it whole on this CPU",
     )
 

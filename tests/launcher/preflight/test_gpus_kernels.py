@@ -2,7 +2,7 @@ import pytest
 
 from launcher.clouds.accelerators import capability
 from launcher.images.docker_engine import Card
-from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
 from launcher.preflight.gpus import kernels as check
 from launcher.runfolder.plan import Code, Machine, Plan
 
@@ -21,7 +21,10 @@ def test_cards_of_the_table_are_told_with_their_capability():
     assert check(plan("H100-SXM:8", "A6000:4"), True, []) == Finding(
         "kernels", OK, "compute capability: H100-SXM:8 9.0, A6000:4 8.6"
     )
-    assert check(plan("X1:8"), True, []) == Finding("kernels", OK, "of GPUs that are not in the table")
+    says = "not checked: GPU X1:8 is not in the table"
+    assert check(plan("X1:8"), True, []) == Finding("kernels", UNKNOWN, says, "watch the first steps")
+    some = Finding("kernels", UNKNOWN, f"{says}; compute capability: A6000:4 8.6", "watch the first steps")
+    assert check(plan("X1:8", "A6000:4"), True, []) == some
 
 
 @pytest.mark.parametrize(("name", "value"), [("T4:1", 7.5), ("RTX5090:1", 12.0)])

@@ -1,11 +1,11 @@
 import dataclasses
 
-from launcher.preflight.finding import OK, WARNING, Finding
+from launcher.preflight.finding import OK, UNKNOWN, WARNING, Finding
 from launcher.preflight.hours import check
 from launcher.runfolder.plan import Budget, Code, Machine, Plan, Stage
 from launcher.runfolder.status import status
 
-UNKNOWN = Finding(
+NOTHING = Finding(
     "hours",
     WARNING,
     "not known: no run of `some-7b` on such GPUs was followed from here",
@@ -30,14 +30,15 @@ def past(*accelerators, pace=36.0, run="old"):
 
 
 def test_a_plan_without_counted_steps_says_so():
-    assert check(plan("H100:8", steps=None), [], None).says == "no stage counts its steps beforehand"
+    says = "the number of steps is not known before the run"
+    assert check(plan("H100:8", steps=None), [], None) == Finding("hours", UNKNOWN, says)
 
 
 def test_nothing_is_guessed():
-    assert check(plan("H100:8"), [], (20.0, 30.0)) == UNKNOWN
-    assert check(plan("H100:8"), [past("A100:8"), past()], None) == UNKNOWN
+    assert check(plan("H100:8"), [], (20.0, 30.0)) == NOTHING
+    assert check(plan("H100:8"), [past("A100:8"), past()], None) == NOTHING
     other, seen = past("H100:8")
-    assert check(plan("H100:8"), [(dataclasses.replace(other, recipe="some-3b"), seen)], None) == UNKNOWN
+    assert check(plan("H100:8"), [(dataclasses.replace(other, recipe="some-3b"), seen)], None) == NOTHING
 
 
 def test_the_newest_run_on_such_gpus_gives_the_pace():

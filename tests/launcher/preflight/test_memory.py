@@ -1,13 +1,14 @@
 """Whether the stages fit on the GPUs: the launcher's side of it with a recipe of its own, and all real recipes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from launcher.config.recipe import names, read_recipe
 from launcher.config.site import SiteFile
 from launcher.planning.request import Request, planned
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.preflight.memory import Kind, check, kinds_of
 
 GIB = 2**30
@@ -48,6 +49,13 @@ def asked(toy):
 def test_without_gpus_there_is_nothing_to_fit(toy):
     plan = toy.planned()
     assert check(plan.plan, plan.recipe, [], toy.root) == Finding("memory", OK, "the recipe needs no GPU")
+
+
+def test_a_gpu_that_is_not_in_the_table_is_unknown(toy):
+    made = toy.planned()
+    plan = replace(made.plan, machine=replace(made.plan.machine, accelerators=("X1:4",)))
+    says = "not checked: GPU X1:4 is not in the table"
+    assert check(plan, made.recipe, [], toy.root) == Finding("memory", UNKNOWN, says, "watch the first steps")
 
 
 def test_a_recipe_without_the_command_is_warned_of(toy):

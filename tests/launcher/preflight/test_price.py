@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from launcher.clouds.catalog import Catalog, Kind
 from launcher.clouds.offers import Offer
 from launcher.config.job import Job
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.preflight.price import bound, check
 from launcher.runfolder.plan import Budget, Code, Machine, Plan
 
@@ -96,7 +96,12 @@ def test_a_price_that_is_not_known_is_a_warning():
         "SkyPilot has not fetched RunPod's prices yet: `sky gpus list --infra runpod` does",
         "without prices only `--max-hours` limits the run",
     )
-    assert check(plan("kubernetes"), JOB, {}).says == "what `kubernetes` costs is not known here"
+    assert check(plan("kubernetes"), JOB, {}) == Finding(
+        "price",
+        UNKNOWN,
+        "what `kubernetes` costs is not known here",
+        "without prices only `--max-hours` limits the run",
+    )
     some = check(plan("runpod,kubernetes", 100), JOB, CATALOGS)
     assert (some.level, some.hint) == (WARNING, "a machine without a known price may cost more")
     assert some.details[-1] == "what `kubernetes` costs is not known here"

@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
 from launcher.preflight.price import offered as check
 
 BUCKET = {"file_mounts": {"/data": {"source": "s3://acme/data"}}}
@@ -16,20 +16,29 @@ BUCKET = {"file_mounts": {"/data": {"source": "s3://acme/data"}}}
     ],
 )
 def test_what_is_offered_is_fine(document, clouds):
-    assert check(document, "a.yaml", clouds) == Finding("offered", OK, "nothing that a cloud lacks")
+    assert check(document, "a.yaml", clouds) == Finding("offers", OK, "the cloud supports everything in the job file")
 
 
 @pytest.mark.parametrize("resources", [{"use_spot": True}, {"any_of": [{"accelerators": "H100:1", "use_spot": True}]}])
 def test_no_spot_on_lambda(resources):
     assert check({"resources": resources}, "a.yaml", ["runpod", "lambda"]) == Finding(
-        "offered", REFUSED, "Lambda has no spot machines, and jobs/a.yaml has `use_spot`", "take it out"
+        "offers", REFUSED, "Lambda has no spot machines, and jobs/a.yaml has `use_spot`", "take it out"
     )
 
 
 def test_no_bucket_mount_on_runpod():
     assert check(BUCKET, "a.yaml", ["lambda", "runpod"]) == Finding(
-        "offered",
+        "offers",
         REFUSED,
         "SkyPilot mounts no bucket on RunPod: its pods have no /dev/fuse; jobs/a.yaml mounts `/data`",
         "`mode: COPY` copies it; `bucket:` in site.yaml keeps checkpoints without a mount",
+    )
+
+
+def test_nobody_looked_at_a_cloud_that_has_no_row():
+    assert check({}, "a.yaml", ["runpod", "kubernetes"]) == Finding(
+        "offers",
+        UNKNOWN,
+        "not checked: whether kubernetes supports everything in the job file",
+        "SkyPilot says it at the launch, before a machine is rented",
     )

@@ -1,8 +1,18 @@
 """What a user may overrule, and other GPUs than the job file's."""
 
+import importlib
+import inspect
 import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+
+from launcher.config.site import SiteFile
+from launcher.preflight import runner
+from launcher.preflight.finding import REFUSED, WARNING, Finding
 
 LOOK = """
 import json, sys
@@ -33,14 +43,45 @@ def test_a_refusal_that_is_forced_is_a_warning_and_the_plan_tells_of_it(checked)
 
 def test_a_check_that_passes_is_not_called_overruled(checked):
     done = checked.launcher("plan", "toy-tiny", "--force", "settings")
-    assert "ok       settings: of 1 stages\n" in done.stdout
+    assert "ok       settings: checked for 1 stage\n" in done.stdout
 
 
 def test_only_a_check_that_there_is_can_be_forced(checked):
-    done = checked.launcher("launch", "toy-tiny", "--force", "seting")
-    says = "error: `--force seting`: no check of this launch is called so\n\nhint: did you mean `settings`?\n"
-    assert (done.returncode, done.stderr) == (2, says)
+    for command in ("plan", "launch"):
+        done = checked.launcher(command, "toy-tiny", "--force", "seting")
+        says = "error: `--force seting`: there is no check of this name\n\nhint: did you mean `settings`?\n"
+        assert (done.returncode, done.stderr) == (2, says)
     assert not checked.folder().events.exists()
+
+
+def moon(run):
+    """Is the moon full?
+
+    Refused when it is not."""
+    return Finding("moon", REFUSED, f"no full moon for `{run}`", "wait")
+
+
+def test_a_check_is_one_line_of_the_list(toy, monkeypatch):
+    site = SiteFile.model_validate({"local": {"python": sys.executable}})
+    new = runner.Check("moon", runner.PLAN, (runner.LOCAL,), moon, lambda it: (it.plan.run,))
+    monkeypatch.setattr(runner, "CHECKS", (*runner.CHECKS, new))
+    refused = Finding("moon", REFUSED, "no full moon for `toy-tiny`", "wait")
+    planned = toy.planned()
+    assert runner.quick(planned, toy.root, site)[-1] == refused
+    assert refused in runner.thorough(planned, toy.root, site)
+    forced = replace(planned, plan=replace(planned.plan, forced=("moon",)))
+    assert runner.quick(forced, toy.root, site)[-1].level == WARNING
+    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "docs/reference")
+    page = importlib.import_module("preflight").text()
+    section = "## moon\n\nIs the moon full? Refused when it is not.\n\nBy `plan` and `launch`, for runs on local.\n\n"
+    assert section + "- refused: no full moon for `…`<br>hint: wait" in page
+
+
+def test_every_finding_has_the_name_of_a_check_in_the_list():
+    for check in runner.CHECKS:
+        source = Path(inspect.getfile(check.function)).read_text()
+        assert re.search(rf'Finding\(\s*"{check.name}"', source), check.name
+        assert check.when in (runner.PLAN, runner.LAUNCH) and set(check.where) <= set(runner.EVERYWHERE)
 
 
 def machine(toy, *words):

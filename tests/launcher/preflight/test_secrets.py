@@ -76,7 +76,7 @@ def test_several_that_do_not_look_like_keys_are_one_warning():
 @pytest.mark.parametrize(
     ("answers", "finding"),
     [
-        ({}, Finding("accounts", OK, "no key to ask about")),
+        ({}, Finding("accounts", OK, "no key to check")),
         (
             {"HF_TOKEN": True, "WANDB_API_KEY": None},
             Finding("accounts", OK, "HF_TOKEN is valid; WANDB_API_KEY not checked: no answer from wandb.test"),

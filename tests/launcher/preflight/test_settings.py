@@ -38,9 +38,9 @@ def test_a_recipe_without_a_check_takes_what_it_is_given(toy):
 
 
 def test_the_check_sees_the_settings_that_the_stages_would_get(checked):
-    assert found(checked) == Finding("settings", OK, "of 1 stages")
+    assert found(checked) == Finding("settings", OK, "checked for 1 stage")
     checked.change_recipe("  again:\n", "  again:\n    check: count\n")
-    assert found(checked) == Finding("settings", OK, "of 2 stages")
+    assert found(checked) == Finding("settings", OK, "checked for 2 stages")
     (checked.root / "recipes/toy/look.py").write_text("import sys; sys.exit(open(sys.argv[1]).read())")
     settings = {"batch": 4, "pause": 0.0, "save_every": 2, "start": 0, "fault": None}
     assert json.loads(found(checked, "batch=4").says) == [
