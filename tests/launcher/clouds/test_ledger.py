@@ -42,6 +42,18 @@ def test_a_file_that_cannot_be_read_hides_no_other(book, tmp_path):
     assert book.entries() == [entry]
 
 
+@pytest.mark.parametrize(
+    "field", ["run", "clouds", "folder", "asked", "cloud", "region", "end", "price", "up", "ended"]
+)
+def test_a_file_with_a_value_of_another_kind_is_not_counted_with(book, tmp_path, field):
+    entry = book.begin("a", "runpod", tmp_path, START)
+    [path] = book.folder.glob("*.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: ["no such thing"]}))
+    assert book.entries() == []
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: getattr(entry, field)}))
+    assert book.entries() == [entry]
+
+
 def test_the_bill_says_whether_it_is_sure():
     asked = Entry("a", "runpod,lambda", "/run", START)
     assert asked.bill(START) == (

@@ -86,6 +86,13 @@ def test_a_run_with_progress_has_not_stalled_however_long_it_takes(toy):
     assert node.run().returncode == 0
 
 
+def test_a_stage_that_begins_has_not_stalled_since_the_one_before(by_hand):
+    quiet = "import time; time.sleep(1.4)"
+    node = by_hand({"one": quiet, "two": quiet})
+    limit(node, stall=2)
+    assert node.run().returncode == 0
+
+
 TALKS = """
 import time
 for _ in range(TIMES):

@@ -12,7 +12,7 @@ import pytest
 from launcher.runfolder.files import sha256
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Bucket, Code, Plan, Stage
-from launcher.transfer.mirror import BROUGHT, Mirror
+from launcher.transfer.mirror import BROUGHT, Keeper, Mirror
 from launcher.transfer.ssh import NoRoom, Remote
 
 STAGES = (Stage("first", ("true",)), Stage("second", ("true",), needs={"first": "first"}))
@@ -140,6 +140,21 @@ def test_what_there_is_no_room_for_is_said_until_there_is(mirror, there, small, 
     small.free()
     assert mirror.unsaved() is None and mirror.missing() == []
     assert (mirror.here.path / "stages/first/work/step_4/weights").stat().st_size == 100_000
+
+
+def test_where_a_bucket_has_it_nothing_is_unsaved_and_the_machine_is_not_even_asked(mirror, there, tmp_path):
+    there.saves("first", 2)
+    stored = replace(mirror, plan=replace(mirror.plan, bucket=Bucket("s3://bucket")))
+    assert stored.unsaved() is None and replace(mirror, lasting=True).unsaved() is None
+    assert not (tmp_path / "bin/calls").exists()
+
+
+def test_the_last_copy_has_what_no_look_has_woken_a_copy_for(mirror, there):
+    there.saves("first", 2)
+    mirror.look()
+    keeper = Keeper(mirror, pytest.fail)
+    keeper.last()
+    assert mirror.missing() == [] and keeper.thread is None
 
 
 def test_what_is_gone_there_is_not_waited_for(mirror, there):
