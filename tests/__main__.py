@@ -27,8 +27,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".tests"
 EVERY = 30.0
 """Seconds between two lines that say how far the tests are."""
-HANGS = 8
-"""A lane that takes so many times what it should is ended."""
+SILENT = 2400
+"""Seconds of an idle machine in which a lane tells of no test before it is ended: the longest test takes a third."""
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends the tests, and their lanes with them."""
 NOTHING_CHOSEN = 5
 """pytest's exit code where no test was chosen."""
 
@@ -46,6 +48,8 @@ class Run:
     """How long it took; 0 while it runs."""
     read: int = 0
     """How much of its events was read."""
+    heard: float = field(default_factory=time.monotonic)
+    """When it last told of a test."""
 
     @property
     def log(self) -> Path:
@@ -66,17 +70,20 @@ class Run:
 def main() -> None:
     arguments, lanes = _arguments()
     sys.stdout.reconfigure(line_buffering=True)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
+    for number in ENDS:  # a shell starts background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     LOGS.mkdir(exist_ok=True)
-    os.environ["FAULT_SEED"] = str(SEED)
+    last = LOGS / "seed"
+    seed = int(last.read_text()) if arguments.failed and last.exists() else SEED
+    last.write_text(str(seed))
+    os.environ["FAULT_SEED"] = str(seed)
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - 15, they wait for all others
     began = time.monotonic()
-    print(f"{' and '.join(arguments.suites)}: {len(lanes)} lanes on {os.cpu_count()} cores, FAULT_SEED={SEED}")
+    print(f"{' and '.join(arguments.suites)}: {len(lanes)} lanes on {os.cpu_count()} cores, FAULT_SEED={seed}")
     for lane in lanes:
         print(f"  {lane.name:<11} {lane.about}")
-    with _engine(), tempfile.TemporaryDirectory(prefix="launcher-lanes-") as share:
+    with _engine(), tempfile.TemporaryDirectory(prefix="launcher-lanes-") as share, _programs(lanes):
         os.environ["LANES_SHARE"] = share
-        threading.Thread(target=_programs, daemon=True).start()
         runs = _carry_out(lanes, arguments.failed)
     _summary(arguments.suites, runs, time.monotonic() - began)
     sys.exit(1 if any(run.counts["failed"] for run in runs) else 0)
@@ -103,17 +110,32 @@ def _engine() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             engine = stack.enter_context(running())
-        except pytest.skip.Exception as lacking:
+        except (AssertionError, pytest.skip.Exception, pytest.fail.Exception) as lacking:
+            if os.environ.get("CI"):
+                raise
             print(f"  without Docker: {lacking}")
         else:
             os.environ.update(DOCKER_HOST=engine.host, DOCKER=engine.docker)
         yield
 
 
-def _programs() -> None:
-    """What tests need of Debian is here, in one go; where it cannot be had, the tests that need it say so."""
-    with contextlib.suppress(AssertionError, pytest.skip.Exception, pytest.fail.Exception):
-        install(*PACKAGES)
+@contextlib.contextmanager
+def _programs(lanes: Sequence[Lane]) -> Iterator[None]:
+    """What tests need of Debian is installed meanwhile, in one go; where it cannot be had, the tests that need it say
+    so."""
+
+    def bring() -> None:
+        with contextlib.suppress(AssertionError, pytest.skip.Exception, pytest.fail.Exception):
+            install(*PACKAGES)
+
+    thread = threading.Thread(target=bring)
+    if any(lane.tests for lane in lanes):
+        thread.start()
+    try:
+        yield
+    finally:
+        if thread.ident:
+            thread.join()
 
 
 def _carry_out(lanes: Sequence[Lane], failed: bool) -> list[Run]:
@@ -137,6 +159,8 @@ def _carry_out(lanes: Sequence[Lane], failed: bool) -> list[Run]:
                 print(_standing(runs, waiting, cores))
             time.sleep(0.2)
     except BaseException:
+        for number in ENDS:
+            signal.signal(number, signal.SIG_IGN)
         _end(runs)
         raise
     return runs
@@ -160,7 +184,8 @@ def _begin(lane: Lane, failed: bool) -> Run:
     else:
         options = ["-p", "tests.support.progress", "-o", f"cache_dir={LOGS / lane.name}", "--tb=short"]
         options += [f"--hypothesis-seed={SEED}"]
-        argv = ["-m", "pytest", *options, *(["--last-failed"] if failed else []), *lane.tests]
+        argv = ["-m", "pytest", *options, *(_only_failed(lane) if failed else []), *lane.tests]
+    (LOGS / f"{lane.name}.ended").unlink(missing_ok=True)
     with open(LOGS / f"{lane.name}.log", "wb") as log:
         process = subprocess.Popen(
             [str(programs / "python"), *argv],
@@ -174,6 +199,12 @@ def _begin(lane: Lane, failed: bool) -> Run:
     return Run(lane, process, time.monotonic(), tests=len(lane.commands))
 
 
+def _only_failed(lane: Lane) -> list[str]:
+    """pytest's options for the tests that failed the last time: all of a lane that did not come to its end."""
+    ended = LOGS / f"{lane.name}.ended"
+    return ["--last-failed", "--last-failed-no-failures=none"] if ended.exists() else []
+
+
 def _look(run: Run) -> None:
     """What its tests have told since the last look is counted, a failure shown; its end is noticed."""
     code = run.process.poll()
@@ -182,19 +213,21 @@ def _look(run: Run) -> None:
         for line in file:
             if not line.endswith(b"\n"):
                 break
-            run.read += len(line)
+            run.read, run.heard = run.read + len(line), time.monotonic()
             _count(run, json.loads(line))
-    limit = patience(max(HANGS * run.lane.seconds, 600))
-    if code is None and time.monotonic() - run.began > limit:
+    silent = time.monotonic() - run.heard
+    if code is None and silent > SILENT and silent > patience(SILENT):
         _end([run])
-        _fail(run, run.lane.name, f"it did not end within {limit:.0f} s")
+        _fail(run, run.lane.name, f"no test of it has ended for {silent:.0f} s")
         code = run.process.wait()
     if code is None:
         return
     run.seconds = time.monotonic() - run.began
+    if code in (0, 1, NOTHING_CHOSEN):
+        (LOGS / f"{run.lane.name}.ended").touch()
     if code and not run.counts["failed"] and code != NOTHING_CHOSEN:
         _fail(run, run.lane.name, "\n".join(run.log.read_text(errors="replace").splitlines()[-30:]))
-    if run.lane.commands:
+    if run.lane.commands and 0 <= code <= run.tests:
         run.counts["passed"], run.counts["failed"] = run.tests - code, code
 
 
@@ -240,7 +273,7 @@ def _standing(runs: Sequence[Run], waiting: Sequence[Lane], cores: float) -> str
     left = [(run.left(now, slow), run.lane.cores) for run in runs if not run.seconds]
     left += [(lane.seconds * slow, lane.cores) for lane in waiting]
     together = sum(seconds * share for seconds, share in left) / cores
-    minutes = max(together, *(seconds for seconds, _ in left)) / 60
+    minutes = max([together, *(seconds for seconds, _ in left)]) / 60
     said = [f"{run.lane.name} {run.done}/{run.tests or '?'}" for run in runs if not run.seconds]
     said += [f"{run.lane.name} {'FAILED' if run.counts['failed'] else 'ok'}" for run in ended]
     said += [f"{lane.name} waits" for lane in waiting]

@@ -45,6 +45,15 @@ def test_the_guide_to_a_new_recipe_makes_one_that_runs(tmp_path):
     assert json.loads((tmp_path / "runs/other-letter/export/model.json").read_text()) == {"a": 3}
 
 
+@pytest.mark.parametrize("name", ["concepts/architecture.md", "guides/tests.md"])
+def test_every_path_that_a_page_on_the_code_names_is_there(name):
+    text = (ROOT / "docs" / name).read_text()
+    paths = re.findall(r"`((?:launcher|recipes|tests|docs|jobs|images|locks)/[\w./-]*)`", text)
+    assert len(paths) >= 2
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
 def test_every_make_target_in_the_documents_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     said = [

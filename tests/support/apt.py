@@ -37,12 +37,12 @@ FRESH = 3600.0
 
 def install(*commands: str) -> None:
     """The commands are here, if need be from Debian's packages, none of which starts a service."""
-    if not (missing := lacking(commands)):
-        return
-    if os.geteuid() or not shutil.which("apt-get"):
-        without(f"`{missing[0]}` is not here: it needs root and Debian")
-    with alone(LOCKS / "apt"), _no_services():
-        if missing := lacking(commands):
+    with alone(LOCKS / "apt"):  # a command is there before its package has been set up
+        if not (missing := lacking(commands)):
+            return
+        if os.geteuid() or not shutil.which("apt-get"):
+            without(f"`{missing[0]}` is not here: it needs root and Debian")
+        with _no_services():
             _apt(sorted({PACKAGES[command] for command in missing}))
 
 
