@@ -82,13 +82,17 @@ def listed(cloud: str) -> dict[str, str]:
 
 
 def end(cloud: str, id: str) -> None:
-    """The provider was told to end the machine. Raises LaunchError."""
-    row = provider(cloud)
+    """The provider was told to end the machine. Raises LaunchError when it refuses, or does not answer."""
+    if not (row := provider(cloud)):
+        return
     try:
-        if row:
-            row.terminate(id)
+        row.terminate(id)
     except Exception as problem:
-        raise _silent(cloud, problem) from None
+        raise LaunchError(
+            f"{row.title} did not terminate machine `{id}`: {_words(problem)}",
+            f"it may still cost money: terminate it at {row.console}",
+            FAILED,
+        ) from None
 
 
 def of_run(machines: Mapping[str, str], cloud: str, run: str) -> list[str]:
@@ -107,10 +111,14 @@ def _name(cloud: str, run: str) -> str:
 
 
 def _silent(cloud: str, problem: Exception) -> LaunchError:
-    said = " ".join(str(problem).split())[:200] or type(problem).__name__
     return LaunchError(
-        f"{cloud} does not say which machines are alive: {said}", f"look at {cloud}'s own console", FAILED
+        f"{cloud} does not say which machines are alive: {_words(problem)}", f"look at {cloud}'s own console", FAILED
     )
+
+
+def _words(problem: Exception) -> str:
+    """What a client of a provider says, in one short line."""
+    return " ".join(str(problem).split())[:200] or type(problem).__name__
 
 
 def _runpod() -> Any:

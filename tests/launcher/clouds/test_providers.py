@@ -104,6 +104,24 @@ def test_a_row_is_all_that_the_end_of_a_machine_needs(moon, monkeypatch, tmp_pat
     assert MACHINES == {"8": "other-1-head"} and not book.alive()
 
 
+def test_a_provider_that_does_not_terminate_a_machine_is_a_sentence_and_it_stays_in_the_ledger(
+    moon, monkeypatch, tmp_path, refusal
+):
+    def refuse(id):
+        raise RuntimeError("try again\n  later")
+
+    monkeypatch.setattr("launcher.clouds.skypilot.down", lambda *_: None)
+    monkeypatch.setattr(providers, "PROVIDERS", (replace(MOON, terminate=refuse),))
+    monkeypatch.setitem(MACHINES, "7", "toy-1-head")
+    book = Ledger(tmp_path / "book")
+    book.begin("toy", "moon", tmp_path, 1.0)
+    assert refusal(down, book, "toy", "ended by hand", code=3) == (
+        "error: Moon did not terminate machine `7`: try again later\n\n"
+        "hint: it may still cost money: terminate it at https://moon.example"
+    )
+    assert len(book.alive("toy")) == 1
+
+
 def test_a_row_is_on_the_reference_page(moon, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[3] / "docs/reference")
     page = importlib.import_module("clouds").text()
