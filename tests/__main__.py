@@ -70,8 +70,9 @@ class Run:
 def main() -> None:
     arguments, lanes = _arguments()
     sys.stdout.reconfigure(line_buffering=True)
-    for number in ENDS:  # a shell starts background jobs with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
+    for number in ENDS:  # a shell starts background jobs with SIGINT ignored; who ignores SIGHUP means it
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     LOGS.mkdir(exist_ok=True)
     last = LOGS / "seed"
     seed = int(last.read_text()) if arguments.failed and last.exists() else SEED
@@ -183,7 +184,7 @@ def _begin(lane: Lane, failed: bool) -> Run:
         argv = ["-c", script.format([[str(programs / command[0]), *command[1:]] for command in lane.commands])]
     else:
         options = ["-p", "tests.support.progress", "-o", f"cache_dir={LOGS / lane.name}", "--tb=short"]
-        options += [f"--hypothesis-seed={SEED}"]
+        options += [f"--hypothesis-seed={os.environ['FAULT_SEED']}"]
         argv = ["-m", "pytest", *options, *(_only_failed(lane) if failed else []), *lane.tests]
     (LOGS / f"{lane.name}.ended").unlink(missing_ok=True)
     with open(LOGS / f"{lane.name}.log", "wb") as log:
