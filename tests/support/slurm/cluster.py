@@ -96,6 +96,7 @@ class Cluster:
             with contextlib.suppress(AssertionError):
                 self.root("scontrol", "update", f"nodename={node}", "state=resume")
         self.wait_for_nobody()
+        until(lambda: set(self.root("sinfo", "--noheader", "--Node", "--format=%T").split()) == {"idle"}, "idle nodes")
 
     def wait_for_nobody(self) -> None:
         """No job is in the queue any more, not even one that is completing."""

@@ -239,10 +239,10 @@ def test_a_plan_says_when_its_jobs_could_start(there):
     there.site(**TWO_JOBS)
     done = there.toy.launcher("plan", "toy-tiny", *SLURM)
     assert re.search(
-        r"ok       queue: 1-sum: could start at \S+ on node1\n         2-again: could start at \S+ on node1\n"
+        r"ok       queue: 1-sum: could start at \S+ on node[12]\n         2-again: could start at \S+ on node[12]\n"
         r"         2-again: 11\.0 of the cluster's billing units an hour, 1\.8 in the 10 that it may take\n",
         done.stdout,
-    )
+    ), done.stdout
 
 
 WORKSPACES = """\
