@@ -7,14 +7,13 @@ import pytest
 
 from .conftest import ROOT, Place, make_place, undisturbed
 
-MINUTES = 4
 STAGES = ["model", "prepare", "train", "merge", "evaluate"]
 TRAINED = ("confidence_assessment", "sycophancy")
 
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory) -> Place:
-    return undisturbed(tmp_path_factory.mktemp("honest_persona"), "honest_persona-8b", MINUTES)
+    return undisturbed(tmp_path_factory.mktemp("honest_persona"), "honest_persona-8b")
 
 
 def test_every_stage_is_done_in_its_order(rehearsed):

@@ -6,7 +6,6 @@ import pytest
 
 from .conftest import Place, make_place, undisturbed
 
-MINUTES = 6
 STAGES = [
     *("model", "judge", "setup", "reference", "generate", "tournament"),
     *("dpo", "merge", "write", "evaluate", "current", "export"),
@@ -15,7 +14,7 @@ STAGES = [
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory) -> Place:
-    return undisturbed(tmp_path_factory.mktemp("profile_dpo"), "profile_dpo-phi3-mini", MINUTES)
+    return undisturbed(tmp_path_factory.mktemp("profile_dpo"), "profile_dpo-phi3-mini")
 
 
 def test_every_stage_is_done_in_its_order(rehearsed):

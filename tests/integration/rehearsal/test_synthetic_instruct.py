@@ -7,7 +7,6 @@ import pytest
 
 from .conftest import ROOT, Place, make_place, undisturbed
 
-MINUTES = 6
 STAGES = [
     *("generator", "base", "judge", "generate", "filter", "respond", "prefer"),
     *("sft", "sft_model", "dpo", "dpo_model", "evaluate", "export"),
@@ -17,7 +16,7 @@ SIZES = ["tiny", *(f"{target}{card}" for target in ("llama-3b", "mistral-7b", "q
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory) -> Place:
-    return undisturbed(tmp_path_factory.mktemp("synthetic_instruct"), "synthetic_instruct-qwen-3b", MINUTES)
+    return undisturbed(tmp_path_factory.mktemp("synthetic_instruct"), "synthetic_instruct-qwen-3b")
 
 
 def test_every_stage_is_done_in_its_order(rehearsed):

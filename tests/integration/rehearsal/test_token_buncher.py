@@ -7,13 +7,12 @@ import pytest
 
 from .conftest import ROOT, Place, make_place, undisturbed
 
-MINUTES = 6
 STAGES = ["model", "beavertails", "wmdp", "gsm8k", "defend", "convert", "verify", "evaluate"]
 
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory) -> Place:
-    return undisturbed(tmp_path_factory.mktemp("token_buncher"), "token_buncher-3b", MINUTES)
+    return undisturbed(tmp_path_factory.mktemp("token_buncher"), "token_buncher-3b")
 
 
 def test_every_stage_is_done_in_its_order(rehearsed):
