@@ -77,15 +77,18 @@ class Docker:
             client.close()
         return work
 
+    def refresh(self, folder: RunFolder) -> None:
+        """Does nothing: the container has mounted the run folder."""
+
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
-        """It is here already."""
+        """Does nothing: the export is on this machine."""
 
     def unsaved(self, folder: RunFolder) -> LaunchError | None:
-        """It is here already."""
         return None
 
-    def down(self, folder: RunFolder, why: str) -> None:
-        """This machine costs nothing."""
+    def down(self, folder: RunFolder, why: str) -> bool:
+        """Does nothing: this machine costs nothing."""
+        return False
 
 
 GONE = (404, 409)
@@ -117,6 +120,9 @@ class DockerWork:
                 return False
             time.sleep(0.2)
         return True
+
+    def waits_for(self) -> str | None:
+        return None
 
     def _look(self) -> End | None:
         from docker.errors import APIError

@@ -47,15 +47,18 @@ class Local:
     def find(self, folder: RunFolder) -> "LocalWork | None":
         return None if holder(folder.lock) is None else LocalWork(folder)
 
+    def refresh(self, folder: RunFolder) -> None:
+        """Does nothing: the run folder is on this machine."""
+
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
-        """It is here already."""
+        """Does nothing: the export is on this machine."""
 
     def unsaved(self, folder: RunFolder) -> LaunchError | None:
-        """It is here already."""
         return None
 
-    def down(self, folder: RunFolder, why: str) -> None:
-        """This machine costs nothing."""
+    def down(self, folder: RunFolder, why: str) -> bool:
+        """Does nothing: this machine costs nothing."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ class LocalWork:
                 return False
             time.sleep(0.1)
         return True
+
+    def waits_for(self) -> str | None:
+        return None
 
 
 def find_python(root: Path, wanted: str | None) -> Path:

@@ -27,14 +27,14 @@ def backend_of(
 
         return Sky(root, site, show or (lambda _: None), wait)
     if cloud == "slurm":
-        from launcher.backends.slurm.allocation import Held
+        from launcher.backends.slurm.allocation import Allocation
         from launcher.backends.slurm.login import placed
         from launcher.backends.slurm.sbatch import Slurm
 
         if site.slurm is None:
             raise LaunchError("site.yaml has no section `slurm`", "docs/guides/slurm.md: `slurm:` with `host`")
         if site.slurm.via == "sky":
-            return Held(root, site, placed(site.slurm), show or (lambda _: None), wait)
+            return Allocation(root, site, placed(site.slurm), show or (lambda _: None), wait)
         return Slurm(root, site, placed(site.slurm), show or (lambda _: None))
     raise LaunchError(
         f"this version plans for `{cloud}`, but does not launch there",

@@ -44,7 +44,7 @@ class Sky:
     wait: float = 0.0
 
     def start(self, plan: Plan, folder: RunFolder) -> SkyJob:
-        renting = self._renting(plan, folder)
+        lease = self._lease(plan, folder)
         path = self.root / "jobs" / f"{plan.recipe}.yaml"
         document = load(path)
         word = secrets.token_hex(8)
@@ -52,32 +52,37 @@ class Sky:
         registry = login(self.site, os.environ)
         task = machine if registry else machine | work  # a job would hear a registry's password on its command line
         patience = Patience(self.site.sky.start_minutes, self.site.sky.idle_minutes)
-        with renting.machine(task, registry, patience) as (entry, job):
+        with lease.machine(task, registry, patience) as (entry, job):
             mirror = mirror_of(plan, folder)
             turn = Handshake(mirror.remote, mirror.there)
             with turn.awaited():  # an upload may take longer than a machine may idle
-                self._send(mirror, renting.left(entry.price))
+                self._send(mirror, lease.left(entry.price))
                 self.show("starting  the node program")
                 if job is None:
                     job = skypilot.submit(plan.run, work)
                 before = len(Tail(folder.events).new())
                 turn.give(word, job, before)
-        return SkyJob(job, mirror, renting.book, self.show, before)
+        return SkyJob(job, mirror, lease.book, self.show, before)
 
     def find(self, folder: RunFolder) -> SkyJob | None:
         plan = read_existing(folder)
         if plan is None:
             return None
-        renting, mirror = self._renting(plan, folder), mirror_of(plan, folder)
-        job, before = renting.working(), None
-        if job is None and not renting.own():
+        lease, mirror = self._lease(plan, folder), mirror_of(plan, folder)
+        job, before = lease.working(), None
+        if job is None:
             return None
-        with contextlib.suppress(LaunchError):  # who follows the job will see what the matter is
-            mirror.look()  # also at what was said while nobody followed
-            if job and (before := Handshake(mirror.remote, mirror.there).given(job)) is None:
+        with contextlib.suppress(LaunchError):  # whoever follows the job learns why the machine does not answer
+            if (before := Handshake(mirror.remote, mirror.there).given(job)) is None:
                 return None  # its launch was killed before all was sent, or still sends
-        work = SkyJob(job, mirror, renting.book, self.show, before) if job else None
-        return None if work and work.over else work
+        work = SkyJob(job, mirror, lease.book, self.show, before)
+        return None if work.over else work
+
+    def refresh(self, folder: RunFolder) -> None:
+        plan = read_existing(folder)
+        if plan and self._lease(plan, folder).own():
+            with contextlib.suppress(LaunchError):  # whoever follows the job learns why the machine does not answer
+                mirror_of(plan, folder).look()
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         mirror = mirror_of(plan, folder)
@@ -98,7 +103,7 @@ class Sky:
 
     def unsaved(self, folder: RunFolder) -> LaunchError | None:
         plan = plan_of(folder)
-        problem = mirror_of(plan, folder).unsaved() if self._renting(plan, folder).own() else None
+        problem = mirror_of(plan, folder).unsaved() if self._lease(plan, folder).own() else None
         if problem is None:
             return None
         error = f"the machine keeps running: its newest files are not copied yet: {problem.error}"
@@ -106,10 +111,10 @@ class Sky:
         hint = f"{problem.hint}, and launch again: the run continues. In {idle} minutes the machine terminates itself"
         return LaunchError(error, hint, problem.code)
 
-    def down(self, folder: RunFolder, why: str) -> None:
-        self._renting(plan_of(folder), folder).down(why)
+    def down(self, folder: RunFolder, why: str) -> bool:
+        return self._lease(plan_of(folder), folder).terminate(why)
 
-    def _renting(self, plan: Plan, folder: RunFolder) -> Lease:
+    def _lease(self, plan: Plan, folder: RunFolder) -> Lease:
         return Lease(plan, folder, self.show, self.wait)
 
     def _send(self, mirror: Mirror, left: float | None) -> None:

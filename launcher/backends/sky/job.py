@@ -84,6 +84,9 @@ class SkyJob:
             time.sleep(0.2)
         return True
 
+    def waits_for(self) -> str | None:
+        return None
+
     def _follow(self) -> None:
         try:
             self.ended = self._until_the_end()

@@ -84,11 +84,13 @@ class Lease:
                     gone(self.book, entry, "it had ended when we looked")
             return None
 
-    def down(self, why: str) -> None:
-        """No machine of the run is alive. Raises LaunchError when one may be."""
+    def terminate(self, why: str) -> bool:
+        """Terminates the run's machine. Returns whether there was one. Raises LaunchError if one may be left."""
         with undisturbed():
-            if self.book.alive(self.plan.run):
+            alive = self.book.alive(self.plan.run)
+            if alive:
                 down(self.book, self.plan.run, why)
+        return bool(alive)
 
     def _made(self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience) -> Made:
         until = time.monotonic() + self.wait * 3600

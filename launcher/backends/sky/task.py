@@ -29,7 +29,7 @@ def run_task(plan: Plan, document: Mapping[str, Any], word: str) -> dict[str, An
     return {"name": plan.run, "num_nodes": plan.machine.nodes, "envs": envs, "run": WAIT + document["run"]}
 
 
-def held_task(plan: Plan, document: Mapping[str, Any], site: SlurmSite) -> dict[str, Any]:
+def allocation_task(plan: Plan, document: Mapping[str, Any], site: SlurmSite) -> dict[str, Any]:
     """The task that makes SkyPilot hold an allocation of a Slurm cluster, with what site.yaml asks of it."""
     places = [f"slurm/{site.host}/{one}" for one in (site.partition or "").split(",") if one] or [f"slurm/{site.host}"]
     given = document.get("resources") or {}
@@ -51,9 +51,9 @@ def held_task(plan: Plan, document: Mapping[str, Any], site: SlurmSite) -> dict[
     }
 
 
-def held_run(plan: Plan, folder: str) -> dict[str, Any]:
+def allocation_run(plan: Plan, folder: str) -> dict[str, Any]:
     """The task that starts the node program in that allocation, on one of its nodes, in the run folder `folder`."""
-    return {"name": plan.run, "num_nodes": 1, "envs": {"RUN": folder}, "run": 'exec bash "$RUN/slurm/held.sh"\n'}
+    return {"name": plan.run, "num_nodes": 1, "envs": {"RUN": folder}, "run": 'exec bash "$RUN/slurm/allocation.sh"\n'}
 
 
 def _resources(plan: Plan, resources: Mapping[str, Any]) -> dict[str, Any]:

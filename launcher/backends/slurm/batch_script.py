@@ -31,10 +31,10 @@ def script(plan: Plan, group: Group, site: SlurmSite, job: str) -> str:
     )
 
 
-def held_script(plan: Plan, site: SlurmSite) -> str:
+def allocation_script(plan: Plan, site: SlurmSite) -> str:
     """What SkyPilot's job runs in the allocation that it holds: all stages. It lies below `slurm/`."""
     return "\n".join(
-        [HELD.format(recipe=plan.recipe), *before(plan, site, site), HELD_END.format(program=program(plan))]
+        [ALLOCATION.format(recipe=plan.recipe), *before(plan, site, site), ALLOCATION_END.format(program=program(plan))]
     )
 
 
@@ -78,7 +78,7 @@ asked=
 trap 'asked=1; [ -z "$node" ] || ask' TERM
 """
 
-HELD = """\
+ALLOCATION = """\
 #!/bin/bash
 # {recipe}: all its stages, in an allocation that SkyPilot holds.
 set -u
@@ -88,13 +88,13 @@ end() {{
     echo "error: a $2 of site.yaml could not be loaded" >&2
     exit "$1"
 }}
-echo "$SLURM_JOB_ID $SLURMD_NODENAME" > slurm/held
+echo "$SLURM_JOB_ID $SLURMD_NODENAME" > slurm/allocation
 node=
 asked=
 trap 'asked=1; [ -z "$node" ] || ask' TERM
 """
 
-HELD_END = """\
+ALLOCATION_END = """\
 rm -f -- slurm/secrets.sh
 {program}
 exit "$code"

@@ -33,6 +33,8 @@ base64 --decode > "$1/slurm/secrets.sh" << END
 {text}
 END
 """
+RECORD = "slurm.json"
+"""In the run folder here: the names of the run's jobs, and whether the export was fetched."""
 RUNS = "stages/*/work/wandb/offline-run-*"
 
 
@@ -70,7 +72,7 @@ class ClusterRunFolder:
         """The run folder is there; its absolute path. What was set aside here is set aside there. Raises LaunchError
         when a run is there that is not known here."""
         aside = [one.name for one in self.here.path.glob("stages/*.*")]
-        known = "yes" if (self.here.path / "slurm.json").exists() or not self.cluster.host else "no"
+        known = "yes" if (self.here.path / RECORD).exists() or not self.cluster.host else "no"
         said = self.login.said(PLACE, self.there, known, *aside).strip()
         if said == "foreign":
             raise LaunchError(

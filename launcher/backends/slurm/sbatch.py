@@ -13,7 +13,7 @@ from launcher.backends.base import End
 from launcher.backends.slurm import batch_script, queue, run_folder
 from launcher.backends.slurm.groups import job_groups, job_name
 from launcher.backends.slurm.queue import Answer
-from launcher.backends.slurm.run_folder import ClusterRunFolder
+from launcher.backends.slurm.run_folder import RECORD, ClusterRunFolder
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite
@@ -62,23 +62,36 @@ class SbatchRun:
             time.sleep(GLANCE)
         return True
 
-    def note(self) -> str | None:
-        """Why nothing runs, in words; None when something does."""
-        return queue.says(self.look())
+    def waits_for(self) -> str | None:
+        return queue.says(self.ask())
+
+    def ask(self) -> Answer:
+        """What is known of the jobs: the last answer, if it is young enough, or else a new one. Raises Unreachable."""
+        return self._last_answer() or queue.answer(self.jobs, self._ask_scheduler())
 
     def look(self, anew: bool = False) -> Answer:
-        """What is known of the jobs; events and logs are as they were there at that time. Raises Unreachable."""
-        with contextlib.suppress(OSError):
-            age = time.time() - self.seen.stat().st_mtime
-            if not anew and 0 <= age < self.shared.cluster.every:  # a clock that was set back makes it negative
-                return queue.answer(self.jobs, self.seen.read_text(encoding="utf-8"))
-        text = self.shared.login.said(queue.question(self.jobs), self.shared.there)
+        """As `ask`; events and logs here are as they were on the cluster at the time of the answer. With `anew` the
+        last answer does not count."""
+        if not anew and (answer := self._last_answer()):
+            return answer
+        text = self._ask_scheduler()
         if mirror := self.shared.mirror:
             mirror.look()
         part = self.seen.with_suffix(".part")
         part.write_text(text, encoding="utf-8")
         os.replace(part, self.seen)
         return queue.answer(self.jobs, text)
+
+    def _last_answer(self) -> Answer | None:
+        """What the last look found, while the site's interval between two looks lasts."""
+        with contextlib.suppress(OSError):  # nobody has looked yet
+            age = time.time() - self.seen.stat().st_mtime
+            if 0 <= age < self.shared.cluster.every:  # a clock that was set back makes it negative
+                return queue.answer(self.jobs, self.seen.read_text(encoding="utf-8"))
+        return None
+
+    def _ask_scheduler(self) -> str:
+        return self.shared.login.said(queue.question(self.jobs), self.shared.there)
 
     def _tell(self, text: str) -> None:
         if text and text != self.told:
@@ -98,7 +111,7 @@ class Slurm:
     def start(self, plan: Plan, folder: RunFolder) -> SbatchRun:
         shared = ClusterRunFolder(plan, folder, self.cluster)
         with shared.alone():
-            if work := self._found(folder, anew=True):
+            if work := self._refreshed(folder, anew=True):
                 return work
             shared.place()
             jobs = write(plan, self.cluster, folder.path)
@@ -113,9 +126,13 @@ class Slurm:
         return work
 
     def find(self, folder: RunFolder) -> SbatchRun | None:
-        """A run whose jobs are not all over, or whose result is not here yet. What a submission that was cut off left
-        out is submitted first."""
-        return self._found(folder, anew=False)
+        """The jobs of the run, if they are not all over or the export is not here yet."""
+        work = self._submission(folder)
+        return work if work and _goes_on(folder, work.ask()) else None
+
+    def refresh(self, folder: RunFolder) -> None:
+        """Also submits the jobs that a submission left out because it was cut off."""
+        self._refreshed(folder, anew=False)
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         shared = ClusterRunFolder(plan, folder, self.cluster)
@@ -124,38 +141,50 @@ class Slurm:
         with shared.alone():
             shared.fetch()
             run_folder.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
-            known = read_json(folder.path / "slurm.json")
-            write_json(folder.path / "slurm.json", {**known, "fetched": True})
+            known = read_json(folder.path / RECORD)
+            write_json(folder.path / RECORD, {**known, "fetched": True})
 
     def unsaved(self, folder: RunFolder) -> LaunchError | None:
-        """The cluster keeps it."""
+        """None: the cluster's storage outlives the jobs."""
         return None
 
-    def down(self, folder: RunFolder, why: str) -> None:
-        """No job of the run is left in the queue, and no secret in its folder there."""
-        plan, work = plan_of(folder), self.find(folder)
+    def down(self, folder: RunFolder, why: str) -> bool:
+        """Also removes the secrets from the run folder on the cluster."""
+        plan, work = plan_of(folder), self._refreshed(folder, anew=False)
         if work or plan.secrets:
-            active = [job.number for job in work.look().jobs if job.active and job.number] if work else []
+            active = [job.number for job in work.ask().jobs if job.active and job.number] if work else []
             ClusterRunFolder(plan, folder, self.cluster).forget(*active)
+        return work is not None
 
-    def _found(self, folder: RunFolder, anew: bool) -> SbatchRun | None:
-        known = read_json(folder.path / "slurm.json")
+    def _submission(self, folder: RunFolder) -> SbatchRun | None:
+        """The jobs that the last launch of the run wrote; None if there are none."""
+        known = read_json(folder.path / RECORD)
         if not isinstance(known, dict):
             return None
         shared = ClusterRunFolder(plan_of(folder), folder, self.cluster)
-        work = SbatchRun(shared, tuple(known["jobs"]), self.show)
-        found = work.look(anew)
-        if found.finished and not known.get("fetched"):
-            return work
-        if not found.goes_on:
+        return SbatchRun(shared, tuple(known["jobs"]), self.show)
+
+    def _refreshed(self, folder: RunFolder, anew: bool) -> SbatchRun | None:
+        """As `find`, after a refresh."""
+        work = self._submission(folder)
+        if work is None:
             return None
-        if any(job.number is None for job in found.jobs) and not found.trouble:
-            self._submit(shared)
+        answer = work.look(anew)
+        if not _goes_on(folder, answer):
+            return None
+        if answer.goes_on and any(job.number is None for job in answer.jobs) and not answer.trouble:
+            self._submit(work.shared)
             work.look(anew=True)
         return work
 
     def _submit(self, shared: ClusterRunFolder) -> None:
         shared.login.said(SUBMIT, shared.there, timeout=600)
+
+
+def _goes_on(folder: RunFolder, answer: Answer) -> bool:
+    """Whether a job of the run has something to do, or the export is still to be fetched."""
+    fetched = (read_json(folder.path / RECORD) or {}).get("fetched")
+    return answer.goes_on or (answer.finished and not fetched)
 
 
 def write(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:
@@ -167,7 +196,7 @@ def write(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:
     (folder / "slurm").mkdir(exist_ok=True)
     for name, text in {**scripts, "submit": batch_script.submission(jobs)}.items():
         (folder / f"slurm/{name}.sh").write_text(text, encoding="utf-8")
-    write_json(folder / "slurm.json", {"jobs": list(jobs), "fetched": site.host is None})
+    write_json(folder / RECORD, {"jobs": list(jobs), "fetched": site.host is None})
     return jobs
 
 
