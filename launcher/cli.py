@@ -112,8 +112,8 @@ def launch(
     request = Request(
         recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
     )
-    manner = command.LaunchOptions(redo, wait, keep, not yes and sys.stdin.isatty(), sys.argv[1:])
-    raise typer.Exit(command.launch(request, _site(), manner, resume))
+    options = command.LaunchOptions(redo, wait, keep, not yes and sys.stdin.isatty(), sys.argv[1:])
+    raise typer.Exit(command.launch(request, _site(), options, resume))
 
 
 @app.command()
@@ -134,7 +134,7 @@ def rehearse(
 
     cloud = "docker" if docker else "local"
     request = Request(recipe or "", cloud, run, stages, rounds, data or (), change or (), dirty=dirty)
-    raise typer.Exit(command.rehearse(request, _site(), command.LaunchOptions(redo, words=sys.argv[1:])))
+    raise typer.Exit(command.rehearse(request, _site(), command.LaunchOptions(redo, command_line=sys.argv[1:])))
 
 
 @app.command()
@@ -160,7 +160,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="keep printing as the log grows")] = False,
 ) -> None:
     """Print a stage's output."""
-    from launcher.commands import logs as command
+    from launcher.commands import status as command
 
     command.print_log(_store().existing(run), _site(), stage, follow)
 
@@ -168,7 +168,7 @@ def logs(
 @app.command()
 def runs() -> None:
     """List the runs here, and every machine of yours that costs money."""
-    from launcher.commands import runs as command
+    from launcher.commands import status as command
 
     command.list_all(_store())
 
@@ -248,7 +248,7 @@ def doctor(
 @app.command()
 def lock(recipe: RecipeName) -> None:
     """Lock the recipe's git refs and model revisions to commits."""
-    from launcher.commands import lock as command
+    from launcher.commands import plan as command
 
     command.lock(recipe)
 
@@ -262,9 +262,9 @@ def image(
     push: Push = None,
 ) -> None:
     """Build a recipe's image, unless the engine has it. Locked packages, and the code as it is here."""
-    from launcher.commands import image as command
+    from launcher.commands import plan as command
 
-    command.images(recipe if not every else None, variant, base, push, _site())
+    command.build_images(recipe if not every else None, variant, base, push, _site())
 
 
 def _site() -> "SiteFile":
