@@ -36,7 +36,6 @@ PURE = [
     "launcher.clouds.accelerators",
     "launcher.clouds.offers",
     "launcher.planning.plan",
-    "launcher.backends.docker_options",
     "launcher.planning.settings",
     "launcher.format",
     "launcher.runfolder.status",

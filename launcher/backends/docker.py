@@ -1,19 +1,20 @@
 """The local Docker engine: the node program in the recipe's image, the run folder mounted under its own path."""
 
 import contextlib
+import hashlib
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.backends.base import End
-from launcher.backends.docker_options import FOLDER, LIMITS, gpus, mounts, name_of, options, user
 from launcher.config.secrets import values
-from launcher.config.site import SiteFile
+from launcher.config.site import DockerSite, SiteFile
 from launcher.errors import LaunchError
-from launcher.images.docker_engine import connect, facts, held
-from launcher.images.identity import identity
+from launcher.images.docker_engine import Facts, connect, facts, held
+from launcher.images.identity import PROGRAM, identity, node_home
 from launcher.runfolder.lock import PATIENCE, holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
@@ -22,6 +23,17 @@ from launcher.transfer.copy import alone
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
+
+CODE, PYTHON = "/opt/launcher", "/opt/venv/bin/python"
+FOLDER, RUN = "launcher.folder", "launcher.run"
+PASSED = ("HF_ENDPOINT", "HF_HUB_OFFLINE", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_MODE")
+"""Variables of the user's that a container gets beside the plan's secrets."""
+OPEN_FILES = 65536
+"""What Ray asks for on a node (docs.ray.io, large clusters)."""
+LIMITS = {"nofile": OPEN_FILES, "memlock": -1}
+"""Open files for Ray, and pages that stay in memory for NCCL."""
+GONE = (404, 409)
+"""What the engine answers about a container that is removed, or is being removed."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +103,6 @@ class Docker:
         return False
 
 
-GONE = (404, 409)
-"""What the engine answers of a container that is removed, or is being removed."""
-
-
 class DockerWork:
     """A container that runs a node program. Once it has ended, its output goes to node.log and it is removed."""
 
@@ -141,6 +149,61 @@ class DockerWork:
         with open(self.folder.node_log, "ab") as log:
             log.write(output)
         return _end(state, self.container.attrs["HostConfig"].get("Memory") or 0)
+
+
+def name_of(folder: RunFolder) -> str:
+    """One name for each run folder: the engine lets only one container have it."""
+    return f"launcher-{folder.path.name}-{hashlib.sha256(str(folder.path).encode()).hexdigest()[:8]}"
+
+
+def options(plan: Plan, folder: RunFolder, site: DockerSite, facts: Facts, env: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments of the SDK's `containers.run`, without mounts, limits and the user."""
+    passed = {name: env[name] for name in (*plan.secrets, *PASSED) if env.get(name)}
+    memory = {"mem_limit": int(site.memory)} if site.memory else {}
+    cpus = {"nano_cpus": int(site.cpus * 1e9)} if site.cpus else {}
+    return {
+        **memory,
+        **cpus,
+        "name": name_of(folder),
+        "command": [PYTHON, "-m", "launcher.node", str(folder.path), "--code", CODE],
+        "detach": True,
+        "working_dir": CODE,
+        "environment": {"HOME": "/tmp", "USER": "launcher", **passed},
+        "use_config_proxy": not site.offline,
+        "network_mode": "none" if site.offline else "bridge",
+        "shm_size": int(site.shm or facts.memory // 2),  # half: what Linux gives /dev/shm outside a container
+        "labels": {RUN: plan.run, FOLDER: str(folder.path), "launcher.recipe": plan.recipe},
+        "log_config": {"type": "json-file", "config": {"max-size": "50m", "max-file": "2"}},
+    }
+
+
+def mounts(plan: Plan, folder: RunFolder, root: Path) -> dict[str, dict[str, str]]:
+    """The run folder under its own path, so that what a log names can be found outside; its inputs read-only; and the
+    working tree's code over the image's, when the plan says so."""
+    shared = {
+        str(folder.path): {"bind": str(folder.path), "mode": "rw"},
+        str(folder.inputs): {"bind": str(folder.inputs), "mode": "ro"},
+    }
+    if plan.image and plan.image.overlay:
+        home = node_home(root)
+        over = {root / one: one for one in plan.code.folders} | {home / one: one for one in PROGRAM}
+        shared |= {str(path.resolve()): {"bind": f"{CODE}/{one}", "mode": "ro"} for path, one in over.items()}
+    return shared
+
+
+def user(facts: Facts, uid: int, gid: int) -> str:
+    """Files in the run folder are to belong to the calling user, who in a rootless engine is the container's root."""
+    return "0:0" if facts.rootless else f"{uid}:{gid}"
+
+
+def gpus(plan: Plan, facts: Facts) -> bool:
+    """Whether the container gets the machine's GPUs. Raises LaunchError when it should and cannot."""
+    if plan.machine.accelerators and not facts.gpus:
+        raise LaunchError(
+            f"`{plan.recipe}` wants {' or '.join(plan.machine.accelerators)}; this Docker engine has no GPU runtime",
+            "install the NVIDIA Container Toolkit and run `sudo nvidia-ctk runtime configure --runtime=docker`",
+        )
+    return bool(plan.machine.accelerators)
 
 
 def _running(client: "DockerClient", folder: RunFolder) -> DockerWork | None:

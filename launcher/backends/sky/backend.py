@@ -5,23 +5,25 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from launcher.backends.sky.handshake import Handshake
 from launcher.backends.sky.job import SkyJob
-from launcher.backends.sky.lease import Lease
 from launcher.backends.sky.task import machine_task, run_task
 from launcher.clouds import skypilot
-from launcher.clouds.budget import limits
-from launcher.clouds.ledger import ledger
-from launcher.clouds.skypilot import Patience
+from launcher.clouds.budget import limits, seconds_left
+from launcher.clouds.ledger import Entry, Ledger, ledger
+from launcher.clouds.machines import down, gone
+from launcher.clouds.skypilot import Made, NoCapacity, Patience
 from launcher.config.secrets import login, values
 from launcher.config.site import SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError
 from launcher.images.identity import PROGRAM
+from launcher.interrupts import interruptible, undisturbed
 from launcher.runfolder import secrets as run_secrets
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import write_json
@@ -31,6 +33,9 @@ from launcher.transfer.bucket import Stored
 from launcher.transfer.mirror import Mirror
 from launcher.transfer.ssh import Remote
 from launcher.transfer.store import place_of, plan_of, read_existing
+
+AGAIN = 60.0
+"""Seconds between questions for a machine where none was to be had."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ class Sky:
     def down(self, folder: RunFolder, why: str) -> bool:
         return self._lease(plan_of(folder), folder).terminate(why)
 
-    def _lease(self, plan: Plan, folder: RunFolder) -> Lease:
+    def _lease(self, plan: Plan, folder: RunFolder) -> "Lease":
         return Lease(plan, folder, self.show, self.wait)
 
     def _send(self, mirror: Mirror, left: float | None) -> None:
@@ -140,3 +145,109 @@ class Sky:
 def mirror_of(plan: Plan, folder: RunFolder) -> Mirror:
     """What `folder` has of the run folder on the head of the run's cluster, which ssh knows from SkyPilot."""
     return Mirror(plan, Remote(plan.run, skypilot.ssh_config(plan.run)), place_of(plan.run), folder)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """`show` hears what happens while a machine is made; `wait` is how many hours to ask again where there is no
+    capacity."""
+
+    plan: Plan
+    folder: RunFolder
+    show: Callable[[str], None]
+    wait: float = 0.0
+    book: Ledger = field(default_factory=ledger)
+
+    def own(self) -> Entry | None:
+        """The live entry of this run. Raises LaunchError when a run of another folder has the name."""
+        for entry in self.book.alive(self.plan.run):
+            if entry.folder == str(self.folder.path):
+                return entry
+            raise LaunchError(
+                f"a machine named `{self.plan.run}` belongs to the run in `{entry.folder}`",
+                "choose another name: `--run NAME`",
+            )
+        return None
+
+    def left(self, price: float | None) -> float | None:
+        """Seconds that the budget leaves. Raises LaunchError when it leaves nothing."""
+        now, run = time.time(), self.plan.run
+        return seconds_left(self.plan, self.book.hours(run, now), self.book.spent(run, now), price)
+
+    @contextlib.contextmanager
+    def machine(
+        self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience
+    ) -> Iterator[tuple[Entry, int | None]]:
+        """The machine is up, and the ledger knows which it is and what it costs; with it the number of the task's job,
+        if it has one. When the block fails, the machine is ended unless it was there before."""
+        self.left(None)
+        before = self.own()
+        entry = before or self.book.begin(self.plan.run, self.plan.machine.cloud, self.folder.path, time.time())
+        try:
+            with interruptible():
+                made = self._made(task, login, patience)
+                yield self._written(entry, made), made.job
+        except BaseException as problem:
+            with undisturbed(), contextlib.suppress(LaunchError):  # the ledger shows what could not be ended
+                if before:
+                    pass  # it may hold what is nowhere else; the user is told that it costs
+                elif isinstance(problem, NoCapacity) and not problem.tried:
+                    self.book.close(entry, "nothing was asked for")
+                else:
+                    down(self.book, self.plan.run, f"{type(problem).__name__} at the launch")
+            raise
+
+    def working(self) -> int | None:
+        """The number of the job that works on the run's machine; None where nothing does. A machine that is gone is
+        noted."""
+        entry = self.own()
+        if entry is None:
+            return None
+        try:
+            return skypilot.working(self.plan.run)
+        except LaunchError:  # it does not answer: whatever it does, it cannot be followed
+            if skypilot.state(self.plan.run) is None:
+                with contextlib.suppress(LaunchError):
+                    gone(self.book, entry, "it had ended when we looked")
+            return None
+
+    def terminate(self, why: str) -> bool:
+        """Terminates the run's machine. Returns whether there was one. Raises LaunchError if one may be left."""
+        with undisturbed():
+            alive = self.book.alive(self.plan.run)
+            if alive:
+                down(self.book, self.plan.run, why)
+        return bool(alive)
+
+    def _made(self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience) -> Made:
+        until = time.monotonic() + self.wait * 3600
+        with open(self.folder.path / "launch.log", "a", encoding="utf-8") as log:
+
+            def said(line: str) -> None:
+                log.write(f"{line}\n")
+                log.flush()
+                if any(word in line for word in ("Launching on", "Instance is up", "Failed", "failover", "Retry")):
+                    self.show(f"sky       {line.lstrip('⚙︎└├─ ')}")
+
+            while True:
+                try:
+                    return skypilot.launch(self.plan.run, task, login, patience, said)
+                except NoCapacity as problem:
+                    if time.monotonic() + AGAIN > until:
+                        raise
+                    self.show(f"waiting   {problem.error}")
+                    time.sleep(AGAIN)
+
+    def _written(self, entry: Entry, made: Made) -> Entry:
+        price = {None: ", price unknown", 0.0: ""}.get(made.price, f", ${made.price or 0:.2f}/h")
+        self.show(f"machine   {made.cloud} {made.region}, {made.machine}{price}")
+        return self.book.write(
+            replace(
+                entry,
+                cloud=made.cloud,
+                region=made.region,
+                machine=made.machine,
+                price=made.price,
+                up=entry.up or time.time(),
+            )
+        )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher.backends.sky.backend import Lease
 from launcher.backends.sky.job import SkyJob, Ways
-from launcher.backends.sky.lease import Lease
 from launcher.backends.sky.task import allocation_run, allocation_task
 from launcher.backends.slurm import run_folder
 from launcher.backends.slurm.batch_script import allocation_script

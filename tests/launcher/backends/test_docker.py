@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from launcher.backends.base import End
-from launcher.backends.docker import Docker
-from launcher.backends.docker_options import FOLDER
+from launcher.backends.docker import FOLDER, Docker
 from launcher.backends.lifecycle import prepare
 from launcher.config.site import SiteFile
 from launcher.images.docker_engine import connect

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.backends.docker_options import gpus, mounts, name_of, options, user
+from launcher.backends.docker import gpus, mounts, name_of, options, user
 from launcher.config.site import DockerSite
 from launcher.images.docker_engine import Facts
 from launcher.images.identity import PROGRAM
