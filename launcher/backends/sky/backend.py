@@ -35,13 +35,15 @@ from launcher.transfer.ssh import Remote
 from launcher.transfer.store import place_of, plan_of, read_existing
 
 AGAIN = 60.0
-"""Seconds between questions for a machine where none was to be had."""
+"""Seconds until a machine is requested again after none was free."""
+PROGRESS = ("Launching on", "Instance is up", "Failed", "failover", "Retry")
+"""What a line of SkyPilot's contains that a user wants to see."""
 
 
 @dataclass(frozen=True)
 class Sky:
-    """`root` holds jobs/; `show` hears what happens while a machine is made; `wait` is how many hours to ask again
-    where there is no capacity."""
+    """`root` holds jobs/; `show` gets the lines for the user; `wait` is for how many hours to request a machine again
+    if none is free."""
 
     root: Path
     site: SiteFile
@@ -52,21 +54,21 @@ class Sky:
         lease = self._lease(plan, folder)
         path = self.root / "jobs" / f"{plan.recipe}.yaml"
         document = load(path)
-        word = secrets.token_hex(8)
-        machine, work = machine_task(plan, document), run_task(plan, document, word)
+        token = secrets.token_hex(8)
+        machine, work = machine_task(plan, document), run_task(plan, document, token)
         registry = login(self.site, os.environ)
-        task = machine if registry else machine | work  # a job would hear a registry's password on its command line
+        task = machine if registry else machine | work  # a registry's password would be on the job's command line
         patience = Patience(self.site.sky.start_minutes, self.site.sky.idle_minutes)
         with lease.machine(task, registry, patience) as (entry, job):
             mirror = mirror_of(plan, folder)
-            turn = Handshake(mirror.remote, mirror.there)
-            with turn.awaited():  # an upload may take longer than a machine may idle
+            handshake = Handshake(mirror.remote, mirror.there)
+            with handshake.upload():  # it may take longer than a machine may idle
                 self._send(mirror, lease.left(entry.price))
                 self.show("starting  the node program")
                 if job is None:
                     job = skypilot.submit(plan.run, work)
                 before = len(Tail(folder.events).new())
-                turn.give(word, job, before)
+                handshake.start(token, job, before)
         return SkyJob(job, mirror, lease.book, self.show, before)
 
     def find(self, folder: RunFolder) -> SkyJob | None:
@@ -78,8 +80,8 @@ class Sky:
         if job is None:
             return None
         with contextlib.suppress(LaunchError):  # whoever follows the job learns why the machine does not answer
-            if (before := Handshake(mirror.remote, mirror.there).given(job)) is None:
-                return None  # its launch was killed before all was sent, or still sends
+            if (before := Handshake(mirror.remote, mirror.there).events_before(job)) is None:
+                return None  # its launch was killed before the upload was complete, or still uploads
         work = SkyJob(job, mirror, lease.book, self.show, before)
         return None if work.over else work
 
@@ -123,34 +125,34 @@ class Sky:
         return Lease(plan, folder, self.show, self.wait)
 
     def _send(self, mirror: Mirror, left: float | None) -> None:
-        """The machine has the plan, its limits of `left` seconds, its inputs, what earlier machines had done, and the
-        run's secrets."""
+        """Uploads the plan, its limits of `left` seconds, its inputs, what earlier machines have made, and the run's
+        secrets."""
         plan, folder, remote, there = mirror.plan, mirror.here, mirror.remote, mirror.there
         write_json(folder.limits, limits(plan, left, self.site.sky.stall_minutes, time.time()))
         always = ["plan.json", "limits.json", *(["inputs"] if plan.inputs else [])]
-        kept = mirror.to_send()
-        self.show(f"sending   {', '.join([*always, *kept])}")
+        earlier = mirror.to_send()
+        self.show(f"sending   {', '.join([*always, *earlier])}")
         remote.send([f"{folder.path}/./{name}" for name in always], f"{there}/", "--relative", "--checksum")
-        if kept:
-            here = [f"{folder.path}/./{name}" for name in kept]
-            remote.send(here, f"{there}/", "--relative", "--ignore-existing")
+        if earlier:
+            sources = [f"{folder.path}/./{name}" for name in earlier]
+            remote.send(sources, f"{there}/", "--relative", "--ignore-existing")
         if plan.image and plan.image.overlay:
             for name in (*PROGRAM, *plan.code.folders):
                 remote.send([f"{self.root}/./{name}"], "/opt/launcher/", "--relative", "--delete")
-        if given := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
+        if of_run := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
             leave = f"umask 077; set -C; rm -f {run_secrets.place(plan.run)}; cat > {run_secrets.place(plan.run)}"
-            remote.run("sh", "-c", leave, text=json.dumps(given))
+            remote.run("sh", "-c", leave, text=json.dumps(of_run))
 
 
 def mirror_of(plan: Plan, folder: RunFolder) -> Mirror:
-    """What `folder` has of the run folder on the head of the run's cluster, which ssh knows from SkyPilot."""
+    """The local copy `folder` of the run folder on the first node of the run's cluster. ssh knows it from SkyPilot."""
     return Mirror(plan, Remote(plan.run, skypilot.ssh_config(plan.run)), place_of(plan.run), folder)
 
 
 @dataclass(frozen=True)
 class Lease:
-    """`show` hears what happens while a machine is made; `wait` is how many hours to ask again where there is no
-    capacity."""
+    """A run's machine through SkyPilot: in the ledger before it is requested, and terminated if the launch fails.
+    `show` gets the lines for the user; `wait` is for how many hours to request a machine again if none is free."""
 
     plan: Plan
     folder: RunFolder
@@ -159,7 +161,7 @@ class Lease:
     book: Ledger = field(default_factory=ledger)
 
     def own(self) -> Entry | None:
-        """The live entry of this run. Raises LaunchError when a run of another folder has the name."""
+        """The entry of this run's machine. Raises LaunchError if the machine of this name belongs to another folder."""
         for entry in self.book.alive(self.plan.run):
             if entry.folder == str(self.folder.path):
                 return entry
@@ -170,7 +172,7 @@ class Lease:
         return None
 
     def left(self, price: float | None) -> float | None:
-        """Seconds that the budget leaves. Raises LaunchError when it leaves nothing."""
+        """Seconds that the budget leaves. Raises LaunchError if it leaves nothing."""
         now, run = time.time(), self.plan.run
         return seconds_left(self.plan, self.book.hours(run, now), self.book.spent(run, now), price)
 
@@ -178,36 +180,34 @@ class Lease:
     def machine(
         self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience
     ) -> Iterator[tuple[Entry, int | None]]:
-        """The machine is up, and the ledger knows which it is and what it costs; with it the number of the task's job,
-        if it has one. When the block fails, the machine is ended unless it was there before."""
+        """Requests the machine. In the block it is up and in the ledger with its price; the number is the task's job,
+        if it has one. If the block fails, the machine is terminated, unless it was there before."""
         self.left(None)
         before = self.own()
         entry = before or self.book.begin(self.plan.run, self.plan.machine.cloud, self.folder.path, time.time())
         try:
             with interruptible():
-                made = self._made(task, login, patience)
-                yield self._written(entry, made), made.job
+                made = self._request(task, login, patience)
+                yield self._record(entry, made), made.job
         except BaseException as problem:
-            with undisturbed(), contextlib.suppress(LaunchError):  # the ledger shows what could not be ended
-                if before:
-                    pass  # it may hold what is nowhere else; the user is told that it costs
-                elif isinstance(problem, NoCapacity) and not problem.tried:
+            with undisturbed(), contextlib.suppress(LaunchError):  # the ledger shows what was not terminated
+                if isinstance(problem, NoCapacity) and not problem.tried and not before:
                     self.book.close(entry, "nothing was asked for")
-                else:
+                elif not before:  # an old machine may hold the only copy of a checkpoint; `launch` says what it costs
                     down(self.book, self.plan.run, f"{type(problem).__name__} at the launch")
             raise
 
     def working(self) -> int | None:
-        """The number of the job that works on the run's machine; None where nothing does. A machine that is gone is
-        noted."""
+        """The number of the job that works on the run's machine; None if none does. If the machine is gone, the ledger
+        notes that."""
         entry = self.own()
         if entry is None:
             return None
         try:
             return skypilot.working(self.plan.run)
-        except LaunchError:  # it does not answer: whatever it does, it cannot be followed
+        except LaunchError:  # it does not answer: a job there could not be followed
             if skypilot.state(self.plan.run) is None:
-                with contextlib.suppress(LaunchError):
+                with contextlib.suppress(LaunchError):  # its provider does not answer: the entry stays alive
                     gone(self.book, entry, "it had ended when we looked")
             return None
 
@@ -219,26 +219,26 @@ class Lease:
                 down(self.book, self.plan.run, why)
         return bool(alive)
 
-    def _made(self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience) -> Made:
+    def _request(self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience) -> Made:
         until = time.monotonic() + self.wait * 3600
         with open(self.folder.path / "launch.log", "a", encoding="utf-8") as log:
 
-            def said(line: str) -> None:
+            def show_progress(line: str) -> None:
                 log.write(f"{line}\n")
                 log.flush()
-                if any(word in line for word in ("Launching on", "Instance is up", "Failed", "failover", "Retry")):
+                if any(phrase in line for phrase in PROGRESS):
                     self.show(f"sky       {line.lstrip('⚙︎└├─ ')}")
 
             while True:
                 try:
-                    return skypilot.launch(self.plan.run, task, login, patience, said)
+                    return skypilot.launch(self.plan.run, task, login, patience, show_progress)
                 except NoCapacity as problem:
                     if time.monotonic() + AGAIN > until:
                         raise
                     self.show(f"waiting   {problem.error}")
                     time.sleep(AGAIN)
 
-    def _written(self, entry: Entry, made: Made) -> Entry:
+    def _record(self, entry: Entry, made: Made) -> Entry:
         price = {None: ", price unknown", 0.0: ""}.get(made.price, f", ${made.price or 0:.2f}/h")
         self.show(f"machine   {made.cloud} {made.region}, {made.machine}{price}")
         return self.book.write(

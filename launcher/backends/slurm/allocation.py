@@ -1,4 +1,4 @@
-"""A Slurm cluster through SkyPilot: an allocation is held while the run lasts, and ended after it."""
+"""A Slurm cluster through SkyPilot: one allocation for the whole run, which is released after it."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.backends.sky.backend import Lease
-from launcher.backends.sky.job import SkyJob, Ways
+from launcher.backends.sky.job import Following, SkyJob
 from launcher.backends.sky.task import allocation_run, allocation_task
 from launcher.backends.slurm import run_folder
 from launcher.backends.slurm.batch_script import allocation_script
@@ -33,7 +33,8 @@ from launcher.transfer.store import plan_of, read_existing
 
 @dataclass(frozen=True)
 class Allocation:
-    """`root` holds recipes/ and jobs/; `show` hears what happens; `wait` is for how many hours to wait in the queue."""
+    """`root` holds recipes/ and jobs/; `show` gets the lines for the user; `wait` is for how many hours to wait in the
+    queue."""
 
     root: Path
     site: SiteFile
@@ -48,7 +49,7 @@ class Allocation:
         with shared.alone():
             if (job := lease.working()) is not None:
                 return self._followed(job, shared, lease, None)
-            place = shared.place()
+            path_there = shared.create()
             write_json(folder.path / RECORD, {"jobs": [], "fetched": False})
             (folder.path / "slurm").mkdir(exist_ok=True)
             (folder.path / "slurm/allocation.sh").write_text(allocation_script(plan, self.cluster), encoding="utf-8")
@@ -56,12 +57,12 @@ class Allocation:
             shared.equip(self.show)
             patience = Patience(self.site.sky.start_minutes + 60 * self.wait, None)
             with shared.secret(values(plan, self.site, os.environ)):
-                shared.carry_out(self.show)
+                shared.run_login_stages(self.show)
                 with lease.machine(task, {}, patience) as (entry, _):
                     write_json(folder.limits, self._limits(lease, entry))
                     shared.login.send(folder.path, ["limits.json"], shared.there)
                     self.show("starting  the node program")
-                    job = skypilot.submit(plan.run, allocation_run(plan, place))
+                    job = skypilot.submit(plan.run, allocation_run(plan, path_there))
         return self._followed(job, shared, lease, len(Tail(folder.events).new()))
 
     def find(self, folder: RunFolder) -> SkyJob | None:
@@ -98,11 +99,11 @@ class Allocation:
 
     def _followed(self, job: int, shared: ClusterRunFolder, lease: Lease, before: int | None) -> SkyJob:
         every = self.cluster.every
-        ways = Ways(("bash", "-c", STOP, "-", shared.there), every, every, GONE)
-        return SkyJob(job, _mirror(shared), lease.book, self.show, before, ways)
+        following = Following(("bash", "-c", STOP, "-", shared.there), every, every, GONE)
+        return SkyJob(job, _mirror(shared), lease.book, self.show, before, following)
 
     def _limits(self, lease: Lease, entry: Entry) -> dict[str, Any]:
-        """The budget's, or the allocation's where that ends before."""
+        """The limits of the budget, or of the allocation if that ends before."""
         now, left, stall = time.time(), lease.left(entry.price), self.cluster.stall_minutes
         if self.cluster.time:
             ends = (entry.up or now) + seconds(self.cluster.time) - now
@@ -123,4 +124,4 @@ cd -- "$1" && read -r job node < slurm/allocation
 ask='flock --nonblock --shared "$0" true || kill -TERM "$(cat "$0")"'
 srun --jobid="$job" --overlap --nodelist="$node" --nodes=1 --ntasks=1 bash -c "$ask" "$PWD/node.lock"
 """
-"""Asks the node program of the run folder, the first argument, to stop: its process is one of the allocation's node."""
+"""Asks the node program to stop. The first argument is the run folder; the process is on the allocation's node."""

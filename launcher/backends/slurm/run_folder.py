@@ -68,7 +68,7 @@ class ClusterRunFolder:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def place(self) -> str:
+    def create(self) -> str:
         """The run folder is there; its absolute path. What was set aside here is set aside there. Raises LaunchError
         when a run is there that is not known here."""
         aside = [one.name for one in self.here.path.glob("stages/*.*")]
@@ -129,7 +129,7 @@ class ClusterRunFolder:
         """No secret is there any more, nor any of these jobs in the queue."""
         self.login.said(FORGET, self.there, *jobs)
 
-    def carry_out(self, show: Callable[[str], None]) -> None:
+    def run_login_stages(self, show: Callable[[str], None]) -> None:
         """The stages that site.yaml gives to the login node are done. Raises LaunchError when one fails."""
         names = [stage.name for stage in self.plan.stages if stage.name in self.cluster.login]
         if names:

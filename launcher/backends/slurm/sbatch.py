@@ -113,12 +113,12 @@ class Slurm:
         with shared.alone():
             if work := self._refreshed(folder, anew=True):
                 return work
-            shared.place()
+            shared.create()
             jobs = write(plan, self.cluster, folder.path)
             shared.send(files(jobs), self.root)
             shared.equip(self.show)
             with shared.secret(values(plan, self.site, os.environ)):
-                shared.carry_out(self.show)
+                shared.run_login_stages(self.show)
             self._submit(shared)
         work = SbatchRun(shared, jobs, self.show)
         numbers = [f"{job.number} ({queue.stage_of(job.name)})" for job in work.look(anew=True).jobs]
