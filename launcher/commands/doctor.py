@@ -61,9 +61,9 @@ def examine_cluster(cloud: str, host: str | None, extend: int | None, site: Site
         if not (cluster.work or "").startswith("ws:"):
             raise LaunchError("site.yaml: `slurm.work` does not name a workspace", "name one: `work: ws:launcher/runs`")
         name = workspace.name_of(cluster.work or "")
-        console.say_raw(login_of(cluster).said(workspace.EXTEND, name, str(extend)))
+        console.say_raw(login_of(cluster).run(workspace.EXTEND, name, str(extend)))
         return
-    console.say_raw(proposal(read(login_of(cluster).said(ASK)), cluster.host))
+    console.say_raw(proposal(read(login_of(cluster).run(ASK)), cluster.host))
 
 
 def diagnosis(folder: RunFolder, now: RunStatus) -> Diagnosis | None:

@@ -54,9 +54,9 @@ class Allocation:
             (folder.path / "slurm").mkdir(exist_ok=True)
             (folder.path / "slurm/allocation.sh").write_text(allocation_script(plan, self.cluster), encoding="utf-8")
             shared.send(["slurm/allocation.sh"], self.root)
-            shared.equip(self.show)
+            shared.prepare_software(self.show)
             patience = Patience(self.site.sky.start_minutes + 60 * self.wait, None)
-            with shared.secret(values(plan, self.site, os.environ)):
+            with shared.secrets(values(plan, self.site, os.environ)):
                 shared.run_login_stages(self.show)
                 with lease.machine(task, {}, patience) as (entry, _):
                     write_json(folder.limits, self._limits(lease, entry))

@@ -1,5 +1,5 @@
-"""A Slurm cluster through sbatch: jobs submitted once, each after the one before it; the laptop only looks, and no more
-often than the site allows, by however many programs look."""
+"""A Slurm cluster through sbatch: all jobs are submitted at once, each after the one before it. The laptop only asks,
+and no more often than site.yaml allows, however many programs ask."""
 
 import contextlib
 import os
@@ -25,36 +25,37 @@ from launcher.transfer.ssh import Unreachable
 from launcher.transfer.store import plan_of
 
 GLANCE = 2.0
-"""Seconds between two looks at files of the run, which ask the scheduler nothing."""
+"""Seconds between two looks at the last answer; they do not ask the scheduler."""
 SUBMIT = 'bash "$1/slurm/submit.sh"'
 
 
 class SbatchRun:
-    """`show` hears why the run waits."""
+    """The jobs of a run. `show` gets the lines for the user."""
 
     def __init__(self, shared: ClusterRunFolder, jobs: tuple[str, ...], show: Callable[[str], None]):
         self.shared, self.jobs, self.show = shared, jobs, show
-        self.seen = shared.here.path / "slurm" / "seen.txt"
-        self.told = ""
-        self.glanced = 0.0
+        self.answer_file = shared.here.path / "slurm" / "seen.txt"
+        """The last answer, for all programs here."""
+        self._last_line = ""
+        self._last_look = 0.0
 
     def end(self) -> End | None:
-        if time.monotonic() - self.glanced < GLANCE:
+        if time.monotonic() - self._last_look < GLANCE:
             return None
-        self.glanced = time.monotonic()
+        self._last_look = time.monotonic()
         try:
-            found = self.look()
+            answer = self.look()
         except Unreachable as problem:
             self._tell(f"{problem.error}; the run continues by itself")
             return None
-        ended = queue.end(found)
-        self._tell((queue.says(found) if ended is None else queue.never_started(found)) or "")
-        return ended
+        end = queue.end(answer)
+        self._tell((queue.waits_for(answer) if end is None else queue.says_dropped(answer)) or "")
+        return end
 
     def stop(self, patience: float) -> bool:
-        waiting = [job for job in self.look(anew=True).jobs if job.active and job.number]
-        words = [word for job in waiting for word in (job.name, str(job.number))]
-        self.shared.login.said(STOP, self.shared.there, *words)
+        active = [job for job in self.look(anew=True).jobs if job.active and job.number]
+        names_and_numbers = [text for job in active for text in (job.name, str(job.number))]
+        self.shared.login.run(STOP, self.shared.there, *names_and_numbers)
         end = time.monotonic() + patience
         while queue.end(self.look()) is None:
             if time.monotonic() > end:
@@ -63,7 +64,7 @@ class SbatchRun:
         return True
 
     def waits_for(self) -> str | None:
-        return queue.says(self.ask())
+        return queue.waits_for(self.ask())
 
     def ask(self) -> Answer:
         """What is known of the jobs: the last answer, if it is young enough, or else a new one. Raises Unreachable."""
@@ -77,31 +78,31 @@ class SbatchRun:
         text = self._ask_scheduler()
         if mirror := self.shared.mirror:
             mirror.look()
-        part = self.seen.with_suffix(".part")
+        part = self.answer_file.with_suffix(".part")
         part.write_text(text, encoding="utf-8")
-        os.replace(part, self.seen)
+        os.replace(part, self.answer_file)
         return queue.answer(self.jobs, text)
 
     def _last_answer(self) -> Answer | None:
         """What the last look found, while the site's interval between two looks lasts."""
         with contextlib.suppress(OSError):  # nobody has looked yet
-            age = time.time() - self.seen.stat().st_mtime
+            age = time.time() - self.answer_file.stat().st_mtime
             if 0 <= age < self.shared.cluster.every:  # a clock that was set back makes it negative
-                return queue.answer(self.jobs, self.seen.read_text(encoding="utf-8"))
+                return queue.answer(self.jobs, self.answer_file.read_text(encoding="utf-8"))
         return None
 
     def _ask_scheduler(self) -> str:
-        return self.shared.login.said(queue.question(self.jobs), self.shared.there)
+        return self.shared.login.run(queue.question(self.jobs), self.shared.there)
 
     def _tell(self, text: str) -> None:
-        if text and text != self.told:
+        if text and text != self._last_line:
             self.show(text)
-        self.told = text
+        self._last_line = text
 
 
 @dataclass(frozen=True)
 class Slurm:
-    """`root` holds recipes/; `show` hears why a run waits."""
+    """`root` holds recipes/; `show` gets the lines for the user."""
 
     root: Path
     site: SiteFile
@@ -114,10 +115,10 @@ class Slurm:
             if work := self._refreshed(folder, anew=True):
                 return work
             shared.create()
-            jobs = write(plan, self.cluster, folder.path)
+            jobs = write_scripts(plan, self.cluster, folder.path)
             shared.send(files(jobs), self.root)
-            shared.equip(self.show)
-            with shared.secret(values(plan, self.site, os.environ)):
+            shared.prepare_software(self.show)
+            with shared.secrets(values(plan, self.site, os.environ)):
                 shared.run_login_stages(self.show)
             self._submit(shared)
         work = SbatchRun(shared, jobs, self.show)
@@ -178,7 +179,7 @@ class Slurm:
         return work
 
     def _submit(self, shared: ClusterRunFolder) -> None:
-        shared.login.said(SUBMIT, shared.there, timeout=600)
+        shared.login.run(SUBMIT, shared.there, timeout=600)
 
 
 def _goes_on(folder: RunFolder, answer: Answer) -> bool:
@@ -187,8 +188,8 @@ def _goes_on(folder: RunFolder, answer: Answer) -> bool:
     return answer.goes_on or (answer.finished and not fetched)
 
 
-def write(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:
-    """The run folder holds the jobs' scripts and their names, which are new; the names, in order."""
+def write_scripts(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:
+    """Writes the scripts of the jobs into the run folder. Returns the names of the jobs, which are new, in order."""
     mark = secrets.token_hex(3)
     groups = job_groups(plan, site)
     jobs = tuple(job_name(plan, group, mark) for group in groups)
@@ -201,7 +202,7 @@ def write(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:
 
 
 def files(jobs: Sequence[str]) -> list[str]:
-    """What the jobs need of the run folder."""
+    """The files of the run folder that the jobs need."""
     return [f"slurm/{name}.sh" for name in (*jobs, "submit")]
 
 
