@@ -1,4 +1,4 @@
-"""The commands. Nothing heavy is imported before a command needs it: `launcher --help` has to be instant."""
+"""The commands and their help. A command imports what it needs when it runs, so that `launcher --help` is instant."""
 
 import gc
 import sys
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from launcher import __version__
 
         typer.echo(f"launcher {__version__}")
@@ -25,7 +25,7 @@ def _version(asked: bool) -> None:
 
 
 @app.callback()
-def every(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+def every(version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False) -> None:
     """Take a post-training recipe to rented GPUs and bring a verified checkpoint back."""
 
 
@@ -253,17 +253,17 @@ def _store() -> "Store":
 
 
 def main() -> None:
-    """The console script: a user's mistake is a sentence, never a traceback."""
+    """The program `launcher`. A mistake of the user is one sentence with a hint, never a traceback."""
     from launcher.errors import LaunchError, sentence
 
-    gc.set_threshold(50_000, 20, 50)  # what is imported stays; to look through it was a third of SkyPilot's import
+    gc.set_threshold(50_000, 20, 50)  # imported objects stay; collecting took a third of SkyPilot's import
     try:
         app()
     except (LaunchError, OSError) as problem:
-        said = sentence(problem)
+        error = sentence(problem)
         from launcher.ui import console
 
-        console.error(str(said))
-        sys.exit(said.code)
+        console.error(str(error))
+        sys.exit(error.code)
     finally:
-        gc.freeze()  # nor is there anything to look for at the end
+        gc.freeze()  # at the end there is nothing to collect either

@@ -50,7 +50,7 @@ class Backend(Protocol):
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         """Copies the export of a finished run into the run folder here. Raises LaunchError."""
 
-    def unsaved(self, folder: RunFolder) -> LaunchError | None:
+    def save(self, folder: RunFolder) -> LaunchError | None:
         """Copies what would be lost with the machine. Returns why this is impossible; None if all is here, or if the
         machine does not answer."""
 

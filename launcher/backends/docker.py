@@ -1,4 +1,4 @@
-"""The local Docker engine: the node program in the recipe's image, the run folder mounted under its own path."""
+"""The local Docker engine: the node program runs in the recipe's image, with the run folder mounted at its own path."""
 
 import contextlib
 import hashlib
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 CODE, PYTHON = "/opt/launcher", "/opt/venv/bin/python"
 FOLDER, RUN = "launcher.folder", "launcher.run"
 PASSED = ("HF_ENDPOINT", "HF_HUB_OFFLINE", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_MODE")
-"""Variables of the user's that a container gets beside the plan's secrets."""
+"""Variables of the user that a container gets beside the secrets of the plan."""
 OPEN_FILES = 65536
-"""What Ray asks for on a node (docs.ray.io, large clusters)."""
+"""What Ray needs on a node (docs.ray.io, large clusters)."""
 LIMITS = {"nofile": OPEN_FILES, "memlock": -1}
 """Open files for Ray, and pages that stay in memory for NCCL."""
 GONE = (404, 409)
@@ -38,51 +38,51 @@ GONE = (404, 409)
 
 @dataclass(frozen=True)
 class Docker:
-    """`root` holds the working tree, which is laid over the image's code when the plan says so."""
+    """`root` is the working tree. It is mounted over the code in the image if the plan says so."""
 
     root: Path
     site: SiteFile
 
     def start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
         with alone(folder.path):
-            return self.find(folder) or self._started(plan, folder)  # another launcher may have been quicker
+            return self.find(folder) or self._start(plan, folder)  # another launcher may have been quicker
 
-    def _started(self, plan: Plan, folder: RunFolder) -> "DockerWork":
+    def _start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
         from docker.errors import APIError
 
         client = connect()  # closed by the work that is returned
-        _remove(client, name_of(folder))  # whoever made it did not come to start it
-        image, has = _image(client, plan), facts(client.info())
+        _remove(client, name_of(folder))  # a launch that was killed has made it and not started it
+        image, engine = _image(client, plan), facts(client.info())
         folder.inputs.mkdir(parents=True, exist_ok=True)
         env = {**os.environ, **values(plan, self.site, os.environ)}
-        given: dict[str, Any] = {
-            **options(plan, folder, self.site.docker, has, env),
+        arguments: dict[str, Any] = {
+            **options(plan, folder, self.site.docker, engine, env),
             "volumes": mounts(plan, folder, self.root),
-            "user": user(has, os.getuid(), os.getgid()),
-            "device_requests": _all_gpus() if gpus(plan, has) else None,
+            "user": user(engine, os.getuid(), os.getgid()),
+            "device_requests": _all_gpus() if gpus(plan, engine) else None,
         }
         for limits in (_ulimits(), []):  # some engines may not raise them
             try:
-                return DockerWork(client.containers.run(image, ulimits=limits, **given), folder)
+                return DockerWork(client.containers.run(image, ulimits=limits, **arguments), folder)
             except APIError as problem:
                 _remove(client, name_of(folder))
-                said = str(problem.explanation or problem)
-                if not (limits and "rlimit" in said):
+                error = str(problem.explanation or problem)
+                if not (limits and "rlimit" in error):
                     hint = f"`docker run --rm -it {image[:19]} bash` shows the image from inside"
-                    raise LaunchError(f"the Docker engine did not start the run: {said}", hint) from None
+                    raise LaunchError(f"the Docker engine did not start the run: {error}", hint) from None
         raise AssertionError("a start without limits has returned or raised")
 
     def find(self, folder: RunFolder) -> "DockerWork | None":
-        """Raises LaunchError when something that is no container works on the run folder."""
+        """Raises LaunchError if something that is no container works on the run folder."""
         try:
             client = connect()
         except LaunchError:
             if holder(folder.lock) is not None:
                 raise
-            return None  # what an engine that is gone had started is gone too
+            return None  # an engine that has stopped has stopped its containers
         end = time.monotonic() + PATIENCE
         while (work := _running(client, folder)) is None and holder(folder.lock) is not None:
-            if time.monotonic() > end:  # what a killed container held would be free
+            if time.monotonic() > end:  # the lock of a killed container would be free by now
                 raise LaunchError(f"a program outside Docker works on `{folder.path}`", "end it first")
             time.sleep(0.1)
         if work is None:
@@ -95,7 +95,7 @@ class Docker:
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         """Does nothing: the export is on this machine."""
 
-    def unsaved(self, folder: RunFolder) -> LaunchError | None:
+    def save(self, folder: RunFolder) -> LaunchError | None:
         return None
 
     def down(self, folder: RunFolder, why: str) -> bool:
@@ -104,23 +104,23 @@ class Docker:
 
 
 class DockerWork:
-    """A container that runs a node program. Once it has ended, its output goes to node.log and it is removed."""
+    """A container that runs a node program. After its end its output is in node.log, and it is removed."""
 
     def __init__(self, container: "Container", folder: RunFolder):
         self.container = container
         self.folder = folder
-        self.ended: End | None = None
+        self._end: End | None = None
 
     def end(self) -> End | None:
-        if self.ended is None and (found := self._look()):
-            self.ended = found
+        if self._end is None and (end := self._look()):
+            self._end = end
             self.container.client.close()
-        return self.ended
+        return self._end
 
     def stop(self, patience: float) -> bool:
         from docker.errors import APIError
 
-        with contextlib.suppress(APIError):  # it has ended meanwhile
+        with contextlib.suppress(APIError):  # it has ended in the meantime
             self.container.kill("SIGTERM")
         end = time.monotonic() + patience
         while self.end() is None:
@@ -145,10 +145,10 @@ class DockerWork:
         except APIError as problem:
             if problem.status_code not in GONE:
                 raise
-            return End(None)  # removed by hand, or by another launcher that follows the same run
+            return End(None)  # somebody removed it, or another launcher that follows the same run
         with open(self.folder.node_log, "ab") as log:
             log.write(output)
-        return _end(state, self.container.attrs["HostConfig"].get("Memory") or 0)
+        return _end_of(state, self.container.attrs["HostConfig"].get("Memory") or 0)
 
 
 def name_of(folder: RunFolder) -> str:
@@ -178,26 +178,28 @@ def options(plan: Plan, folder: RunFolder, site: DockerSite, facts: Facts, env: 
 
 
 def mounts(plan: Plan, folder: RunFolder, root: Path) -> dict[str, dict[str, str]]:
-    """The run folder under its own path, so that what a log names can be found outside; its inputs read-only; and the
-    working tree's code over the image's, when the plan says so."""
+    """The run folder at its own path, so that a path in a log is valid outside too; its inputs read-only; and the code
+    of the working tree over the code in the image, if the plan says so."""
     shared = {
         str(folder.path): {"bind": str(folder.path), "mode": "rw"},
         str(folder.inputs): {"bind": str(folder.inputs), "mode": "ro"},
     }
     if plan.image and plan.image.overlay:
-        home = node_home(root)
-        over = {root / one: one for one in plan.code.folders} | {home / one: one for one in PROGRAM}
-        shared |= {str(path.resolve()): {"bind": f"{CODE}/{one}", "mode": "ro"} for path, one in over.items()}
+        program = node_home(root)
+        over = {root / name: name for name in plan.code.folders} | {program / name: name for name in PROGRAM}
+        shared |= {str(path.resolve()): {"bind": f"{CODE}/{name}", "mode": "ro"} for path, name in over.items()}
     return shared
 
 
 def user(facts: Facts, uid: int, gid: int) -> str:
-    """Files in the run folder are to belong to the calling user, who in a rootless engine is the container's root."""
+    """The user of the container. Files in the run folder must belong to the user who launches; a rootless engine maps
+    this user to the container's root."""
     return "0:0" if facts.rootless else f"{uid}:{gid}"
 
 
 def gpus(plan: Plan, facts: Facts) -> bool:
-    """Whether the container gets the machine's GPUs. Raises LaunchError when it should and cannot."""
+    """Whether the container gets the GPUs of the machine. Raises LaunchError if the recipe needs them and the engine
+    cannot give them."""
     if plan.machine.accelerators and not facts.gpus:
         raise LaunchError(
             f"`{plan.recipe}` wants {' or '.join(plan.machine.accelerators)}; this Docker engine has no GPU runtime",
@@ -207,7 +209,8 @@ def gpus(plan: Plan, facts: Facts) -> bool:
 
 
 def _running(client: "DockerClient", folder: RunFolder) -> DockerWork | None:
-    """The container that works on the run folder; what others leave is collected."""
+    """The container that works on the run folder. Containers that have ended are removed, after their output is
+    saved."""
     mine = {"label": f"{FOLDER}={folder.path}"}
     for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
         work = DockerWork(container, folder)
@@ -217,19 +220,19 @@ def _running(client: "DockerClient", folder: RunFolder) -> DockerWork | None:
 
 
 def _image(client: "DockerClient", plan: Plan) -> str:
-    """The id of the plan's image, whose labels say what the plan says. Raises LaunchError."""
+    """The id of the plan's image. Raises LaunchError if its labels differ from the plan."""
     assert plan.image
-    found = held(client, plan.image.digest or plan.image.name) or held(client, plan.image.name)
+    image = held(client, plan.image.digest or plan.image.name) or held(client, plan.image.name)
     hint = f"run `make image RECIPE={plan.recipe}`"
-    if found is None:
+    if image is None:
         raise LaunchError(f"the Docker engine has no image `{plan.image.name}`", hint)
-    number, labels = found
-    for name, wanted in identity(plan.image).items():
-        if labels.get(name) != wanted:
+    id, labels = image
+    for name, value in identity(plan.image).items():
+        if labels.get(name) != value:
             raise LaunchError(
-                f"image `{plan.image.name}`: its label `{name}` is `{labels.get(name)}`, the plan says `{wanted}`", hint
+                f"image `{plan.image.name}`: its label `{name}` is `{labels.get(name)}`, the plan says `{value}`", hint
             )
-    return number
+    return id
 
 
 def _all_gpus() -> list[Any]:
@@ -254,7 +257,7 @@ def _remove(client: "DockerClient", name: str) -> None:
             raise
 
 
-def _end(state: dict[str, Any], limit: int) -> End:
+def _end_of(state: dict[str, Any], limit: int) -> End:
     code = int(state["ExitCode"])
     if state.get("OOMKilled"):
         room = f" of {limit / (1 << 30):.1f} GiB" if limit else ""

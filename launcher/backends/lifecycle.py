@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from launcher.backends.base import KILLED, Backend, End, Work
 from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
-from launcher.interrupts import held_back
+from launcher.interrupts import interruptible_after
 from launcher.planning.changes import changes, followers, set_aside
 from launcher.runfolder.done import read_proof
 from launcher.runfolder.events import Tail
@@ -66,7 +66,7 @@ def follow(run: Run, backend: Backend, show: Callable[[RunStatus], None]) -> Run
     tail, events = Tail(run.folder.events), []
     started = time.time()
     try:
-        with held_back():
+        with interruptible_after():
             work = run.work if run.work and run.work.end() is None else backend.find(run.folder)
             work = work or backend.start(run.plan, run.folder)
         while True:

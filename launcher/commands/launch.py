@@ -214,7 +214,7 @@ def _release_unfinished(launch: Launch, end: RunStatus) -> None:
     """Releases the machine of a run that has failed or was interrupted, unless that would lose something."""
     if launch.options.keep_machine or _still_runs(launch, end):
         return
-    if problem := launch.backend.unsaved(launch.folder):
+    if problem := launch.backend.save(launch.folder):
         console.error(str(problem))
     else:
         _release(launch, end.state)
@@ -264,8 +264,8 @@ def _say_failed(end: RunStatus, folder: RunFolder) -> None:
 
 
 def _write_report(launch: Launch, end: RunStatus | None = None) -> None:
-    """Writes the run's page, unless the disk is full: a page is no reason to fail."""
-    with contextlib.suppress(OSError):
+    """Writes the page of the run. A launch does not fail because of it."""
+    with contextlib.suppress(OSError):  # the disk is full
         console.say(f"report    {write_report(launch.folder, Store(launch.site), now=end)}")
 
 

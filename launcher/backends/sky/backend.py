@@ -23,7 +23,7 @@ from launcher.config.site import SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError
 from launcher.images.identity import PROGRAM
-from launcher.interrupts import interruptible, undisturbed
+from launcher.interrupts import interruptible, uninterruptible
 from launcher.runfolder import secrets as run_secrets
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import write_json
@@ -108,7 +108,7 @@ class Sky:
         with mirror.remote.present():
             mirror.export()
 
-    def unsaved(self, folder: RunFolder) -> LaunchError | None:
+    def save(self, folder: RunFolder) -> LaunchError | None:
         plan = plan_of(folder)
         problem = mirror_of(plan, folder).unsaved() if self._lease(plan, folder).own() else None
         if problem is None:
@@ -190,7 +190,7 @@ class Lease:
                 made = self._request(task, login, patience)
                 yield self._record(entry, made), made.job
         except BaseException as problem:
-            with undisturbed(), contextlib.suppress(LaunchError):  # the ledger shows what was not terminated
+            with uninterruptible(), contextlib.suppress(LaunchError):  # the ledger shows what was not terminated
                 if isinstance(problem, NoCapacity) and not problem.tried and not before:
                     self.book.close(entry, "nothing was asked for")
                 elif not before:  # an old machine may hold the only copy of a checkpoint; `launch` says what it costs
@@ -213,7 +213,7 @@ class Lease:
 
     def terminate(self, why: str) -> bool:
         """Terminates the run's machine. Returns whether there was one. Raises LaunchError if one may be left."""
-        with undisturbed():
+        with uninterruptible():
             alive = self.book.alive(self.plan.run)
             if alive:
                 down(self.book, self.plan.run, why)

@@ -37,7 +37,7 @@ class Following:
     stop: tuple[str, ...]
     look: float = LOOK
     first: float = FIRST
-    gone: str = "the machine of `{run}` is gone: {cloud} does not list it any more"
+    gone_error: str = "the machine of `{run}` is gone: {cloud} does not list it any more"
 
 
 class SkyJob:
@@ -158,7 +158,7 @@ class SkyJob:
             if not gone(self.book, entry, "it vanished"):
                 return None
             cloud = entry.cloud or entry.clouds
-        return End(INTERRUPTED, self.following.gone.format(run=name, cloud=cloud), self._hint())
+        return End(INTERRUPTED, self.following.gone_error.format(run=name, cloud=cloud), self._hint())
 
     def _end_of_job(self) -> End | None:
         """How the job ended; None while it works."""

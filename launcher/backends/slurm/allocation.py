@@ -83,7 +83,7 @@ class Allocation:
         ClusterRunFolder(plan, folder, self.cluster).fetch()
         run_folder.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
 
-    def unsaved(self, folder: RunFolder) -> LaunchError | None:
+    def save(self, folder: RunFolder) -> LaunchError | None:
         """None: the cluster's storage outlives the allocation."""
         return None
 

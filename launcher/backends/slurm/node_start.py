@@ -49,8 +49,8 @@ def program(plan: Plan, stages: Sequence[str] = ()) -> str:
 
 
 def _packages(plan: Plan, site: SlurmSite) -> list[str]:
-    made = f'"${{run%/*}}/{software.path_of(plan)}/bin/python"'
-    return [f"python={shlex.quote(site.python) if site.python else made}", *_step(site), "container=()"]
+    own = f'"${{run%/*}}/{software.path_of(plan)}/bin/python"'
+    return [f"python={shlex.quote(site.python) if site.python else own}", *_step(site), "container=()"]
 
 
 def _step(site: SlurmSite) -> list[str]:

@@ -145,7 +145,7 @@ class Slurm:
             known = read_json(folder.path / RECORD)
             write_json(folder.path / RECORD, {**known, "fetched": True})
 
-    def unsaved(self, folder: RunFolder) -> LaunchError | None:
+    def save(self, folder: RunFolder) -> LaunchError | None:
         """None: the cluster's storage outlives the jobs."""
         return None
 
