@@ -154,8 +154,10 @@ def _look(plan: Plan, folder: RunFolder, site: SiteFile) -> tuple[RunStatus, Wor
 
 def _runs(backend: Backend, folder: RunFolder) -> bool:
     """Whether a node program works on the run. What it wrote until this answer is in the run folder here."""
-    running = backend.find(folder) is not None
     backend.refresh(folder)
+    running = backend.find(folder) is not None
+    if not running:  # it may have ended after the refresh
+        backend.refresh(folder)
     return running
 
 
