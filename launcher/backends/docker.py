@@ -202,7 +202,7 @@ def gpus(plan: Plan, facts: Facts) -> bool:
     cannot give them."""
     if plan.machine.accelerators and not facts.gpus:
         raise LaunchError(
-            f"`{plan.recipe}` wants {' or '.join(plan.machine.accelerators)}; this Docker engine has no GPU runtime",
+            f"`{plan.recipe}` needs {' or '.join(plan.machine.accelerators)}; this Docker engine has no GPU runtime",
             "install the NVIDIA Container Toolkit and run `sudo nvidia-ctk runtime configure --runtime=docker`",
         )
     return bool(plan.machine.accelerators)

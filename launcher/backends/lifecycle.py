@@ -109,7 +109,7 @@ def _demand_same_results(old: Plan, new: Plan, folder: RunFolder, again: list[st
         stage, says = next(iter(differences.items()))
         raise LaunchError(
             f"run `{new.run}` exists with other settings: stage `{stage}`: {'; '.join(says)}",
-            f"`--redo {stage}` does it and what follows again; `--run NAME` starts another run",
+            f"`--redo {stage}` runs it and what follows again; `--run NAME` starts another run",
         )
 
 

@@ -145,7 +145,7 @@ def _launch(launch: Launch) -> int:
     bring(run.plan, launch.folder, launch.export_folder, launch.backend)
     _say_result(launch, run)
     _write_report(launch)
-    _release(launch, "its result is home")
+    _release(launch, "its export is pulled")
     return DONE
 
 

@@ -103,7 +103,7 @@ class Sky:
                 return
             raise LaunchError(
                 f"the export of run `{plan.run}` is not here, and its machine is gone",
-                "launch again: what is done is not done again",
+                "launch again: stages that are done are not run again",
             )
         with mirror.remote.present():
             mirror.export()

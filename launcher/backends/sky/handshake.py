@@ -19,7 +19,7 @@ began=$(date +%s)
 until read -r token _ 2> /dev/null < "$RUN/{FILE}" && [ "$token" = "$LAUNCH" ]; do
     touched=$(stat -c %Y "$RUN/{FILE}" 2> /dev/null || echo 0)
     if [ $(($(date +%s) - (touched > began ? touched : began))) -gt {PATIENCE} ]; then
-        echo "nobody has sent what the run needs: launch again"
+        echo "the upload for this run was not completed: launch again"
         exit 33
     fi
     sleep 0.2

@@ -106,7 +106,7 @@ def test_a_recipe_that_wants_gpus_gets_them_or_a_sentence(refusal):
     assert not gpus(PLAN, FACTS)
     assert gpus(wants, dataclasses.replace(FACTS, gpus=True))
     assert refusal(gpus, wants, FACTS) == (
-        "error: `some-tiny` wants H100:8 or B200:8; this Docker engine has no GPU runtime\n\n"
+        "error: `some-tiny` needs H100:8 or B200:8; this Docker engine has no GPU runtime\n\n"
         "hint: install the NVIDIA Container Toolkit and run `sudo nvidia-ctk runtime configure --runtime=docker`"
     )
 

@@ -60,7 +60,9 @@ def test_what_an_earlier_launch_left_is_no_permission_to_begin(handshake, place)
 
 def test_a_job_for_which_nobody_sends_ends_by_itself(place):
     with job(place, "mine", patience=1) as process:
-        assert process.communicate(timeout=patience(30))[0] == "nobody has sent what the run needs: launch again\n"
+        assert (
+            process.communicate(timeout=patience(30))[0] == "the upload for this run was not completed: launch again\n"
+        )
         assert process.returncode == 33
 
 
