@@ -42,7 +42,7 @@ class Backend(Protocol):
 
     def find(self, folder: RunFolder) -> Work | None:
         """The node program that works on the run folder, or what it left behind; None if there is none. It only looks:
-        it changes nothing here or on the machine."""
+        it copies no file and changes nothing on the machine."""
 
     def refresh(self, folder: RunFolder) -> None:
         """Copies the newest events and logs from the machine into the run folder here."""

@@ -32,6 +32,8 @@ OPEN_FILES = 65536
 """What Ray needs on a node (docs.ray.io, large clusters)."""
 LIMITS = {"nofile": OPEN_FILES, "memlock": -1}
 """Open files for Ray, and pages that stay in memory for NCCL."""
+WORKING = ("running", "paused", "restarting")
+"""States of a container that has not ended."""
 GONE = (404, 409)
 """What the engine answers about a container that is removed, or is being removed."""
 
@@ -45,6 +47,7 @@ class Docker:
 
     def start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
         with alone(folder.path):
+            self.refresh(folder)  # saves the output of a container of the same name, before that is removed
             return self.find(folder) or self._start(plan, folder)  # another launcher may have been quicker
 
     def _start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
@@ -90,7 +93,15 @@ class Docker:
         return work
 
     def refresh(self, folder: RunFolder) -> None:
-        """Does nothing: the container has mounted the run folder."""
+        """Saves the output of containers that have ended to node.log, and removes them; the rest is in the mounted run
+        folder."""
+        try:
+            client = connect()
+        except LaunchError:
+            return  # an engine that has stopped has no container to ask
+        with contextlib.closing(client):
+            for work in _works(client, folder):
+                work.collect()
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         """Does nothing: the export is on this machine."""
@@ -112,7 +123,7 @@ class DockerWork:
         self._end: End | None = None
 
     def end(self) -> End | None:
-        if self._end is None and (end := self._look()):
+        if self._end is None and (end := self.collect()):
             self._end = end
             self.container.client.close()
         return self._end
@@ -132,7 +143,8 @@ class DockerWork:
     def waits_for(self) -> str | None:
         return None
 
-    def _look(self) -> End | None:
+    def collect(self) -> End | None:
+        """How the container ended; None while it works. One that has ended is removed, after its output is saved."""
         from docker.errors import APIError
 
         try:
@@ -209,14 +221,15 @@ def gpus(plan: Plan, facts: Facts) -> bool:
 
 
 def _running(client: "DockerClient", folder: RunFolder) -> DockerWork | None:
-    """The container that works on the run folder. Containers that have ended are removed, after their output is
-    saved."""
+    """The container that works on the run folder."""
+    return next((work for work in _works(client, folder) if work.container.status in WORKING), None)
+
+
+def _works(client: "DockerClient", folder: RunFolder) -> list[DockerWork]:
+    """The containers that work on the run folder, or have worked on it; not those that were never started."""
     mine = {"label": f"{FOLDER}={folder.path}"}
-    for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
-        work = DockerWork(container, folder)
-        if container.status != "created" and work.end() is None:
-            return work
-    return None
+    containers = client.containers.list(all=True, filters=mine, ignore_removed=True)
+    return [DockerWork(container, folder) for container in containers if container.status != "created"]
 
 
 def _image(client: "DockerClient", plan: Plan) -> str:

@@ -112,7 +112,7 @@ class Slurm:
     def start(self, plan: Plan, folder: RunFolder) -> SbatchRun:
         shared = ClusterRunFolder(plan, folder, self.cluster)
         with shared.alone():
-            if work := self._refreshed(folder, anew=True):
+            if work := self._refresh(folder, anew=True):
                 return work
             shared.create()
             jobs = write_scripts(plan, self.cluster, folder.path)
@@ -133,7 +133,7 @@ class Slurm:
 
     def refresh(self, folder: RunFolder) -> None:
         """Also submits the jobs that a submission left out because it was cut off."""
-        self._refreshed(folder, anew=False)
+        self._refresh(folder, anew=False)
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         shared = ClusterRunFolder(plan, folder, self.cluster)
@@ -151,7 +151,7 @@ class Slurm:
 
     def down(self, folder: RunFolder, why: str) -> bool:
         """Also removes the secrets from the run folder on the cluster."""
-        plan, work = plan_of(folder), self._refreshed(folder, anew=False)
+        plan, work = plan_of(folder), self._refresh(folder, anew=False)
         if work or plan.secrets:
             active = [job.number for job in work.ask().jobs if job.active and job.number] if work else []
             ClusterRunFolder(plan, folder, self.cluster).forget(*active)
@@ -165,7 +165,7 @@ class Slurm:
         shared = ClusterRunFolder(plan_of(folder), folder, self.cluster)
         return SbatchRun(shared, tuple(known["jobs"]), self.show)
 
-    def _refreshed(self, folder: RunFolder, anew: bool) -> SbatchRun | None:
+    def _refresh(self, folder: RunFolder, anew: bool) -> SbatchRun | None:
         """As `find`, after a refresh."""
         work = self._submission(folder)
         if work is None:
