@@ -1,4 +1,4 @@
-"""Ctrl-C, heard where it may be, and not where it may not."""
+"""Blocks in which Ctrl-C acts at once, later, or not at all."""
 
 import contextlib
 import signal
@@ -8,25 +8,25 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C is heard at once."""
+    """Ctrl-C acts at once."""
     with _handler(signal.default_int_handler):
         yield
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ctrl-C is not heard: a machine is being ended."""
+def uninterruptible() -> Iterator[None]:
+    """Ctrl-C does nothing: a machine is being terminated."""
     with _handler(signal.SIG_IGN):
         yield
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[None]:
-    """A Ctrl-C that falls in here is one that falls right after it: nothing is started and then forgotten."""
-    asked: list[int] = []
-    with _handler(lambda number, _: asked.append(number)):
+def interruptible_after() -> Iterator[None]:
+    """Ctrl-C acts after the block: nothing is started and then forgotten."""
+    signals: list[int] = []
+    with _handler(lambda number, _: signals.append(number)):
         yield
-    if asked:
+    if signals:
         raise KeyboardInterrupt
 
 

@@ -1,1 +1,1 @@
-"""Where a run can be carried out. A backend launches, tells the state, stops, and takes down; nothing else."""
+"""The backends: each starts, follows and ends runs in one way."""

@@ -1,4 +1,4 @@
-"""What a backend is: where a run's node program is started, found again and stopped. Nothing else."""
+"""The protocol of a backend: what starts, follows and ends runs in one way."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,12 +8,12 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 
 KILLED = 128
-"""An exit code above this says which signal ended the process, as a shell says it."""
+"""An exit code above this says which signal ended the process, as in a shell."""
 
 
 @dataclass(frozen=True)
 class End:
-    """How a node program ended; `code` is None when nobody saw it, `error` what the machine knows beyond the code."""
+    """How a node program ended; `code` is None if nobody saw it, `error` is what the machine knows beyond the code."""
 
     code: int | None
     error: str | None = None
@@ -24,28 +24,36 @@ class Work(Protocol):
     """A node program that works on a run folder."""
 
     def end(self) -> End | None:
-        """None while it works."""
+        """How it ended; None while it works."""
 
     def stop(self, patience: float) -> bool:
-        """Asks it to checkpoint and end; whether it has ended after `patience` seconds."""
+        """Asks it to write a checkpoint and end. Returns whether it has ended after `patience` seconds."""
+
+    def waits_for(self) -> str | None:
+        """Why it does not work yet, for example in the queue of a cluster; None if it works."""
 
 
 class Backend(Protocol):
-    """A kind of machine."""
+    """One way to execute runs. Every backend has all of these methods and no other public ones."""
 
     def start(self, plan: Plan, folder: RunFolder) -> Work:
-        """A node program works on the run folder and lives on when this process ends; its output goes to node.log.
+        """Starts a node program on the run folder. It continues when this process ends; its output goes to node.log.
         Raises LaunchError."""
 
     def find(self, folder: RunFolder) -> Work | None:
-        """The node program that works on the run folder, or something it left behind; None when there is none."""
+        """The node program that works on the run folder, or what it left behind; None if there is none. It only looks:
+        it copies no file and changes nothing on the machine."""
+
+    def refresh(self, folder: RunFolder) -> None:
+        """Copies the newest events and logs from the machine into the run folder here."""
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
-        """The export of a finished run lies in its folder here. Raises LaunchError."""
+        """Copies the export of a finished run into the run folder here. Raises LaunchError."""
 
-    def unsaved(self, folder: RunFolder) -> LaunchError | None:
-        """Why the run's newest work cannot be copied here from a machine that is lost with it; None where it is here,
-        or the machine does not answer."""
+    def save(self, folder: RunFolder) -> LaunchError | None:
+        """Copies what would be lost with the machine. Returns why this is impossible; None if all is here, or if the
+        machine does not answer."""
 
-    def down(self, folder: RunFolder, why: str) -> None:
-        """Nothing that costs money is left of the run. Raises LaunchError when something may be."""
+    def down(self, folder: RunFolder, why: str) -> bool:
+        """Ends the run: it costs no money and has no job in a queue afterwards. Returns whether there was a machine or
+        a job. Raises LaunchError if something may be left."""

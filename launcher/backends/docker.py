@@ -1,19 +1,20 @@
-"""The local Docker engine: the node program in the recipe's image, the run folder mounted under its own path."""
+"""The local Docker engine: the node program runs in the recipe's image, with the run folder mounted at its own path."""
 
 import contextlib
+import hashlib
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.backends.base import End
-from launcher.backends.docker_options import FOLDER, LIMITS, gpus, mounts, name_of, options, user
 from launcher.config.secrets import values
-from launcher.config.site import SiteFile
+from launcher.config.site import DockerSite, SiteFile
 from launcher.errors import LaunchError
-from launcher.images.docker_engine import connect, facts, held
-from launcher.images.identity import identity
+from launcher.images.docker_engine import Facts, connect, facts, held
+from launcher.images.identity import PROGRAM, identity, node_home
 from launcher.runfolder.lock import PATIENCE, holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
@@ -23,93 +24,114 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+CODE, PYTHON = "/opt/launcher", "/opt/venv/bin/python"
+FOLDER, RUN = "launcher.folder", "launcher.run"
+PASSED = ("HF_ENDPOINT", "HF_HUB_OFFLINE", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_MODE")
+"""Variables of the user that a container gets beside the secrets of the plan."""
+OPEN_FILES = 65536
+"""What Ray needs on a node (docs.ray.io, large clusters)."""
+LIMITS = {"nofile": OPEN_FILES, "memlock": -1}
+"""Open files for Ray, and pages that stay in memory for NCCL."""
+WORKING = ("running", "paused", "restarting")
+"""States of a container that has not ended."""
+GONE = (404, 409)
+"""What the engine answers about a container that is removed, or is being removed."""
+
 
 @dataclass(frozen=True)
 class Docker:
-    """`root` holds the working tree, which is laid over the image's code when the plan says so."""
+    """`root` is the working tree. It is mounted over the code in the image if the plan says so."""
 
     root: Path
     site: SiteFile
 
     def start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
         with alone(folder.path):
-            return self.find(folder) or self._started(plan, folder)  # another launcher may have been quicker
+            self.refresh(folder)  # saves the output of a container of the same name, before that is removed
+            return self.find(folder) or self._start(plan, folder)  # another launcher may have been quicker
 
-    def _started(self, plan: Plan, folder: RunFolder) -> "DockerWork":
+    def _start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
         from docker.errors import APIError
 
         client = connect()  # closed by the work that is returned
-        _remove(client, name_of(folder))  # whoever made it did not come to start it
-        image, has = _image(client, plan), facts(client.info())
+        _remove(client, name_of(folder))  # a launch that was killed has made it and not started it
+        image, engine = _image(client, plan), facts(client.info())
         folder.inputs.mkdir(parents=True, exist_ok=True)
         env = {**os.environ, **values(plan, self.site, os.environ)}
-        given: dict[str, Any] = {
-            **options(plan, folder, self.site.docker, has, env),
+        arguments: dict[str, Any] = {
+            **options(plan, folder, self.site.docker, engine, env),
             "volumes": mounts(plan, folder, self.root),
-            "user": user(has, os.getuid(), os.getgid()),
-            "device_requests": _all_gpus() if gpus(plan, has) else None,
+            "user": user(engine, os.getuid(), os.getgid()),
+            "device_requests": _all_gpus() if gpus(plan, engine) else None,
         }
         for limits in (_ulimits(), []):  # some engines may not raise them
             try:
-                return DockerWork(client.containers.run(image, ulimits=limits, **given), folder)
+                return DockerWork(client.containers.run(image, ulimits=limits, **arguments), folder)
             except APIError as problem:
                 _remove(client, name_of(folder))
-                said = str(problem.explanation or problem)
-                if not (limits and "rlimit" in said):
+                error = str(problem.explanation or problem)
+                if not (limits and "rlimit" in error):
                     hint = f"`docker run --rm -it {image[:19]} bash` shows the image from inside"
-                    raise LaunchError(f"the Docker engine did not start the run: {said}", hint) from None
+                    raise LaunchError(f"the Docker engine did not start the run: {error}", hint) from None
         raise AssertionError("a start without limits has returned or raised")
 
     def find(self, folder: RunFolder) -> "DockerWork | None":
-        """Raises LaunchError when something that is no container works on the run folder."""
+        """Raises LaunchError if something that is no container works on the run folder."""
         try:
             client = connect()
         except LaunchError:
             if holder(folder.lock) is not None:
                 raise
-            return None  # what an engine that is gone had started is gone too
+            return None  # an engine that has stopped has stopped its containers
         end = time.monotonic() + PATIENCE
         while (work := _running(client, folder)) is None and holder(folder.lock) is not None:
-            if time.monotonic() > end:  # what a killed container held would be free
+            if time.monotonic() > end:  # the lock of a killed container would be free by now
                 raise LaunchError(f"a program outside Docker works on `{folder.path}`", "end it first")
             time.sleep(0.1)
         if work is None:
             client.close()
         return work
 
-    def fetch(self, plan: Plan, folder: RunFolder) -> None:
-        """It is here already."""
+    def refresh(self, folder: RunFolder) -> None:
+        """Saves the output of containers that have ended to node.log, and removes them; the rest is in the mounted run
+        folder."""
+        try:
+            client = connect()
+        except LaunchError:
+            return  # an engine that has stopped has no container to ask
+        with contextlib.closing(client):
+            for work in _works(client, folder):
+                work.collect()
 
-    def unsaved(self, folder: RunFolder) -> LaunchError | None:
-        """It is here already."""
+    def fetch(self, plan: Plan, folder: RunFolder) -> None:
+        """Does nothing: the export is on this machine."""
+
+    def save(self, folder: RunFolder) -> LaunchError | None:
         return None
 
-    def down(self, folder: RunFolder, why: str) -> None:
-        """This machine costs nothing."""
-
-
-GONE = (404, 409)
-"""What the engine answers of a container that is removed, or is being removed."""
+    def down(self, folder: RunFolder, why: str) -> bool:
+        """Does nothing: this machine costs nothing."""
+        return False
 
 
 class DockerWork:
-    """A container that runs a node program. Once it has ended, its output goes to node.log and it is removed."""
+    """A container that runs a node program. After its end its output is in node.log, and it is removed."""
 
     def __init__(self, container: "Container", folder: RunFolder):
         self.container = container
         self.folder = folder
-        self.ended: End | None = None
+        self._end: End | None = None
 
     def end(self) -> End | None:
-        if self.ended is None and (found := self._look()):
-            self.ended = found
+        if self._end is None and (end := self.collect()):
+            self._end = end
             self.container.client.close()
-        return self.ended
+        return self._end
 
     def stop(self, patience: float) -> bool:
         from docker.errors import APIError
 
-        with contextlib.suppress(APIError):  # it has ended meanwhile
+        with contextlib.suppress(APIError):  # it has ended in the meantime
             self.container.kill("SIGTERM")
         end = time.monotonic() + patience
         while self.end() is None:
@@ -118,7 +140,11 @@ class DockerWork:
             time.sleep(0.2)
         return True
 
-    def _look(self) -> End | None:
+    def waits_for(self) -> str | None:
+        return None
+
+    def collect(self) -> End | None:
+        """How the container ended; None while it works. One that has ended is removed, after its output is saved."""
         from docker.errors import APIError
 
         try:
@@ -131,36 +157,95 @@ class DockerWork:
         except APIError as problem:
             if problem.status_code not in GONE:
                 raise
-            return End(None)  # removed by hand, or by another launcher that follows the same run
+            return End(None)  # somebody removed it, or another launcher that follows the same run
         with open(self.folder.node_log, "ab") as log:
             log.write(output)
-        return _end(state, self.container.attrs["HostConfig"].get("Memory") or 0)
+        return _end_of(state, self.container.attrs["HostConfig"].get("Memory") or 0)
+
+
+def name_of(folder: RunFolder) -> str:
+    """One name for each run folder: the engine lets only one container have it."""
+    return f"launcher-{folder.path.name}-{hashlib.sha256(str(folder.path).encode()).hexdigest()[:8]}"
+
+
+def options(plan: Plan, folder: RunFolder, site: DockerSite, facts: Facts, env: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments of the SDK's `containers.run`, without mounts, limits and the user."""
+    passed = {name: env[name] for name in (*plan.secrets, *PASSED) if env.get(name)}
+    memory = {"mem_limit": int(site.memory)} if site.memory else {}
+    cpus = {"nano_cpus": int(site.cpus * 1e9)} if site.cpus else {}
+    return {
+        **memory,
+        **cpus,
+        "name": name_of(folder),
+        "command": [PYTHON, "-m", "launcher.node", str(folder.path), "--code", CODE],
+        "detach": True,
+        "working_dir": CODE,
+        "environment": {"HOME": "/tmp", "USER": "launcher", **passed},
+        "use_config_proxy": not site.offline,
+        "network_mode": "none" if site.offline else "bridge",
+        "shm_size": int(site.shm or facts.memory // 2),  # half: what Linux gives /dev/shm outside a container
+        "labels": {RUN: plan.run, FOLDER: str(folder.path), "launcher.recipe": plan.recipe},
+        "log_config": {"type": "json-file", "config": {"max-size": "50m", "max-file": "2"}},
+    }
+
+
+def mounts(plan: Plan, folder: RunFolder, root: Path) -> dict[str, dict[str, str]]:
+    """The run folder at its own path, so that a path in a log is valid outside too; its inputs read-only; and the code
+    of the working tree over the code in the image, if the plan says so."""
+    shared = {
+        str(folder.path): {"bind": str(folder.path), "mode": "rw"},
+        str(folder.inputs): {"bind": str(folder.inputs), "mode": "ro"},
+    }
+    if plan.image and plan.image.overlay:
+        program = node_home(root)
+        over = {root / name: name for name in plan.code.folders} | {program / name: name for name in PROGRAM}
+        shared |= {str(path.resolve()): {"bind": f"{CODE}/{name}", "mode": "ro"} for path, name in over.items()}
+    return shared
+
+
+def user(facts: Facts, uid: int, gid: int) -> str:
+    """The user of the container. Files in the run folder must belong to the user who launches; a rootless engine maps
+    this user to the container's root."""
+    return "0:0" if facts.rootless else f"{uid}:{gid}"
+
+
+def gpus(plan: Plan, facts: Facts) -> bool:
+    """Whether the container gets the GPUs of the machine. Raises LaunchError if the recipe needs them and the engine
+    cannot give them."""
+    if plan.machine.accelerators and not facts.gpus:
+        raise LaunchError(
+            f"`{plan.recipe}` needs {' or '.join(plan.machine.accelerators)}; this Docker engine has no GPU runtime",
+            "install the NVIDIA Container Toolkit and run `sudo nvidia-ctk runtime configure --runtime=docker`",
+        )
+    return bool(plan.machine.accelerators)
 
 
 def _running(client: "DockerClient", folder: RunFolder) -> DockerWork | None:
-    """The container that works on the run folder; what others leave is collected."""
+    """The container that works on the run folder."""
+    return next((work for work in _works(client, folder) if work.container.status in WORKING), None)
+
+
+def _works(client: "DockerClient", folder: RunFolder) -> list[DockerWork]:
+    """The containers that work on the run folder, or have worked on it; not those that were never started."""
     mine = {"label": f"{FOLDER}={folder.path}"}
-    for container in client.containers.list(all=True, filters=mine, ignore_removed=True):
-        work = DockerWork(container, folder)
-        if container.status != "created" and work.end() is None:
-            return work
-    return None
+    containers = client.containers.list(all=True, filters=mine, ignore_removed=True)
+    return [DockerWork(container, folder) for container in containers if container.status != "created"]
 
 
 def _image(client: "DockerClient", plan: Plan) -> str:
-    """The id of the plan's image, whose labels say what the plan says. Raises LaunchError."""
+    """The id of the plan's image. Raises LaunchError if its labels differ from the plan."""
     assert plan.image
-    found = held(client, plan.image.digest or plan.image.name) or held(client, plan.image.name)
+    image = held(client, plan.image.digest or plan.image.name) or held(client, plan.image.name)
     hint = f"run `make image RECIPE={plan.recipe}`"
-    if found is None:
+    if image is None:
         raise LaunchError(f"the Docker engine has no image `{plan.image.name}`", hint)
-    number, labels = found
-    for name, wanted in identity(plan.image).items():
-        if labels.get(name) != wanted:
+    id, labels = image
+    for name, value in identity(plan.image).items():
+        if labels.get(name) != value:
             raise LaunchError(
-                f"image `{plan.image.name}`: its label `{name}` is `{labels.get(name)}`, the plan says `{wanted}`", hint
+                f"image `{plan.image.name}`: its label `{name}` is `{labels.get(name)}`, the plan says `{value}`", hint
             )
-    return number
+    return id
 
 
 def _all_gpus() -> list[Any]:
@@ -185,7 +270,7 @@ def _remove(client: "DockerClient", name: str) -> None:
             raise
 
 
-def _end(state: dict[str, Any], limit: int) -> End:
+def _end_of(state: dict[str, Any], limit: int) -> End:
     code = int(state["ExitCode"])
     if state.get("OOMKilled"):
         room = f" of {limit / (1 << 30):.1f} GiB" if limit else ""

@@ -1,4 +1,4 @@
-"""One launch: a run folder made or found again, the node program started or joined, the result brought home."""
+"""A launch from its run folder on: prepare the folder, start or join the node program, and follow it to its end."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from launcher.backends.base import KILLED, Backend, End, Work
 from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
-from launcher.interrupts import held_back
+from launcher.interrupts import interruptible_after
 from launcher.planning.changes import changes, followers, set_aside
 from launcher.runfolder.done import read_proof
 from launcher.runfolder.events import Tail
@@ -23,81 +23,66 @@ LOOK = 0.2
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A run folder in which `plan` can be carried out, or has been."""
+class Run:
+    """A run folder in which `plan` can be executed, or has been executed."""
 
     folder: RunFolder
     plan: Plan
     finished: bool
-    set_aside: tuple[str, ...] = ()
+    old_results: tuple[str, ...] = ()
+    """The new names of results that a redo has renamed."""
     work: Work | None = None
     """The node program that works on it already."""
 
 
-def ready(new: Plan, folder: RunFolder, redo: str | None, backend: Backend) -> Ready:
-    """The run folder holds the plan and its inputs. An existing run is taken up again only when nothing it has done
-    would differ; otherwise LaunchError says what does. `redo` sets a stage and what follows it aside first."""
-    old, work = read_existing(folder), None
-    moved: list[str] = []
+def prepare(new: Plan, folder: RunFolder, redo: str | None, backend: Backend) -> Run:
+    """Writes the plan and its inputs into the run folder. An existing run continues only if none of its results would
+    change; otherwise LaunchError says which would. `redo` first renames a stage's results and all that follow."""
+    old = read_existing(folder)
     if old is None:
         folder.path.mkdir(parents=True, exist_ok=True)
         write_plan(new, folder)
+        return _with_inputs(Run(folder, new, is_finished(new, folder)))
+    again = followers(new, redo) if redo else []
+    _demand_same_results(old, new, folder, again)
+    backend.refresh(folder)
+    work = backend.find(folder)
+    if redo and work:
+        _save_result(old, folder, work, backend)
+        work = None
+    renamed = set_aside(folder, again) if redo else []
+    if to_json(old) != to_json(new) and not is_finished(new, folder) and not work:
+        write_plan(new, folder)
         old = new
-    else:
-        again = followers(new, redo) if redo else []
-        differs = {
-            stage: says
-            for stage, says in changes(old, new).items()
-            if stage not in again and folder.stage(stage).path.exists()
-        }
-        if differs:
-            stage, says = next(iter(differs.items()))
-            raise LaunchError(
-                f"run `{new.run}` exists with other settings: stage `{stage}`: {'; '.join(says)}",
-                f"`--redo {stage}` does it and what follows again; `--run NAME` starts another run",
-            )
-        work = backend.find(folder)
-        if redo and work:
-            if (end := work.end()) is None:
-                raise LaunchError(f"run `{new.run}` is running", f"`launcher stop {new.run}` first")
-            work = None
-            if end.code == DONE:
-                backend.fetch(old, folder)  # what it made is kept
-        moved = set_aside(folder, again) if redo else []
-        if to_json(old) != to_json(new) and not is_finished(new, folder) and not work:
-            write_plan(new, folder)
-            old = new
-    finished = is_finished(old, folder)
-    if not finished:
-        push(old, folder)
-    return Ready(folder, old, finished, tuple(moved), work)
+    return _with_inputs(Run(folder, old, is_finished(old, folder), tuple(renamed), work))
 
 
-def follow(ready: Ready, backend: Backend, show: Callable[[RunStatus], None]) -> RunStatus:
-    """The run's state at its end. A node program that already works on it is joined, otherwise one is started. When
-    this process is interrupted, so is the run; its state is `running` when it did not end in time."""
-    logged = ready.folder.node_log.stat().st_size if ready.folder.node_log.exists() else 0
+def follow(run: Run, backend: Backend, show: Callable[[RunStatus], None]) -> RunStatus:
+    """Follows the run to its end and returns its state then. A node program that already works on it is joined,
+    otherwise one is started. When this process is interrupted, it asks the run to stop; the state is `running` if the
+    run does not end in time."""
+    log_size = run.folder.node_log.stat().st_size if run.folder.node_log.exists() else 0
     work = None
-    tail, events = Tail(ready.folder.events), []
+    tail, events = Tail(run.folder.events), []
     started = time.time()
     try:
-        with held_back():
-            work = ready.work if ready.work and ready.work.end() is None else backend.find(ready.folder)
-            work = work or backend.start(ready.plan, ready.folder)
+        with interruptible_after():
+            work = run.work if run.work and run.work.end() is None else backend.find(run.folder)
+            work = work or backend.start(run.plan, run.folder)
         while True:
             end = work.end()
             events += tail.new()
-            now = status(ready.plan, events, end is None)
+            now = status(run.plan, events, end is None)
             show(now)
             if end:
                 break
             time.sleep(LOOK)
     except KeyboardInterrupt:
-        running = work is not None and not work.stop(max(stage.grace for stage in ready.plan.stages) + 15)
-        return status(ready.plan, [*events, *tail.new()], running)
-    if end.code in (DONE, None) or (now.error and now.code == end.code and _said_since(events, started)):
+        running = work is not None and not work.stop(max(stage.grace for stage in run.plan.stages) + 15)
+        return status(run.plan, [*events, *tail.new()], running)
+    if end.code in (DONE, None) or (now.error and now.code == end.code and _has_ended_since(events, started)):
         return now
-    return _unexplained(end, now, ready.folder, logged)
+    return _unexplained(end, now, run.folder, log_size)
 
 
 def exit_code(status: RunStatus) -> int:
@@ -108,15 +93,45 @@ def exit_code(status: RunStatus) -> int:
 
 
 def verification(folder: RunFolder, plan: Plan) -> dict[str, object]:
-    """What the run's last stage found out about the exported model."""
+    """What the run's last stage measured on the exported model."""
     done = read_proof(folder.stage(plan.stages[-1].name).done)
     return dict(done["metrics"]) if done else {}
 
 
-def _unexplained(end: End, now: RunStatus, folder: RunFolder, logged: int) -> RunStatus:
+def _demand_same_results(old: Plan, new: Plan, folder: RunFolder, again: list[str]) -> None:
+    """Raises LaunchError if a stage of the run that is not run `again` would have another result."""
+    differences = {
+        stage: says
+        for stage, says in changes(old, new).items()
+        if stage not in again and folder.stage(stage).path.exists()
+    }
+    if differences:
+        stage, says = next(iter(differences.items()))
+        raise LaunchError(
+            f"run `{new.run}` exists with other settings: stage `{stage}`: {'; '.join(says)}",
+            f"`--redo {stage}` runs it and what follows again; `--run NAME` starts another run",
+        )
+
+
+def _save_result(plan: Plan, folder: RunFolder, work: Work, backend: Backend) -> None:
+    """Fetches what the run made before a redo renames it. Raises LaunchError while the run works."""
+    if (end := work.end()) is None:
+        raise LaunchError(f"run `{plan.run}` is running", f"`launcher stop {plan.run}` first")
+    if end.code == DONE:
+        backend.fetch(plan, folder)
+
+
+def _with_inputs(run: Run) -> Run:
+    """The run, whose inputs are in its folder unless it is finished."""
+    if not run.finished:
+        push(run.plan, run.folder)
+    return run
+
+
+def _unexplained(end: End, now: RunStatus, folder: RunFolder, log_size: int) -> RunStatus:
     """The state of a run whose node program ended without an event that says why."""
     code = end.code if end.code in (2, FAILED, INTERRUPTED) else OURS
-    error, hint = said(end_of(folder.node_log, logged)) or (
+    error, hint = said(end_of(folder.node_log, log_size)) or (
         f"the node program ended with code {end.code}",
         f"read {folder.node_log}",
     )
@@ -127,5 +142,6 @@ def _unexplained(end: End, now: RunStatus, folder: RunFolder, logged: int) -> Ru
     return RunStatus(now.run, "failed", now.stages, code, error, hint)
 
 
-def _said_since(events: list[dict[str, object]], moment: float) -> bool:
-    return any(one.get("event") == "run.ended" and float(str(one.get("time", 0))) >= moment - 1 for one in events)
+def _has_ended_since(events: list[dict[str, object]], moment: float) -> bool:
+    ends = [event for event in events if event.get("event") == "run.ended"]
+    return any(float(str(event.get("time", 0))) >= moment - 1 for event in ends)

@@ -1,4 +1,4 @@
-"""This machine: the node program as a background process, the run folder on this disk."""
+"""This machine: the node program is a background process, and the run folder is on this disk."""
 
 import os
 import signal
@@ -20,8 +20,8 @@ from launcher.runfolder.processes import signal_quietly
 
 @dataclass(frozen=True)
 class Local:
-    """`root` holds recipes/; `python` is the site's word for the Python that runs the stages; `site` knows where the
-    run's secrets are."""
+    """`root` holds recipes/; `python` is the interpreter of the stages, if site.yaml names one; `site` says where the
+    secrets of the run are."""
 
     root: Path
     python: str | None = None
@@ -47,20 +47,23 @@ class Local:
     def find(self, folder: RunFolder) -> "LocalWork | None":
         return None if holder(folder.lock) is None else LocalWork(folder)
 
-    def fetch(self, plan: Plan, folder: RunFolder) -> None:
-        """It is here already."""
+    def refresh(self, folder: RunFolder) -> None:
+        """Does nothing: the run folder is on this machine."""
 
-    def unsaved(self, folder: RunFolder) -> LaunchError | None:
-        """It is here already."""
+    def fetch(self, plan: Plan, folder: RunFolder) -> None:
+        """Does nothing: the export is on this machine."""
+
+    def save(self, folder: RunFolder) -> LaunchError | None:
         return None
 
-    def down(self, folder: RunFolder, why: str) -> None:
-        """This machine costs nothing."""
+    def down(self, folder: RunFolder, why: str) -> bool:
+        """Does nothing: this machine costs nothing."""
+        return False
 
 
 @dataclass(frozen=True)
 class LocalWork:
-    """A node program known by the lock it holds; one that was started here also by its process, which may not hold
+    """A node program that holds the lock of the run folder. `process` is known if it was started here; it may not hold
     the lock yet."""
 
     folder: RunFolder
@@ -84,14 +87,18 @@ class LocalWork:
             time.sleep(0.1)
         return True
 
+    def waits_for(self) -> str | None:
+        return None
 
-def find_python(root: Path, wanted: str | None) -> Path:
-    """The Python with the rehearsal's packages: the site's, or the one `make setup-cpu` makes."""
-    python = expanded(wanted) if wanted else root / ".venv-cpu" / "bin" / "python"
+
+def find_python(root: Path, of_site: str | None) -> Path:
+    """The interpreter with the packages of the stages: the one in site.yaml, or the one that `make setup-cpu` makes.
+    Raises LaunchError if it does not exist."""
+    python = expanded(of_site) if of_site else root / ".venv-cpu" / "bin" / "python"
     if not python.exists():
-        where = "site.yaml says so" if wanted else "the recipes' CPU environment is not made yet"
+        reason = "site.yaml names it" if of_site else "the CPU environment of the recipes is not made yet"
         raise LaunchError(
-            f"`{python}` does not exist: {where}",
+            f"`{python}` does not exist: {reason}",
             "run `make setup-cpu`, or name a Python in site.yaml under `local.python`",
         )
     return python

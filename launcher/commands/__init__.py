@@ -1,1 +1,1 @@
-"""What each command does; `launcher/cli.py` has their signatures and help."""
+"""The work of the commands; `launcher/cli.py` has their help."""

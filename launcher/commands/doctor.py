@@ -1,5 +1,5 @@
-"""The doctor command: what is wrong with a run that ended without its result, or with this installation; and what
-site.yaml could say about a Slurm cluster."""
+"""The doctor command: why a run failed, what is wrong with this installation, and an entry for site.yaml about a Slurm
+cluster."""
 
 import os
 from pathlib import Path
@@ -27,31 +27,31 @@ from launcher.ui.console import labelled
 
 ENDED = ("failed", "interrupted", "lost")
 WIDTH = 8
-"""Of the labels."""
+"""Characters of a label."""
 
 
 def examine(run: str | None, store: Store) -> int:
-    """Says why the run failed; without a name, why the newest run did if it did, and whether everything that a launch
-    needs is here. The exit code is 2 when nothing could be launched."""
+    """Prints why the run failed. Without a name it prints why the newest run failed, if it failed, and whether
+    everything is here that a launch needs. The exit code is 2 if nothing could be launched."""
     if run is not None or store.runs():
         folder = store.existing(run)
         now = current(folder, store.site)
-        found = diagnosis(folder, now)
-        if found:
-            _say(now, found)
+        cause = diagnosis(folder, now)
+        if cause:
+            _say(now, cause)
         elif run:
             console.say(f"run {run} is {now.state}: it did not fail")
         if run:
             return DONE
-        if found:
+        if cause:
             console.say("")
     findings = look(find_root(), store.site, os.environ)
     console.found(findings)
-    return MISTAKE if any(one.level == REFUSED for one in findings) else DONE
+    return MISTAKE if any(finding.level == REFUSED for finding in findings) else DONE
 
 
 def examine_cluster(cloud: str, host: str | None, extend: int | None, site: SiteFile) -> None:
-    """What site.yaml could say about the cluster is on the screen; or its workspace lasts `extend` days more."""
+    """Prints an entry for site.yaml about the cluster; or makes its workspace last `extend` days more."""
     if cloud != "slurm":
         raise LaunchError(f"`doctor --cloud {cloud}` does not exist", "`doctor --cloud` works only for slurm")
     cluster = site.slurm or SlurmSite()
@@ -61,37 +61,39 @@ def examine_cluster(cloud: str, host: str | None, extend: int | None, site: Site
         if not (cluster.work or "").startswith("ws:"):
             raise LaunchError("site.yaml: `slurm.work` does not name a workspace", "name one: `work: ws:launcher/runs`")
         name = workspace.name_of(cluster.work or "")
-        console.say_raw(login_of(cluster).said(workspace.EXTEND, name, str(extend)))
+        console.say_raw(login_of(cluster).run(workspace.EXTEND, name, str(extend)))
         return
-    console.say_raw(proposal(read(login_of(cluster).said(ASK)), cluster.host))
+    console.say_raw(proposal(read(login_of(cluster).run(ASK)), cluster.host))
 
 
 def diagnosis(folder: RunFolder, now: RunStatus) -> Diagnosis | None:
-    """Why the run ended as it did; None of one that runs or is finished, and of one that has not begun unless it is
-    known why."""
+    """Why the run ended without its result; None if it runs or is finished, or if it has not begun and no rule says
+    why."""
     if now.state not in (*ENDED, "planned"):
         return None
     stage = now.current.name if now.current else None
-    found = diagnose(plan_of(folder), now, list(logs(folder, stage, ledger())), rules(), last_whole(folder))
-    return found if found.known or now.state in ENDED else None
+    result = diagnose(plan_of(folder), now, list(logs(folder, stage, ledger())), rules(), last_whole(folder))
+    return result if result.known or now.state in ENDED else None
 
 
-def _say(now: RunStatus, found: Diagnosis) -> None:
-    at = now.current
-    where = f" in {at.name}" if at and at.started else ""
-    step = f", step {at.step:,} of {at.steps:,}" if at and at.steps else ""
-    console.say(f"run {now.run}  {now.state}{where}{step}")
-    console.draw(labelled(("cause", found.cause), width=WIDTH))
-    if found.evidence:
-        console.say(f"evidence  {_near(found.evidence)}")
-    console.draw(labelled(("", found.evidence.text if found.evidence else ""), ("helps", found.help), width=WIDTH))
-    console.say(f"next      {found.command}")
-    for cause, line in found.also:
+def _say(now: RunStatus, diagnosis: Diagnosis) -> None:
+    stage = now.current
+    name = f" in {stage.name}" if stage and stage.started else ""
+    step = f", step {stage.step:,} of {stage.steps:,}" if stage and stage.steps else ""
+    console.say(f"run {now.run}  {now.state}{name}{step}")
+    console.draw(labelled(("cause", diagnosis.cause), width=WIDTH))
+    if diagnosis.evidence:
+        console.say(f"evidence  {_near(diagnosis.evidence)}")
+    console.draw(
+        labelled(("", diagnosis.evidence.text if diagnosis.evidence else ""), ("helps", diagnosis.help), width=WIDTH)
+    )
+    console.say(f"next      {diagnosis.command}")
+    for cause, line in diagnosis.also:
         console.say(f"also      {cause}: {_near(line)}")
 
 
 def _near(line: Line) -> str:
-    """The line's place, as seen from here."""
+    """The path of the line relative to this folder, and its number."""
     here = Path.cwd()
     path = line.path.relative_to(here) if line.path.is_relative_to(here) else line.path
     return f"{path}:{line.number}" if line.number else str(path)

@@ -1,14 +1,15 @@
-"""The launch and rehearse commands: the plan, the checks, the progress, the pull, the end."""
+"""The launch and rehearse commands. A launch has five steps: check, prepare, follow, pull, release."""
 
 import contextlib
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from launcher.backends.base import Backend
-from launcher.backends.lifecycle import Ready, exit_code, follow, ready, verification
+from launcher.backends.lifecycle import Run, exit_code, follow, prepare, verification
 from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
 from launcher.commands.machines import say_billed
@@ -38,131 +39,200 @@ from launcher.ui import console
 from launcher.ui.live import Live
 
 HASH_AT_ONCE = 1 << 30
-"""An export up to this size is read whole when a finished run is launched again; a larger one is compared by sizes."""
+"""A larger export is compared by the sizes of its files when a finished run is launched again; a smaller one also by
+their sha256."""
 
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """How a launch goes about it."""
+    """The options of a launch that are no part of the plan."""
 
     redo: str | None = None
-    """A stage to do again, with what follows."""
+    """A stage to run again, with all later stages."""
     wait: float = 0.0
-    """Hours to ask again where there is no capacity."""
-    keep: bool = False
+    """Hours to keep trying if no machine is free."""
+    keep_machine: bool = False
     """Whether a rented machine stays when the run has ended."""
     ask: bool = False
     """Whether the user is asked before a machine is rented."""
-    words: Sequence[str] = ()
-    """The command line, without its first word."""
+    command_line: Sequence[str] = ()
+    """The arguments of the program, for the history of the run."""
 
 
-def launch(request: Request, site: SiteFile, manner: LaunchOptions, resume: str | None = None) -> int:
-    """Carries out the request, or goes on with the run `resume` as it is; the exit code."""
+@dataclass(frozen=True)
+class Launch:
+    """What the steps of a launch share."""
+
+    planned: Planned
+    root: Path
+    site: SiteFile
+    options: LaunchOptions
+    backend: Backend
+    folder: RunFolder
+    """The run folder in the store."""
+    export_folder: RunFolder
+    """The folder that gets the pulled export."""
+    is_new: bool
+    """Whether the run did not exist before this launch."""
+
+    @property
+    def plan(self) -> Plan:
+        return self.planned.plan
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What all checks say; they run when this is first read."""
+        return runner.thorough(self.planned, self.root, self.site)
+
+
+def launch(request: Request, site: SiteFile, options: LaunchOptions, resume: str | None = None) -> int:
+    """Executes the request, or continues the run `resume` with its stored plan. Returns the exit code."""
     try:
-        made, root = _resumed(request, resume, site) if resume else planned_of(request, site)
-        return carry_out(made, root, site, manner)
+        planned, root = _resumed(request, resume, site) if resume else planned_of(request, site)
+        return carry_out(planned, root, site, options)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def rehearse(request: Request, site: SiteFile, manner: LaunchOptions) -> int:
-    """As `launch`, for the rehearsal of the request's recipe, or of the first there is."""
+def rehearse(request: Request, site: SiteFile, options: LaunchOptions) -> int:
+    """As `launch`, for the rehearsal of the request's recipe, or of the first recipe."""
     root = find_root()
-    return launch(rehearsal_of(replace(request, recipe=request.recipe or any_family(root)), root), site, manner)
+    return launch(rehearsal_of(replace(request, recipe=request.recipe or any_family(root)), root), site, options)
 
 
-def _resumed(request: Request, run: str, site: SiteFile) -> tuple[Planned, Path]:
-    if request.recipe or request.run or request.data or request.changes:
-        raise LaunchError("`--resume` continues a run as planned", "leave out the recipe, --run, --data and --set")
-    folder, root = Store(site).existing(run), find_root()
-    return resumed(plan_of(folder), folder, request, root, site), root
-
-
-def carry_out(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions) -> int:
-    """Carries out the plan, or goes on with it, and brings the result home; the exit code. However it ends, a machine
-    that is still billed is said."""
+def carry_out(planned: Planned, root: Path, site: SiteFile, options: LaunchOptions) -> int:
+    """Executes the plan, or continues its run, and pulls the export. Returns the exit code. At the end, whatever it is,
+    the user is told which machine still costs money."""
     try:
-        return _launch(planned, root, site, manner)
-    except (LaunchError, OSError) as problem:  # said before what it may cost
-        said = sentence(problem)
-        console.error(str(said))
-        return said.code
+        return _launch(_opened(planned, root, site, options))
+    except (LaunchError, OSError) as problem:  # printed before what it may cost
+        error = sentence(problem)
+        console.error(str(error))
+        return error.code
     finally:
         say_billed(planned.plan.run)
 
 
-def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions) -> int:
-    redo, store = manner.redo, Store(site)
-    plan, backend = planned.plan, backend_of(planned.plan.machine.cloud, root, site, console.say, manner.wait)
-    machine, back = store.machine(plan.run), store.home(plan.run)
-    if redo and ledger().alive(plan.run):
-        raise LaunchError(f"the machine of run `{plan.run}` still runs", f"`launcher down {plan.run}` first")
-    fresh = not machine.plan.exists()
-    findings = _look(planned, root, site) if redo or fresh else []
-    if fresh:  # what is refused leaves nothing behind
-        _show(plan, findings)
-    _accepted(findings)
-    with alone(machine.path):
-        run = ready(plan, machine, redo, backend)
-    for name in run.set_aside:
-        console.say(f"renamed the old result to {name}")
-    if redo and plan.bucket:  # or else the bucket would bring it back
-        Stored(plan.bucket, plan.run, values(plan, site, os.environ)).forget(followers(plan, redo))
-    if not run.finished and not run.set_aside and _fetched(run, backend):
-        run = replace(run, finished=True)
-    if run.finished and (brought := read_json(back.manifest)) and brought == read_json(machine.manifest):
-        return _already(run, back)
+def _opened(planned: Planned, root: Path, site: SiteFile, options: LaunchOptions) -> Launch:
+    run, store = planned.plan.run, Store(site)
+    backend = backend_of(planned.plan.machine.cloud, root, site, console.say, options.wait)
+    folder = store.machine(run)
+    return Launch(planned, root, site, options, backend, folder, store.home(run), not folder.plan.exists())
+
+
+def _resumed(request: Request, name: str, site: SiteFile) -> tuple[Planned, Path]:
+    if request.recipe or request.run or request.data or request.changes:
+        raise LaunchError("`--resume` continues a run as planned", "leave out the recipe, --run, --data and --set")
+    folder, root = Store(site).existing(name), find_root()
+    return resumed(plan_of(folder), folder, request, root, site), root
+
+
+def _launch(launch: Launch) -> int:
+    _check(launch)
+    run = _prepare(launch)
+    if run.finished and _is_pulled(launch):
+        _say_finished(launch)
+        return DONE
     if not run.finished:
-        if not fresh:
-            findings = findings or _look(planned, root, site)
-            _show(run.plan, findings)
-            _accepted(findings)
-        if (
-            manner.ask
-            and plan.machine.cloud not in HERE
-            and not backend.find(machine)
-            and not console.agreed("launch?")
-        ):
-            raise LaunchError("not launched: you did not say yes", "`--yes` launches without a question")
-        note(run.folder, manner.words, time.time())
-        with Live(run.plan, run.folder) as live:
-            end = follow(run, backend, live.show)
-        if console.piped():  # else the live page has them
-            console.warnings(end)
+        _confirm(launch, run)
+        end = _follow(launch, run)
         if code := exit_code(end):
-            _reported(run, store, end)
-            _not_done(end, machine)
-            # a run that would not stop, or that we could not follow, is not cut off
-            going = end.state == "running" or (code == OURS and backend.find(machine) is not None)
-            if not manner.keep and not going:
-                if problem := backend.unsaved(machine):
-                    console.error(str(problem))
-                else:
-                    backend.down(machine, end.state)
+            _write_report(launch, end)
+            _say_failed(end, launch.folder)
+            _release_unfinished(launch, end)
             return code
-        _times(end, run.plan)
-    bring(run.plan, machine, back, backend)
-    _result(run, back)
-    _reported(run, store, None)
-    if not manner.keep:
-        backend.down(machine, "its result is home")
+        _say_times(end, run.plan)
+    bring(run.plan, launch.folder, launch.export_folder, launch.backend)
+    _say_result(launch, run)
+    _write_report(launch)
+    _release(launch, "its export is pulled")
     return DONE
 
 
-def _fetched(run: Ready, backend: Backend) -> bool:
-    """Whether the result of a run that ended when nobody looked is in its folder here now."""
+def _check(launch: Launch) -> None:
+    """Checks a new run, or one whose results a redo would rename. What is refused leaves nothing behind."""
+    run = launch.plan.run
+    if launch.options.redo and ledger().alive(run):
+        raise LaunchError(f"the machine of run `{run}` still runs", f"`launcher down {run}` first")
+    if launch.is_new:
+        _show(launch.plan, launch.findings)
+    if launch.is_new or launch.options.redo:
+        _demand_accepted(launch.findings)
+
+
+def _prepare(launch: Launch) -> Run:
+    """Prepares the run folder. A run that ended while nobody looked is fetched from its machine."""
+    plan, redo = launch.plan, launch.options.redo
+    with alone(launch.folder.path):
+        run = prepare(plan, launch.folder, redo, launch.backend)
+    for name in run.old_results:
+        console.say(f"renamed the old result to {name}")
+    if redo and plan.bucket:  # otherwise the next machine would restore the old results from the bucket
+        Stored(plan.bucket, plan.run, values(plan, launch.site, os.environ)).forget(followers(plan, redo))
+    if not run.finished and not run.old_results and _fetch_finished(run, launch.backend):
+        return replace(run, finished=True)
+    return run
+
+
+def _fetch_finished(run: Run, backend: Backend) -> bool:
+    """Fetches the export of a run that has finished. Returns whether the whole export is in the run folder now."""
     if status(run.plan, Tail(run.folder.events).new(), False).state != "finished":
         return False
     try:
         backend.fetch(run.plan, run.folder)
-    except LaunchError:  # it has to be made again, from what is here
+    except LaunchError:  # the run makes it again, from what is here
         return False
     return is_finished(run.plan, run.folder)
 
 
-def _look(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
-    return runner.thorough(planned, root, site)
+def _is_pulled(launch: Launch) -> bool:
+    pulled = read_json(launch.export_folder.manifest)
+    return bool(pulled) and pulled == read_json(launch.folder.manifest)
+
+
+def _confirm(launch: Launch, run: Run) -> None:
+    """Shows the checks of a run that continues, and asks the user before a machine is rented. Raises LaunchError."""
+    if not launch.is_new:
+        _show(run.plan, launch.findings)
+        _demand_accepted(launch.findings)
+    asks = launch.options.ask and launch.plan.machine.cloud not in HERE
+    if asks and not launch.backend.find(launch.folder) and not console.agreed("launch?"):
+        raise LaunchError("not launched: you did not say yes", "`--yes` launches without a question")
+
+
+def _follow(launch: Launch, run: Run) -> RunStatus:
+    """Follows the run on the screen until it ends."""
+    note(run.folder, launch.options.command_line, time.time())
+    with Live(run.plan, run.folder) as live:
+        end = follow(run, launch.backend, live.show)
+    if console.piped():  # otherwise the live page has shown them
+        console.warnings(end)
+    return end
+
+
+def _release_unfinished(launch: Launch, end: RunStatus) -> None:
+    """Releases the machine of a run that has failed or was interrupted, unless that would lose something."""
+    if launch.options.keep_machine or _still_runs(launch, end):
+        return
+    if problem := launch.backend.save(launch.folder):
+        console.error(str(problem))
+    else:
+        _release(launch, end.state)
+
+
+def _still_runs(launch: Launch, end: RunStatus) -> bool:
+    """Whether the run would not stop, or works on although this launch could not follow it."""
+    if end.state == "running":
+        return True
+    if exit_code(end) != OURS:
+        return False
+    launch.backend.refresh(launch.folder)
+    return launch.backend.find(launch.folder) is not None
+
+
+def _release(launch: Launch, why: str) -> None:
+    if not launch.options.keep_machine:
+        launch.backend.down(launch.folder, why)
 
 
 def _show(plan: Plan, findings: list[Finding]) -> None:
@@ -170,37 +240,36 @@ def _show(plan: Plan, findings: list[Finding]) -> None:
     console.say("")
 
 
-def _accepted(findings: list[Finding]) -> None:
-    """Raises LaunchError with the first of the findings that refuses the plan."""
-    if refused := next((one for one in findings if one.level == REFUSED), None):
+def _demand_accepted(findings: list[Finding]) -> None:
+    """Raises LaunchError with the first finding that refuses the plan."""
+    if refused := next((finding for finding in findings if finding.level == REFUSED), None):
         raise LaunchError(f"{refused.check}: {refused.says}", refused.hint)
 
 
-def _already(run: Ready, back: RunFolder) -> int:
-    manifest = read_manifest(back)
-    whole = sum(one["bytes"] for one in manifest["export"].values()) <= HASH_AT_ONCE
-    demand_whole(back, every_byte=whole)
-    console.say(f"run {run.plan.run} is finished: nothing to do. Its model is in {back.export}")
-    if not whole:
-        console.say(f"only sizes were compared; `launcher verify {run.plan.run}` compares every byte")
-    return DONE
+def _say_finished(launch: Launch) -> None:
+    run, folder = launch.plan.run, launch.export_folder
+    size = sum(file["bytes"] for file in read_manifest(folder)["export"].values())
+    demand_whole(folder, every_byte=size <= HASH_AT_ONCE)
+    console.say(f"run {run} is finished: nothing to do. Its model is in {folder.export}")
+    if size > HASH_AT_ONCE:
+        console.say(f"only sizes were compared; `launcher verify {run}` compares every byte")
 
 
-def _not_done(end: RunStatus, machine: RunFolder) -> None:
+def _say_failed(end: RunStatus, folder: RunFolder) -> None:
     if end.error:
-        # a rented machine speaks of its own files; what it said of them is here too
-        console.error(f"error: {end.error}\n\nhint: {end.helps}".replace(place_of(end.run), str(machine.path)))
+        # the machine names its own files; the same files are also in the run folder here
+        console.error(f"error: {end.error}\n\nhint: {end.helps}".replace(place_of(end.run), str(folder.path)))
     else:
         console.error("error: the run was interrupted\n\nhint: the same launch command continues the run")
 
 
-def _reported(run: Ready, store: Store, end: RunStatus | None) -> None:
-    """The run's page is written, if there is room for it."""
-    with contextlib.suppress(OSError):
-        console.say(f"report    {write_report(run.folder, store, now=end)}")
+def _write_report(launch: Launch, end: RunStatus | None = None) -> None:
+    """Writes the page of the run. A launch does not fail because of it."""
+    with contextlib.suppress(OSError):  # the disk is full
+        console.say(f"report    {write_report(launch.folder, Store(launch.site), now=end)}")
 
 
-def _times(end: RunStatus, plan: Plan) -> None:
+def _say_times(end: RunStatus, plan: Plan) -> None:
     now = time.time()
     for stage in end.stages:
         took = duration(stage.seconds(now)) or "done before"
@@ -209,10 +278,11 @@ def _times(end: RunStatus, plan: Plan) -> None:
         console.say(f"{stage.name:<12} {took}{steps}{attempt}")
 
 
-def _result(run: Ready, back: RunFolder) -> None:
-    checked = verification(run.folder, run.plan)
-    if reply := checked.get("reply"):
-        console.say(f"reply     {str(checked.get('prompt'))!r} -> {str(reply)!r}")
-    facts = " ".join(f"{name}={value}" for name, value in checked.items() if name not in ("prompt", "reply"))
+def _say_result(launch: Launch, run: Run) -> None:
+    metrics = verification(run.folder, run.plan)
+    if reply := metrics.get("reply"):
+        console.say(f"reply     {str(metrics.get('prompt'))!r} -> {str(reply)!r}")
+    facts = " ".join(f"{name}={value}" for name, value in metrics.items() if name not in ("prompt", "reply"))
+    folder = launch.export_folder
     console.say(f"checked   {facts}")
-    console.say(f"model     {back.export}\nmanifest  {back.manifest}\nrun       {run.folder.path}")
+    console.say(f"model     {folder.export}\nmanifest  {folder.manifest}\nrun       {run.folder.path}")

@@ -1,83 +1,73 @@
-"""The down and stop commands: machines and jobs that are ended, and runs that are asked to end."""
+"""The down and stop commands: runs that are ended, and runs that are asked to end."""
 
 import time
-from collections.abc import Sequence
 
-from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
-from launcher.commands.status import work_of
+from launcher.commands.status import backend_of_run
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.planning.code_version import find_root
 from launcher.runfolder.paths import RunFolder
 from launcher.transfer.store import Store, plan_of
 from launcher.ui import console
 
+BY_HAND = "ended by hand"
+"""What the ledger notes as the reason."""
+
 
 def end(run: str | None, every: bool, store: Store) -> None:
-    """The run's machine is gone and its jobs are cancelled, or those of every run; each is said."""
-    folders = [store.machine(name) for name in store.runs()] if every else [store.existing(run)]
-    ended = down(None if every else folders[0].path.name)
-    if not (cancel(folders, store.site) or ended):
-        owner = "there is" if every else f"run {folders[0].path.name} has"
+    """Ends the run, or every run: terminates its machine, cancels its jobs, and says so. Raises LaunchError if
+    something may be left, after it has ended all others."""
+    names = [*store.runs()] if every else [store.existing(run).path.name]
+    if every:  # also the machines of runs that were launched from another folder
+        names += sorted({entry.run for entry in ledger().alive()} - {*names})
+    ended, problems = False, list[LaunchError]()
+    for name in names:
+        try:
+            ended |= _end(name, store)
+        except LaunchError as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0]
+    if not ended:
+        owner = "there is" if every else f"run {names[0]} has"
         console.say(f"{owner} no rented machine and no job: nothing to terminate")
 
 
 def ask_to_stop(folder: RunFolder, site: SiteFile) -> None:
-    """The run is asked to write a checkpoint and end; whether it has ended is said, and what is still billed."""
-    console.say(f"{folder.path.name}: {'stopped' if stop(folder, site) else 'still stopping'}")
+    """Asks the run to write a checkpoint and end. Says whether it has ended, and what still costs money."""
+    backend = backend_of_run(folder, site)
+    backend.refresh(folder)
+    work = backend.find(folder)
+    patience = max(stage.grace for stage in plan_of(folder).stages) + 30
+    stopped = work is None or work.stop(patience)
+    console.say(f"{folder.path.name}: {'stopped' if stopped else 'still stopping'}")
     say_billed(folder.path.name)
 
 
 def say_billed(run: str) -> None:
-    """Whatever of the run is alive is on the screen, in red, with what it costs."""
+    """Prints in red what each machine of the run has cost so far, if there is one."""
     for entry in ledger().alive(run):
         console.billed(entry.bill(time.time()), entry.run)
 
 
-def down(run: str | None) -> bool:
-    """The machine of the run, or every machine in the ledger, is gone, and what it cost is said; whether there was one.
-    Raises LaunchError when one may be left, after all others were ended."""
-    from launcher.clouds import machines
+def _end(name: str, store: Store) -> bool:
+    """Ends a run. Returns whether it had a machine or a job."""
+    book, folder = ledger(), store.machine(name)
+    entries, backend, problem = book.alive(name), None, None
+    try:
+        backend = backend_of_run(folder, store.site)
+    except LaunchError as error:  # its machine is terminated all the same
+        problem = error if folder.plan.exists() else None
+    ended = backend.down(folder, BY_HAND) if backend else False
+    if book.alive(name):  # it was launched from another folder, or with another `--cloud`
+        from launcher.clouds import machines
 
-    book, left = ledger(), list[LaunchError]()
-    entries = book.alive(run)
+        machines.down(book, name, BY_HAND)
     for entry in entries:
-        try:
-            machines.down(book, entry.run, "ended by hand")
-        except LaunchError as problem:
-            left.append(problem)
-            continue
         cost = entry.cost(time.time())
-        console.say(f"{entry.run}: terminated" + (f"; it cost about ${cost:.2f}" if cost else ""))
-    if left:
-        raise left[0]
-    return bool(entries)
-
-
-def stop(folder: RunFolder, site: SiteFile) -> bool:
-    """Asks the run to checkpoint and end; whether it has ended within the patience that its stages ask for."""
-    work = work_of(folder, site)
-    return work is None or work.stop(max(stage.grace for stage in plan_of(folder).stages) + 30)
-
-
-def cancel(folders: Sequence[RunFolder], site: SiteFile) -> bool:
-    """No job of these runs is left in a cluster's queue, and no secret in a folder there; whether a job was. Raises
-    LaunchError when one may be left, after all others were cancelled."""
-    found, left = False, list[LaunchError]()
-    for folder in folders:
-        try:
-            if plan_of(folder).machine.cloud != "slurm":
-                continue
-            backend = backend_of("slurm", find_root(), site)
-            there = backend.find(folder) is not None
-            backend.down(folder, "ended by hand")
-        except LaunchError as problem:
-            left.append(problem)
-            continue
-        if there:
-            console.say(f"{folder.path.name}: its jobs are cancelled")
-            found = True
-    if left:
-        raise left[0]
-    return found
+        console.say(f"{name}: terminated" + (f"; it cost about ${cost:.2f}" if cost else ""))
+    if problem:
+        raise problem
+    if ended and not entries:
+        console.say(f"{name}: its jobs are cancelled")
+    return ended or bool(entries)

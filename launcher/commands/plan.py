@@ -1,31 +1,32 @@
-"""The plan command: what a launch would do, shown and checked, or written down. What only one of these needs is
-imported in it: a plan as JSON needs no screen, and rich takes as long to import as all the rest."""
+"""The plan, lock and image commands: what a launch would do, and the pins and the image it needs. What only one of them
+needs is imported in its function: rich takes as long to import as all the rest, and `plan --json` needs none of it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from launcher.config.recipe import names
+from launcher.config.job import read_job
+from launcher.config.recipe import REHEARSAL, Recipe, families, names, read_recipe
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.planning.code_version import find_root
-from launcher.planning.request import Planned, Request, planned
+from launcher.planning.code_version import code_of, find_root
+from launcher.planning.request import Planned, Request, planned, variant_of
 
 
 def plan(request: Request, site: SiteFile, as_json: bool, shell: bool, write: Path | None) -> str | None:
-    """The plan as a text, where that is asked for; else it is on the screen, or in the run folder `write`."""
-    made, root = planned_of(request, site)
+    """Returns the plan as JSON or as a shell script, or else prints it, or writes the run folder `write`."""
+    result, root = planned_of(request, site)
     if write:
-        _write(made, write)
+        _write(result, write)
         return None
     if shell:
         from launcher.planning.shell_script import script
 
-        return script(made.plan)
+        return script(result.plan)
     if as_json:
         from launcher.runfolder.plan import to_json
 
-        return to_json(made.plan)
-    _show(made, root, site)
+        return to_json(result.plan)
+    _show(result, root, site)
     return None
 
 
@@ -37,21 +38,70 @@ def planned_of(request: Request, site: SiteFile) -> tuple[Planned, Path]:
     return planned(request, root, site), root
 
 
-def _write(made: Planned, folder: Path) -> None:
+def lock(name: str) -> None:
+    """Writes the commits that the recipe's refs stand for now into its lock file, and prints each."""
+    from launcher.config.pins import Pins, read_pins, write_pins
+    from launcher.planning.lock import resolve
+    from launcher.ui import console
+
+    recipe = read_recipe(name, find_root())
+    path = recipe.folder / "pins.lock.json"
+    old, new = read_pins(path), resolve(recipe)
+    write_pins(path, Pins({**old.sources, **new.sources}, {**old.models, **new.models}))
+    for pin, commit in {**new.sources, **new.models}.items():
+        before = {**old.sources, **old.models}.get(pin)
+        console.say(f"{pin} {commit[:12]}" + (f" (was {before[:12]})" if before and before != commit else ""))
+    console.say(f"wrote {path}")
+
+
+def build_images(name: str | None, variant: str | None, base: str | None, push: str | None, site: SiteFile) -> None:
+    """Builds the image of the recipe, of the family, or of all families, and prints its name."""
+    from launcher.images.build import Wanted, build
+    from launcher.ui import console
+
+    root = find_root()
+    registry = push or site.registry
+    for recipe in _recipes(name, root):
+        kind = variant or (_variant(recipe, root) if recipe.name == name else "cuda")
+        order = Wanted(root, recipe.file.image, recipe.family, kind, registry, base, push is not None)
+        image = build(order, code_of(root, recipe.family, imaged=True), console.say_raw)
+        console.say(f"image     {image.name}")
+
+
+def _write(result: Planned, folder: Path) -> None:
     from launcher.runfolder.paths import RunFolder
     from launcher.transfer.store import make_folder
     from launcher.ui import console
 
-    make_folder(made.plan, RunFolder(folder))
-    console.say(f"wrote {folder}" + (f"; image {made.plan.image.name}" if made.plan.image else ""))
+    make_folder(result.plan, RunFolder(folder))
+    console.say(f"wrote {folder}" + (f"; image {result.plan.image.name}" if result.plan.image else ""))
 
 
-def _show(made: Planned, root: Path, site: SiteFile) -> None:
+def _show(result: Planned, root: Path, site: SiteFile) -> None:
     from launcher.preflight import runner
 
-    with ThreadPoolExecutor(2) as beside:
-        found = beside.submit(runner.quick, made, root, site)
-        forecast = beside.submit(runner.expected, made, root, site)
-        from launcher.ui import console  # rich takes as long as the programs that both start meanwhile
+    with ThreadPoolExecutor(2) as pool:
+        findings = pool.submit(runner.quick, result, root, site)
+        forecast = pool.submit(runner.expected, result, root, site)
+        from launcher.ui import console  # its import takes as long as the programs that the two checks start meanwhile
 
-        console.plan(made.plan, found.result(), forecast.result())
+        console.plan(result.plan, findings.result(), forecast.result())
+
+
+def _recipes(name: str | None, root: Path) -> list[Recipe]:
+    if name is not None and name not in families(root):
+        return [read_recipe(name, root)]
+    chosen = [name] if name is not None else families(root)
+    if not chosen:
+        raise LaunchError(f"there is no recipe under `{root / 'recipes'}`", "run this in the project's folder")
+    return [read_recipe(_smallest(family, root), root) for family in chosen]
+
+
+def _variant(recipe: Recipe, root: Path) -> str:
+    return variant_of(read_job(root / "jobs" / f"{recipe.name}.yaml"))
+
+
+def _smallest(family: str, root: Path) -> str:
+    """The family's rehearsal, or its first recipe if it has none."""
+    rehearsal, recipes = f"{family}-{REHEARSAL}", names(root)
+    return rehearsal if rehearsal in recipes else next(name for name in recipes if name.startswith(f"{family}-"))

@@ -1,4 +1,4 @@
-"""The pull and verify commands: a run's export brought here, and compared with its manifest."""
+"""The pull and verify commands: copy the export of a run to this computer, and compare it with the manifest."""
 
 from launcher.backends.base import Backend
 from launcher.backends.select import backend_of
@@ -15,30 +15,35 @@ from launcher.ui import console
 from launcher.ui.live import Bar
 
 
-def bring(plan: Plan, machine: RunFolder, back: RunFolder, backend: Backend) -> None:
-    """The run's export is at home, verified, and can be opened; what was moved is on the screen."""
-    backend.fetch(plan, machine)
-    manifest = read_manifest(machine)
-    total = sum(one["bytes"] for one in manifest["export"].values())
-    with alone(back.path), Bar("pull", total) as bar:
-        pull(machine, back, bar.add)
+def bring(plan: Plan, source: RunFolder, target: RunFolder, backend: Backend) -> None:
+    """Pulls the export of a run from its run folder `source`, compares every file with the manifest, loads the model,
+    and prints what was copied."""
+    backend.fetch(plan, source)
+    manifest = read_manifest(source)
+    total = sum(file["bytes"] for file in manifest["export"].values())
+    with alone(target.path), Bar("pull", total) as bar:
+        pull(source, target, bar.add)
     console.say(f"pulled    {len(manifest['export'])} files, {size(total)}, all sha256 match the manifest")
-    if (found := opened(back.export))["tensors"]:
-        console.say(f"loaded    {found['tensors']:,} tensors, {found['parameters']:,} parameters")
+    if (model := opened(target.export))["tensors"]:
+        console.say(f"loaded    {model['tensors']:,} tensors, {model['parameters']:,} parameters")
 
 
-def pull_run(machine: RunFolder, back: RunFolder, site: SiteFile) -> None:
+def pull_run(source: RunFolder, target: RunFolder, site: SiteFile) -> None:
     """As `bring`, for a run that was launched before."""
-    plan = plan_of(machine)
-    bring(plan, machine, back, backend_of(plan.machine.cloud, find_root(), site))
+    plan = plan_of(source)
+    bring(plan, source, target, backend_of(plan.machine.cloud, find_root(), site))
 
 
-def verify(back: RunFolder) -> None:
-    """Says that every byte at home is as exported. Raises LaunchError with exit code 3 when one is not."""
-    demand_whole(back, every_byte=True)
-    console.say(f"{back.export}: all files match the manifest")
+def verify(folder: RunFolder) -> None:
+    """Compares every byte of the pulled export with the manifest and says that all match. Raises LaunchError with exit
+    code 3 if one does not."""
+    demand_whole(folder, every_byte=True)
+    console.say(f"{folder.export}: all files match the manifest")
 
 
-def demand_whole(back: RunFolder, every_byte: bool) -> None:
-    if found := faults(back, every_byte):
-        raise LaunchError("; ".join(found), f"`launcher pull {back.path.name}` copies the damaged files again", FAILED)
+def demand_whole(folder: RunFolder, every_byte: bool) -> None:
+    """Raises LaunchError if a file of the pulled export is not as the manifest says; without `every_byte` only sizes
+    are compared."""
+    if damage := faults(folder, every_byte):
+        hint = f"`launcher pull {folder.path.name}` copies the damaged files again"
+        raise LaunchError("; ".join(damage), hint, FAILED)

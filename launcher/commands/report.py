@@ -1,4 +1,4 @@
-"""The report and compare commands: a run as a page, two side by side."""
+"""The report and compare commands: one run as an HTML page, and two runs side by side."""
 
 import time
 from pathlib import Path
@@ -20,26 +20,27 @@ OWN = Path(__file__).parent.parent / "report"
 
 
 def report(run: str | None, store: Store, out: Path | None) -> None:
-    """The run's page is written, and where is said."""
+    """Writes the page of the run and prints its path."""
     console.say(f"wrote {write_report(store.existing(run), store, out)}")
 
 
 def write_report(folder: RunFolder, store: Store, out: Path | None = None, now: RunStatus | None = None) -> Path:
-    """Where the page is now: `out`, or report.html beside what came home. `now`: the run's state, if it is known."""
-    place = out or store.home(folder.path.name).path / "report.html"
+    """Writes the page to `out`, or to report.html beside the pulled export, and returns its path. `now` is the state of
+    the run, if it is known."""
+    path = out or store.home(folder.path.name).path / "report.html"
     style, script = ((OWN / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     text = page(_facts(folder, store, now), style, script, __version__)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
     part.write_bytes(text.encode(errors="replace"))
-    part.replace(place)
-    return place
+    part.replace(path)
+    return path
 
 
-def compare_runs(one: str, other: str, store: Store) -> None:
-    """Says what differs in two runs, and what came of them."""
-    sides = [_facts(store.existing(name), store, None) for name in (one, other)]
-    table = columns("", one, other)
+def compare_runs(first: str, second: str, store: Store) -> None:
+    """Prints what differs in two runs, and their results."""
+    sides = [_facts(store.existing(name), store, None) for name in (first, second)]
+    table = columns("", first, second)
     for title, rows in compared(*sides):
         table.add_row("")
         table.add_row(title)

@@ -1,54 +1,62 @@
-"""The status and watch commands: where a run stands, once or until it ends."""
+"""The status, watch, logs and runs commands: where one run stands, what it writes, and which runs there are."""
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from launcher.backends.base import Work
+from launcher.backends.base import Backend, Work
 from launcher.backends.lifecycle import exit_code
 from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
 from launcher.config.site import SiteFile
+from launcher.errors import LaunchError, did_you_mean
+from launcher.format import duration
 from launcher.planning.code_version import find_root
 from launcher.report.outlook import outside
 from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
-from launcher.transfer.store import plan_of
+from launcher.transfer.store import Store, plan_of
 from launcher.ui import console
 from launcher.ui.live import Live
 from launcher.ui.run_page import page
 
 
-def work_of(folder: RunFolder, site: SiteFile) -> Work | None:
-    """The node program that works on the run, wherever it was launched."""
-    return _work(plan_of(folder), folder, site)
+def backend_of_run(folder: RunFolder, site: SiteFile) -> Backend:
+    """The backend that the run was launched with."""
+    return backend_of(plan_of(folder).machine.cloud, find_root(), site)
 
 
 def current(folder: RunFolder, site: SiteFile) -> RunStatus:
-    """Where the run in `folder` stands now."""
-    return standing(plan_of(folder), folder, site)
+    """Where the run stands now, after a refresh of its folder."""
+    return _look(plan_of(folder), folder, site)[0]
 
 
 def show_status(folder: RunFolder, site: SiteFile, as_json: bool) -> None:
-    now = current(folder, site)
+    """Prints where the run stands, and why it waits if it waits."""
+    now, work = _look(plan_of(folder), folder, site)
     if as_json:
         console.say(json.dumps(_plain(now), indent=2, ensure_ascii=False))
         return
-    _show(now, folder)
-    if plan_of(folder).machine.cloud == "slurm" and (why := getattr(work_of(folder, site), "note", str)()):
+    moment = time.time()
+    console.draw(page(now, outside(plan_of(folder), folder, ledger(), moment), moment))
+    _say_error(now)
+    if work and (why := work.waits_for()):
         console.say(why)
 
 
 def watch(folder: RunFolder, site: SiteFile) -> int:
-    """Shows the run until it ends; its exit code."""
-    plan, work, tail = plan_of(folder), work_of(folder, site), Tail(folder.events)
+    """Shows the run until it ends. Returns the run's exit code."""
+    plan, tail = plan_of(folder), Tail(folder.events)
+    _, work = _look(plan, folder, site)
     events: list[dict[str, Any]] = []
     with Live(plan, folder) as live:
         while True:
-            running = work is not None and work.end() is None  # asked first: what it said until then is read below
+            # asked before the events are read: what it wrote until its end is among them
+            running = work is not None and work.end() is None
             events += tail.new()
             now = status(plan, events, running)
             live.show(now)
@@ -59,19 +67,98 @@ def watch(folder: RunFolder, site: SiteFile) -> int:
     return exit_code(now)
 
 
-def _work(plan: Plan, folder: RunFolder, site: SiteFile) -> Work | None:
-    return backend_of(plan.machine.cloud, find_root(), site).find(folder)
+def print_log(folder: RunFolder, site: SiteFile, stage: str | None, follow: bool) -> None:
+    """Prints the log of a stage. With `follow` it continues until the run ends, also with the logs of later stages."""
+    names = [planned.name for planned in plan_of(folder).stages]
+    if stage is not None and stage not in names:
+        raise LaunchError(f"the run has no stage `{stage}`", did_you_mean(stage, names))
+    started = [name for name in names if folder.stage(name).log.exists()]
+    if not started or (stage is not None and stage not in started):
+        raise LaunchError(f"no log of `{stage or folder.path.name}` yet", "`launcher status` shows how far the run is")
+    name, offset = stage or started[-1], 0
+    backend = backend_of_run(folder, site) if follow else None
+    while True:
+        running = backend is not None and _runs(backend, folder)
+        with open(folder.stage(name).log, "rb") as file:
+            file.seek(offset)
+            text = file.read()
+        offset += len(text)
+        console.say_raw(text.decode(errors="replace"))
+        if not follow:
+            return
+        later = [name for name in names[names.index(name) + 1 :] if folder.stage(name).log.exists()]
+        if not text and stage is None and later and folder.stage(name).done.exists():
+            name, offset = later[0], 0
+        elif not text and not running:
+            return
+        elif not text:
+            time.sleep(0.3)
 
 
-def standing(plan: Plan, folder: RunFolder, site: SiteFile) -> RunStatus:
-    running = _work(plan, folder, site) is not None
-    return status(plan, Tail(folder.events).new(), running)
+def list_all(store: Store) -> None:
+    """Prints the runs here, and below them the machines that cost money."""
+    list_runs(store)
+    list_machines()
 
 
-def _show(now: RunStatus, folder: RunFolder) -> None:
-    moment = time.time()
-    console.draw(page(now, outside(plan_of(folder), folder, ledger(), moment), moment))
-    _say_error(now)
+def list_runs(store: Store) -> None:
+    """Prints a line for each run here, the newest first."""
+    rows: list[Sequence[str]] = []
+    for name in reversed(store.runs()):
+        folder = store.machine(name)
+        age = console.ago(folder.plan.stat().st_mtime)
+        try:
+            plan = plan_of(folder)
+            now, _ = _look(plan, folder, store.site)
+        except LaunchError:  # it does not hide the other runs; `status` says what is wrong
+            rows.append((name, "", "damaged", "", "", age))
+            continue
+        stage = now.current
+        step = f"{stage.step}/{stage.steps}" if stage and stage.steps else ""
+        rows.append((name, plan.recipe, now.state, stage.name if stage else "", step, age))
+    console.runs(rows)
+
+
+def list_machines() -> None:
+    """Prints the machines that cost money, as the ledger, SkyPilot and the providers know them; nothing if there are
+    none."""
+    book, now = ledger(), time.time()
+    if not book.alive():
+        return
+    from launcher.clouds.machines import alive
+
+    rows: list[Sequence[str]] = []
+    for machine in alive(book):
+        entry, cost = machine.entry, machine.entry.cost(now)
+        location = " ".join(filter(None, (entry.cloud or entry.clouds, entry.region)))
+        price = f"{entry.price:.2f}" if entry.price is not None else "?"
+        money = f"{cost:.2f}" if cost is not None else "?"
+        age = duration(now - entry.asked)
+        rows.append((entry.run, location, entry.machine or "", machine.says, age, price, money))
+    if rows:
+        console.say("")
+        console.machines(rows)
+
+
+def _look(plan: Plan, folder: RunFolder, site: SiteFile) -> tuple[RunStatus, Work | None]:
+    """Where the run stands now, and the node program that works on it."""
+    backend = backend_of(plan.machine.cloud, find_root(), site)
+    backend.refresh(folder)
+    work = backend.find(folder)
+    now = status(plan, Tail(folder.events).new(), work is not None)
+    if now.state == "lost":  # it may have ended after the refresh
+        backend.refresh(folder)
+        now = status(plan, Tail(folder.events).new(), False)
+    return now, work
+
+
+def _runs(backend: Backend, folder: RunFolder) -> bool:
+    """Whether a node program works on the run. What it wrote until this answer is in the run folder here."""
+    backend.refresh(folder)
+    running = backend.find(folder) is not None
+    if not running:  # it may have ended after the refresh
+        backend.refresh(folder)
+    return running
 
 
 def _say_error(now: RunStatus) -> None:
@@ -80,7 +167,7 @@ def _say_error(now: RunStatus) -> None:
 
 
 def _plain(now: RunStatus) -> dict[str, Any]:
-    """What a machine may rely on: the numbers of each stage's last step, and not those of all its steps."""
+    """What a program may rely on: of each stage the numbers of its last step, not those of all its steps."""
     value = asdict(now)
     for stage, own in zip(value["stages"], now.stages, strict=True):
         for name in ("marks", "history", "checkpoints", "moved"):

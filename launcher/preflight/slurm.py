@@ -24,7 +24,7 @@ def queue(plan: Plan, site: SlurmSite) -> Finding:
     Refused when sbatch refuses one of the jobs; a cluster that does not answer is a warning."""
     groups = job_groups(plan, site)
     try:
-        said = login_of(site).said(question(plan, groups, site), timeout=60)
+        said = login_of(site).run(question(plan, groups, site), timeout=60)
     except LaunchError as problem:
         return Finding("queue", WARNING, problem.error, problem.hint)
     lines = said.splitlines()
@@ -75,7 +75,7 @@ def workspace(site: SlurmSite) -> Finding:
     name = name_of(site.work or "")
     hint = "`launcher doctor --cloud slurm --extend 60` makes or extends it, for 60 days"
     try:
-        listed = read(login_of(site).said(LIST))
+        listed = read(login_of(site).run(LIST))
     except LaunchError as problem:
         return Finding("workspace", WARNING, problem.error, problem.hint)
     found = next((one for one in listed if one.name == name), None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.backends.docker_options import FOLDER
+from launcher.backends.docker import FOLDER
 from tests.faults.local import HOLD, Local
 from tests.support.engine import Engine
 

@@ -122,7 +122,7 @@ JOBS = ("toy.1-sum.abc", "toy.2-again.abc")
 def test_a_scheduler_s_words_about_jobs_are_an_answer(text):
     found = queue_answer(JOBS, text)
     assert [one.name for one in found.jobs] == list(JOBS)
-    queue.end(found), queue.says(found), queue.never_started(found)
+    queue.end(found), queue.waits_for(found), queue.says_dropped(found)
     assert found.goes_on in (True, False)
 
 

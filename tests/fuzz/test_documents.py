@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.backends.sky.task import held_task, machine_task, run_task
+from launcher.backends.sky.task import allocation_task, machine_task, run_task
 from launcher.backends.slurm import batch_script, groups
 from launcher.clouds.catalog import Catalog, Kind
 from launcher.clouds.offers import nearest, offers
@@ -114,7 +114,7 @@ def plan_all(root):
             site = SiteFile.model_validate(SITE).slurm
             for group in groups.job_groups(given.plan, site):
                 batch_script.script(given.plan, group, site, "job")
-            held_task(given.plan, document, site)
+            allocation_task(given.plan, document, site)
         else:
             price.check(given.plan, given.job, CATALOGS)
             price.offered(document, "toy-tiny.yaml", clouds)

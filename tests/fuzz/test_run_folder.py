@@ -13,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.clouds.ledger import Entry, ledger
-from launcher.commands import logs, report, runs
+from launcher.commands import report
 from launcher.commands import status as status_command
 from launcher.commands.doctor import examine
 from launcher.commands.pull import pull_run, verify
-from launcher.commands.runs import list_machines
 from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
 from launcher.node.limits import read_limits
@@ -155,12 +154,12 @@ class Place:
         for call in (
             lambda: status_command.show_status(self.run, self.site, False),
             lambda: status_command.show_status(self.run, self.site, True),
-            lambda: runs.list_runs(self.store),
-            lambda: logs.print_log(self.run, self.site, None, False),
+            lambda: status_command.list_runs(self.store),
+            lambda: status_command.print_log(self.run, self.site, None, False),
             lambda: report.write_report(self.run, self.store),
             lambda: report.compare_runs(NAME, NAME, self.store),
             lambda: examine(NAME, self.store),
-            list_machines,
+            status_command.list_machines,
             lambda: list(measured("toy", self.store)),
             lambda: resume.check(plan_of(self.run), self.run),
             lambda: runner._past(plan_of(self.run), self.site),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.backends.lifecycle import ready
+from launcher.backends.lifecycle import prepare
 from launcher.backends.local import Local
 from launcher.config.site import BucketSite, SiteFile
 from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels
@@ -235,7 +235,7 @@ class Toy:
         """A node program for a run folder that is ready."""
         plan = self.plan(*changes, **request)
         return NodeProgram(
-            ready(plan, self.folder(plan.run), None, self.local).folder, self.root, self.env, self.processes
+            prepare(plan, self.folder(plan.run), None, self.local).folder, self.root, self.env, self.processes
         )
 
     def finish(self, **request):

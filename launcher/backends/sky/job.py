@@ -1,4 +1,4 @@
-"""A job on a rented machine that is a node program: followed by a copy of its run folder here, until it has ended."""
+"""A SkyPilot job that runs a node program. A local copy of its run folder follows it until it has ended."""
 
 import contextlib
 import threading
@@ -17,32 +17,32 @@ from launcher.transfer.mirror import Keeper, Mirror
 from launcher.transfer.ssh import NoRoom, Unreachable
 
 LOOK, FIRST = 2.0, 0.5
-"""Seconds between looks at a machine; and before the job has said anything."""
+"""Seconds between looks at a machine; and before the first event of the job."""
 QUIET, ASK = 20.0, 60.0
-"""Seconds without an answer after which its provider is asked whether a machine is there, and without a word after
-which SkyPilot is asked about a job; and between such questions about one that works."""
+"""Seconds without an answer after which the provider is asked whether the machine is there, and without an event after
+which SkyPilot is asked about the job; and seconds between such questions about a job that works."""
 SILENT = 900.0
-"""Seconds without an answer after which a machine is given up, whatever its provider says: it costs, and nobody can
-tell what it does."""
+"""Seconds without an answer after which the launch gives a machine up, whatever its provider says: it costs money, and
+nobody knows what it does."""
 PYTHON = "/opt/venv/bin/python"
 """The images' interpreter."""
 RUN = ("run.started", "run.ended", "run.finished")
 
 
 @dataclass(frozen=True)
-class Ways:
-    """How a machine is dealt with: the command, run where its files are reached, that asks its node program to stop;
-    seconds between looks, and before the job has said anything; what its sudden end is called."""
+class Following:
+    """How a job is followed: the command that asks its node program to stop, executed where the run folder is reached;
+    seconds between looks, and before the first event; the error if the machine is gone."""
 
     stop: tuple[str, ...]
     look: float = LOOK
     first: float = FIRST
-    gone: str = "the machine of `{run}` is gone: {cloud} does not list it any more"
+    gone_error: str = "the machine of `{run}` is gone: {cloud} does not list it any more"
 
 
 class SkyJob:
-    """A SkyPilot job that runs a node program. What it says is copied here by a thread, once somebody waits. `before`
-    is how many events are from before the job, where that is known; `show` hears what the user should know."""
+    """A thread copies events and checkpoints from the machine, from the first question for the end on. `before` is how
+    many events are older than the job, if that is known; `show` gets the lines for the user."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class SkyJob:
         book: Ledger,
         show: Callable[[str], None],
         before: int | None,
-        ways: Ways | None = None,
+        following: Following | None = None,
     ):
         self.job, self.mirror, self.book, self.show = job, mirror, book, show
-        self.ways = ways or Ways((PYTHON, "-m", "launcher.node", mirror.there, "--stop"))
+        self.following = following or Following((PYTHON, "-m", "launcher.node", mirror.there, "--stop"))
         self.plan, self.folder = mirror.plan, mirror.here
         self.thread: threading.Thread | None = None
         self.ended: End | None = None
@@ -64,9 +64,9 @@ class SkyJob:
 
     @property
     def over(self) -> bool:
-        """Whether nothing that counts is done any more, by the job's own word. Its process may be there for a moment;
-        where there is a bucket, until all is stored."""
-        return self._believed and ends(self._said())
+        """Whether the run has ended by the job's own events. Its process may exist a moment longer; with a bucket,
+        until the upload is complete."""
+        return self._events_are_enough and ends(self._kinds())
 
     def end(self) -> End | None:
         if self.thread is None:
@@ -75,14 +75,17 @@ class SkyJob:
         return self.ended
 
     def stop(self, patience: float) -> bool:
-        with contextlib.suppress(Unreachable):
-            self.mirror.remote.run(*self.ways.stop)
+        with contextlib.suppress(Unreachable):  # it may have ended, and its machine with it
+            self.mirror.remote.run(*self.following.stop)
         until = time.monotonic() + patience
         while self.end() is None:
             if time.monotonic() > until:
                 return False
             time.sleep(0.2)
         return True
+
+    def waits_for(self) -> str | None:
+        return None
 
     def _follow(self) -> None:
         try:
@@ -101,90 +104,90 @@ class SkyJob:
                 keeper.wake()
             except NoRoom as problem:
                 full = problem
-            except LaunchError:
+            except LaunchError:  # it does not answer; after a while its provider is asked
                 pass
-            now, said, found = time.monotonic(), self._said(), None
+            now, kinds, end = time.monotonic(), self._kinds(), None
             quiet = now - answered > QUIET
-            if self._believed and ends(said):
-                found = End(None)
-            elif ends(said) or now - asked > (ASK if said and not quiet else QUIET):
+            if self._events_are_enough and ends(kinds):
+                end = End(None)
+            elif ends(kinds) or now - asked > (ASK if kinds and not quiet else QUIET):
                 asked = now
-                found = self._ended(quiet)
-                if found is None and full and quiet:
-                    found = End(OURS, full.error, f"{full.hint}: the run continues; the same launch follows it")
-                elif found is None and now - answered > SILENT:
+                end = self._ask_for_end(quiet)
+                if end is None and full and quiet:
+                    end = End(OURS, full.error, f"{full.hint}: the run continues; the same launch follows it")
+                elif end is None and now - answered > SILENT:
                     error = f"the machine of `{self.plan.run}` has not answered for {SILENT / 60:.0f} minutes"
-                    found = End(INTERRUPTED, error, self._carries_on())
-            if found:
+                    end = End(INTERRUPTED, error, self._hint())
+            if end:
                 break
-            time.sleep(self.ways.look if said else self.ways.first)
-        with self.mirror.remote.present():  # a machine without a job ends itself after a while
+            time.sleep(self.following.look if kinds else self.following.first)
+        with self.mirror.remote.present():  # a machine without a job terminates itself after a while
             keeper.last()
-        return found
+        return end
 
-    def _ended(self, quiet: bool) -> End | None:
-        """How the job ended, by SkyPilot's word; None while it has not, or where nobody answers: they are asked again.
-        A `quiet` machine may be gone, and so may one whose job nobody can tell of."""
+    def _ask_for_end(self, quiet: bool) -> End | None:
+        """How the job ended, as SkyPilot knows it; None while it works, or if nobody answers: they are asked again. A
+        `quiet` machine may be gone, and so may a machine about whose job SkyPilot knows nothing."""
         if not quiet:
-            with contextlib.suppress(LaunchError):
-                return self._over()
-        with contextlib.suppress(LaunchError):
-            return self._gone()
+            with contextlib.suppress(LaunchError):  # SkyPilot does not know: the provider may
+                return self._end_of_job()
+        with contextlib.suppress(LaunchError):  # the provider does not answer: it is asked again
+            return self._end_of_machine()
         return None
 
-    def _said(self) -> list[object]:
+    def _kinds(self) -> list[object]:
         """The kinds of the job's events, as far as they are here."""
-        return [one.get("event") for one in Tail(self.folder.events).new()[self.before :]]
+        return [event.get("event") for event in Tail(self.folder.events).new()[self.before :]]
 
     @property
-    def _believed(self) -> bool:
+    def _events_are_enough(self) -> bool:
         return self.sure and self.plan.bucket is None
 
     def _last_start(self) -> int:
-        """How many events are from before the last start that was told."""
-        kinds = [one.get("event") for one in Tail(self.folder.events).new()]
+        """How many events are older than the last start in them."""
+        kinds = [event.get("event") for event in Tail(self.folder.events).new()]
         return max((number for number, kind in enumerate(kinds) if kind == RUN[0]), default=0)
 
-    def _gone(self) -> End | None:
-        """That the machine is no longer there, by SkyPilot's and its provider's word."""
+    def _end_of_machine(self) -> End | None:
+        """The end of a machine that neither SkyPilot nor its provider lists any more; None if one of them lists it."""
         name = self.plan.run
         if skypilot.state(name, ask_provider=True) is not None:
             return None
-        where = "its cloud"
+        cloud = "its cloud"
         for entry in self.book.alive(name):
             if not gone(self.book, entry, "it vanished"):
                 return None
-            where = entry.cloud or entry.clouds
-        return End(INTERRUPTED, self.ways.gone.format(run=name, cloud=where), self._carries_on())
+            cloud = entry.cloud or entry.clouds
+        return End(INTERRUPTED, self.following.gone_error.format(run=name, cloud=cloud), self._hint())
 
-    def _over(self) -> End | None:
-        """How the job ended; None while it has not."""
+    def _end_of_job(self) -> End | None:
+        """How the job ended; None while it works."""
         name = self.plan.run
         state = skypilot.job_state(name, self.job)
         if state is None or state in ("INIT", "PENDING", "SETTING_UP", "RUNNING"):
             return None
         try:
             self.mirror.look()
-        except NoRoom:  # what it said last is not known
+        except NoRoom:  # its last events are not here
             raise
-        except LaunchError:
+        except LaunchError:  # the machine is gone with them; the job's state says enough
             pass
-        if ends(self._said()):
+        if ends(self._kinds()):
             return End(None)
         if state == "CANCELLED":
-            return End(INTERRUPTED, "the job was cancelled", self._carries_on())
+            return End(INTERRUPTED, "the job was cancelled", self._hint())
         with open(self.folder.node_log, "a", encoding="utf-8") as log:
             log.write(skypilot.output(name, self.job, 20))
         error = f"the job of `{name}` ended as {state} and the node program reported nothing"
         return End(FAILED, error, f"read {self.folder.node_log}")
 
-    def _carries_on(self) -> str:
-        """What the next launch begins with, of what is here."""
-        points = [one for one in self.mirror.needed() if one.kind == CHECKPOINT and self.mirror.has(one)]
-        where = f" from step {points[-1].step} of `{points[-1].stage}`" if points else ""
-        return f"launch again: the run continues{where}"
+    def _hint(self) -> str:
+        """That the run continues, and from which checkpoint."""
+        checkpoints = [keep for keep in self.mirror.needed() if keep.kind == CHECKPOINT and self.mirror.has(keep)]
+        step = f" from step {checkpoints[-1].step} of `{checkpoints[-1].stage}`" if checkpoints else ""
+        return f"launch again: the run continues{step}"
 
 
 def ends(kinds: Sequence[object]) -> bool:
-    """Whether the last that these events say of a run is its end."""
+    """Whether the last event about the run itself is its end."""
     return next((kind for kind in reversed(kinds) if kind in RUN), None) in RUN[1:]

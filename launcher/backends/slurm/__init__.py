@@ -1,1 +1,1 @@
-"""Runs on a Slurm cluster: by sbatch, or in an allocation that SkyPilot holds."""
+"""Runs on a Slurm cluster: by sbatch, or in an allocation that SkyPilot requests."""

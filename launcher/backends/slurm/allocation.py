@@ -1,4 +1,4 @@
-"""A Slurm cluster through SkyPilot: an allocation is held while the run lasts, and ended after it."""
+"""A Slurm cluster through SkyPilot: one allocation for the whole run, which is released after it."""
 
 import contextlib
 import os
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.backends.sky.job import SkyJob, Ways
-from launcher.backends.sky.lease import Lease
-from launcher.backends.sky.task import held_run, held_task
+from launcher.backends.sky.backend import Lease
+from launcher.backends.sky.job import Following, SkyJob
+from launcher.backends.sky.task import allocation_run, allocation_task
 from launcher.backends.slurm import run_folder
-from launcher.backends.slurm.batch_script import held_script
-from launcher.backends.slurm.run_folder import ClusterRunFolder
+from launcher.backends.slurm.batch_script import allocation_script
+from launcher.backends.slurm.run_folder import RECORD, ClusterRunFolder
 from launcher.clouds import skypilot
 from launcher.clouds.budget import limits
 from launcher.clouds.ledger import Entry
@@ -32,8 +32,9 @@ from launcher.transfer.store import plan_of, read_existing
 
 
 @dataclass(frozen=True)
-class Held:
-    """`root` holds recipes/ and jobs/; `show` hears what happens; `wait` is for how many hours to wait in the queue."""
+class Allocation:
+    """`root` holds recipes/ and jobs/; `show` gets the lines for the user; `wait` is for how many hours to wait in the
+    queue."""
 
     root: Path
     site: SiteFile
@@ -42,69 +43,73 @@ class Held:
     wait: float = 0.0
 
     def start(self, plan: Plan, folder: RunFolder) -> SkyJob:
-        shared, renting = ClusterRunFolder(plan, folder, self.cluster), self._renting(plan, folder)
+        shared, lease = ClusterRunFolder(plan, folder, self.cluster), self._lease(plan, folder)
         path = self.root / "jobs" / f"{plan.recipe}.yaml"
-        task = held_task(plan, load(path), self.cluster)
+        task = allocation_task(plan, load(path), self.cluster)
         with shared.alone():
-            if (job := renting.working()) is not None:
-                return self._followed(job, shared, renting, None)
-            place = shared.place()
-            write_json(folder.path / "slurm.json", {"jobs": [], "fetched": False})
+            if (job := lease.working()) is not None:
+                return self._followed(job, shared, lease, None)
+            path_there = shared.create()
+            write_json(folder.path / RECORD, {"jobs": [], "fetched": False})
             (folder.path / "slurm").mkdir(exist_ok=True)
-            (folder.path / "slurm/held.sh").write_text(held_script(plan, self.cluster), encoding="utf-8")
-            shared.send(["slurm/held.sh"], self.root)
-            shared.equip(self.show)
+            (folder.path / "slurm/allocation.sh").write_text(allocation_script(plan, self.cluster), encoding="utf-8")
+            shared.send(["slurm/allocation.sh"], self.root)
+            shared.prepare_software(self.show)
             patience = Patience(self.site.sky.start_minutes + 60 * self.wait, None)
-            with shared.secret(values(plan, self.site, os.environ)):
-                shared.carry_out(self.show)
-                with renting.machine(task, {}, patience) as (entry, _):
-                    write_json(folder.limits, self._limits(renting, entry))
+            with shared.secrets(values(plan, self.site, os.environ)):
+                shared.run_login_stages(self.show)
+                with lease.machine(task, {}, patience) as (entry, _):
+                    write_json(folder.limits, self._limits(lease, entry))
                     shared.login.send(folder.path, ["limits.json"], shared.there)
                     self.show("starting  the node program")
-                    job = skypilot.submit(plan.run, held_run(plan, place))
-        return self._followed(job, shared, renting, len(Tail(folder.events).new()))
+                    job = skypilot.submit(plan.run, allocation_run(plan, path_there))
+        return self._followed(job, shared, lease, len(Tail(folder.events).new()))
 
     def find(self, folder: RunFolder) -> SkyJob | None:
         plan = read_existing(folder)
         if plan is None:
             return None
-        shared, renting = ClusterRunFolder(plan, folder, self.cluster), self._renting(plan, folder)
-        if renting.own():
-            with contextlib.suppress(LaunchError):
-                _mirror(shared).look()
-        job = renting.working()
-        return None if job is None else self._followed(job, shared, renting, None)
+        shared, lease = ClusterRunFolder(plan, folder, self.cluster), self._lease(plan, folder)
+        job = lease.working()
+        return None if job is None else self._followed(job, shared, lease, None)
+
+    def refresh(self, folder: RunFolder) -> None:
+        plan = read_existing(folder)
+        if plan and self._lease(plan, folder).own():
+            with contextlib.suppress(LaunchError):  # whoever follows the job learns why the cluster does not answer
+                _mirror(ClusterRunFolder(plan, folder, self.cluster)).look()
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         ClusterRunFolder(plan, folder, self.cluster).fetch()
         run_folder.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
 
-    def unsaved(self, folder: RunFolder) -> LaunchError | None:
-        """The cluster keeps it."""
+    def save(self, folder: RunFolder) -> LaunchError | None:
+        """None: the cluster's storage outlives the allocation."""
         return None
 
-    def down(self, folder: RunFolder, why: str) -> None:
+    def down(self, folder: RunFolder, why: str) -> bool:
         plan = plan_of(folder)
-        self._renting(plan, folder).down(why)
+        ended = self._lease(plan, folder).terminate(why)
         if plan.secrets:
             ClusterRunFolder(plan, folder, self.cluster).forget()
+        return ended
 
-    def _renting(self, plan: Plan, folder: RunFolder) -> Lease:
+    def _lease(self, plan: Plan, folder: RunFolder) -> Lease:
         return Lease(plan, folder, self.show, self.wait)
 
-    def _followed(self, job: int, shared: ClusterRunFolder, renting: Lease, before: int | None) -> SkyJob:
+    def _followed(self, job: int, shared: ClusterRunFolder, lease: Lease, before: int | None) -> SkyJob:
         every = self.cluster.every
-        ways = Ways(("bash", "-c", STOP, "-", shared.there), every, every, GONE)
-        return SkyJob(job, _mirror(shared), renting.book, self.show, before, ways)
+        following = Following(("bash", "-c", STOP, "-", shared.there), every, every, GONE)
+        return SkyJob(job, _mirror(shared), lease.book, self.show, before, following)
 
-    def _limits(self, renting: Lease, entry: Entry) -> dict[str, Any]:
-        """The budget's, or the allocation's where that ends before."""
-        now, left, stall = time.time(), renting.left(entry.price), self.cluster.stall_minutes
+    def _limits(self, lease: Lease, entry: Entry) -> dict[str, Any]:
+        """The limits of the budget, or of the allocation if that ends before."""
+        now, left, stall = time.time(), lease.left(entry.price), self.cluster.stall_minutes
         if self.cluster.time:
             ends = (entry.up or now) + seconds(self.cluster.time) - now
             if left is None or ends < left:
-                return {**limits(renting.plan, ends, stall, now), "reason": "time"}
-        return limits(renting.plan, left, stall, now)
+                return {**limits(lease.plan, ends, stall, now), "reason": "time"}
+        return limits(lease.plan, left, stall, now)
 
 
 def _mirror(shared: ClusterRunFolder) -> Mirror:
@@ -115,8 +120,8 @@ def _mirror(shared: ClusterRunFolder) -> Mirror:
 
 GONE = "the allocation of `{run}` has ended: its time is up, somebody cancelled it, or its node failed"
 STOP = """\
-cd -- "$1" && read -r job node < slurm/held
+cd -- "$1" && read -r job node < slurm/allocation
 ask='flock --nonblock --shared "$0" true || kill -TERM "$(cat "$0")"'
 srun --jobid="$job" --overlap --nodelist="$node" --nodes=1 --ntasks=1 bash -c "$ask" "$PWD/node.lock"
 """
-"""Asks the node program of the run folder, the first argument, to stop: its process is one of the allocation's node."""
+"""Asks the node program to stop. The first argument is the run folder; the process is on the allocation's node."""

@@ -4,13 +4,13 @@ all. Pure."""
 from collections.abc import Sequence
 
 from launcher.backends.slurm.groups import Group, options
-from launcher.backends.slurm.node_start import before, program
+from launcher.backends.slurm.node_start import preparation, program
 from launcher.clouds.budget import RESERVE
 from launcher.config.slurm import SlurmSite
 from launcher.runfolder.plan import Plan
 
 FRUITLESS = 3
-"""A job ends for good after so many attempts in a row that left no new checkpoint."""
+"""A job is not requeued after so many attempts in a row without a new checkpoint."""
 
 
 def script(plan: Plan, group: Group, site: SlurmSite, job: str) -> str:
@@ -23,7 +23,7 @@ def script(plan: Plan, group: Group, site: SlurmSite, job: str) -> str:
             "",
             f"# {plan.recipe}: {', '.join(group.stages)}. By hand, in the run folder: sbatch slurm/{job}.sh",
             START.format(job=job, last="yes" if last else ""),
-            *before(plan, group.needs, site),
+            *preparation(plan, group.needs, site),
             _limits(plan, group, site),
             program(plan, group.stages),
             END.format(fruitless=FRUITLESS),
@@ -31,16 +31,15 @@ def script(plan: Plan, group: Group, site: SlurmSite, job: str) -> str:
     )
 
 
-def held_script(plan: Plan, site: SlurmSite) -> str:
-    """What SkyPilot's job runs in the allocation that it holds: all stages. It lies below `slurm/`."""
-    return "\n".join(
-        [HELD.format(recipe=plan.recipe), *before(plan, site, site), HELD_END.format(program=program(plan))]
-    )
+def allocation_script(plan: Plan, site: SlurmSite) -> str:
+    """The script that SkyPilot's job runs in its allocation: all stages. It lies below `slurm/`."""
+    end = ALLOCATION_END.format(program=program(plan))
+    return "\n".join([ALLOCATION.format(recipe=plan.recipe), *preparation(plan, site, site), end])
 
 
 def submission(jobs: Sequence[str]) -> str:
-    """A script that submits the jobs, each after the one before it, unless they are submitted already; safe to run
-    again, also where it was cut off. It lies below `slurm/` and prints a line for each job."""
+    """A script that submits the jobs that are not submitted yet, each after the one before it. It can be run again,
+    also after it was cut off. It lies below `slurm/` and prints a line for each job."""
     lines = []
     for first, job in zip([None, *jobs], jobs, strict=False):
         lines.append(f"submit {job} {first}" if first else f"submit {job}")
@@ -78,9 +77,9 @@ asked=
 trap 'asked=1; [ -z "$node" ] || ask' TERM
 """
 
-HELD = """\
+ALLOCATION = """\
 #!/bin/bash
-# {recipe}: all its stages, in an allocation that SkyPilot holds.
+# {recipe}: all its stages, in one allocation, which SkyPilot has requested.
 set -u
 cd -- "$(dirname -- "$0")/.." || exit 1
 run=$PWD
@@ -88,20 +87,20 @@ end() {{
     echo "error: a $2 of site.yaml could not be loaded" >&2
     exit "$1"
 }}
-echo "$SLURM_JOB_ID $SLURMD_NODENAME" > slurm/held
+echo "$SLURM_JOB_ID $SLURMD_NODENAME" > slurm/allocation
 node=
 asked=
 trap 'asked=1; [ -z "$node" ] || ask' TERM
 """
 
-HELD_END = """\
+ALLOCATION_END = """\
 rm -f -- slurm/secrets.sh
 {program}
 exit "$code"
 """
 
 LIMITS = """
-# the seconds that the plan allows, and those that this run's jobs have had; the last of them are for storing
+# the seconds that the plan allows, and those that this run's jobs have used; the last ones are for the upload
 allowed={allowed} spent=$(cat slurm/spent 2> /dev/null || echo 0)
 left=$((${{allowed:-0}} - spent)) reserve={reserve} until=null
 if [ -n "$allowed" ]; then until=$(($(date +%s) + left)); fi
@@ -112,7 +111,7 @@ printf '{{"format": 1, "until": %s, "reason": "budget", "reserve_seconds": %s, "
 
 END = """\
 echo $((spent + SECONDS)) > slurm/spent
-# 33 is an interruption with a checkpoint: the same job goes on, unless somebody stopped or cancelled it
+# 33 is an interruption with a checkpoint: the same job continues, unless somebody stopped or cancelled it
 [ "$code" = 33 ] || end "$code"
 [ ! -e "$job.stop" ] || end 33
 [ -z "$allowed" ] || [ $((left - SECONDS)) -gt "$reserve" ] || end 33 budget

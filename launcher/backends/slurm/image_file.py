@@ -1,4 +1,5 @@
-"""An image on a cluster's shared storage, one file for Pyxis or Apptainer: where it is, and what makes it. Pure."""
+"""An image as one file on the shared storage of a cluster, for Pyxis or Apptainer: its path, and the script that makes
+it. Pure."""
 
 import re
 
@@ -6,8 +7,8 @@ from launcher.config.slurm import APPTAINER
 from launcher.runfolder.plan import Image
 
 
-def beside(image: Image, software: str) -> str:
-    """The image's file, relative to the folder of all runs: the same image gives the same name."""
+def path_of(image: Image, software: str) -> str:
+    """The path of the file below the folder of all runs: the same image gives the same name."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", reference(image))
     return f".images/{name}.{'sif' if software == APPTAINER else 'sqsh'}"
 
@@ -18,15 +19,15 @@ def reference(image: Image) -> str:
 
 
 def address(image: Image, software: str) -> str:
-    """The image as the program that imports it wants it said: Enroot has `#` after a registry's host."""
+    """The image as the program that imports it needs it: Enroot has `#` after the host of a registry."""
     host, slash, rest = reference(image).partition("/")
-    named = slash and ("." in host or ":" in host or host == "localhost")
-    return f"docker://{host}#{rest}" if named and software != APPTAINER else f"docker://{reference(image)}"
+    has_registry = slash and ("." in host or ":" in host or host == "localhost")
+    return f"docker://{host}#{rest}" if has_registry and software != APPTAINER else f"docker://{reference(image)}"
 
 
 LOOK = '[ ! -s "$1" ] || echo made'
 IMPORT = """\
-# FILE ADDRESS SOFTWARE: the file is there, made once, whoever asks
+# FILE ADDRESS SOFTWARE: makes the file, unless it is there
 set -euo pipefail
 file=$1 address=$2
 mkdir -p -- "${file%/*}"

@@ -1,4 +1,4 @@
-"""A cluster's login node: shell scripts run there, folders sent there. Behind ssh, or this machine itself."""
+"""The login node of a cluster: runs shell scripts there, and sends files there. Behind ssh, or this machine itself."""
 
 import subprocess
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from launcher.transfer.ssh import Remote, Unreachable
 
 @dataclass(frozen=True)
 class Login:
-    """`remote` is None where this machine is the login node."""
+    """`remote` is None if this machine is the login node."""
 
     remote: Remote | None = None
 
-    def said(self, script: str, *words: str, timeout: float = 120) -> str:
-        """What a bash script printed that got `words`. Raises Unreachable, or LaunchError when it fails."""
-        argv = ("bash", "-s", "--", *words)
+    def run(self, script: str, *arguments: str, timeout: float = 120) -> str:
+        """Runs a bash script and returns what it printed. Raises Unreachable, or LaunchError if it fails."""
+        argv = ("bash", "-s", "--", *arguments)
         if self.remote:
             try:
                 return self.remote.run(*argv, timeout=timeout, text=script)
@@ -38,18 +38,18 @@ class Login:
         return done.stdout
 
     def send(self, folder: Path, names: Sequence[str], there: str) -> None:
-        """What is called `names` below `folder` lies below `there` too; nothing moves where both are one place."""
+        """Copies what is called `names` in `folder` to `there`; on the login node itself it is there already."""
         if self.remote:
-            here = [f"{folder}/./{name}" for name in names]
-            self.remote.send(here, f"{there}/", "--relative", "--checksum")
+            sources = [f"{folder}/./{name}" for name in names]
+            self.remote.send(sources, f"{there}/", "--relative", "--checksum")
 
 
-def placed(site: SlurmSite) -> SlurmSite:
-    """The site, in whose `work` a workspace's path stands for its name. Raises LaunchError when there is none."""
+def resolve_workspace(site: SlurmSite) -> SlurmSite:
+    """The site with the path of its workspace in `work`, in place of the name. Raises LaunchError if there is none."""
     if not (site.work or "").startswith("ws:"):
         return site
-    found = login_of(site).said(workspace.FIND, workspace.name_of(site.work or ""))
-    return site.model_copy(update={"work": workspace.place(site.work or "", found)})
+    path = login_of(site).run(workspace.FIND, workspace.name_of(site.work or ""))
+    return site.model_copy(update={"work": workspace.folder(site.work or "", path)})
 
 
 def _failed(last: str) -> LaunchError:

@@ -1,4 +1,4 @@
-"""What starts the node program in a Slurm job's script: modules, variables, software, where nodes meet. Pure."""
+"""The lines of a Slurm job's script that start the node program: modules, variables, software, several nodes. Pure."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,65 +9,65 @@ from launcher.config.slurm import APPTAINER, PYXIS, Needs, SlurmSite
 from launcher.runfolder.plan import Plan
 
 CODE = "code"
-"""Below the run folder: the node program and the recipes, as they were when the run was submitted."""
+"""In the run folder: the node program and the recipes as they were when the run was submitted."""
 PYTHON, BAKED = "/opt/venv/bin/python", "/opt/launcher"
-"""Where an image has its interpreter, and its code."""
+"""The interpreter of an image, and its code."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "WANDB_MODE": "offline"}
 
 
-def before(plan: Plan, needs: Needs, site: SlurmSite) -> list[str]:
-    """What the program finds when it starts. `$run` is the run folder; `end CODE WORD` ends the job."""
+def preparation(plan: Plan, needs: Needs, site: SlurmSite) -> list[str]:
+    """Lines that prepare the start of the node program. `$run` is the run folder; `end CODE REASON` ends the job."""
     meeting = [MEETING] if plan.machine.nodes > 1 else []
-    return [*_surroundings(plan, needs, site, OFFLINE if site.offline else {}), *meeting]
+    return [*_environment(plan, needs, site, OFFLINE if site.offline else {}), *meeting]
 
 
 def on_login(plan: Plan, stages: Sequence[str], site: SlurmSite) -> str:
-    """A script that carries out stages on the login node; its first argument is the run folder."""
-    one = replace(plan, machine=replace(plan.machine, nodes=1))
+    """A script that runs stages on the login node; its first argument is the run folder."""
+    alone = replace(plan, machine=replace(plan.machine, nodes=1))
     plain = site.model_copy(update={"via": "sbatch"})
-    return "\n".join([LOGIN, *_surroundings(one, plain, plain, {}), program(one, stages), LOGIN_END])
+    return "\n".join([LOGIN, *_environment(alone, plain, plain, {}), program(alone, stages), LOGIN_END])
 
 
-def _surroundings(plan: Plan, needs: Needs, site: SlurmSite, offline: Mapping[str, str]) -> list[str]:
-    modules = [f"module load {shlex.quote(one)} || end 1 module" for one in needs.modules]
+def _environment(plan: Plan, needs: Needs, site: SlurmSite, offline: Mapping[str, str]) -> list[str]:
+    modules = [f"module load {shlex.quote(name)} || end 1 module" for name in needs.modules]
     variables = {**offline, **site.environment}
     return [
         *([MODULES, *modules, "set -u"] if modules else []),
         *[f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())],
         "[ ! -e slurm/secrets.sh ] || . slurm/secrets.sh",
-        *(_environment(plan, site) if plan.image is None else _container(plan, site)),
+        *(_packages(plan, site) if plan.image is None else _container(plan, site)),
     ]
 
 
 def program(plan: Plan, stages: Sequence[str] = ()) -> str:
-    """Starts the node program for these stages, or for all, and waits for it: its exit code is in `$code`. It is asked
-    to stop when `$asked` is not empty."""
+    """Lines that start the node program for these stages, or for all, and wait for it: its exit code is in `$code`.
+    They ask it to stop if `$asked` is not empty."""
     code, enter = (BAKED, "") if plan.image else (f"$run/{CODE}", f'cd "$run/{CODE}" && ')
     leave, whole = ("leave", '"${whole[@]}" ') if plan.machine.nodes > 1 else ("", "")
     only = f" --stages {','.join(stages)}" if stages else ""
     return PROGRAM.format(code=code, enter=enter, only=only, leave=leave, whole=whole).rstrip() + "\n"
 
 
-def _environment(plan: Plan, site: SlurmSite) -> list[str]:
-    made = f'"${{run%/*}}/{software.beside(plan)}/bin/python"'
-    return [f"python={shlex.quote(site.python) if site.python else made}", *_step(site), "container=()"]
+def _packages(plan: Plan, site: SlurmSite) -> list[str]:
+    own = f'"${{run%/*}}/{software.path_of(plan)}/bin/python"'
+    return [f"python={shlex.quote(site.python) if site.python else own}", *_step(site), "container=()"]
 
 
 def _step(site: SlurmSite) -> list[str]:
     """`first` starts the program in a job step of its own: SkyPilot's has one core and no GPU, and Pyxis needs one.
-    `ask` lets the program know that it has to stop."""
+    `ask` asks the program to stop."""
     own = site.via == "sky" or site.software == PYXIS
     return [f"first=({STEP})", ASK_STEP] if own else ["first=()", ASK]
 
 
 def _container(plan: Plan, site: SlurmSite) -> list[str]:
     assert plan.image
-    image = f'"${{run%/*}}/{image_file.beside(plan.image, site.software)}"'
-    folders = ['"${run%/*}"', *(shlex.quote(one) for one in site.environment.values() if one.startswith("/"))]
+    image = f'"${{run%/*}}/{image_file.path_of(plan.image, site.software)}"'
+    folders = ['"${run%/*}"', *(shlex.quote(path) for path in site.environment.values() if path.startswith("/"))]
     if site.software == APPTAINER:
-        binds = " ".join(f"--bind {one}" for one in folders)
+        binds = " ".join(f"--bind {folder}" for folder in folders)
         return [f"python={PYTHON}", *_step(site), f"container=(apptainer exec --nv {binds} {image})"]
-    mounts = ",".join(f"{one}:{one}" for one in folders)
+    mounts = ",".join(f"{folder}:{folder}" for folder in folders)
     options = f"--container-image={image} --container-mounts={mounts} --no-container-mount-home"
     return [f"python={PYTHON}", *_step(site), f"container=({options})"]
 

@@ -1,4 +1,4 @@
-"""What the scheduler and a run's jobs say about themselves, asked for and read: how a run stands, or ended. Pure."""
+"""The question to a cluster about the jobs of a run, and what its answer means: how the run stands, or ended. Pure."""
 
 import shlex
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ OVER = {
     "PREEMPTED",
     "TIMEOUT",
 }
-"""Slurm's words for a job that has ended for good; a requeued one is PENDING again."""
+"""The states of a job that has ended for good; a requeued job is PENDING again."""
 CARRIES_ON = "launch again: the run continues"
 LIMITS = {
     "QOS": "a limit of its QOS is reached",
     "Assoc": "a limit of your account is reached",
     "MaxMemPerLimit": "it wants more memory than allowed",
 }
-"""How the reasons begin of which Slurm has dozens; what they end with says which limit."""
+"""Beginnings of reasons of which Slurm has dozens; their ends say which limit."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a run; `number` is None before it is submitted, `state` when the scheduler has forgotten it."""
+    """A job of a run; `number` is None before it is submitted, `state` is None if the scheduler has forgotten it."""
 
     name: str
     number: str | None = None
@@ -39,10 +39,10 @@ class Job:
     start: str = ""
     code: int | None = None
     """The exit code that its script left."""
-    word: str = ""
-    """What the script had to add."""
-    begun: bool = False
-    """Whether its script ever ran, and saw the run folder."""
+    comment: str = ""
+    """What the script wrote beside the code."""
+    has_begun: bool = False
+    """Whether its script has ever run and reached the run folder."""
 
     @property
     def active(self) -> bool:
@@ -52,17 +52,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one look at the cluster found."""
+    """What the cluster answered."""
 
     jobs: tuple[Job, ...]
     trouble: str = ""
-    """Why the scheduler could not be asked."""
+    """Why the scheduler did not answer."""
     finished: bool = False
     """Whether the run's manifest is there."""
 
     @property
     def goes_on(self) -> bool:
-        """Whether something is still to happen: a job is active, or may be, or the submission was cut off."""
+        """Whether the run is not over: a job is active, or may be, or the submission was cut off."""
         known = [job for job in self.jobs if job.number is not None]
         if any(job.active or (self.trouble and job.code is None) for job in known):
             return True
@@ -70,38 +70,38 @@ class Answer:
 
 
 def question(names: Sequence[str]) -> str:
-    """A shell script that looks at the jobs `names` from the run folder, its first argument."""
-    return ASK.format(names=" ".join(shlex.quote(one) for one in names))
+    """A shell script that asks about the jobs `names`; its first argument is the run folder."""
+    return ASK.format(names=" ".join(shlex.quote(name) for name in names))
 
 
 def answer(names: Sequence[str], text: str) -> Answer:
-    """What the script printed; the last word about a job counts."""
-    found: dict[str, dict[str, str]] = {name: {} for name in names}
+    """The answer that the script printed; the last line about a job counts."""
+    facts: dict[str, dict[str, str]] = {name: {} for name in names}
     numbers: dict[str, str] = {}
     trouble, finished = "", False
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         name, _, value = rest.partition(" ")
-        if kind == "job" and name in found:
-            found[name]["number"] = value
+        if kind == "job" and name in facts:
+            facts[name]["number"] = value
             numbers[value] = name
-        elif kind == "end" and name in found:
-            found[name]["end"] = value
-        elif kind == "begun" and name in found:
-            found[name]["begun"] = name
+        elif kind == "end" and name in facts:
+            facts[name]["end"] = value
+        elif kind == "begun" and name in facts:
+            facts[name]["begun"] = name
         elif kind == "state" and name in numbers:
             state, reason, start = [*value.split("|"), "", "", ""][:3]
-            word = (state.split() or ["UNKNOWN"])[0].rstrip("+")
-            found[numbers[name]] |= {"state": word, "reason": reason, "start": start}
+            first = (state.split() or ["UNKNOWN"])[0].rstrip("+")
+            facts[numbers[name]] |= {"state": first, "reason": reason, "start": start}
         elif kind == "trouble":
             trouble = rest
         elif kind == "manifest":
             finished = True
-    return Answer(tuple(_job(name, facts) for name, facts in found.items()), trouble, finished)
+    return Answer(tuple(_job(name, own) for name, own in facts.items()), trouble, finished)
 
 
 def _job(name: str, facts: dict[str, str]) -> Job:
-    code, _, word = facts.get("end", "0" if facts.get("state") == "COMPLETED" else "").partition(" ")
+    code, _, comment = facts.get("end", "0" if facts.get("state") == "COMPLETED" else "").partition(" ")
     return Job(
         name,
         facts.get("number") or None,
@@ -109,7 +109,7 @@ def _job(name: str, facts: dict[str, str]) -> Job:
         facts.get("reason", ""),
         facts.get("start", ""),
         int(code) if code.isdecimal() and len(code) < 10 else None,
-        word.strip(),
+        comment.strip(),
         "begun" in facts,
     )
 
@@ -133,9 +133,9 @@ for number in $(printf %s "${{numbers#,}}" | tr , ' '); do
     grep -q "^$number " <<< "$found" || sacct --noheader --allocations --parsable2 --jobs="$number" \\
         --format=JobID,State 2> /dev/null | sed 's/|/ /; s/^/state /'
 done
-# after the states, so that a job that has ended left its word before
+# after the states: a job that has ended by then has written its code
 for job in {names}; do
-    [ ! -e "slurm/$job.begun" ] || echo "begun $job"
+    [ ! -e "slurm/$job.has_begun" ] || echo "begun $job"
     [ ! -s "slurm/$job.end" ] || echo "end $job $(cat "slurm/$job.end")"
 done
 [ ! -e manifest.json ] || echo manifest
@@ -148,7 +148,7 @@ REASONS = {
     "BeginTime": "it begins again soon: Slurm waits two minutes before it restarts a job",
     "Dependency": "the job before it has not ended",
     "DependencyNeverSatisfied": "the job before it failed",
-    "JobHeldUser": "it is held: `scontrol release` lets it go",
+    "JobHeldUser": "you hold it: `scontrol release` lets it start",
     "JobHeldAdmin": "an administrator holds it",
     "ReqNodeNotAvail": "the nodes it needs are down or reserved",
     "NodeDown": "the nodes it needs are down",
@@ -157,42 +157,42 @@ REASONS = {
     "PartitionTimeLimit": "it wants more time than its partition allows",
     "Reservation": "its reservation has not begun",
     "Licenses": "it waits for a licence",
-    "launch_failed_requeued_held": "its start failed and it is held: `scontrol release` lets it go",
+    "launch_failed_requeued_held": "its start failed and Slurm holds it: `scontrol release` lets it start",
     "InvalidAccount": "the account may not be used",
     "InvalidQOS": "the QOS may not be used",
     "None": "the scheduler has not looked at it yet",
 }
 
 
-def end(found: Answer) -> End | None:
-    """How the run's jobs ended; None while one of them is still to do something."""
-    for job in found.jobs:
+def end(answer: Answer) -> End | None:
+    """How the run's jobs ended; None while one of them has something to do."""
+    for job in answer.jobs:
         if job.code == DONE:
             continue
         if job.code is not None:
             return _ended(job)
-        if job.active or (found.trouble and job.number):
+        if job.active or (answer.trouble and job.number):
             return None
         return _gone(job)
     return End(DONE)
 
 
-def says(found: Answer) -> str | None:
-    """Why nothing runs at the moment, in words; None when something does."""
-    if found.trouble:
-        return f"the scheduler does not answer: {found.trouble}"
-    for job in found.jobs:
+def waits_for(answer: Answer) -> str | None:
+    """Why no job runs at the moment; None if one does."""
+    if answer.trouble:
+        return f"the scheduler does not answer: {answer.trouble}"
+    for job in answer.jobs:
         if job.code == DONE:
             continue
         if job.state == "PENDING":
             start = f", expected to start at {job.start}" if job.start[:1].isdecimal() else ""
-            return f"job {job.number} waits: {in_words(job.reason)}{start}"
+            return f"job {job.number} waits: {explanation(job.reason)}{start}"
         return None if job.state == "RUNNING" else f"job {job.number} is {(job.state or 'unknown').lower()}"
     return None
 
 
-def in_words(reason: str) -> str:
-    """Slurm's reason for a waiting job, as a sentence with Slurm's own word."""
+def explanation(reason: str) -> str:
+    """A sentence for Slurm's reason why a job waits, with the reason itself in parentheses."""
     key = reason.partition(",")[0].strip("() ")
     if known := REASONS.get(key):
         return f"{known} ({key})" if key != "None" else known
@@ -202,12 +202,12 @@ def in_words(reason: str) -> str:
     return key or REASONS["None"]
 
 
-def never_started(found: Answer) -> str | None:
-    """A sentence about the jobs that Slurm dropped because one before them failed; None when there are none."""
+def says_dropped(answer: Answer) -> str | None:
+    """A sentence about the jobs that Slurm has dropped because one before them failed; None if there are none."""
     failed = next(
-        (job for job in found.jobs if job.code not in (None, DONE) or job.state in OVER - {"COMPLETED"}), None
+        (job for job in answer.jobs if job.code not in (None, DONE) or job.state in OVER - {"COMPLETED"}), None
     )
-    rest = found.jobs[found.jobs.index(failed) + 1 :] if failed else ()
+    rest = answer.jobs[answer.jobs.index(failed) + 1 :] if failed else ()
     if not failed or not rest:
         return None
     names = ", ".join(f"{job.number} ({stage_of(job.name)})" for job in rest)
@@ -221,13 +221,13 @@ def stage_of(job: str) -> str:
 
 def _ended(job: Job) -> End:
     output = f"read slurm/{job.name}.out in the run folder"
-    if job.word == "fruitless":
+    if job.comment == "fruitless":
         return End(
             FAILED,
             f"job {job.number} was interrupted three times in a row without a new checkpoint",
             "allow a longer `slurm.time`, or save more often",
         )
-    if job.word == "module":
+    if job.comment == "module":
         return End(OURS, f"job {job.number}: a module of site.yaml could not be loaded", output)
     return End(job.code)
 
@@ -248,6 +248,6 @@ def _gone(job: Job) -> End:
         return End(INTERRUPTED, f"{name} ran into its time limit before it could write a checkpoint", hint)
     if job.state == "OUT_OF_MEMORY":
         return End(FAILED, f"{name} ran out of memory", "ask for more: `slurm.options: {mem: ...}`")
-    if job.begun:
+    if job.has_begun:
         return End(INTERRUPTED, f"{name} ended and reported nothing: it was killed, or its disk is full", CARRIES_ON)
     return End(OURS, f"{name} ended as {job.state} before its script began", output)

@@ -1,4 +1,4 @@
-"""A run folder on the storage that a cluster's login and compute nodes share, and what comes from it once."""
+"""A run folder on the storage that the login and compute nodes of a cluster share."""
 
 import base64
 import contextlib
@@ -33,12 +33,14 @@ base64 --decode > "$1/slurm/secrets.sh" << END
 {text}
 END
 """
+RECORD = "slurm.json"
+"""In the run folder here: the names of the run's jobs, and whether the export was fetched."""
 RUNS = "stages/*/work/wandb/offline-run-*"
 
 
 @dataclass(frozen=True)
 class ClusterRunFolder:
-    """`here` is the run folder on this machine: a copy, or, on the login node itself, the one."""
+    """`here` is the run folder on this machine: a local copy, or the same folder if this machine is the login node."""
 
     plan: Plan
     here: RunFolder
@@ -55,103 +57,105 @@ class ClusterRunFolder:
 
     @property
     def mirror(self) -> Mirror | None:
-        """What copies the run folder here; None where it is here."""
+        """What copies the run folder here; None if this machine is the login node."""
         remote = self.login.remote
         return Mirror(self.plan, remote, self.there, self.here, lasting=True) if remote else None
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """No other launcher here submits this run meanwhile."""
+        """While the block lasts, no other launcher here submits this run."""
         with open(self.here.path / ".submitting", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def place(self) -> str:
-        """The run folder is there; its absolute path. What was set aside here is set aside there. Raises LaunchError
-        when a run is there that is not known here."""
-        aside = [one.name for one in self.here.path.glob("stages/*.*")]
-        known = "yes" if (self.here.path / "slurm.json").exists() or not self.cluster.host else "no"
-        said = self.login.said(PLACE, self.there, known, *aside).strip()
-        if said == "foreign":
+    def create(self) -> str:
+        """Makes the run folder there and returns its absolute path. Results that a redo has renamed here are renamed
+        there. Raises LaunchError if a run is there that is not known here."""
+        renamed = [path.name for path in self.here.path.glob("stages/*.*")]
+        known = "yes" if (self.here.path / RECORD).exists() or not self.cluster.host else "no"
+        answer = self.login.run(CREATE, self.there, known, *renamed).strip()
+        if answer == "foreign":
             raise LaunchError(
                 f"`{self.cluster.host}` has a run `{self.plan.run}` in `{self.cluster.folder}` that was not launched "
                 "here",
                 "`--run NAME` starts another run",
             )
-        return said
+        return answer
 
     def send(self, names: Sequence[str], root: Path) -> None:
-        """These files of the run folder are there, and the plan, its inputs and the code below `root` as it is now."""
+        """Sends these files of the run folder, the plan, its inputs, and the code below `root` as it is now."""
         code = [] if self.plan.image else [CODE]
         if code:
             _copy_code(self.plan, root, self.here.path / CODE)
         inputs = ["inputs"] if self.plan.inputs else []
         self.login.send(self.here.path, ["plan.json", *names, *code, *inputs], self.there)
 
-    def equip(self, show: Callable[[str], None]) -> None:
-        """The software that the jobs use is there."""
+    def prepare_software(self, show: Callable[[str], None]) -> None:
+        """Makes the environment, or imports the image, unless it is there."""
         if self.cluster.python:
             return
         runs = self.there.rpartition("/")[0]
         if image := self.plan.image:
-            file = f"{runs}/{image_file.beside(image, self.cluster.software)}"
-            if not self.login.said(image_file.LOOK, file):
+            file = f"{runs}/{image_file.path_of(image, self.cluster.software)}"
+            if not self.login.run(image_file.LOOK, file):
                 show(f"importing {image_file.reference(image)} to {file}, once; this takes minutes")
                 address = image_file.address(image, self.cluster.software)
-                self.login.said(image_file.IMPORT, file, address, self.cluster.software, timeout=7200)
+                self.login.run(image_file.IMPORT, file, address, self.cluster.software, timeout=7200)
             return
-        place = software.beside(self.plan)
-        if not self.login.said(software.LOOK, f"{runs}/{place}"):
-            show(f"making    the environment {runs}/{place}, once for all runs with these packages; this takes minutes")
+        environment = software.path_of(self.plan)
+        if not self.login.run(software.LOOK, f"{runs}/{environment}"):
+            path = f"{runs}/{environment}"
+            show(f"making    the environment {path}, once for all runs with these packages; this takes minutes")
             lock = f"{self.here.path.name}/{CODE}/locks/{software.variant(self.plan)}"
             index = self.cluster.torch_index or ""
-            self.login.said(software.MAKE, runs, place, lock, self.cluster.interpreter, index, timeout=3600)
+            self.login.run(software.MAKE, runs, environment, lock, self.cluster.interpreter, index, timeout=3600)
 
     @contextlib.contextmanager
-    def secret(self, given: Mapping[str, str]) -> Iterator[None]:
-        """The values are in a file that only the user can read, until the run's last job removes it; or until now, when
-        the block fails, for then no job will."""
-        if not given:
+    def secrets(self, of_run: Mapping[str, str]) -> Iterator[None]:
+        """Writes the values into a file that only the user can read. The run's last job removes it; if the block fails,
+        there will be no job, and it is removed at once."""
+        if not of_run:
             yield
             return
-        text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in given.items())
-        self.login.said(SECRETS.format(text=base64.b64encode(text.encode()).decode()), self.there)
+        text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in of_run.items())
+        self.login.run(SECRETS.format(text=base64.b64encode(text.encode()).decode()), self.there)
         try:
             yield
         except BaseException:
-            with contextlib.suppress(LaunchError):
+            with contextlib.suppress(LaunchError):  # the problem of the block is the one to report
                 self.forget()
             raise
 
     def forget(self, *jobs: str) -> None:
-        """No secret is there any more, nor any of these jobs in the queue."""
-        self.login.said(FORGET, self.there, *jobs)
+        """Removes the secrets, and cancels these jobs."""
+        self.login.run(FORGET, self.there, *jobs)
 
-    def carry_out(self, show: Callable[[str], None]) -> None:
-        """The stages that site.yaml gives to the login node are done. Raises LaunchError when one fails."""
+    def run_login_stages(self, show: Callable[[str], None]) -> None:
+        """Runs the stages that site.yaml gives to the login node. Raises LaunchError if one fails."""
         names = [stage.name for stage in self.plan.stages if stage.name in self.cluster.login]
         if names:
             show(f"on the login node: {', '.join(names)}")
-            self.login.said(on_login(self.plan, names, self.cluster), self.there, timeout=86400)
+            self.login.run(on_login(self.plan, names, self.cluster), self.there, timeout=86400)
 
     def fetch(self) -> None:
-        """The finished run's export is here, and what Weights & Biases kept for later."""
+        """Copies the export of the finished run here, and the offline runs of Weights & Biases."""
         mirror = self.mirror
         if mirror and not mirror.has_export():
-            proofs = ["--include=/stages/", "--include=/stages/*/", "--include=/stages/*/done.json"]
-            tracked = ["--include=/stages/*/work/", "--include=/stages/*/work/wandb/***", "--exclude=*"]
-            mirror.remote.fetch(f"{mirror.there}/", self.here.path, *proofs, *tracked)
+            done_records = ["--include=/stages/", "--include=/stages/*/", "--include=/stages/*/done.json"]
+            offline = ["--include=/stages/*/work/", "--include=/stages/*/work/wandb/***", "--exclude=*"]
+            mirror.remote.fetch(f"{mirror.there}/", self.here.path, *done_records, *offline)
             mirror.export()
 
 
 def _copy_code(plan: Plan, root: Path, target: Path) -> None:
-    """`target` holds the node program and the recipe's code as they are now, and nothing else."""
+    """Makes `target` a folder with the node program and the recipe's code as they are now."""
     part = target.with_name(f".{target.name}.part")
     for old in (part, target):
         shutil.rmtree(old, ignore_errors=True)
-    home, plain = node_home(root), shutil.ignore_patterns("__pycache__", "runs")
-    for place, name in [*((home, one) for one in PROGRAM), *((root, one) for one in plan.code.folders)]:
-        shutil.copytree(place / name, part / name, ignore=plain)
+    program, ignored = node_home(root), shutil.ignore_patterns("__pycache__", "runs")
+    for source, names in ((program, PROGRAM), (root, plan.code.folders)):
+        for name in names:
+            shutil.copytree(source / name, part / name, ignore=ignored)
     (part / "launcher/__init__.py").touch()
     (part / "locks").mkdir()
     for kind in ("in", "lock"):
@@ -159,7 +163,7 @@ def _copy_code(plan: Plan, root: Path, target: Path) -> None:
     os.replace(part, target)
 
 
-PLACE = """\
+CREATE = """\
 set -e
 [ "$2" = yes ] || [ ! -e "$1/plan.json" ] || { echo foreign; exit 0; }
 mkdir -p -- "$1/slurm"
@@ -175,10 +179,10 @@ pwd
 
 
 def sync(folder: Path, key: str | None, show: Callable[[str], None]) -> None:
-    """The stages' offline runs are sent with the account's key; where `wandb` is not here, or fails, a line says what
-    sends them. Without a key nobody wants them sent."""
-    kept = [one.parent for one in sorted(folder.glob(f"{RUNS}/*.wandb"))]
-    runs = [one for one in kept if not list(one.glob("*.wandb.synced"))]  # wandb's own mark
+    """Sends the offline runs of the stages to Weights & Biases with the key of the account; without a key it sends
+    nothing. If `wandb` is not installed here, or fails, a line says which command sends them."""
+    folders = [path.parent for path in sorted(folder.glob(f"{RUNS}/*.wandb"))]
+    runs = [path for path in folders if not list(path.glob("*.wandb.synced"))]  # wandb's own mark
     if not runs or not key:
         return
     by_hand = f"`wandb sync {folder}/{RUNS}` sends them"

@@ -1,5 +1,5 @@
-"""A Slurm cluster through sbatch: jobs submitted once, each after the one before it; the laptop only looks, and no more
-often than the site allows, by however many programs look."""
+"""A Slurm cluster through sbatch: all jobs are submitted at once, each after the one before it. The laptop only asks,
+and no more often than site.yaml allows, however many programs ask."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from launcher.backends.base import End
 from launcher.backends.slurm import batch_script, queue, run_folder
 from launcher.backends.slurm.groups import job_groups, job_name
 from launcher.backends.slurm.queue import Answer
-from launcher.backends.slurm.run_folder import ClusterRunFolder
+from launcher.backends.slurm.run_folder import RECORD, ClusterRunFolder
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite
@@ -25,36 +25,37 @@ from launcher.transfer.ssh import Unreachable
 from launcher.transfer.store import plan_of
 
 GLANCE = 2.0
-"""Seconds between two looks at files of the run, which ask the scheduler nothing."""
+"""Seconds between two looks at the last answer; they do not ask the scheduler."""
 SUBMIT = 'bash "$1/slurm/submit.sh"'
 
 
 class SbatchRun:
-    """`show` hears why the run waits."""
+    """The jobs of a run. `show` gets the lines for the user."""
 
     def __init__(self, shared: ClusterRunFolder, jobs: tuple[str, ...], show: Callable[[str], None]):
         self.shared, self.jobs, self.show = shared, jobs, show
-        self.seen = shared.here.path / "slurm" / "seen.txt"
-        self.told = ""
-        self.glanced = 0.0
+        self.answer_file = shared.here.path / "slurm" / "seen.txt"
+        """The last answer, for all programs here."""
+        self._last_line = ""
+        self._last_look = 0.0
 
     def end(self) -> End | None:
-        if time.monotonic() - self.glanced < GLANCE:
+        if time.monotonic() - self._last_look < GLANCE:
             return None
-        self.glanced = time.monotonic()
+        self._last_look = time.monotonic()
         try:
-            found = self.look()
+            answer = self.look()
         except Unreachable as problem:
             self._tell(f"{problem.error}; the run continues by itself")
             return None
-        ended = queue.end(found)
-        self._tell((queue.says(found) if ended is None else queue.never_started(found)) or "")
-        return ended
+        end = queue.end(answer)
+        self._tell((queue.waits_for(answer) if end is None else queue.says_dropped(answer)) or "")
+        return end
 
     def stop(self, patience: float) -> bool:
-        waiting = [job for job in self.look(anew=True).jobs if job.active and job.number]
-        words = [word for job in waiting for word in (job.name, str(job.number))]
-        self.shared.login.said(STOP, self.shared.there, *words)
+        active = [job for job in self.look(anew=True).jobs if job.active and job.number]
+        names_and_numbers = [text for job in active for text in (job.name, str(job.number))]
+        self.shared.login.run(STOP, self.shared.there, *names_and_numbers)
         end = time.monotonic() + patience
         while queue.end(self.look()) is None:
             if time.monotonic() > end:
@@ -62,33 +63,46 @@ class SbatchRun:
             time.sleep(GLANCE)
         return True
 
-    def note(self) -> str | None:
-        """Why nothing runs, in words; None when something does."""
-        return queue.says(self.look())
+    def waits_for(self) -> str | None:
+        return queue.waits_for(self.ask())
+
+    def ask(self) -> Answer:
+        """What is known of the jobs: the last answer, if it is young enough, or else a new one. Raises Unreachable."""
+        return self._last_answer() or queue.answer(self.jobs, self._ask_scheduler())
 
     def look(self, anew: bool = False) -> Answer:
-        """What is known of the jobs; events and logs are as they were there at that time. Raises Unreachable."""
-        with contextlib.suppress(OSError):
-            age = time.time() - self.seen.stat().st_mtime
-            if not anew and 0 <= age < self.shared.cluster.every:  # a clock that was set back makes it negative
-                return queue.answer(self.jobs, self.seen.read_text(encoding="utf-8"))
-        text = self.shared.login.said(queue.question(self.jobs), self.shared.there)
+        """As `ask`; events and logs here are as they were on the cluster at the time of the answer. With `anew` the
+        last answer does not count."""
+        if not anew and (answer := self._last_answer()):
+            return answer
+        text = self._ask_scheduler()
         if mirror := self.shared.mirror:
             mirror.look()
-        part = self.seen.with_suffix(".part")
+        part = self.answer_file.with_suffix(".part")
         part.write_text(text, encoding="utf-8")
-        os.replace(part, self.seen)
+        os.replace(part, self.answer_file)
         return queue.answer(self.jobs, text)
 
+    def _last_answer(self) -> Answer | None:
+        """What the last look found, while the site's interval between two looks lasts."""
+        with contextlib.suppress(OSError):  # nobody has looked yet
+            age = time.time() - self.answer_file.stat().st_mtime
+            if 0 <= age < self.shared.cluster.every:  # a clock that was set back makes it negative
+                return queue.answer(self.jobs, self.answer_file.read_text(encoding="utf-8"))
+        return None
+
+    def _ask_scheduler(self) -> str:
+        return self.shared.login.run(queue.question(self.jobs), self.shared.there)
+
     def _tell(self, text: str) -> None:
-        if text and text != self.told:
+        if text and text != self._last_line:
             self.show(text)
-        self.told = text
+        self._last_line = text
 
 
 @dataclass(frozen=True)
 class Slurm:
-    """`root` holds recipes/; `show` hears why a run waits."""
+    """`root` holds recipes/; `show` gets the lines for the user."""
 
     root: Path
     site: SiteFile
@@ -98,14 +112,14 @@ class Slurm:
     def start(self, plan: Plan, folder: RunFolder) -> SbatchRun:
         shared = ClusterRunFolder(plan, folder, self.cluster)
         with shared.alone():
-            if work := self._found(folder, anew=True):
+            if work := self._refresh(folder, anew=True):
                 return work
-            shared.place()
-            jobs = write(plan, self.cluster, folder.path)
+            shared.create()
+            jobs = write_scripts(plan, self.cluster, folder.path)
             shared.send(files(jobs), self.root)
-            shared.equip(self.show)
-            with shared.secret(values(plan, self.site, os.environ)):
-                shared.carry_out(self.show)
+            shared.prepare_software(self.show)
+            with shared.secrets(values(plan, self.site, os.environ)):
+                shared.run_login_stages(self.show)
             self._submit(shared)
         work = SbatchRun(shared, jobs, self.show)
         numbers = [f"{job.number} ({queue.stage_of(job.name)})" for job in work.look(anew=True).jobs]
@@ -113,9 +127,13 @@ class Slurm:
         return work
 
     def find(self, folder: RunFolder) -> SbatchRun | None:
-        """A run whose jobs are not all over, or whose result is not here yet. What a submission that was cut off left
-        out is submitted first."""
-        return self._found(folder, anew=False)
+        """The jobs of the run, if they are not all over or the export is not here yet."""
+        work = self._submission(folder)
+        return work if work and _goes_on(folder, work.ask()) else None
+
+    def refresh(self, folder: RunFolder) -> None:
+        """Also submits the jobs that a submission left out because it was cut off."""
+        self._refresh(folder, anew=False)
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         shared = ClusterRunFolder(plan, folder, self.cluster)
@@ -124,42 +142,54 @@ class Slurm:
         with shared.alone():
             shared.fetch()
             run_folder.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
-            known = read_json(folder.path / "slurm.json")
-            write_json(folder.path / "slurm.json", {**known, "fetched": True})
+            known = read_json(folder.path / RECORD)
+            write_json(folder.path / RECORD, {**known, "fetched": True})
 
-    def unsaved(self, folder: RunFolder) -> LaunchError | None:
-        """The cluster keeps it."""
+    def save(self, folder: RunFolder) -> LaunchError | None:
+        """None: the cluster's storage outlives the jobs."""
         return None
 
-    def down(self, folder: RunFolder, why: str) -> None:
-        """No job of the run is left in the queue, and no secret in its folder there."""
-        plan, work = plan_of(folder), self.find(folder)
+    def down(self, folder: RunFolder, why: str) -> bool:
+        """Also removes the secrets from the run folder on the cluster."""
+        plan, work = plan_of(folder), self._refresh(folder, anew=False)
         if work or plan.secrets:
-            active = [job.number for job in work.look().jobs if job.active and job.number] if work else []
+            active = [job.number for job in work.ask().jobs if job.active and job.number] if work else []
             ClusterRunFolder(plan, folder, self.cluster).forget(*active)
+        return work is not None
 
-    def _found(self, folder: RunFolder, anew: bool) -> SbatchRun | None:
-        known = read_json(folder.path / "slurm.json")
+    def _submission(self, folder: RunFolder) -> SbatchRun | None:
+        """The jobs that the last launch of the run wrote; None if there are none."""
+        known = read_json(folder.path / RECORD)
         if not isinstance(known, dict):
             return None
         shared = ClusterRunFolder(plan_of(folder), folder, self.cluster)
-        work = SbatchRun(shared, tuple(known["jobs"]), self.show)
-        found = work.look(anew)
-        if found.finished and not known.get("fetched"):
-            return work
-        if not found.goes_on:
+        return SbatchRun(shared, tuple(known["jobs"]), self.show)
+
+    def _refresh(self, folder: RunFolder, anew: bool) -> SbatchRun | None:
+        """As `find`, after a refresh."""
+        work = self._submission(folder)
+        if work is None:
             return None
-        if any(job.number is None for job in found.jobs) and not found.trouble:
-            self._submit(shared)
+        answer = work.look(anew)
+        if not _goes_on(folder, answer):
+            return None
+        if answer.goes_on and any(job.number is None for job in answer.jobs) and not answer.trouble:
+            self._submit(work.shared)
             work.look(anew=True)
         return work
 
     def _submit(self, shared: ClusterRunFolder) -> None:
-        shared.login.said(SUBMIT, shared.there, timeout=600)
+        shared.login.run(SUBMIT, shared.there, timeout=600)
 
 
-def write(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:
-    """The run folder holds the jobs' scripts and their names, which are new; the names, in order."""
+def _goes_on(folder: RunFolder, answer: Answer) -> bool:
+    """Whether a job of the run has something to do, or the export is still to be fetched."""
+    fetched = (read_json(folder.path / RECORD) or {}).get("fetched")
+    return answer.goes_on or (answer.finished and not fetched)
+
+
+def write_scripts(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:
+    """Writes the scripts of the jobs into the run folder. Returns the names of the jobs, which are new, in order."""
     mark = secrets.token_hex(3)
     groups = job_groups(plan, site)
     jobs = tuple(job_name(plan, group, mark) for group in groups)
@@ -167,12 +197,12 @@ def write(plan: Plan, site: SlurmSite, folder: Path) -> tuple[str, ...]:
     (folder / "slurm").mkdir(exist_ok=True)
     for name, text in {**scripts, "submit": batch_script.submission(jobs)}.items():
         (folder / f"slurm/{name}.sh").write_text(text, encoding="utf-8")
-    write_json(folder / "slurm.json", {"jobs": list(jobs), "fetched": site.host is None})
+    write_json(folder / RECORD, {"jobs": list(jobs), "fetched": site.host is None})
     return jobs
 
 
 def files(jobs: Sequence[str]) -> list[str]:
-    """What the jobs need of the run folder."""
+    """The files of the run folder that the jobs need."""
     return [f"slurm/{name}.sh" for name in (*jobs, "submit")]
 
 

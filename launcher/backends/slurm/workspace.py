@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from launcher.errors import FAILED, LaunchError
 
 SOON = 7 * 24
-"""Hours before its end from which on a workspace is warned of."""
+"""A workspace with fewer hours left is a warning."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """`hours` are left before it is deleted; `extensions` says how often it can be extended."""
+    """`hours` are left before it is deleted; it can be extended so many times."""
 
     name: str
     path: str
@@ -26,27 +26,27 @@ class Workspace:
 
 
 def read(text: str) -> list[Workspace]:
-    """What ws_list printed."""
-    found: list[dict[str, str]] = []
+    """The workspaces that ws_list printed."""
+    entries: list[dict[str, str]] = []
     for line in text.splitlines():
         key, colon, value = (part.strip() for part in line.partition(":"))
         if key == "id":
-            found.append({"id": value})
-        elif colon and found:
-            found[-1][key] = value
-    return [_workspace(one) for one in found if "workspace directory" in one]
+            entries.append({"id": value})
+        elif colon and entries:
+            entries[-1][key] = value
+    return [_workspace(entry) for entry in entries if "workspace directory" in entry]
 
 
-def place(work: str, path: str) -> str:
-    """`ws:NAME/FOLDER` with the workspace's own path in place of its name. Raises LaunchError where it has none."""
-    name, _, folder = work.removeprefix("ws:").partition("/")
+def folder(work: str, path: str) -> str:
+    """`ws:NAME/FOLDER` with the path of the workspace in place of its name. Raises LaunchError if the path is empty."""
+    name, _, rest = work.removeprefix("ws:").partition("/")
     if not path.strip():
         raise LaunchError(
             f"site.yaml: `slurm.work`: the cluster has no workspace `{name}`",
             "`launcher doctor --cloud slurm --extend 60` makes it, for 60 days",
             FAILED,
         )
-    return f"{path.strip()}/{folder}".rstrip("/")
+    return f"{path.strip()}/{rest}".rstrip("/")
 
 
 def name_of(work: str) -> str:
@@ -55,7 +55,7 @@ def name_of(work: str) -> str:
 
 def _workspace(facts: dict[str, str]) -> Workspace:
     left = facts.get("remaining time", "")
-    days, hours = (re.search(rf"\b([0-9]{{1,9}}) {word}", left) for word in ("day", "hour"))
+    days, hours = (re.search(rf"\b([0-9]{{1,9}}) {unit}", left) for unit in ("day", "hour"))
     often = facts.get("available extensions", "")
     return Workspace(
         facts["id"],

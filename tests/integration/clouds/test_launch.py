@@ -36,7 +36,7 @@ def test_a_launch_brings_a_verified_result_home_and_ends_the_machine(rented, pro
     assert int((rented.home().export / "total.txt").read_text()) == rented.total
     assert providers.machines() == []
     [entry] = book(rented).entries()
-    assert (entry.run, entry.cloud, entry.end) == ("toy-tiny", cloud, "its result is home")
+    assert (entry.run, entry.cloud, entry.end) == ("toy-tiny", cloud, "its export is pulled")
     assert entry.price and entry.cost(entry.ended) == pytest.approx(entry.hours(entry.ended) * entry.price)
     assert f"machine   {cloud} {entry.region}, {entry.machine}, ${entry.price:.2f}/h\n" in done.stdout
     assert "sending   plan.json, limits.json, inputs\n" in done.stdout

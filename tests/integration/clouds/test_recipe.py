@@ -101,7 +101,7 @@ def test_make_launch_brings_a_trained_and_converted_model_home(project, provider
             assert re.search(rf"^{stage} +running \d+/\d+ ", done.stdout, re.M), done.stdout
     assert providers.machines() == []
     [entry] = ledger(env).entries()
-    assert (entry.cloud, entry.end) == (cloud, "its result is home")
+    assert (entry.cloud, entry.end) == (cloud, "its export is pulled")
     # no secret is in a command line, in a file of ours or of SkyPilot's, on the screen, or in a request's body
     assert watch.seen == set()
     assert TOKEN not in done.stdout + done.stderr and providers.key not in done.stdout + done.stderr

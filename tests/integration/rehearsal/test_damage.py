@@ -74,7 +74,7 @@ def test_a_changed_setting_is_named_and_nothing_is_done_again(until):
     assert code == 2
     assert said == (
         "error: run `gad-rehearsal` exists with other settings: stage `warmup`: `actor_lr` was `0.001`, is now `0.002`"
-        "\n\nhint: `--redo warmup` does it and what follows again; `--run NAME` starts another run\n"
+        "\n\nhint: `--redo warmup` runs it and what follows again; `--run NAME` starts another run\n"
     )
     assert (place.store / "plan.json").read_bytes() == before
     assert not (place.store / "stages/adversarial").exists()

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from launcher.backends.docker_options import FOLDER
+from launcher.backends.docker import FOLDER
 from launcher.images.docker_engine import connect
 
 from .conftest import ROOT, make_place

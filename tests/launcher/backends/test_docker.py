@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from launcher.backends.base import End
-from launcher.backends.docker import Docker
-from launcher.backends.docker_options import FOLDER
-from launcher.backends.lifecycle import ready
+from launcher.backends.docker import FOLDER, Docker
+from launcher.backends.lifecycle import prepare
 from launcher.config.site import SiteFile
 from launcher.images.docker_engine import connect
 from launcher.runfolder.lock import Lock
@@ -172,7 +171,7 @@ def test_files_belong_to_the_user_who_called(there, monkeypatch, until):
     """Only the numbers are another user's: the interpreter that runs the tests may be closed to other users."""
     person = 12345
     plan, backend = there.plan(cloud="docker"), Docker(there.root, SiteFile())
-    run = ready(plan, there.folder(), None, backend)
+    run = prepare(plan, there.folder(), None, backend)
     for path in [run.folder.path, *run.folder.path.rglob("*")]:
         os.chown(path, person, person)
     for parent in there.root.parents[:-1]:  # pytest's own folders are for their owner only

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.backends.docker_options import gpus, mounts, name_of, options, user
+from launcher.backends.docker import gpus, mounts, name_of, options, user
 from launcher.config.site import DockerSite
 from launcher.images.docker_engine import Facts
 from launcher.images.identity import PROGRAM
@@ -106,7 +106,7 @@ def test_a_recipe_that_wants_gpus_gets_them_or_a_sentence(refusal):
     assert not gpus(PLAN, FACTS)
     assert gpus(wants, dataclasses.replace(FACTS, gpus=True))
     assert refusal(gpus, wants, FACTS) == (
-        "error: `some-tiny` wants H100:8 or B200:8; this Docker engine has no GPU runtime\n\n"
+        "error: `some-tiny` needs H100:8 or B200:8; this Docker engine has no GPU runtime\n\n"
         "hint: install the NVIDIA Container Toolkit and run `sudo nvidia-ctk runtime configure --runtime=docker`"
     )
 

@@ -73,7 +73,7 @@ def test_a_changed_setting_stops_with_a_sentence_and_redoes_nothing(toy):
             2,
             "",
             f"error: run `toy-tiny` exists with other settings: {says}\n\n"
-            f"hint: `--redo {stage}` does it and what follows again; `--run NAME` starts another run\n",
+            f"hint: `--redo {stage}` runs it and what follows again; `--run NAME` starts another run\n",
         )
     assert (toy.folder().plan.read_bytes(), toy.folder().events.read_bytes()) == (plan, events)
     assert attempts(toy) == {"sum": "1", "again": "1"}
@@ -165,7 +165,7 @@ def test_a_stage_s_failure_is_the_command_s_and_the_same_command_carries_on(toy)
     assert (once_more.returncode, once_more.stderr) == (
         2,
         "error: run `toy-tiny` exists with other settings: stage `again`: `fault` was `kill@5`, is now `exit@8`\n\n"
-        "hint: `--redo again` does it and what follows again; `--run NAME` starts another run\n",
+        "hint: `--redo again` runs it and what follows again; `--run NAME` starts another run\n",
     )
 
 

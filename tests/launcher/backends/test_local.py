@@ -16,10 +16,10 @@ def test_a_python_that_is_not_there_is_a_sentence_that_says_who_named_it(tmp_pat
     hint = "hint: run `make setup-cpu`, or name a Python in site.yaml under `local.python`"
     place = tmp_path / ".venv-cpu/bin/python"
     assert refusal(local.find_python, tmp_path, None) == (
-        f"error: `{place}` does not exist: the recipes' CPU environment is not made yet\n\n{hint}"
+        f"error: `{place}` does not exist: the CPU environment of the recipes is not made yet\n\n{hint}"
     )
     assert refusal(local.find_python, tmp_path, "/not/there") == (
-        f"error: `/not/there` does not exist: site.yaml says so\n\n{hint}"
+        f"error: `/not/there` does not exist: site.yaml names it\n\n{hint}"
     )
     assert local.find_python(tmp_path, sys.executable) == Path(sys.executable)
 

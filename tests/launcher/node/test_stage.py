@@ -48,12 +48,12 @@ def test_a_finished_run_is_left_alone(toy):
 
 
 def test_a_finished_run_is_seen_to_be_finished_in_no_time(toy):
-    from launcher.backends.lifecycle import ready
+    from launcher.backends.lifecycle import prepare
     from launcher.runfolder.manifest import is_finished
 
     node = toy.node(stages="short")
     node.run()
-    plan = ready(toy.plan(stages="short"), node.folder, None, toy.local).plan
+    plan = prepare(toy.plan(stages="short"), node.folder, None, toy.local).plan
     usage = os.times()
     assert is_finished(plan, node.folder)
     assert os.times().user - usage.user < 0.1

@@ -1,4 +1,4 @@
-"""A job that waits for its turn: in bash itself, as SkyPilot would start it."""
+"""A job that waits for its upload: in bash itself, as SkyPilot would start it."""
 
 import contextlib
 import os
@@ -18,14 +18,14 @@ def place(tmp_path):
 
 
 @pytest.fixture
-def turn(remote, place):
+def handshake(remote, place):
     return Handshake(remote, str(place))
 
 
 @contextlib.contextmanager
-def job(place, word, patience=60):
+def job(place, token, patience=60):
     """A job, which says that it began; ended with the block."""
-    env = {**os.environ, "RUN": str(place), "LAUNCH": word}
+    env = {**os.environ, "RUN": str(place), "LAUNCH": token}
     wait = WAIT.replace(f"-gt {PATIENCE} ]", f"-gt {patience} ]")
     assert wait != WAIT
     with subprocess.Popen(["bash", "-c", f"{wait}echo begun"], env=env, stdout=subprocess.PIPE, text=True) as process:
@@ -41,39 +41,41 @@ def waits(process):
     return True
 
 
-def test_a_job_begins_when_the_word_of_its_launch_is_there(turn, place):
-    with job(place, "mine") as process, turn.awaited():
-        turn.give("another", 1, 0)
+def test_a_job_begins_when_the_token_of_its_launch_is_there(handshake, place):
+    with job(place, "mine") as process, handshake.upload():
+        handshake.start("another", 1, 0)
         assert waits(process)
-        turn.give("mine", 2, 7)
+        handshake.start("mine", 2, 7)
         assert process.communicate(timeout=patience(30))[0] == "begun\n"
-    assert (turn.given(1), turn.given(2)) == (None, 7)
+    assert (handshake.events_before(1), handshake.events_before(2)) == (None, 7)
 
 
-def test_what_an_earlier_launch_left_is_nobody_s_turn(turn, place):
-    with turn.awaited():
-        turn.give("mine", 1, 3)
-    with turn.awaited(), job(place, "mine") as process:
-        assert turn.given(1) is None
+def test_what_an_earlier_launch_left_is_no_permission_to_begin(handshake, place):
+    with handshake.upload():
+        handshake.start("mine", 1, 3)
+    with handshake.upload(), job(place, "mine") as process:
+        assert handshake.events_before(1) is None
         assert waits(process)
 
 
 def test_a_job_for_which_nobody_sends_ends_by_itself(place):
     with job(place, "mine", patience=1) as process:
-        assert process.communicate(timeout=patience(30))[0] == "nobody has sent what the run needs: launch again\n"
+        assert (
+            process.communicate(timeout=patience(30))[0] == "the upload for this run was not completed: launch again\n"
+        )
         assert process.returncode == 33
 
 
-def test_a_job_waits_as_long_as_somebody_is_heard(turn, place, monkeypatch):
+def test_a_job_waits_as_long_as_somebody_uploads(handshake, place, monkeypatch):
     monkeypatch.setattr("launcher.transfer.ssh.SPEAK", 0.2)
-    with turn.awaited(), job(place, "mine", patience=2) as process, pytest.raises(subprocess.TimeoutExpired):
+    with handshake.upload(), job(place, "mine", patience=2) as process, pytest.raises(subprocess.TimeoutExpired):
         process.wait(5)
     with job(place, "mine", patience=1) as process:
         assert process.wait(30) == 33
 
 
-def test_before_anything_was_sent_no_job_has_begun(turn):
-    assert turn.given(1) is None
+def test_before_anything_was_sent_no_job_has_begun(handshake):
+    assert handshake.events_before(1) is None
 
 
 def test_a_terminal_closes_when_nobody_is_heard(remote, tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from launcher.backends.sky.handshake import WAIT
-from launcher.backends.sky.task import held_run, held_task, machine_task, run_task
+from launcher.backends.sky.task import allocation_run, allocation_task, machine_task, run_task
 from launcher.config.slurm import SlurmSite
 from launcher.config.yaml import parse
 from launcher.runfolder.plan import Code, Image, Machine, Plan, Stage
@@ -82,7 +82,7 @@ SLURM = {"via": "sky", "host": "uc3", "work": "runs"}
 
 
 def held(**site):
-    return held_task(plan("slurm", image=None), parse(JOB), SlurmSite(**SLURM, **site))
+    return allocation_task(plan("slurm", image=None), parse(JOB), SlurmSite(**SLURM, **site))
 
 
 def test_an_allocation_is_asked_for_in_the_cluster_s_own_partition_and_with_its_account():
@@ -112,9 +112,9 @@ def test_the_site_s_gres_goes_before_the_job_file_s_gpus_and_partitions_are_alte
 
 
 def test_a_held_run_starts_on_one_node_alone():
-    assert held_run(plan("slurm"), "/pfs/runs/my-run") == {
+    assert allocation_run(plan("slurm"), "/pfs/runs/my-run") == {
         "name": "my-run",
         "num_nodes": 1,
         "envs": {"RUN": "/pfs/runs/my-run"},
-        "run": 'exec bash "$RUN/slurm/held.sh"\n',
+        "run": 'exec bash "$RUN/slurm/allocation.sh"\n',
     }

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from launcher.backends.slurm.batch_script import held_script, script, submission
+from launcher.backends.slurm.batch_script import allocation_script, script, submission
 from launcher.backends.slurm.groups import job_groups
 from launcher.config.slurm import SlurmSite
 from launcher.runfolder.plan import Budget, Code, Machine, Plan, Stage
@@ -245,13 +245,15 @@ def test_in_a_held_allocation_too_the_node_program_gets_the_folder_whatever_it_i
     kept = run.folder / "slurm/secrets.sh"
     kept.write_text("export TOKEN='a b'\n")
     run.program('[ "$TOKEN" = "a b" ] || exit 5; exit 33')
-    (run.folder / "slurm/held.sh").write_text(held_script(PLAN, SlurmSite(python=str(run.stubs / "python"))))
-    argv = ["bash", str(run.folder / "slurm/held.sh")]
+    (run.folder / "slurm/allocation.sh").write_text(
+        allocation_script(PLAN, SlurmSite(python=str(run.stubs / "python")))
+    )
+    argv = ["bash", str(run.folder / "slurm/allocation.sh")]
     env = {**run.env, "SLURMD_NODENAME": "node1"}
     assert subprocess.run(argv, env=env, cwd="/", capture_output=True).returncode == 33
     place = str(run.folder)
     assert run.argv == [f"{place}/code", "-m", "launcher.node", place, "--code", f"{place}/code"]
-    assert (run.folder / "slurm/held").read_text() == "7 node1\n" and not kept.exists()
+    assert (run.folder / "slurm/allocation").read_text() == "7 node1\n" and not kept.exists()
     shutil.rmtree(run.folder.parent)
 
 

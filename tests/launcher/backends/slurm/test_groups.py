@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from launcher.backends.slurm.batch_script import script
-from launcher.backends.slurm.groups import Group, ahead, escaped, job_groups, job_name
+from launcher.backends.slurm.groups import Group, ahead, job_groups, job_name, sbatch_value
 from launcher.config.slurm import Needs, SlurmSite
 from launcher.runfolder.plan import Code, Machine, Plan, Stage
 
@@ -76,7 +76,7 @@ def test_the_signal_comes_before_the_longest_grace_of_the_job_and_leaves_time_to
 
 @given(HOSTILE.filter(lambda word: word.isprintable()))
 def test_an_escaped_value_has_no_blank_quote_or_comment_that_is_not_behind_a_backslash(word):
-    rest = escaped(word)
+    rest = sbatch_value(word)
     plain = ""
     while rest:
         if rest[0] == "\\":

@@ -1,6 +1,6 @@
 """A job's cost in a cluster's own unit."""
 
-from launcher.backends.slurm.groups import Group, an_hour, charge, weights
+from launcher.backends.slurm.groups import Group, charge, units_an_hour, weights
 from launcher.config.slurm import Needs
 
 WEIGHTS = "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=10,GRES/gpu:h100=20"
@@ -13,9 +13,11 @@ def group(**needs):
 def test_cores_memory_and_gpus_count_by_the_weights_of_the_partition():
     worth = weights(WEIGHTS)
     assert worth == {"cpu": 1.0, "mem": 0.25, "gres/gpu": 10.0, "gres/gpu:h100": 20.0}
-    assert an_hour(worth, group(), 1) == 1.0
-    assert an_hour(worth, group(gres="gpu:4", options={"cpus-per-task": 24, "mem": "100G"}), 2) == 2 * (24 + 25 + 40)
-    assert an_hour(worth, group(gres="gpu:h100:4"), 1) == 81.0
+    assert units_an_hour(worth, group(), 1) == 1.0
+    assert units_an_hour(worth, group(gres="gpu:4", options={"cpus-per-task": 24, "mem": "100G"}), 2) == 2 * (
+        24 + 25 + 40
+    )
+    assert units_an_hour(worth, group(gres="gpu:h100:4"), 1) == 81.0
     assert weights("TRESBillingWeights=Mem=1.0T") == {"mem": 1 / 1024}
 
 

@@ -6,16 +6,16 @@ import subprocess
 
 import pytest
 
-from launcher.backends.slurm.image_file import IMPORT, address, beside
+from launcher.backends.slurm.image_file import IMPORT, address, path_of
 from launcher.runfolder.plan import Image
 
 IMAGE = Image("ghcr.io/acme/launcher-gad:cuda-1", "cuda", "l", "c")
 
 
 def test_the_same_image_is_the_same_file_and_another_one_is_not():
-    assert beside(IMAGE, "pyxis") == ".images/ghcr.io_acme_launcher-gad_cuda-1.sqsh"
+    assert path_of(IMAGE, "pyxis") == ".images/ghcr.io_acme_launcher-gad_cuda-1.sqsh"
     pinned = dataclasses.replace(IMAGE, digest="sha256:00")
-    assert beside(pinned, "apptainer") == ".images/ghcr.io_acme_launcher-gad_cuda-1_sha256_00.sif"
+    assert path_of(pinned, "apptainer") == ".images/ghcr.io_acme_launcher-gad_cuda-1_sha256_00.sif"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from launcher.backends.base import End
-from launcher.backends.slurm.queue import Answer, Job, answer, end, in_words, never_started, says
+from launcher.backends.slurm.queue import Answer, Job, answer, end, explanation, says_dropped, waits_for
 
 NAMES = ("toy.1-sum.abc", "toy.2-again.abc")
 
@@ -24,12 +24,12 @@ def test_an_answer_is_read_line_by_line():
         ),
         finished=True,
     )
-    assert end(found) is None and says(found) is None
+    assert end(found) is None and waits_for(found) is None
 
 
 def test_a_waiting_run_says_why_and_when():
     found = seen(*JOBS, "state 12 PENDING|Priority|2026-01-01T08:00:00", "state 13 PENDING|Dependency|N/A")
-    assert says(found) == "job 12 waits: other jobs go first (Priority), expected to start at 2026-01-01T08:00:00"
+    assert waits_for(found) == "job 12 waits: other jobs go first (Priority), expected to start at 2026-01-01T08:00:00"
     assert end(found) is None
 
 
@@ -46,7 +46,7 @@ def test_a_waiting_run_says_why_and_when():
     ],
 )
 def test_a_reason_is_said_in_words(reason, words):
-    assert in_words(reason) == words
+    assert explanation(reason) == words
 
 
 def test_a_run_is_done_when_all_its_jobs_are_and_a_lost_word_of_a_completed_one_does_no_harm():
@@ -57,8 +57,8 @@ def test_a_run_is_done_when_all_its_jobs_are_and_a_lost_word_of_a_completed_one_
 def test_a_failure_names_what_never_started():
     found = seen(*JOBS, "end toy.1-sum.abc 2", "state 13 CANCELLED|Dependency|N/A")
     assert end(found) == End(2)
-    assert never_started(found) == "never started: 13 (again), because job 12 (sum) did not succeed"
-    assert never_started(seen(*JOBS, "end toy.1-sum.abc 0", "end toy.2-again.abc 3")) is None
+    assert says_dropped(found) == "never started: 13 (again), because job 12 (sum) did not succeed"
+    assert says_dropped(seen(*JOBS, "end toy.1-sum.abc 0", "end toy.2-again.abc 3")) is None
 
 
 CARRIES_ON = "launch again: the run continues"
@@ -106,7 +106,9 @@ def test_a_job_that_everybody_forgot_and_one_that_was_never_submitted_are_interr
 def test_a_scheduler_that_does_not_answer_is_waited_for_but_the_run_s_own_word_counts():
     found = seen(*JOBS, "trouble slurm_load_jobs error: Unable to contact slurm controller")
     assert end(found) is None
-    assert says(found) == "the scheduler does not answer: slurm_load_jobs error: Unable to contact slurm controller"
+    assert (
+        waits_for(found) == "the scheduler does not answer: slurm_load_jobs error: Unable to contact slurm controller"
+    )
     assert end(seen(*JOBS, "trouble x", "end toy.1-sum.abc 3")) == End(3)
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from launcher.backends.slurm.workspace import EXTEND, Workspace, place, read
+from launcher.backends.slurm.workspace import EXTEND, Workspace, folder, read
 from launcher.errors import LaunchError
 
 LISTED = """\
@@ -32,10 +32,10 @@ def test_what_ws_list_prints_is_read():
 
 
 def test_a_workspace_s_path_stands_for_its_name():
-    assert place("ws:launcher/runs", "/pfs/ab-launcher\n") == "/pfs/ab-launcher/runs"
-    assert place("ws:launcher", "/pfs/ab-launcher") == "/pfs/ab-launcher"
+    assert folder("ws:launcher/runs", "/pfs/ab-launcher\n") == "/pfs/ab-launcher/runs"
+    assert folder("ws:launcher", "/pfs/ab-launcher") == "/pfs/ab-launcher"
     with pytest.raises(LaunchError) as raised:
-        place("ws:launcher/runs", "\n")
+        folder("ws:launcher/runs", "\n")
     assert str(raised.value) == (
         "error: site.yaml: `slurm.work`: the cluster has no workspace `launcher`\n\n"
         "hint: `launcher doctor --cloud slurm --extend 60` makes it, for 60 days"
