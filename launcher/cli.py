@@ -197,7 +197,7 @@ def pull(run: RunName = None) -> None:
     from launcher.commands import pull as command
 
     folder = _store().existing(run)
-    command.pull_run(folder, _store().home(folder.path.name), _site())
+    command.pull_run(folder, _store().results(folder.path.name), _site())
 
 
 @app.command()
@@ -205,7 +205,7 @@ def verify(run: RunName = None) -> None:
     """Compare every byte of the pulled export with the manifest."""
     from launcher.commands import pull as command
 
-    command.verify(_store().home(_store().existing(run).path.name))
+    command.verify(_store().results(_store().existing(run).path.name))
 
 
 @app.command()
@@ -290,7 +290,7 @@ def main() -> None:
         said = sentence(problem)
         from launcher.ui import console
 
-        console.error(str(said))
+        console.show_error(str(said))
         sys.exit(said.code)
     finally:
         gc.freeze()  # nor is there anything to look for at the end

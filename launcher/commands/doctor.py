@@ -12,9 +12,9 @@ from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite
 from launcher.diagnosis.diagnose import Diagnosis, diagnose
 from launcher.diagnosis.evidence import Line, logs
-from launcher.diagnosis.installation import look
+from launcher.diagnosis.installation import check_installation
 from launcher.diagnosis.rules import rules
-from launcher.diagnosis.slurm_cluster import ASK, proposal, read
+from launcher.diagnosis.slurm_cluster import ASK, parse, proposal
 from launcher.errors import DONE, MISTAKE, LaunchError
 from launcher.planning.code_version import find_root
 from launcher.preflight.finding import REFUSED
@@ -23,7 +23,7 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
 from launcher.transfer.store import Store, plan_of
 from launcher.ui import console
-from launcher.ui.console import labelled
+from launcher.ui.console import label_table
 
 ENDED = ("failed", "interrupted", "lost")
 WIDTH = 8
@@ -45,8 +45,8 @@ def examine(run: str | None, store: Store) -> int:
             return DONE
         if found:
             console.say("")
-    findings = look(find_root(), store.site, os.environ)
-    console.found(findings)
+    findings = check_installation(find_root(), store.site, os.environ)
+    console.show_findings(findings)
     return MISTAKE if any(one.level == REFUSED for one in findings) else DONE
 
 
@@ -63,7 +63,7 @@ def examine_cluster(cloud: str, host: str | None, extend: int | None, site: Site
         name = workspace.name_of(cluster.work or "")
         console.say_raw(login_of(cluster).said(workspace.EXTEND, name, str(extend)))
         return
-    console.say_raw(proposal(read(login_of(cluster).said(ASK)), cluster.host))
+    console.say_raw(proposal(parse(login_of(cluster).said(ASK)), cluster.host))
 
 
 def diagnosis(folder: RunFolder, now: RunStatus) -> Diagnosis | None:
@@ -81,10 +81,10 @@ def _say(now: RunStatus, found: Diagnosis) -> None:
     where = f" in {at.name}" if at and at.started else ""
     step = f", step {at.step:,} of {at.steps:,}" if at and at.steps else ""
     console.say(f"run {now.run}  {now.state}{where}{step}")
-    console.draw(labelled(("cause", found.cause), width=WIDTH))
+    console.draw(label_table(("cause", found.cause), width=WIDTH))
     if found.evidence:
         console.say(f"evidence  {_near(found.evidence)}")
-    console.draw(labelled(("", found.evidence.text if found.evidence else ""), ("helps", found.help), width=WIDTH))
+    console.draw(label_table(("", found.evidence.text if found.evidence else ""), ("helps", found.help), width=WIDTH))
     console.say(f"next      {found.command}")
     for cause, line in found.also:
         console.say(f"also      {cause}: {_near(line)}")

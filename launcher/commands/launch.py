@@ -31,9 +31,9 @@ from launcher.runfolder.manifest import is_finished
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
-from launcher.transfer.bucket import Stored
+from launcher.transfer.bucket import BucketFolder
 from launcher.transfer.copy import alone, read_manifest
-from launcher.transfer.store import Store, place_of, plan_of
+from launcher.transfer.store import Store, machine_path, plan_of
 from launcher.ui import console
 from launcher.ui.live import Live
 
@@ -86,7 +86,7 @@ def carry_out(planned: Planned, root: Path, site: SiteFile, manner: LaunchOption
         return _launch(planned, root, site, manner)
     except (LaunchError, OSError) as problem:  # said before what it may cost
         said = sentence(problem)
-        console.error(str(said))
+        console.show_error(str(said))
         return said.code
     finally:
         say_billed(planned.plan.run)
@@ -95,7 +95,7 @@ def carry_out(planned: Planned, root: Path, site: SiteFile, manner: LaunchOption
 def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions) -> int:
     redo, store = manner.redo, Store(site)
     plan, backend = planned.plan, backend_of(planned.plan.machine.cloud, root, site, console.say, manner.wait)
-    machine, back = store.machine(plan.run), store.home(plan.run)
+    machine, back = store.folder(plan.run), store.results(plan.run)
     if redo and ledger().alive(plan.run):
         raise LaunchError(f"the machine of run `{plan.run}` still runs", f"`launcher down {plan.run}` first")
     fresh = not machine.plan.exists()
@@ -108,7 +108,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions)
     for name in run.set_aside:
         console.say(f"renamed the old result to {name}")
     if redo and plan.bucket:  # or else the bucket would bring it back
-        Stored(plan.bucket, plan.run, values(plan, site, os.environ)).forget(followers(plan, redo))
+        BucketFolder(plan.bucket, plan.run, values(plan, site, os.environ)).forget(followers(plan, redo))
     if not run.finished and not run.set_aside and _fetched(run, backend):
         run = replace(run, finished=True)
     if run.finished and (brought := read_json(back.manifest)) and brought == read_json(machine.manifest):
@@ -122,14 +122,14 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions)
             manner.ask
             and plan.machine.cloud not in HERE
             and not backend.find(machine)
-            and not console.agreed("launch?")
+            and not console.confirm("launch?")
         ):
             raise LaunchError("not launched: you did not say yes", "`--yes` launches without a question")
         note(run.folder, manner.words, time.time())
         with Live(run.plan, run.folder) as live:
             end = follow(run, backend, live.show)
-        if console.piped():  # else the live page has them
-            console.warnings(end)
+        if console.is_piped():  # else the live page has them
+            console.show_warnings(end)
         if code := exit_code(end):
             _reported(run, store, end)
             _not_done(end, machine)
@@ -137,7 +137,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions)
             going = end.state == "running" or (code == OURS and backend.find(machine) is not None)
             if not manner.keep and not going:
                 if problem := backend.unsaved(machine):
-                    console.error(str(problem))
+                    console.show_error(str(problem))
                 else:
                     backend.down(machine, end.state)
             return code
@@ -166,7 +166,7 @@ def _look(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
 
 
 def _show(plan: Plan, findings: list[Finding]) -> None:
-    console.plan(plan, findings)
+    console.show_plan(plan, findings)
     console.say("")
 
 
@@ -189,9 +189,9 @@ def _already(run: Ready, back: RunFolder) -> int:
 def _not_done(end: RunStatus, machine: RunFolder) -> None:
     if end.error:
         # a rented machine speaks of its own files; what it said of them is here too
-        console.error(f"error: {end.error}\n\nhint: {end.helps}".replace(place_of(end.run), str(machine.path)))
+        console.show_error(f"error: {end.error}\n\nhint: {end.helps}".replace(machine_path(end.run), str(machine.path)))
     else:
-        console.error("error: the run was interrupted\n\nhint: the same launch command continues the run")
+        console.show_error("error: the run was interrupted\n\nhint: the same launch command continues the run")
 
 
 def _reported(run: Ready, store: Store, end: RunStatus | None) -> None:

@@ -16,7 +16,7 @@ from launcher.ui import console
 
 def end(run: str | None, every: bool, store: Store) -> None:
     """The run's machine is gone and its jobs are cancelled, or those of every run; each is said."""
-    folders = [store.machine(name) for name in store.runs()] if every else [store.existing(run)]
+    folders = [store.folder(name) for name in store.runs()] if every else [store.existing(run)]
     ended = down(None if every else folders[0].path.name)
     if not (cancel(folders, store.site) or ended):
         owner = "there is" if every else f"run {folders[0].path.name} has"
@@ -32,7 +32,7 @@ def ask_to_stop(folder: RunFolder, site: SiteFile) -> None:
 def say_billed(run: str) -> None:
     """Whatever of the run is alive is on the screen, in red, with what it costs."""
     for entry in ledger().alive(run):
-        console.billed(entry.bill(time.time()), entry.run)
+        console.warn_of_cost(entry.bill(time.time()), entry.run)
 
 
 def down(run: str | None) -> bool:

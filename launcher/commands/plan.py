@@ -54,4 +54,4 @@ def _show(made: Planned, root: Path, site: SiteFile) -> None:
         forecast = beside.submit(runner.expected, made, root, site)
         from launcher.ui import console  # rich takes as long as the programs that both start meanwhile
 
-        console.plan(made.plan, found.result(), forecast.result())
+        console.show_plan(made.plan, found.result(), forecast.result())

@@ -9,7 +9,7 @@ from launcher.planning.code_version import find_root
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.transfer.copy import alone, faults, pull, read_manifest
-from launcher.transfer.model_check import opened
+from launcher.transfer.model_check import check_model
 from launcher.transfer.store import plan_of
 from launcher.ui import console
 from launcher.ui.live import Bar
@@ -23,7 +23,7 @@ def bring(plan: Plan, machine: RunFolder, back: RunFolder, backend: Backend) -> 
     with alone(back.path), Bar("pull", total) as bar:
         pull(machine, back, bar.add)
     console.say(f"pulled    {len(manifest['export'])} files, {size(total)}, all sha256 match the manifest")
-    if (found := opened(back.export))["tensors"]:
+    if (found := check_model(back.export))["tensors"]:
         console.say(f"loaded    {found['tensors']:,} tensors, {found['parameters']:,} parameters")
 
 

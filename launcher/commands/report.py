@@ -7,7 +7,7 @@ from launcher import __version__
 from launcher.clouds.ledger import ledger
 from launcher.commands.doctor import diagnosis
 from launcher.commands.status import current
-from launcher.report.compare import compared
+from launcher.report.compare import comparison
 from launcher.report.facts import Facts, facts
 from launcher.report.page import page
 from launcher.runfolder.paths import RunFolder
@@ -26,7 +26,7 @@ def report(run: str | None, store: Store, out: Path | None) -> None:
 
 def write_report(folder: RunFolder, store: Store, out: Path | None = None, now: RunStatus | None = None) -> Path:
     """Where the page is now: `out`, or report.html beside what came home. `now`: the run's state, if it is known."""
-    place = out or store.home(folder.path.name).path / "report.html"
+    place = out or store.results(folder.path.name).path / "report.html"
     style, script = ((OWN / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     text = page(_facts(folder, store, now), style, script, __version__)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def compare_runs(one: str, other: str, store: Store) -> None:
     """Says what differs in two runs, and what came of them."""
     sides = [_facts(store.existing(name), store, None) for name in (one, other)]
     table = columns("", one, other)
-    for title, rows in compared(*sides):
+    for title, rows in comparison(*sides):
         table.add_row("")
         table.add_row(title)
         for row in rows:

@@ -20,7 +20,7 @@ def list_all(store: Store) -> None:
 def list_runs(store: Store) -> None:
     rows: list[Sequence[str]] = []
     for name in reversed(store.runs()):
-        folder = store.machine(name)
+        folder = store.folder(name)
         age = console.ago(folder.plan.stat().st_mtime)
         try:
             at = plan_of(folder)
@@ -31,7 +31,7 @@ def list_runs(store: Store) -> None:
         stage = now.current
         step = f"{stage.step}/{stage.steps}" if stage and stage.steps else ""
         rows.append((name, at.recipe, now.state, stage.name if stage else "", step, age))
-    console.runs(rows)
+    console.show_runs(rows)
 
 
 def list_machines() -> None:
@@ -51,4 +51,4 @@ def list_machines() -> None:
         rows.append((entry.run, where, entry.machine or "", one.says, age, price, money))
     if rows:
         console.say("")
-        console.machines(rows)
+        console.show_machines(rows)

@@ -11,7 +11,7 @@ from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
 from launcher.config.site import SiteFile
 from launcher.planning.code_version import find_root
-from launcher.report.outlook import outside
+from launcher.report.outlook import run_facts
 from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
@@ -70,13 +70,13 @@ def standing(plan: Plan, folder: RunFolder, site: SiteFile) -> RunStatus:
 
 def _show(now: RunStatus, folder: RunFolder) -> None:
     moment = time.time()
-    console.draw(page(now, outside(plan_of(folder), folder, ledger(), moment), moment))
+    console.draw(page(now, run_facts(plan_of(folder), folder, ledger(), moment), moment))
     _say_error(now)
 
 
 def _say_error(now: RunStatus) -> None:
     if now.error:
-        console.error(f"error: {now.error}\n\nhint: {now.helps}")
+        console.show_error(f"error: {now.error}\n\nhint: {now.helps}")
 
 
 def _plain(now: RunStatus) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Is everything here that a launch may need? A finding for each thing; nothing is asked over a network."""
+"""Whether this computer has what a launch needs. It asks nothing over a network."""
 
 import importlib.metadata
 import os
@@ -20,11 +20,11 @@ from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 LEAST = 20 * 10**9
-"""Bytes: an image alone takes more."""
+"""Bytes of free disk; an image alone needs more."""
 
 
-def look(root: Path, site: SiteFile, env: Mapping[str, str]) -> list[Finding]:
-    """`root` should hold recipes/."""
+def check_installation(root: Path, site: SiteFile, env: Mapping[str, str]) -> list[Finding]:
+    """A finding for each thing that a launch may need. `root` is the folder with recipes/."""
     return [
         _python(),
         _site(env),
@@ -51,7 +51,7 @@ def _site(env: Mapping[str, str]) -> Finding:
 
 
 def _recipes(root: Path, site: SiteFile) -> Finding:
-    """Where stages run on this machine."""
+    """The Python that runs stages on this machine."""
     if not (root / "recipes").is_dir():
         return Finding(
             "recipes", WARNING, f"there are no recipes under {root}", "run `launcher` in the project's folder"
@@ -79,72 +79,72 @@ def _engine() -> Finding:
 
 
 def _gpus() -> Finding:
-    found = cards()
-    return Finding("gpus", OK, f"{len(found)} x {found[0].name}, {size(found[0].memory)}" if found else "none here")
+    gpus = cards()
+    return Finding("gpus", OK, f"{len(gpus)} x {gpus[0].name}, {size(gpus[0].memory)}" if gpus else "none here")
 
 
 def _skypilot() -> Finding:
     pins = importlib.metadata.requires("launcher") or []
-    wanted = next((one.split(";")[0].partition("==")[2].strip() for one in pins if one.startswith("skypilot")), "")
+    required = next((pin.split(";")[0].partition("==")[2].strip() for pin in pins if pin.startswith("skypilot")), "")
     try:
         version = importlib.metadata.version("skypilot")
     except importlib.metadata.PackageNotFoundError:
         return Finding("skypilot", WARNING, "not installed", "`make setup-clouds`; only rented machines need it")
-    if wanted and version != wanted:
-        return Finding("skypilot", WARNING, f"{version}, this launcher is for {wanted}", "`make setup-clouds`")
+    if required and version != required:
+        return Finding("skypilot", WARNING, f"{version}, this launcher is for {required}", "`make setup-clouds`")
     return Finding("skypilot", OK, version)
 
 
 def _clouds(env: Mapping[str, str]) -> Iterator[Finding]:
-    """Whose key files are here."""
+    """Which providers' key files are here."""
     home = Path(env.get("HOME", "~")).expanduser()
     for row in providers.PROVIDERS:
-        found = check([row.name], home)
-        level = WARNING if found.level == REFUSED else OK
-        yield Finding(row.name, level, found.says, found.hint)
+        finding = check([row.name], home)
+        level = WARNING if finding.level == REFUSED else OK
+        yield Finding(row.name, level, finding.says, finding.hint)
 
 
 def _secrets(site: SiteFile, env: Mapping[str, str]) -> Iterator[Finding]:
-    """Where each secret's value is; never the value."""
+    """Where the value of each secret is; never the value."""
     for name in dict.fromkeys([*SECRETS, *site.secrets]):
         try:
-            found = found_at(name, site, env)
+            source = found_at(name, site, env)
         except LaunchError as problem:
             yield Finding(name, WARNING, problem.error, problem.hint)
             continue
         looked = references(name, site, env)
         yield (
-            Finding(name, OK, found[0])
-            if found
+            Finding(name, OK, source[0])
+            if source
             else Finding(name, WARNING, f"not set: looked at {', '.join(looked)}", helps(looked[0]))
         )
 
 
 def _programs(site: SiteFile) -> Iterator[Finding]:
-    """What is started beside Python."""
-    wanted = ["git", "ssh", "rsync", *(["rclone"] if site.bucket else [])]
-    absent = [name for name in wanted if not shutil.which(name)]
+    """The programs that the launcher starts."""
+    programs = ["git", "ssh", "rsync", *(["rclone"] if site.bucket else [])]
+    absent = [name for name in programs if not shutil.which(name)]
     if absent:
-        yield Finding("programs", WARNING, f"not here: {', '.join(absent)}", f"`apt install {' '.join(absent)}`")
+        yield Finding("programs", WARNING, f"not installed: {', '.join(absent)}", f"`apt install {' '.join(absent)}`")
     else:
-        yield Finding("programs", OK, ", ".join(wanted))
+        yield Finding("programs", OK, ", ".join(programs))
 
 
-def _disk(place: Path) -> Finding:
-    where = place.absolute()
-    while not where.exists():
-        where = where.parent
-    if not os.access(where, os.W_OK):
-        return Finding("disk", REFUSED, f"{where} cannot be written to", "name another place: `runs:` in site.yaml")
-    free = shutil.disk_usage(where).free
+def _disk(folder: Path) -> Finding:
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not os.access(existing, os.W_OK):
+        return Finding("disk", REFUSED, f"{existing} cannot be written to", "name another folder: `runs:` in site.yaml")
+    free = shutil.disk_usage(existing).free
     if free < LEAST:
-        return Finding("disk", WARNING, f"{size(free)} free under {where}", "make room, or `store:` in site.yaml")
-    return Finding("disk", OK, f"{size(free)} free under {where}")
+        return Finding("disk", WARNING, f"{size(free)} free under {existing}", "make room, or `store:` in site.yaml")
+    return Finding("disk", OK, f"{size(free)} free under {existing}")
 
 
 def _machines() -> Finding:
     alive = ledger().alive()
     if alive:
-        names = ", ".join(f"`{one.run}`" for one in alive)
+        names = ", ".join(f"`{machine.run}`" for machine in alive)
         return Finding("machines", WARNING, f"{len(alive)} may cost money: {names}", "`launcher runs` shows them")
     return Finding("machines", OK, "no machine in the local ledger; providers were not asked")

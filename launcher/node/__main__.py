@@ -1,5 +1,5 @@
-"""`python -m launcher.node RUN_FOLDER [--code FOLDER] [--stages A,B]`: carries out the plan in RUN_FOLDER; the exit
-code says how it went: 0 done, 2 the user's mistake, 3 a stage failed, 33 interrupted (run it again), 1 our fault."""
+"""`python -m launcher.node RUN_FOLDER [--code FOLDER] [--stages A,B]`: executes the plan in RUN_FOLDER. Exit codes: 0
+done, 2 a mistake of the user, 3 a stage failed, 33 interrupted (run it again), 1 a defect of the launcher."""
 
 import argparse
 import contextlib
@@ -20,10 +20,10 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.problem import DONE, FAILED, MISTAKE, Problem
 from launcher.runfolder.processes import adopt_orphans, signal_quietly
-from launcher.runfolder.secrets import take
+from launcher.runfolder.secrets import load_secrets
 
 SHORTEST, LONGEST = 60.0, 1800.0
-"""Seconds that the storing of a run's last results may take: what the budget leaves, within these."""
+"""Limits, in seconds, for the upload of a run's last results; between them the rest of the budget decides."""
 
 
 def main() -> int:
@@ -44,7 +44,7 @@ def main() -> int:
     adopt_orphans()
     try:
         plan = read_plan(folder)
-        take(plan.run)
+        load_secrets(plan.run)
         with Lock(folder.lock) as lock:
             stop = Stop(read_limits(folder.limits), asked)
             site = Site(folder, options.code.resolve(), Events(folder.events), lock.handle, stop)
@@ -58,8 +58,8 @@ def main() -> int:
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        place, hint = problem.filename or folder.path, "make room and launch again: what is done stays done"
-        _say(2, f"error: no space left for `{place}`\n\nhint: {hint}")
+        path, hint = problem.filename or folder.path, "make room and launch again: what is done stays done"
+        _say(2, f"error: no space left for `{path}`\n\nhint: {hint}")
         return FAILED
     _say(
         1, f"{plan.run}: {', '.join(options.stages)} done" if options.stages else f"{plan.run}: done, {folder.manifest}"
@@ -68,20 +68,20 @@ def main() -> int:
 
 
 def _work(plan: Plan, site: Site, stages: tuple[str, ...] | None) -> None:
-    """The run is done, or an event says why not; either way what there is to keep was given time to be stored."""
-    vault = None
+    """Executes the run. If it fails, an event says why. In both cases the upload has had its time."""
+    uploads = None
     try:
         only = _known(stages, plan)
         if plan.bucket and not site.stop.reason():
             restore(plan, site)
-            vault = UploadProcess(Upload(plan, site.folder), site.events)
+            uploads = UploadProcess(Upload(plan, site.folder), site.events)
         run(plan, site, only)
     except Problem as problem:
         site.events.add("run.ended", **problem.facts)
         raise
     finally:
-        if vault:
-            vault.finish(max(SHORTEST, min(LONGEST, site.stop.seconds_left())))
+        if uploads:
+            uploads.finish(max(SHORTEST, min(LONGEST, site.stop.seconds_left())))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _known(only: tuple[str, ...] | None, plan: Plan) -> tuple[str, ...] | None:
-    """`only`, all of which are stages of the plan."""
+    """`only`, once each of its names is a stage of the plan. Raises Problem."""
     for name in only or ():
         if name not in {stage.name for stage in plan.stages}:
             raise Problem(f"the plan has no stage `{name}`", "`--stages` names stages of plan.json", MISTAKE)
@@ -97,8 +97,7 @@ def _known(only: tuple[str, ...] | None, plan: Plan) -> tuple[str, ...] | None:
 
 
 def _say(handle: int, text: str) -> None:
-    """Where the disk is full there may be no place for a message either; the exit code still counts."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # on a full disk there is no room for a message; the exit code still counts
         os.write(handle, f"{text}\n".encode(errors="surrogateescape"))
 
 

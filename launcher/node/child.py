@@ -1,4 +1,4 @@
-"""A stage's process, kept on a leash: when the node program dies, however it dies, so does all the stage started."""
+"""A stage's process: when the node program ends, in whatever way, everything that the stage started ends too."""
 
 import os
 import selectors
@@ -11,15 +11,15 @@ from launcher.runfolder.processes import adopt_orphans, descendants, die_with_pa
 
 
 class Child:
-    """A running command. Its guard (a fork of this program) holds one end of a pipe and kills everything below it
-    when the other end, ours, closes."""
+    """A running command. A guard process (a fork of this program) reads one end of a pipe. When our end closes, the
+    guard kills the command and everything that it started."""
 
     def __init__(self, argv: Sequence[str], folder: Path, env: Mapping[str, str], log: Path, lock: int):
-        """The command runs in `folder`, its output is appended to `log`; it inherits the handle `lock`."""
+        """Starts the command in `folder`. Its output is appended to `log`; it inherits the handle `lock`."""
         leash, self.leash = os.pipe()
         self.code: int | None = None
         self.others = descendants(os.getpid())  # what was here before is none of the command's
-        # held back until the guard can pass it on
+        # signals wait until the guard can pass them on
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         self.guard = os.fork()
         if self.guard == 0:
@@ -43,7 +43,7 @@ class Child:
         return self.code
 
     def stop(self) -> None:
-        """Asks the command to checkpoint and end."""
+        """Asks the command to write a checkpoint and end."""
         signal_quietly(self.guard, signal.SIGTERM)
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, looked at now and then while a stage runs, by the driver's own `nvidia-smi`."""
+"""The GPUs' memory and load while a stage runs, read from the driver's `nvidia-smi`."""
 
 import contextlib
 import re
@@ -9,13 +9,13 @@ from typing import Any
 from launcher.runfolder.processes import die_with_parent
 
 EVERY, PATIENCE = 30.0, 20.0
-"""Seconds between looks, and for one of them."""
+"""Seconds between two questions, and seconds that an answer may take."""
 ASK = ["nvidia-smi", "--query-gpu=name,memory.total,memory.used,utilization.gpu", "--format=csv,noheader,nounits"]
 NUMBER = re.compile("[0-9]{1,12}")
 
 
 class Gpus:
-    """Asks without waiting: a driver that hangs holds nothing up. Where there is no driver, nothing is asked."""
+    """Asks without waiting, so that a driver that hangs delays nothing. Without a driver it asks nothing."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
@@ -23,7 +23,7 @@ class Gpus:
         self.asked = -EVERY
 
     def new(self) -> dict[str, Any] | None:
-        """What the driver says, once it has said it; None most of the time."""
+        """The driver's answer, if a new one is there."""
         now = time.monotonic()
         if self.process is None:
             if not self.absent and now - self.asked >= EVERY:
@@ -39,10 +39,10 @@ class Gpus:
         return read(text)
 
     def close(self) -> None:
-        """Nothing is asked any more. Who cannot even be killed is waited for a second."""
+        """Ends a question that is not answered yet."""
         if self.process and self.process.stdout:
             self.process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            with contextlib.suppress(subprocess.TimeoutExpired):  # a process in the driver may not die at once
                 self.process.wait(1)
             self.process.stdout.close()
         self.process = None
@@ -65,9 +65,9 @@ class Gpus:
 
 
 def read(text: str) -> dict[str, Any] | None:
-    """`name` and `total` MiB of the first; `used` MiB and `busy` % of each, in the driver's order. None when it said
-    nothing of the kind; a number that it does not know (`[N/A]`) is 0."""
-    rows = [[word.strip() for word in line.rsplit(",", 3)] for line in text.splitlines()]
+    """`name` and `total` MiB of the first GPU; `used` MiB and `busy` % of each, in the driver's order. None if the text
+    is no such table; a number that the driver does not know (`[N/A]`) is 0."""
+    rows = [[cell.strip() for cell in line.rsplit(",", 3)] for line in text.splitlines()]
     rows = [row for row in rows if len(row) == 4 and NUMBER.fullmatch(row[1])]
     if not rows:
         return None

@@ -1,11 +1,11 @@
-"""A whole run: what the plan asserts, then its stages in order, then the manifest."""
+"""A whole run: first the pins are compared, then the stages run in order, then the manifest is written."""
 
 import importlib.metadata
 from collections.abc import Collection
 from pathlib import Path
 
 from launcher.node.limits import not_begun
-from launcher.node.stage import Site, carry_out, is_done
+from launcher.node.stage import Site, execute, is_done
 from launcher.runfolder.files import read_json, sha256, tree_hash
 from launcher.runfolder.manifest import is_finished, publish
 from launcher.runfolder.paths import RunFolder
@@ -14,7 +14,7 @@ from launcher.runfolder.problem import INTERRUPTED, MISTAKE, Problem
 
 
 def read_plan(folder: RunFolder) -> Plan:
-    """The run's plan, or a Problem that says why there is none."""
+    """The run's plan. Raises Problem if there is none."""
     try:
         return from_json(folder.plan.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -24,8 +24,8 @@ def read_plan(folder: RunFolder) -> Plan:
 
 
 def run(plan: Plan, site: Site, only: Collection[str] | None = None) -> None:
-    """Every stage is done and the manifest is written; a Problem says what stopped it. With `only`, these stages are
-    done, and the manifest is written once all others are done too."""
+    """Executes every stage and writes the manifest. Raises Problem if something stops it. With `only`, it executes
+    these stages, and writes the manifest if all others are done too."""
     if is_finished(plan, site.folder):
         return
     if reason := site.stop.reason():
@@ -48,7 +48,7 @@ def run(plan: Plan, site: Site, only: Collection[str] | None = None) -> None:
         if reason := site.stop.reason():
             raise not_begun(reason, f"stage `{stage.name}`")
         try:
-            carry_out(plan, stage, site)
+            execute(plan, stage, site)
         except Problem as problem:
             kind = "stage.interrupted" if problem.code == INTERRUPTED else "stage.failed"
             site.events.add(kind, stage=stage.name, **problem.facts)
@@ -60,48 +60,49 @@ def run(plan: Plan, site: Site, only: Collection[str] | None = None) -> None:
 
 
 def assert_pins(plan: Plan, code: Path, folder: RunFolder) -> None:
-    """The image, the recipes' code, the installed packages and the inputs are those of the plan."""
+    """Raises Problem unless the image, the recipes' code, the installed packages and the inputs are the plan's."""
     if plan.image:
         assert_image(plan.image, code)
-    if (found := tree_hash(code, plan.code.folders)) != plan.code.tree:
+    if (tree := tree_hash(code, plan.code.folders)) != plan.code.tree:
         raise Problem(
-            f"the recipes' code under `{code}` is {found[:12]}, the plan wants {plan.code.tree[:12]}",
+            f"the recipes' code under `{code}` is {tree[:12]}, the plan wants {plan.code.tree[:12]}",
             "check out the code the run was planned with, or start a new run",
             MISTAKE,
         )
-    for name, wanted in plan.packages.items():
+    for name, version in plan.packages.items():
         try:
             installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             installed = "not installed"
-        if wanted not in (installed, installed.partition("+")[0]):
+        if version not in (installed, installed.partition("+")[0]):
             raise Problem(
-                f"package `{name}` is {installed} here, the plan pins {wanted}",
+                f"package `{name}` is {installed} here, the plan pins {version}",
                 "make the environment again from its lock (`make setup-cpu`, or the recipe's image)",
             )
-    for one in plan.inputs.values():
-        path = folder.inputs / one.file
-        if not path.is_file() or path.stat().st_size != one.bytes or sha256(path) != one.sha256:
+    for data in plan.inputs.values():
+        path = folder.inputs / data.file
+        if not path.is_file() or path.stat().st_size != data.bytes or sha256(path) != data.sha256:
             raise Problem(
-                f"input `{path}` is missing or is not the file that was planned ({one.path})",
+                f"input `{path}` is missing or is not the file that was planned ({data.path})",
                 "launch again: inputs are sent again",
             )
 
 
-def assert_image(wanted: Image, code: Path) -> None:
-    """This program runs in the plan's image: `image.json`, which lies beside the baked code, says what it is."""
-    found = read_json(code / "image.json")
-    if not isinstance(found, dict):
+def assert_image(image: Image, code: Path) -> None:
+    """Raises Problem unless this program runs in the plan's image: `image.json` beside the image's code identifies
+    it."""
+    baked = read_json(code / "image.json")
+    if not isinstance(baked, dict):
         raise Problem(
             f"`{code / 'image.json'}` cannot be read: this is not an image of a recipe",
-            f"the plan wants `{wanted.name}`",
+            f"the plan wants `{image.name}`",
             MISTAKE,
         )
     for name in ("variant", "lock", "code"):
-        if found.get(f"launcher.{name}") != getattr(wanted, name):
+        if baked.get(f"launcher.{name}") != getattr(image, name):
             raise Problem(
-                f"the image's {name} is `{str(found.get(f'launcher.{name}'))[:12]}`, "
-                f"the plan wants `{getattr(wanted, name)[:12]}`",
-                f"build and push the image again: `{wanted.name}`",
+                f"the image's {name} is `{str(baked.get(f'launcher.{name}'))[:12]}`, "
+                f"the plan wants `{getattr(image, name)[:12]}`",
+                f"build and push the image again: `{image.name}`",
                 MISTAKE,
             )

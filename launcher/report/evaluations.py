@@ -16,25 +16,25 @@ EARLIER = ("before", "base")
 def tables(value: Any) -> list[Html]:
     """Tables of a JSON value: of columns with the same rows one with a column each; of a list of rows one; numbers
     side by side otherwise."""
-    if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
-        names = tuple(dict.fromkeys(name for one in value for name in one))
-        return [table(names, [tuple(shown(one.get(name)) for name in names) for one in value[:MOST]])]
+    if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+        names = tuple(dict.fromkeys(name for row in value for name in row))
+        return [table(names, [tuple(value_text(row.get(name)) for name in names) for row in value[:MOST]])]
     if not isinstance(value, Mapping):
-        return [pairs(("value", shown(value)))] if value not in (None, []) else []
-    plain = {name: one for name, one in value.items() if not isinstance(one, Mapping | list)}
-    inner = {name: one for name, one in value.items() if name not in plain and one}
-    found = [pairs(*((str(name), shown(one)) for name, one in plain.items()))] if plain else []
-    if inner and all(isinstance(one, Mapping) for one in inner.values()):
-        return [*found, _side_by_side(inner)]
-    return [*found, *(one for part in inner.values() for one in tables(part))]
+        return [pairs(("value", value_text(value)))] if value not in (None, []) else []
+    plain = {name: inner for name, inner in value.items() if not isinstance(inner, Mapping | list)}
+    inner = {name: inner for name, inner in value.items() if name not in plain and inner}
+    tables_ = [pairs(*((str(name), value_text(cell)) for name, cell in plain.items()))] if plain else []
+    if inner and all(isinstance(inner_, Mapping) for inner_ in inner.values()):
+        return [*tables_, _side_by_side(inner)]
+    return [*tables_, *(part_ for part in inner.values() for part_ in tables(part))]
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A number with its interval or error where it has one; lists and what is deeper in one line."""
     if isinstance(value, Mapping):
         if name := _own(value):
             return _measured(value, name)
-        return " ".join(f"{name}={shown(one)}" for name, one in value.items())
+        return " ".join(f"{name}={value_text(item)}" for name, item in value.items())
     if isinstance(value, bool) or value is None:
         return "" if value is None else str(value).lower()
     if isinstance(value, float):
@@ -42,26 +42,26 @@ def shown(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list | tuple):
-        return ", ".join(shown(one) for one in value)
+        return ", ".join(value_text(item) for item in value)
     return str(value)
 
 
 def _side_by_side(value: Mapping[str, Mapping[str, Any]]) -> Html:
     """A column for each outer name and a row for each inner one, or for each number of it."""
-    first = sorted(value.items(), key=lambda one: one[0] not in EARLIER)
-    value = {name: dict(_numbers(one)) for name, one in first}
-    rows = list(dict.fromkeys(name for one in value.values() for name in one))[:MOST]
-    filled = [(str(row), *(shown(one.get(row)) for one in value.values())) for row in rows]
+    first = sorted(value.items(), key=lambda column: column[0] not in EARLIER)
+    value = {name: dict(_numbers(column)) for name, column in first}
+    rows = list(dict.fromkeys(name for column in value.values() for name in column))[:MOST]
+    filled = [(str(row), *(value_text(column.get(row)) for column in value.values())) for row in rows]
     return table(("", *map(str, value)), filled)
 
 
 def _numbers(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What a cell can show; of a table without a number of its own, each of its cells under both names."""
-    for name, one in value.items():
-        if isinstance(one, Mapping) and not _own(one):
-            yield from ((f"{name} {inner}", cell) for inner, cell in one.items())
+    for name, inner in value.items():
+        if isinstance(inner, Mapping) and not _own(inner):
+            yield from ((f"{name} {inner}", cell) for inner, cell in inner.items())
         else:
-            yield str(name), one
+            yield str(name), inner
 
 
 def _own(value: Mapping[str, Any]) -> str | None:
@@ -70,9 +70,9 @@ def _own(value: Mapping[str, Any]) -> str | None:
 
 
 def _measured(value: Mapping[str, Any], name: str) -> str:
-    number = shown(value[name])
+    number = value_text(value[name])
     if isinstance(value.get("low"), int | float) and isinstance(value.get("high"), int | float):
-        number += f" ({shown(value['low'])} to {shown(value['high'])})"
+        number += f" ({value_text(value['low'])} to {value_text(value['high'])})"
     elif isinstance(error := value.get("stderr", value.get("std")), int | float):
-        number += f" ± {shown(error)}"
+        number += f" ± {value_text(error)}"
     return f"{number} of {value['of']:,}" if isinstance(value.get("of"), int) else number

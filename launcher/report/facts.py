@@ -8,7 +8,7 @@ from typing import Any
 from launcher.clouds.ledger import Entry, Ledger
 from launcher.diagnosis.diagnose import Diagnosis
 from launcher.runfolder.command_history import Command, commands
-from launcher.runfolder.done import read_proof
+from launcher.runfolder.done import read_done
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json, sha256
 from launcher.runfolder.manifest import read
@@ -54,19 +54,19 @@ class Facts:
 
     @property
     def began(self) -> float | None:
-        return min((one.started for one in self.attempts), default=None)
+        return min((attempt.started for attempt in self.attempts), default=None)
 
     @property
     def ended(self) -> float | None:
         """None while it runs."""
-        ends = [one.ended for one in self.attempts]
-        return None if None in ends else max((one for one in ends if one is not None), default=None)
+        ends = [attempt.ended for attempt in self.attempts]
+        return None if None in ends else max((end for end in ends if end is not None), default=None)
 
     @property
     def cost(self) -> float | None:
         """Dollars, as far as prices are known; None where nothing was rented."""
-        found = [cost for one in self.machines if (cost := one.cost(self.written)) is not None]
-        return sum(found) if found else None
+        costs = [cost for machine in self.machines if (cost := machine.cost(self.written)) is not None]
+        return sum(costs) if costs else None
 
 
 def facts(
@@ -74,7 +74,7 @@ def facts(
 ) -> Facts:
     """As they are now."""
     events = Tail(folder.events).new()
-    done = {stage.name: read_proof(folder.stage(stage.name).done) for stage in plan.stages}
+    done = {stage.name: read_done(folder.stage(stage.name).done) for stage in plan.stages}
     return Facts(
         plan=plan,
         status=status,
@@ -82,62 +82,64 @@ def facts(
         plan_sha256=sha256(folder.plan) if folder.plan.exists() else "",
         attempts=tuple(attempts(events, status.state == "running")),
         history={stage.name: _history(folder.stage(stage.name).progress, stage.history) for stage in status.stages},
-        gpus=tuple(one for one in events if one.get("event") == "run.gpus" and one.get("used")),
-        done={name: one for name, one in done.items() if one},
+        gpus=tuple(event for event in events if event.get("event") == "run.gpus" and event.get("used")),
+        done={name: record for name, record in done.items() if record},
         evaluations=dict(_evaluations(plan, folder)),
         manifest=read(folder.manifest),
-        machines=tuple(one for one in book.entries() if (one.run, one.folder) == (plan.run, str(folder.path))),
+        machines=tuple(
+            machine for machine in book.entries() if (machine.run, machine.folder) == (plan.run, str(folder.path))
+        ),
         commands=tuple(commands(folder)),
         diagnosis=diagnosis,
     )
 
 
-def _history(path: Path, said: Mapping[int, Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+def _history(path: Path, reported: Mapping[int, Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
     """Every step that the stage reported, where its own file is here: events tell of one step a second at most."""
-    found = dict(said)
-    for line in Tail(path).new() if said else []:
+    history = dict(reported)
+    for line in Tail(path).new() if reported else []:
         if isinstance(line.get("step"), int) and isinstance(line.get("metrics"), dict):
-            found[line["step"]] = line["metrics"]
-    return dict(sorted(found.items()))
+            history[line["step"]] = line["metrics"]
+    return dict(sorted(history.items()))
 
 
 def _evaluations(plan: Plan, folder: RunFolder) -> Iterator[tuple[str, Any]]:
     """What the stages found out about models."""
-    places = [folder.stage(stage.name).out for stage in plan.stages]
-    for place in [*places, folder.export]:
-        for path in sorted(place.glob("*evaluation*.json")):
+    folders = [folder.stage(stage.name).out for stage in plan.stages]
+    for folder_ in [*folders, folder.export]:
+        for path in sorted(folder_.glob("*evaluation*.json")):
             if path.stat().st_size <= LARGEST and (value := read_json(path)):
                 yield path.relative_to(folder.path).as_posix(), value
 
 
 def attempts(events: Iterable[Mapping[str, Any]], running: bool) -> list[Attempt]:
     """All of them in the order in which they began. One that was cut off ends with the last event about it."""
-    found: list[Attempt] = []
-    open_: dict[str, int] = {}
+    attempts_: list[Attempt] = []
+    running_: dict[str, int] = {}
     last: dict[str, float] = {}
     for event in events:
         kind, name, time = event.get("event"), event.get("stage"), float(event.get("time") or 0)
         if kind == "run.started":
-            _cut(found, open_, last)
+            _cut(attempts_, running_, last)
         if not isinstance(name, str):
             continue
         last[name] = time
         if kind == "stage.started":
-            _cut(found, {name: open_.pop(name)} if name in open_ else {}, last)
-            open_[name] = len(found)
-            found.append(Attempt(name, int(event.get("attempt") or 0), time))
-        elif kind in ENDS and name in open_:
-            at = open_.pop(name)
-            found[at] = replace(found[at], ended=time, state=ENDS[kind])
-        elif kind == "stage.progress" and name in open_ and found[open_[name]].first is None:
-            found[open_[name]] = replace(found[open_[name]], first=event.get("step"))
+            _cut(attempts_, {name: running_.pop(name)} if name in running_ else {}, last)
+            running_[name] = len(attempts_)
+            attempts_.append(Attempt(name, int(event.get("attempt") or 0), time))
+        elif kind in ENDS and name in running_:
+            at = running_.pop(name)
+            attempts_[at] = replace(attempts_[at], ended=time, state=ENDS[kind])
+        elif kind == "stage.progress" and name in running_ and attempts_[running_[name]].first is None:
+            attempts_[running_[name]] = replace(attempts_[running_[name]], first=event.get("step"))
     if not running:
-        _cut(found, open_, last)
-    return found
+        _cut(attempts_, running_, last)
+    return attempts_
 
 
-def _cut(found: list[Attempt], open_: dict[str, int], last: Mapping[str, float]) -> None:
+def _cut(attempts_: list[Attempt], running_: dict[str, int], last: Mapping[str, float]) -> None:
     """What is open ended without a word."""
-    for name, at in open_.items():
-        found[at] = replace(found[at], ended=last.get(name, found[at].started), state="lost")
-    open_.clear()
+    for name, at in running_.items():
+        attempts_[at] = replace(attempts_[at], ended=last.get(name, attempts_[at].started), state="lost")
+    running_.clear()

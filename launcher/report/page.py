@@ -8,11 +8,11 @@ from itertools import pairwise
 
 from launcher.format import duration, moment, size
 from launcher.report import progress, provenance
-from launcher.report.evaluations import shown, tables
+from launcher.report.evaluations import tables, value_text
 from launcher.report.facts import Facts
 from launcher.report.html import Html, fold, join, pairs, table, tag
 
-WANTED = {"reward": "reward", "loss": "loss", "KL": "kl", "d_acc": "d_acc", "length": "length", "entropy": "entropy"}
+EXPECTED = {"reward": "reward", "loss": "loss", "KL": "kl", "d_acc": "d_acc", "length": "length", "entropy": "entropy"}
 """What a report is opened for -> part of a metric's name."""
 
 
@@ -42,7 +42,7 @@ def page(facts: Facts, style: str, script: str, version: str) -> str:
         _section("Settings", provenance.settings(facts)),
         _section("Cost", provenance.receipt(facts)),
         _section("Reproduce", provenance.again(facts)),
-        _section("Missing", tag("ul", *(tag("li", one) for one in missing(facts)))),
+        _section("Missing", tag("ul", *(tag("li", sentence) for sentence in missing(facts)))),
         tag("footer", f"written {moment(facts.written)} by launcher {version}"),
     ]
     body = tag("body", tag("main", *parts), tag("script", Html(script)))
@@ -75,20 +75,20 @@ def _head(facts: Facts) -> Html:
 
 def _trouble(facts: Facts) -> Html:
     """Why it ended as it did, and what the stages warned of."""
-    found, status = facts.diagnosis, facts.status
+    diagnosis, status = facts.diagnosis, facts.status
     parts: list[Html] = []
     if status.error:
         parts.append(tag("p", tag("strong", "error: "), status.error))
-    if found and found.cause != status.error:
-        parts.append(tag("p", tag("strong", "cause: "), found.cause))
-    if found and found.evidence:
-        parts.append(tag("pre", f"{found.evidence.place}\n{found.evidence.text}"))
-    if found:
-        parts += [tag("p", tag("strong", "hint: "), found.help), tag("pre", found.command)]
+    if diagnosis and diagnosis.cause != status.error:
+        parts.append(tag("p", tag("strong", "cause: "), diagnosis.cause))
+    if diagnosis and diagnosis.evidence:
+        parts.append(tag("pre", f"{diagnosis.evidence.location}\n{diagnosis.evidence.text}"))
+    if diagnosis:
+        parts += [tag("p", tag("strong", "hint: "), diagnosis.help), tag("pre", diagnosis.command)]
     elif status.hint:
         parts.append(tag("p", tag("strong", "hint: "), status.hint))
-    said = [f"{stage.name}: {one}" for stage in status.stages for one in dict.fromkeys(stage.warnings)]
-    warned = [tag("p", one) for one in (*said, *status.warnings)]
+    warnings = [f"{stage.name}: {text}" for stage in status.stages for text in dict.fromkeys(stage.warnings)]
+    warned = [tag("p", text) for text in (*warnings, *status.warnings)]
     return join(_box("error", parts), _box("warning", warned))
 
 
@@ -99,8 +99,8 @@ def _box(kind: str, parts: list[Html]) -> Html:
 def _result(facts: Facts) -> Html:
     """The exported files, and each stage's last numbers."""
     manifest: Mapping[str, Mapping[str, object]] = (facts.manifest or {}).get("export", {})
-    rows = [(name, size(int(str(one["bytes"]))), str(one["sha256"])) for name, one in manifest.items()]
-    whole = sum(int(str(one["bytes"])) for one in manifest.values())
+    rows = [(name, size(int(str(file["bytes"]))), str(file["sha256"])) for name, file in manifest.items()]
+    whole = sum(int(str(file["bytes"])) for file in manifest.values())
     about = (
         tag("p", f"exported model (stage {facts.plan.export}): {len(rows)} files, {size(whole)}") if rows else Html("")
     )
@@ -108,10 +108,10 @@ def _result(facts: Facts) -> Html:
     numbers = [
         fold(
             name,
-            pairs(*((key, shown(value)) for key, value in (one.get("metrics") or {}).items())),
+            pairs(*((key, value_text(value)) for key, value in (done.get("metrics") or {}).items())),
             name in trained[-1:],
         )
-        for name, one in facts.done.items()
+        for name, done in facts.done.items()
     ]
     return join(about, fold("files", table(("file", "size", "sha256"), rows, False)), *numbers)
 
@@ -126,8 +126,8 @@ def missing(facts: Facts) -> list[str]:
 
 
 def _missing(facts: Facts) -> Iterator[str]:
-    names = {name.lower() for steps in facts.history.values() for one in steps.values() for name in one}
-    absent = [label for label, part in WANTED.items() if not any(part in name for name in names)]
+    names = {name.lower() for steps in facts.history.values() for metrics in steps.values() for name in metrics}
+    absent = [label for label, part in EXPECTED.items() if not any(part in name for name in names)]
     if absent:
         yield f"no stage reported these metrics: {', '.join(absent)}"
     for stage, steps in facts.history.items():
@@ -138,8 +138,8 @@ def _missing(facts: Facts) -> Iterator[str]:
             yield f"{stage}: {gaps:,} steps have no metrics (they are recorded at most once a second)"
         broken = sum(
             1
-            for one in steps.values()
-            for value in one.values()
+            for metrics in steps.values()
+            for value in metrics.values()
             if isinstance(value, float) and not math.isfinite(value)
         )
         if broken:
@@ -152,9 +152,10 @@ def _missing(facts: Facts) -> Iterator[str]:
         yield "no manifest: the model is not exported yet"
     if not facts.commands:
         yield "no launch commands: they were not recorded"
-    for one in facts.machines:
-        if one.price is None:
-            yield f"the price of a machine on {one.cloud or one.clouds} is unknown: the total does not include it"
+    for machine in facts.machines:
+        if machine.price is None:
+            cloud = machine.cloud or machine.clouds
+            yield f"the price of a machine on {cloud} is unknown: the total does not include it"
 
 
 def _gaps(steps: list[int]) -> int:

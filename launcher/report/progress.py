@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from launcher.format import duration, moment
 from launcher.report.facts import Facts
 from launcher.report.html import Html, fold, join, table, tag
-from launcher.report.outlook import telling
+from launcher.report.outlook import main_metrics
 
 OPEN = 12
 """Curves of a stage that are seen at once; the rest is a click away."""
@@ -29,14 +29,14 @@ def timeline(facts: Facts) -> Html:
     whole = max(ended - began, 1e-9)
     rows = []
     for stage in facts.status.stages:
-        own = [one for one in facts.attempts if one.stage == stage.name]
+        own = [attempt for attempt in facts.attempts if attempt.stage == stage.name]
         bars = []
-        for one in own:
-            left, width = one.started - began, (one.ended or facts.written) - one.started
-            place = f"left:{100 * left / whole:.2f}%;width:{max(100 * width / whole, 0.3):.2f}%"
-            title = f"attempt {one.number}: {one.state}, {duration(width)}"
-            bars.append(tag("span", style=place, class_=f"bar {one.state}", title=title))
-        took = duration(sum((one.ended or facts.written) - one.started for one in own)) if own else ""
+        for attempt in own:
+            left, width = attempt.started - began, (attempt.ended or facts.written) - attempt.started
+            position = f"left:{100 * left / whole:.2f}%;width:{max(100 * width / whole, 0.3):.2f}%"
+            title = f"attempt {attempt.number}: {attempt.state}, {duration(width)}"
+            bars.append(tag("span", style=position, class_=f"bar {attempt.state}", title=title))
+        took = duration(sum((attempt.ended or facts.written) - attempt.started for attempt in own)) if own else ""
         steps = f"{stage.step:,} of {stage.steps:,} steps" if stage.steps and stage.step else ""
         tries = f"{len(own)} attempts" if len(own) > 1 else ""
         about = ", ".join(filter(None, (stage.state if stage.state != "done" else "", took, steps, tries)))
@@ -48,16 +48,18 @@ def curves(facts: Facts) -> Iterator[tuple[str, Html]]:
     """Stage -> its curves, what tells most first."""
     for stage in facts.status.stages:
         steps = facts.history.get(stage.name, {})
-        names = {name: value for one in steps.values() for name, value in one.items()}
-        first = telling(names)
+        names = {name: value for metrics in steps.values() for name, value in metrics.items()}
+        first = main_metrics(names)
         rest = sorted(name for name in names if name not in first)
         restarts = tuple(
-            float(one.first) for one in facts.attempts if one.stage == stage.name and one.number > 1 and one.first
+            float(attempt.first)
+            for attempt in facts.attempts
+            if attempt.stage == stage.name and attempt.number > 1 and attempt.first
         )
-        safe = tuple(float(one.step) for one in stage.checkpoints)
+        safe = tuple(float(checkpoint.step) for checkpoint in stage.checkpoints)
         drawn = []
         for name in (*first, *rest):
-            points = finite((step, one[name]) for step, one in steps.items() if name in one)
+            points = finite((step, metrics[name]) for step, metrics in steps.items() if name in metrics)
             if points:
                 drawn.append(chart(Curve(name, points, restarts=restarts, safe=safe)))
         if drawn:
@@ -68,9 +70,11 @@ def gpus(facts: Facts) -> Html:
     """The fullest GPU's memory and the mean use of all, over the hours of the run."""
     if not facts.gpus or facts.began is None:
         return Html("")
-    hours = [(float(one["time"]) - facts.began) / 3600 for one in facts.gpus]
-    used = finite((hour, max(one["used"]) / GIB) for hour, one in zip(hours, facts.gpus, strict=True))
-    busy = finite((hour, sum(one["busy"]) / len(one["busy"])) for hour, one in zip(hours, facts.gpus, strict=True))
+    hours = [(float(usage["time"]) - facts.began) / 3600 for usage in facts.gpus]
+    used = finite((hour, max(usage["used"]) / GIB) for hour, usage in zip(hours, facts.gpus, strict=True))
+    busy = finite(
+        (hour, sum(usage["busy"]) / len(usage["busy"])) for hour, usage in zip(hours, facts.gpus, strict=True)
+    )
     last, peak = facts.gpus[-1], max(value for _, value in used)
     about = f"{len(last['used'])} x {last['name']}, {last['total'] / GIB:.1f} GiB each; peak use {peak:.1f} GiB"
     drawn = [chart(Curve("memory, GiB", used, "hour")), chart(Curve("busy, %", busy, "hour"))]
@@ -80,12 +84,12 @@ def gpus(facts: Facts) -> Html:
 def checkpoints(facts: Facts) -> Html:
     """Every one that was complete; trainers remove old ones."""
     rows = [
-        (stage.name, one.name, f"{one.step:,}", moment(one.time))
+        (stage.name, checkpoint.name, f"{checkpoint.step:,}", moment(checkpoint.time))
         for stage in facts.status.stages
-        for one in stage.checkpoints
+        for checkpoint in stage.checkpoints
     ]
-    shown = table(("stage", "checkpoint", "step", "complete"), rows, False)
-    return shown if len(rows) <= OPEN else fold(f"{len(rows)} checkpoints", shown)
+    rows_ = table(("stage", "checkpoint", "step", "complete"), rows, False)
+    return rows_ if len(rows) <= OPEN else fold(f"{len(rows)} checkpoints", rows_)
 
 
 def _grid(drawn: list[Html]) -> Html:

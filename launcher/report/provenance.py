@@ -15,10 +15,10 @@ def lineage(facts: Facts) -> Html:
     plan, code = facts.plan, facts.plan.code
     dirty = ", with uncommitted changes" if code.dirty else ""
     prints = (facts.manifest or {}).get("stages", {})
-    models = [(name, one.repo, one.revision, one.commit or "") for name, one in plan.models.items()]
-    sources = [(name, one.git, one.ref, one.commit) for name, one in plan.sources.items()]
-    inputs = [(name, one.path, f"{one.rows:,}", size(one.bytes), one.sha256) for name, one in plan.inputs.items()]
-    stages = [(name, str(one.get("fingerprint"))) for name, one in prints.items()]
+    models = [(name, model.repo, model.revision, model.commit or "") for name, model in plan.models.items()]
+    sources = [(name, source.git, source.ref, source.commit) for name, source in plan.sources.items()]
+    inputs = [(name, data.path, f"{data.rows:,}", size(data.bytes), data.sha256) for name, data in plan.inputs.items()]
+    stages = [(name, str(facts_.get("fingerprint"))) for name, facts_ in prints.items()]
     return join(
         pairs(
             ("plan", f"sha256 {facts.plan_sha256}" if facts.plan_sha256 else ""),
@@ -47,7 +47,7 @@ def settings(facts: Facts) -> Html:
 
 def receipt(facts: Facts) -> Html:
     """A line for each machine that was asked for, and their sum."""
-    rows = [_line(one, facts.written) for one in facts.machines]
+    rows = [_machine_row(machine, facts.written) for machine in facts.machines]
     budget = facts.plan.budget
     allowed = [f"${budget.max_cost:.2f}"] if budget.max_cost is not None else []
     allowed += [f"{budget.max_hours:g} hours"] if budget.max_hours is not None else []
@@ -63,10 +63,10 @@ def again(facts: Facts) -> Html:
     if plan.code.commit:
         lines.append(f"git checkout {plan.code.commit}" + ("   # and the uncommitted changes" * plan.code.dirty))
     lines.append(f"make image RECIPE={plan.recipe}" if plan.image else "make setup-cpu")
-    typed = [one.text for one in facts.commands]
-    lines += typed or [f"launcher launch {plan.recipe} --cloud {plan.machine.cloud} --run {plan.run}" + _data(plan)]
-    lines += [f"sha256sum {shlex.quote(one.path)}   # {one.sha256}" for one in plan.inputs.values()]
-    origin = "as you typed them" if typed else "derived from the plan"
+    commands = [command.text for command in facts.commands]
+    lines += commands or [f"launcher launch {plan.recipe} --cloud {plan.machine.cloud} --run {plan.run}" + _data(plan)]
+    lines += [f"sha256sum {shlex.quote(data.path)}   # {data.sha256}" for data in plan.inputs.values()]
+    origin = "as you typed them" if commands else "derived from the plan"
     return join(
         tag("p", f"These commands ({origin}) make the same plan.json again. Run them in the project's folder:"),
         tag("pre", "\n".join(lines)),
@@ -82,17 +82,17 @@ def _image(plan: Plan) -> str:
 
 
 def _data(plan: Plan) -> str:
-    return "".join(f" --data {shlex.quote(f'{name}={one.path}')}" for name, one in plan.inputs.items())
+    return "".join(f" --data {shlex.quote(f'{name}={data.path}')}" for name, data in plan.inputs.items())
 
 
-def _line(one: Entry, now: float) -> tuple[str, ...]:
-    cost = one.cost(now)
+def _machine_row(machine: Entry, now: float) -> tuple[str, ...]:
+    cost = machine.cost(now)
     return (
-        one.machine or "unknown",
-        " ".join(filter(None, (one.cloud or one.clouds, one.region))),
-        moment(one.asked),
-        duration(one.hours(now) * 3600),
-        f"{one.price:.2f}" if one.price is not None else "?",
+        machine.machine or "unknown",
+        " ".join(filter(None, (machine.cloud or machine.clouds, machine.region))),
+        moment(machine.asked),
+        duration(machine.hours(now) * 3600),
+        f"{machine.price:.2f}" if machine.price is not None else "?",
         f"{cost:.2f}" if cost is not None else "?",
-        one.end or ("" if one.ended else "still running"),
+        machine.end or ("" if machine.ended else "still running"),
     )

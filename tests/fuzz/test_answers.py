@@ -146,7 +146,7 @@ WEIGHTS = "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=10,GRES/gpu:h100=20"
 @trials(80)
 @given(text=spliced(DOCTOR), works=spliced(WORKSPACES), waits=spliced(QUEUE), worth=spliced(WEIGHTS))
 def test_what_a_cluster_says_of_itself_is_understood_or_passed_over(text, works, waits, worth):
-    assert slurm_cluster.proposal(slurm_cluster.read(text), "host").startswith("slurm:\n")
+    assert slurm_cluster.proposal(slurm_cluster.parse(text), "host").startswith("slurm:\n")
     for one in workspace.read(works):
         assert one.says
     queue_check.finding(["1-sum"], waits)

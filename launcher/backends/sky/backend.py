@@ -22,15 +22,15 @@ from launcher.config.site import SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError
 from launcher.images.identity import PROGRAM
-from launcher.runfolder import secrets as run_secrets
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.transfer.bucket import Stored
+from launcher.runfolder.secrets import secrets_path
+from launcher.transfer.bucket import BucketFolder
 from launcher.transfer.mirror import Mirror
 from launcher.transfer.ssh import Remote
-from launcher.transfer.store import place_of, plan_of, read_existing
+from launcher.transfer.store import machine_path, plan_of, read_existing
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Sky:
         if job is None and not renting.own():
             return None
         with contextlib.suppress(LaunchError):  # who follows the job will see what the matter is
-            mirror.look()  # also at what was said while nobody followed
+            mirror.refresh()  # also at what was said while nobody followed
             if job and (before := Handshake(mirror.remote, mirror.there).given(job)) is None:
                 return None  # its launch was killed before all was sent, or still sends
         work = SkyJob(job, mirror, renting.book, self.show, before) if job else None
@@ -85,7 +85,7 @@ class Sky:
             return
         if not ledger().alive(plan.run):
             if plan.bucket:
-                stored = Stored(plan.bucket, plan.run, values(plan, self.site, os.environ))
+                stored = BucketFolder(plan.bucket, plan.run, values(plan, self.site, os.environ))
                 stored.fetch("export", folder.export, lambda _: None)
                 stored.fetch("manifest.json", folder.manifest, lambda _: None)
                 return
@@ -94,7 +94,7 @@ class Sky:
                 "launch again: what is done is not done again",
             )
         with mirror.remote.present():
-            mirror.export()
+            mirror.copy_export()
 
     def unsaved(self, folder: RunFolder) -> LaunchError | None:
         plan = plan_of(folder)
@@ -118,7 +118,7 @@ class Sky:
         plan, folder, remote, there = mirror.plan, mirror.here, mirror.remote, mirror.there
         write_json(folder.limits, limits(plan, left, self.site.sky.stall_minutes, time.time()))
         always = ["plan.json", "limits.json", *(["inputs"] if plan.inputs else [])]
-        kept = mirror.to_send()
+        kept = mirror.files_to_send()
         self.show(f"sending   {', '.join([*always, *kept])}")
         remote.send([f"{folder.path}/./{name}" for name in always], f"{there}/", "--relative", "--checksum")
         if kept:
@@ -128,10 +128,10 @@ class Sky:
             for name in (*PROGRAM, *plan.code.folders):
                 remote.send([f"{self.root}/./{name}"], "/opt/launcher/", "--relative", "--delete")
         if given := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
-            leave = f"umask 077; set -C; rm -f {run_secrets.place(plan.run)}; cat > {run_secrets.place(plan.run)}"
+            leave = f"umask 077; set -C; rm -f {secrets_path(plan.run)}; cat > {secrets_path(plan.run)}"
             remote.run("sh", "-c", leave, text=json.dumps(given))
 
 
 def mirror_of(plan: Plan, folder: RunFolder) -> Mirror:
     """What `folder` has of the run folder on the head of the run's cluster, which ssh knows from SkyPilot."""
-    return Mirror(plan, Remote(plan.run, skypilot.ssh_config(plan.run)), place_of(plan.run), folder)
+    return Mirror(plan, Remote(plan.run, skypilot.ssh_config(plan.run)), machine_path(plan.run), folder)

@@ -13,7 +13,7 @@ from launcher.clouds.machines import gone
 from launcher.errors import FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.runfolder.events import Tail
 from launcher.runfolder.retention import CHECKPOINT
-from launcher.transfer.mirror import Keeper, Mirror
+from launcher.transfer.mirror import Copier, Mirror
 from launcher.transfer.ssh import NoRoom, Unreachable
 
 LOOK, FIRST = 2.0, 0.5
@@ -92,13 +92,13 @@ class SkyJob:
 
     def _until_the_end(self) -> End:
         answered = asked = time.monotonic()
-        keeper = Keeper(self.mirror, self.show)
+        copier = Copier(self.mirror, self.show)
         while True:
             full = None
             try:
-                self.mirror.look()
+                self.mirror.refresh()
                 answered = time.monotonic()
-                keeper.wake()
+                copier.start()
             except NoRoom as problem:
                 full = problem
             except LaunchError:
@@ -119,7 +119,7 @@ class SkyJob:
                 break
             time.sleep(self.ways.look if said else self.ways.first)
         with self.mirror.remote.present():  # a machine without a job ends itself after a while
-            keeper.last()
+            copier.finish()
         return found
 
     def _ended(self, quiet: bool) -> End | None:
@@ -164,7 +164,7 @@ class SkyJob:
         if state is None or state in ("INIT", "PENDING", "SETTING_UP", "RUNNING"):
             return None
         try:
-            self.mirror.look()
+            self.mirror.refresh()
         except NoRoom:  # what it said last is not known
             raise
         except LaunchError:

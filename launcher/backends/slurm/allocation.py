@@ -71,7 +71,7 @@ class Held:
         shared, renting = ClusterRunFolder(plan, folder, self.cluster), self._renting(plan, folder)
         if renting.own():
             with contextlib.suppress(LaunchError):
-                _mirror(shared).look()
+                _mirror(shared).refresh()
         job = renting.working()
         return None if job is None else self._followed(job, shared, renting, None)
 

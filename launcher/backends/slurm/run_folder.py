@@ -141,7 +141,7 @@ class ClusterRunFolder:
             proofs = ["--include=/stages/", "--include=/stages/*/", "--include=/stages/*/done.json"]
             tracked = ["--include=/stages/*/work/", "--include=/stages/*/work/wandb/***", "--exclude=*"]
             mirror.remote.fetch(f"{mirror.there}/", self.here.path, *proofs, *tracked)
-            mirror.export()
+            mirror.copy_export()
 
 
 def _copy_code(plan: Plan, root: Path, target: Path) -> None:

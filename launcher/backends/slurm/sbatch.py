@@ -74,7 +74,7 @@ class SbatchRun:
                 return queue.answer(self.jobs, self.seen.read_text(encoding="utf-8"))
         text = self.shared.login.said(queue.question(self.jobs), self.shared.there)
         if mirror := self.shared.mirror:
-            mirror.look()
+            mirror.refresh()
         part = self.seen.with_suffix(".part")
         part.write_text(text, encoding="utf-8")
         os.replace(part, self.seen)

@@ -55,7 +55,7 @@ def run(tmp_path):
 def test_the_cause_its_line_and_the_setting_that_helps(run, tmp_path):
     found = run("step 1\nstep 2\n" + OOM)
     assert (found.cause, found.known, found.also) == ("the GPU ran out of memory", True, ())
-    assert found.evidence.place == f"{tmp_path}/stages/adversarial/log.txt:3"
+    assert found.evidence.location == f"{tmp_path}/stages/adversarial/log.txt:3"
     assert found.evidence.text == OOM.strip()
     assert found.help == (
         "`tokens_per_gpu` from 12288 to 6144: the result is the same with smaller pieces, or with states kept on the "
@@ -179,7 +179,7 @@ def test_a_run_that_vanished_says_so(run):
 def test_why_a_run_was_stopped_is_in_its_events(run, tmp_path):
     found = run("", reason="budget", code=33)
     assert found.cause == "the budget of the launch was spent"
-    assert found.evidence.place == f"{tmp_path}/events.jsonl:5"
+    assert found.evidence.location == f"{tmp_path}/events.jsonl:5"
     assert found.command == "launcher launch --resume gad-7b --cloud runpod --max-cost DOLLARS"
 
 
@@ -191,7 +191,7 @@ def test_a_machine_that_vanished_is_in_the_ledger(run, tmp_path):
         )
     found = run("", lost=True)
     assert found.cause == "the machine was taken away"
-    assert found.evidence.place.endswith("-2.000.json:5")
+    assert found.evidence.location.endswith("-2.000.json:5")
 
 
 def test_a_machine_that_never_came_is_explained_by_the_launch(run, tmp_path):

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from launcher.report.evaluations import shown, tables
+from launcher.report.evaluations import tables, value_text
 
 
 def rows(found):
@@ -75,4 +75,4 @@ def test_a_table_of_ten_thousand_answers_is_cut():
     ],
 )
 def test_a_value_is_one_line(value, says):
-    assert shown(value) == says
+    assert value_text(value) == says

@@ -65,7 +65,7 @@ def test_a_job_for_which_nobody_sends_ends_by_itself(place):
 
 
 def test_a_job_waits_as_long_as_somebody_is_heard(turn, place, monkeypatch):
-    monkeypatch.setattr("launcher.transfer.ssh.SPEAK", 0.2)
+    monkeypatch.setattr("launcher.transfer.ssh.KEEP_ALIVE", 0.2)
     with turn.awaited(), job(place, "mine", patience=2) as process, pytest.raises(subprocess.TimeoutExpired):
         process.wait(5)
     with job(place, "mine", patience=1) as process:
@@ -77,7 +77,7 @@ def test_before_anything_was_sent_no_job_has_begun(turn):
 
 
 def test_a_terminal_closes_when_nobody_is_heard(remote, tmp_path, monkeypatch):
-    monkeypatch.setattr("launcher.transfer.ssh.ALONE", 1)
+    monkeypatch.setattr("launcher.transfer.ssh.PATIENCE", 1)
     sign = tmp_path / "sign"
     with remote.present(f"echo heard >> {sign}"):
         time.sleep(3)
