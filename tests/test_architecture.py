@@ -44,7 +44,7 @@ PURE = [
     "launcher.report.compare",
     "launcher.report.html",
     "launcher.report.facts",
-    "launcher.report.progress",
+    "launcher.report.charts",
     "launcher.report.evaluations",
     "launcher.report.page",
     "launcher.report.provenance",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from launcher.format import duration, moment, size
-from launcher.report import progress, provenance
+from launcher.report import charts, provenance
 from launcher.report.evaluations import tables, value_text
 from launcher.report.facts import Facts
 from launcher.report.html import Html, fold, join, pairs, table, tag
@@ -33,11 +33,11 @@ def page(facts: Facts, style: str, script: str, version: str) -> str:
         _head(facts),
         _trouble(facts),
         _section("Result", _result(facts)),
-        _section("Timeline", progress.timeline(facts)),
-        *(_section(f"Curves of {name}", part) for name, part in progress.curves(facts)),
-        _section("GPUs", progress.gpus(facts)),
+        _section("Timeline", charts.timeline(facts)),
+        *(_section(f"Curves of {name}", part) for name, part in charts.curves(facts)),
+        _section("GPUs", charts.gpus(facts)),
         _section("Evaluation", _evaluation(facts)),
-        _section("Checkpoints", progress.checkpoints(facts)),
+        _section("Checkpoints", charts.checkpoints(facts)),
         _section("Provenance", provenance.lineage(facts)),
         _section("Settings", provenance.settings(facts)),
         _section("Cost", provenance.receipt(facts)),

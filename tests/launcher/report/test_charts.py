@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from launcher.report.progress import HEIGHT, WIDTH, Curve, chart, finite, short, thinned
+from launcher.report.charts import HEIGHT, WIDTH, Curve, chart, finite, short, thinned
 
 NUMBERS = some.lists(some.floats(-1e300, 1e300), min_size=1, max_size=60)
 
