@@ -76,7 +76,7 @@ def _restore(plan: Plan, site: Site, empty: bool) -> None:
     rclone(bucket, ["copy", "--ignore-existing", there, str(folder.path), *patterns])
     shutil.rmtree(parts, ignore_errors=True)
     if lacking:
-        site.events.add("run.restored", paths=[one.path for one in lacking])
+        site.events.add("run.restored", paths=[entry.path for entry in lacking])
 
 
 def _rest(stop: Stop) -> None:
