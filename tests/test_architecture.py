@@ -234,7 +234,7 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "launcher.images.build",
             "launcher.preflight.recipe_command",
             "launcher.backends.local",
-            "launcher.node.child",
+            "launcher.node.process",
             "launcher.node.environment",
             "launcher.node.gpus",
             "launcher.runfolder.rclone",
