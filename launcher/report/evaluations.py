@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 MOST = 400
 """The most rows of a table; a longer file is for another program."""
+ROUNDING = 1e-12
+"""A lower end that is so much smaller than the upper one is 0, computed with rounding."""
 NUMBERS = ("value", "mean", "score", "acc")
 """Names that a table uses for its own number."""
 EARLIER = ("before", "base")
@@ -75,8 +77,10 @@ def _own(value: Mapping[str, Any]) -> str | None:
 
 def _measured(value: Mapping[str, Any], name: str) -> str:
     number = value_text(value[name])
-    if isinstance(value.get("low"), int | float) and isinstance(value.get("high"), int | float):
-        number += f" ({value_text(value['low'])} to {value_text(value['high'])})"
+    low, high = value.get("low"), value.get("high")
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        low = 0 if abs(low) < ROUNDING * abs(high) else low
+        number += f" ({value_text(low)} to {value_text(high)})"
     elif isinstance(error := value.get("stderr", value.get("std")), int | float):
         number += f" ± {value_text(error)}"
     return f"{number} of {value['of']:,}" if isinstance(value.get("of"), int) else number

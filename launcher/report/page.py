@@ -97,13 +97,13 @@ def _summary(facts: Facts) -> Rows:
 def _results(facts: Facts) -> dict[str, Any]:
     """The exported files, and the last metrics of each stage."""
     manifest: Mapping[str, Mapping[str, Any]] = (facts.manifest or {}).get("export", {})
-    trained = [stage.name for stage in facts.plan.stages if stage.steps and stage.name in facts.done]
+    counted = [stage.name for stage in facts.status.stages if stage.steps and stage.name in facts.done]
     metrics = {name: done.get("metrics") or {} for name, done in facts.done.items()}
     return {
         "files": [(name, size(int(file["bytes"])), str(file["sha256"])) for name, file in manifest.items()],
         "total_size": size(sum(int(file["bytes"]) for file in manifest.values())),
         "results": [
-            (stage, [(name, value_text(value)) for name, value in numbers.items()], stage in trained[-1:])
+            (stage, [(name, value_text(value)) for name, value in numbers.items()], stage in counted[-1:])
             for stage, numbers in metrics.items()
         ],
     }

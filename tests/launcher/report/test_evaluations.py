@@ -62,6 +62,7 @@ def test_a_table_of_ten_thousand_answers_is_cut():
         (0.123456, "0.1235"),
         ([1, "a"], "1, a"),
         ({"mean": 0.5, "std": 0.1}, "0.5 ± 0.1"),
+        ({"value": 0, "low": 2.8e-17, "high": 0.25, "of": 9}, "0 (0 to 0.25) of 9"),
         ({"a": 1}, "a=1"),
     ],
 )
