@@ -41,7 +41,6 @@ PURE = [
     "launcher.format",
     "launcher.runfolder.status",
     "launcher.report.outlook",
-    "launcher.report.compare",
     "launcher.report.facts",
     "launcher.report.charts",
     "launcher.report.evaluations",
@@ -96,7 +95,7 @@ def ours(tree):
 
 
 def package(name):
-    """`node` of `launcher.node.run`; None of a module that lies at the top."""
+    """`node` of `launcher.node.stage`; None of a module that lies at the top."""
     parts = name.split(".")
     return parts[1] if len(parts) > 2 else None
 
@@ -235,8 +234,6 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "launcher.preflight.recipe_command",
             "launcher.backends.local",
             "launcher.node.process",
-            "launcher.node.environment",
-            "launcher.node.gpus",
             "launcher.runfolder.rclone",
             "launcher.transfer.bucket",
         },

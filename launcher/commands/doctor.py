@@ -12,9 +12,8 @@ from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite
 from launcher.diagnosis.diagnose import Diagnosis, diagnose
 from launcher.diagnosis.evidence import Line, logs
-from launcher.diagnosis.installation import check_installation
+from launcher.diagnosis.installation import ASK_CLUSTER, check_installation, parse_cluster, slurm_section
 from launcher.diagnosis.rules import rules
-from launcher.diagnosis.slurm_cluster import ASK, parse, proposal
 from launcher.errors import DONE, MISTAKE, LaunchError
 from launcher.planning.code_version import find_root
 from launcher.preflight.finding import REFUSED
@@ -63,7 +62,7 @@ def examine_cluster(cloud: str, host: str | None, extend: int | None, site: Site
         name = workspace.name_of(cluster.work or "")
         console.say_raw(login_of(cluster).said(workspace.EXTEND, name, str(extend)))
         return
-    console.say_raw(proposal(parse(login_of(cluster).said(ASK)), cluster.host))
+    console.say_raw(slurm_section(parse_cluster(login_of(cluster).said(ASK_CLUSTER)), cluster.host))
 
 
 def diagnosis(folder: RunFolder, now: RunStatus) -> Diagnosis | None:

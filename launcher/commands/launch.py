@@ -32,8 +32,9 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
 from launcher.transfer.bucket import BucketFolder
-from launcher.transfer.copy import alone, read_manifest
+from launcher.transfer.copy import alone
 from launcher.transfer.store import Store, machine_path, plan_of
+from launcher.transfer.verify import read_manifest
 from launcher.ui import console
 from launcher.ui.live import Live
 

@@ -8,9 +8,9 @@ from launcher.format import size
 from launcher.planning.code_version import find_root
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.transfer.copy import alone, faults, pull, read_manifest
-from launcher.transfer.model_check import check_model
+from launcher.transfer.copy import alone, pull
 from launcher.transfer.store import plan_of
+from launcher.transfer.verify import check_model, faults, read_manifest
 from launcher.ui import console
 from launcher.ui.live import Bar
 

@@ -7,8 +7,7 @@ from launcher import __version__
 from launcher.clouds.ledger import ledger
 from launcher.commands.doctor import diagnosis
 from launcher.commands.status import current
-from launcher.report.compare import comparison
-from launcher.report.facts import Facts, facts
+from launcher.report.facts import Facts, comparison, facts
 from launcher.report.page import page
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.node.environment import environment
-from launcher.node.gpus import Gpus
 from launcher.node.limits import AGAIN, ASKED, Stop, interrupted
-from launcher.node.process import Child
+from launcher.node.process import Child, Gpus, environment
 from launcher.runfolder.argv import arguments
 from launcher.runfolder.done import fingerprint, read_done
 from launcher.runfolder.events import Events, Tail

@@ -1,5 +1,6 @@
-"""All that a run folder and the ledger say of a run, read once; and when each attempt at a stage began and ended."""
+"""All facts about a run: what its run folder and the ledger say, read once; and two runs side by side."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,23 +8,31 @@ from typing import Any
 
 from launcher.clouds.ledger import Entry, Ledger
 from launcher.diagnosis.diagnose import Diagnosis
+from launcher.format import duration
+from launcher.report.evaluations import value_text
+from launcher.report.outlook import main_metrics
 from launcher.runfolder.command_history import Command, commands
 from launcher.runfolder.done import read_done
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json, sha256
 from launcher.runfolder.manifest import read
 from launcher.runfolder.paths import RunFolder
-from launcher.runfolder.plan import Plan
+from launcher.runfolder.plan import Plan, settings_of
 from launcher.runfolder.status import RunStatus
 
 LARGEST = 2 << 20
-"""Bytes of an evaluation that is shown."""
+"""The most bytes of an evaluation that is shown."""
 ENDS = {"stage.finished": "done", "stage.failed": "failed", "stage.interrupted": "interrupted"}
+Row = tuple[str, str, str]
+METRICS = 8
+"""The most metrics of a stage in a comparison."""
+HASH = 12
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """`ended` is None while it runs; `lost` says that it ended without a word. `first` is its first step."""
+    """`ended` is None while it runs; the state `lost` means that it ended and reported nothing. `first` is its first
+    step."""
 
     stage: str
     number: int
@@ -35,8 +44,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a report is made of. `history`: stage -> step -> metrics; `done`: stage -> its proof; `evaluations`: file
-    below the run folder -> its value."""
+    """What a report is made from. `history`: stage -> step -> metrics; `done`: stage -> its done record; `evaluations`:
+    file below the run folder -> its value."""
 
     plan: Plan
     status: RunStatus
@@ -64,7 +73,7 @@ class Facts:
 
     @property
     def cost(self) -> float | None:
-        """Dollars, as far as prices are known; None where nothing was rented."""
+        """Dollars, as far as prices are known; None without a rented machine."""
         costs = [cost for machine in self.machines if (cost := machine.cost(self.written)) is not None]
         return sum(costs) if costs else None
 
@@ -72,7 +81,7 @@ class Facts:
 def facts(
     plan: Plan, folder: RunFolder, status: RunStatus, book: Ledger, now: float, diagnosis: Diagnosis | None = None
 ) -> Facts:
-    """As they are now."""
+    """The facts at this moment."""
     events = Tail(folder.events).new()
     done = {stage.name: read_done(folder.stage(stage.name).done) for stage in plan.stages}
     return Facts(
@@ -95,7 +104,7 @@ def facts(
 
 
 def _history(path: Path, reported: Mapping[int, Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
-    """Every step that the stage reported, where its own file is here: events tell of one step a second at most."""
+    """Every step that the stage reported, if its own file is here; events have one step a second at most."""
     history = dict(reported)
     for line in Tail(path).new() if reported else []:
         if isinstance(line.get("step"), int) and isinstance(line.get("metrics"), dict):
@@ -104,7 +113,7 @@ def _history(path: Path, reported: Mapping[int, Mapping[str, Any]]) -> dict[int,
 
 
 def _evaluations(plan: Plan, folder: RunFolder) -> Iterator[tuple[str, Any]]:
-    """What the stages found out about models."""
+    """The evaluations that the stages wrote: file -> value."""
     folders = [folder.stage(stage.name).out for stage in plan.stages]
     for folder_ in [*folders, folder.export]:
         for path in sorted(folder_.glob("*evaluation*.json")):
@@ -113,7 +122,7 @@ def _evaluations(plan: Plan, folder: RunFolder) -> Iterator[tuple[str, Any]]:
 
 
 def attempts(events: Iterable[Mapping[str, Any]], running: bool) -> list[Attempt]:
-    """All of them in the order in which they began. One that was cut off ends with the last event about it."""
+    """All attempts in the order in which they began. An attempt that was cut off ends with the last event about it."""
     attempts_: list[Attempt] = []
     running_: dict[str, int] = {}
     last: dict[str, float] = {}
@@ -139,7 +148,78 @@ def attempts(events: Iterable[Mapping[str, Any]], running: bool) -> list[Attempt
 
 
 def _cut(attempts_: list[Attempt], running_: dict[str, int], last: Mapping[str, float]) -> None:
-    """What is open ended without a word."""
+    """Ends the running attempts as lost."""
     for name, at in running_.items():
         attempts_[at] = replace(attempts_[at], ended=last.get(name, attempts_[at].started), state="lost")
     running_.clear()
+
+
+def comparison(first: Facts, second: Facts) -> Iterator[tuple[str, list[Row]]]:
+    """Title -> rows with a name and the values of both runs."""
+    differs = _rows(origin(first.plan), origin(second.plan), only_different=True)
+    yield "differences", differs or [("none", "", "")]
+    trained = tuple(stage.name for plan in (first.plan, second.plan) for stage in plan.stages if stage.steps)
+    numbers = _rows(final_metrics(first), final_metrics(second))
+    numbers = [row for row in numbers if row[1] != row[2] or row[0].partition(" ")[0] in trained]
+    if numbers:
+        yield "metrics", numbers
+    yield "time and cost", _rows(time_and_cost(first), time_and_cost(second))
+
+
+def origin(plan: Plan) -> dict[str, str]:
+    """Everything that determines a run's result, and where it ran: name -> value."""
+    code = plan.code
+    facts = {
+        "recipe": plan.recipe,
+        "cloud": plan.machine.cloud,
+        "machine": f"{plan.machine.nodes} x {' or '.join(plan.machine.accelerators) or 'CPU'}",
+        "code": (code.commit or "no commit")[:HASH] + (" + changes" if code.dirty else ""),
+        "recipe code": code.tree[:HASH],
+        "image": plan.image.name if plan.image else "none",
+        "environment": (plan.environment or "none")[:HASH],
+        "stages": " ".join(stage.name for stage in plan.stages),
+    }
+    facts |= {f"package {name}": version for name, version in plan.packages.items()}
+    facts |= {f"source {name}": f"{source.ref} {source.commit[:HASH]}" for name, source in plan.sources.items()}
+    facts |= {
+        f"model {name}": f"{model.repo} {(model.commit or model.revision)[:HASH]}"
+        for name, model in plan.models.items()
+    }
+    facts |= {f"data {name}": f"{data.sha256[:HASH]}, {data.rows:,} rows" for name, data in plan.inputs.items()}
+    for stage in plan.stages:
+        facts |= {f"{stage.name} {name}": json.dumps(value) for name, value in sorted(settings_of(stage).items())}
+    return facts
+
+
+def final_metrics(facts: Facts) -> dict[str, str]:
+    """The metrics of each stage: those of its done record, else those of its last step."""
+    rows: dict[str, str] = {}
+    for stage in facts.plan.stages:
+        steps = facts.history.get(stage.name) or {}
+        last = steps[max(steps)] if steps else {}
+        numbers = facts.done.get(stage.name, {}).get("metrics") or last
+        rows |= {f"{stage.name} {name}": value_text(numbers[name]) for name in main_metrics(numbers)[:METRICS]}
+    return rows
+
+
+def time_and_cost(facts: Facts) -> dict[str, str]:
+    """The time of all attempts, and the cost."""
+    rows = {"state": facts.status.state}
+    for stage in facts.status.stages:
+        own = [attempt for attempt in facts.attempts if attempt.stage == stage.name]
+        if own:
+            tries = f", {len(own)} attempts" if len(own) > 1 else ""
+            step = f", step {stage.step:,}" if stage.steps and stage.state != "done" else ""
+            spent = sum((attempt.ended or facts.written) - attempt.started for attempt in own)
+            rows[stage.name] = duration(spent) + tries + step
+    if facts.began is not None:
+        rows["whole run"] = duration((facts.ended or facts.written) - facts.began)
+    rows["cost"] = f"${facts.cost:.2f}" if facts.cost is not None else "unknown" if facts.machines else "$0"
+    return rows
+
+
+def _rows(first: Mapping[str, str], second: Mapping[str, str], only_different: bool = False) -> list[Row]:
+    """A row for each name, in the order of the first run; `-` for a run without a value."""
+    names = dict.fromkeys([*first, *second])
+    rows = [(name, first.get(name, "-"), second.get(name, "-")) for name in names]
+    return [row for row in rows if not only_different or row[1] != row[2]]

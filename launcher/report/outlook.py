@@ -1,5 +1,5 @@
-"""What a running run's numbers mean for its owner: what is at risk, how fast it is, whether it stands still; and what
-is known of it beyond its events, which says so. Pure, but for the files that `outside` reads."""
+"""The lines of `status` about a run: its speed, its cost, what is at risk, whether it makes progress. Pure, except for
+`run_facts`, which reads files."""
 
 import math
 import re
@@ -15,46 +15,47 @@ from launcher.runfolder.status import Checkpoint, RunStatus, StageStatus
 from launcher.transfer.mirror import COPIES
 
 MAIN = ("loss", "reward", "acc", "kl", "entropy", "rouge", "length")
-"""Parts of metrics' names, the most telling first."""
+"""Parts of the names of metrics, the most important first."""
 APART = ("time", "seconds", "perf", "timing", "lr", "learning_rate", "eta", "epoch")
-"""How a part of a name begins when it says how it is done, and not how it goes."""
+"""Beginnings of parts of names of metrics that are about time or settings, not about the result."""
 RATE = re.compile(r"tokens?(_per_|/)s(ec(ond)?)?$")
 GIB = 1024
-KEPT = {"local", "docker", "slurm"}
-"""Clouds whose disks outlive a run's end."""
+LASTING = {"local", "docker", "slurm"}
+"""Clouds whose disks remain after a run."""
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """`spent` and `price` (an hour) in dollars, None where nothing is paid or no price is known."""
+    """What the events do not say about a run. `spent` and `price` (an hour) are in dollars; None if nothing is paid, or
+    if the price is unknown."""
 
     cloud: str = "local"
     rented: bool = False
-    """Whether what is on the machine goes with it."""
+    """Whether the files on the machine are lost when it is terminated."""
     paid: bool = False
     spent: float | None = None
     price: float | None = None
     max_cost: float | None = None
     stall_seconds: float | None = None
-    """After so long without progress the node program stops the run."""
+    """After so many seconds without progress the node program stops the run."""
     copies: Mapping[str, float] = field(default_factory=dict)
-    """Path below the run folder -> when it was made, of what was copied here from the machine."""
+    """What was copied here from the machine: path below the run folder -> when it was made."""
 
 
 def main_metrics(metrics: Mapping[str, object]) -> list[str]:
-    """The names of a step's numbers, losses and the like before anything else."""
+    """The names of a step's metrics about the result, losses and the like first."""
     names = [name for name, value in metrics.items() if isinstance(value, int | float)]
     names = [name for name in names if not any(part.startswith(APART) for part in name.split("/"))]
     return sorted(names, key=lambda name: next((at for at, part in enumerate(MAIN) if part in name), len(MAIN)))
 
 
 def curve(stage: StageStatus, name: str) -> list[float]:
-    """The metric over the steps at which it was reported, in their order."""
+    """The values of the metric, in the order of their steps."""
     return [history[name] for _, history in sorted(stage.history.items()) if name in history]
 
 
 def cost(facts: RunFacts) -> str:
-    """`$12.40 of $100.00, $3.65 an hour`; empty where nothing is paid."""
+    """`$12.40 of $100.00 so far, $3.65 an hour`; empty if nothing is paid."""
     if not facts.paid:
         return ""
     if facts.spent is None:
@@ -65,7 +66,7 @@ def cost(facts: RunFacts) -> str:
 
 
 def speed(stage: StageStatus) -> str:
-    """Seconds a step, and tokens a second when the metrics have them."""
+    """Seconds per step, and tokens per second if the metrics have them."""
     texts = [f"{stage.pace:.3g} s a step"] if stage.pace else []
     for name, value in stage.metrics.items():
         if RATE.search(name) and math.isfinite(value):
@@ -78,7 +79,7 @@ def speed(stage: StageStatus) -> str:
 
 
 def gpus(status: RunStatus) -> str:
-    """The fullest GPU's memory, and how busy all are; empty when the machine said nothing, or is gone."""
+    """The memory of the fullest GPU and the mean load of all; empty if the machine reported nothing, or is gone."""
     usage = status.gpus
     if status.state != "running" or not usage or not usage.get("used"):
         return ""
@@ -89,7 +90,7 @@ def gpus(status: RunStatus) -> str:
 
 
 def safe(stage: StageStatus, facts: RunFacts) -> Checkpoint | None:
-    """The last checkpoint that outlives the machine: on a rented one, what a bucket holds or was copied here."""
+    """The last checkpoint that is not lost with the machine: if that is rented, one in a bucket or copied here."""
     if not facts.rented:
         return stage.checkpoints[-1] if stage.checkpoints else None
     folder = f"stages/{stage.name}/work"
@@ -98,7 +99,7 @@ def safe(stage: StageStatus, facts: RunFacts) -> Checkpoint | None:
 
 
 def at_risk(status: RunStatus, facts: RunFacts, now: float) -> str:
-    """What would be lost if the machine went away now, or is lost; empty when nothing is."""
+    """What is lost if the machine ends now, or has been lost; empty if nothing is."""
     stage = status.current
     if stage is None or stage.started is None:
         return ""
@@ -119,7 +120,7 @@ def at_risk(status: RunStatus, facts: RunFacts, now: float) -> str:
 
 
 def quiet(stage: StageStatus | None, facts: RunFacts, now: float) -> str:
-    """`no step for 42m 00s`, once that is longer than usual."""
+    """`no step for 42m 00s`, if that is longer than usual."""
     seconds = stage.quiet(now) if stage else None
     if seconds is None:
         return ""
@@ -128,14 +129,14 @@ def quiet(stage: StageStatus | None, facts: RunFacts, now: float) -> str:
 
 
 def run_facts(plan: Plan, folder: RunFolder, book: Ledger, now: float) -> RunFacts:
-    """As the ledger and the laptop's copy of the run folder say it."""
+    """The facts from the ledger and from the laptop's copy of the run folder."""
     entries = [entry for entry in book.entries() if (entry.run, entry.folder) == (plan.run, str(folder.path))]
     limits, copies = read_json(folder.limits), read_json(folder.path / COPIES)
     costs = [cost for entry in entries if (cost := entry.cost(now)) is not None]
     alive = [entry for entry in entries if entry.ended is None]
     return RunFacts(
         cloud=alive[-1].cloud or plan.machine.cloud if alive else plan.machine.cloud,
-        rented=not set(plan.machine.cloud.split(",")) & KEPT,
+        rented=not set(plan.machine.cloud.split(",")) & LASTING,
         paid=any((entry.cloud or entry.clouds) != "slurm" for entry in entries),
         spent=sum(costs) if costs else None,
         price=alive[-1].price if alive else None,

@@ -88,7 +88,7 @@ def rclone(
                 if stop():
                     process.kill()
     if process.returncode:
-        raise failure(bucket, log)
+        raise failure(log)
     return out
 
 
@@ -96,7 +96,7 @@ def absent() -> StoreError:
     return StoreError("`rclone` is not installed here", "install it: rclone.org/install, `apt install rclone`", True)
 
 
-def failure(bucket: Bucket, log: str) -> StoreError:
+def failure(log: str) -> StoreError:
     """The error that rclone's output ends with."""
     last = log[max(log.rfind("Failed to "), 0) :].strip()
     says = re.sub(r"^Failed to [^:]*: (?:last error was: )?", "", last)

@@ -1,7 +1,6 @@
 """A run's bucket, as the laptop reads it: what it has, and copies of it once the machine is gone."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -46,17 +45,6 @@ class BucketFolder:
             raise LaunchError(f"`{target}` is not what {where} says it holds", hint, FAILED)
         return entry
 
-    def fetch_file(self, name: str, target: Path) -> bool:
-        """Copies a small file, such as `events.jsonl`, to `target`. Returns whether the bucket has it."""
-        part = target.with_name(f".{target.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        self._rclone(["copy", remote(self.bucket, self.run), str(part), "--include", f"/{name}"], lambda _: None)
-        exists = (part / name).exists()
-        if exists:
-            (part / name).replace(target)
-        shutil.rmtree(part, ignore_errors=True)
-        return exists
-
     def forget(self, stages: Collection[str]) -> None:
         """Removes these stages and the export from the index. A redo does this first, because the node program would
         copy them back."""
@@ -92,7 +80,7 @@ class BucketFolder:
                     moved(bytes - before)
                     before = bytes
         if process.returncode:
-            raise self._sentence(failure(self.bucket, "".join(lines)))
+            raise self._sentence(failure("".join(lines)))
 
     def _sentence(self, problem: StoreError) -> LaunchError:
         return LaunchError(f"`{self.bucket.url}`: {problem}", problem.hint, FAILED)

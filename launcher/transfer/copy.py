@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import FAILED, LaunchError
-from launcher.runfolder.files import UNSHARED, read_json, sha256, sync_folder
-from launcher.runfolder.manifest import read, wrong
+from launcher.runfolder.files import UNSHARED, sha256, sync_folder
+from launcher.runfolder.manifest import read
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
+from launcher.transfer.verify import read_manifest
 
 AT_ONCE = 4
 """Files of an export that are copied, and their sha256 computed, at the same time."""
@@ -80,34 +81,6 @@ def pull(source: RunFolder, local: RunFolder, moved: Callable[[int], None]) -> d
             continue  # somebody deleted it; the export does not need it
         shutil.copyfile(path, part := local.path / f".{path.name}.part")
         os.replace(part, local.path / path.name)
-    return manifest
-
-
-def faults(local: RunFolder, every_byte: bool) -> list[str]:
-    """A sentence for each file of `local/export` that differs from the manifest."""
-    sentences = []
-    for name, facts in read_manifest(local)["export"].items():
-        path = local.export / name
-        if not path.is_file():
-            sentences.append(f"`{path}` is gone")
-        elif path.stat().st_size != facts["bytes"]:
-            sentences.append(f"`{path}` has {path.stat().st_size:,} bytes, the manifest says {facts['bytes']:,}")
-        elif every_byte and sha256(path) != facts["sha256"]:
-            sentences.append(f"`{path}` was changed: its sha256 is not the manifest's")
-    return sentences
-
-
-def read_manifest(folder: RunFolder) -> dict[str, Any]:
-    """The folder's manifest. Raises LaunchError if the run is not finished, or if the manifest is not valid."""
-    manifest = read_json(folder.manifest)
-    if not isinstance(manifest, dict):
-        raise LaunchError(
-            f"`{folder.path}` has no manifest: the run is not finished", "`launcher status` shows how far it is"
-        )
-    if why := wrong(manifest):
-        raise LaunchError(
-            f"`{folder.manifest}`: {why}", "nothing was copied: do not trust the machine that wrote it", FAILED
-        )
     return manifest
 
 

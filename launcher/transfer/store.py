@@ -1,12 +1,12 @@
 """The store, which has the run folders, and `runs`, which has the exports and reports."""
 
-import os
 import re
 import shutil
 from dataclasses import dataclass
 
 from launcher.config.site import SiteFile, expanded
 from launcher.errors import LaunchError, did_you_mean
+from launcher.runfolder.files import write_text
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, from_json, to_json
 from launcher.transfer.copy import push
@@ -85,9 +85,7 @@ def write_plan(plan: Plan, folder: RunFolder) -> None:
         while (kept := folder.path / f"plan.{count}.json").exists():
             count += 1
         shutil.copyfile(folder.plan, kept)
-    part = folder.path / ".plan.json.part"
-    part.write_text(to_json(plan), encoding="utf-8")
-    os.replace(part, folder.plan)
+    write_text(folder.plan, to_json(plan))
 
 
 def plan_of(folder: RunFolder) -> Plan:

@@ -20,8 +20,8 @@ from launcher.commands.pull import pull_run, verify
 from launcher.commands.runs import list_machines
 from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
+from launcher.node.__main__ import read_plan
 from launcher.node.limits import read_limits
-from launcher.node.run import read_plan
 from launcher.node.stage import is_done
 from launcher.preflight import resume, runner
 from launcher.preflight.forecast import measured
@@ -33,10 +33,11 @@ from launcher.runfolder.rclone import StoreError
 from launcher.runfolder.retention import artifacts
 from launcher.runfolder.status import status
 from launcher.runfolder.validation import inside, plain
-from launcher.transfer.copy import faults, pull
+from launcher.transfer.copy import pull
 from launcher.transfer.mirror import COPIES, Mirror
 from launcher.transfer.ssh import Remote
 from launcher.transfer.store import Store, plan_of
+from launcher.transfer.verify import faults
 from launcher.ui import console
 
 from .hostile import NAMES, as_json, damaged, mutated, odd, spliced, trials, written

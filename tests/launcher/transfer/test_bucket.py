@@ -21,9 +21,6 @@ def test_a_laptop_brings_the_export_home_when_the_machine_is_gone(kept, objects,
     assert (tmp_path / "home/export/total.txt").read_text() == str(kept.total)
     assert (tmp_path / "home/manifest.json").read_bytes() == node.folder.manifest.read_bytes()
     assert sum(heard) == sum(path.stat().st_size for path in (tmp_path / "home").rglob("*") if path.is_file())
-    assert bucket.fetch_file("events.jsonl", tmp_path / "events.jsonl")
-    assert (tmp_path / "events.jsonl").read_bytes() == node.folder.events.read_bytes()
-    assert not bucket.fetch_file("none.jsonl", tmp_path / "none.jsonl")
 
 
 def test_a_stage_that_is_forgotten_is_done_again(kept, objects):

@@ -7,7 +7,8 @@ import pytest
 from launcher.runfolder.files import read_json, sha256, tree, write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Input, Plan
-from launcher.transfer.copy import alone, faults, pull, push, read_manifest
+from launcher.transfer.copy import alone, pull, push
+from launcher.transfer.verify import faults, read_manifest
 
 CONTENT = bytes(range(256)) * 40
 

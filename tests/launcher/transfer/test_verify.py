@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.errors import FAILED, LaunchError
-from launcher.transfer.model_check import check_model
+from launcher.transfer.verify import check_model
 
 
 def weights(path, tensors, cut=0, **changed):

@@ -1,8 +1,7 @@
 from dataclasses import replace
 
 from launcher.clouds.ledger import Entry
-from launcher.report.compare import comparison
-from launcher.report.facts import Attempt, Facts
+from launcher.report.facts import Attempt, Facts, comparison
 from launcher.runfolder.plan import Code, Input, Machine, Model, Plan, Stage
 from launcher.runfolder.status import status
 

@@ -1,4 +1,4 @@
-"""Whether an export is a model that can be loaded: its headers, its configuration, its tokenizer."""
+"""Checks of a pulled export: its files are those of the manifest, and a program can load the model."""
 
 import json
 from math import prod
@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import FAILED, LaunchError
+from launcher.runfolder.files import read_json, sha256
+from launcher.runfolder.manifest import wrong
+from launcher.runfolder.paths import RunFolder
 
 BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 """Bytes of an element by safetensors' name of its type; other types have one (github.com/huggingface/safetensors)."""
@@ -13,6 +16,34 @@ LONGEST = 100 << 20
 """safetensors' own limit of a header."""
 DIMENSIONS = 64
 """More than any tensor has."""
+
+
+def faults(local: RunFolder, every_byte: bool) -> list[str]:
+    """A sentence for each file of `local/export` that differs from the manifest."""
+    sentences = []
+    for name, facts in read_manifest(local)["export"].items():
+        path = local.export / name
+        if not path.is_file():
+            sentences.append(f"`{path}` is gone")
+        elif path.stat().st_size != facts["bytes"]:
+            sentences.append(f"`{path}` has {path.stat().st_size:,} bytes, the manifest says {facts['bytes']:,}")
+        elif every_byte and sha256(path) != facts["sha256"]:
+            sentences.append(f"`{path}` was changed: its sha256 is not the manifest's")
+    return sentences
+
+
+def read_manifest(folder: RunFolder) -> dict[str, Any]:
+    """The folder's manifest. Raises LaunchError if the run is not finished, or if the manifest is not valid."""
+    manifest = read_json(folder.manifest)
+    if not isinstance(manifest, dict):
+        raise LaunchError(
+            f"`{folder.path}` has no manifest: the run is not finished", "`launcher status` shows how far it is"
+        )
+    if why := wrong(manifest):
+        raise LaunchError(
+            f"`{folder.manifest}`: {why}", "nothing was copied: do not trust the machine that wrote it", FAILED
+        )
+    return manifest
 
 
 def check_model(export: Path) -> dict[str, int]:
