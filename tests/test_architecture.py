@@ -40,7 +40,7 @@ PURE = [
     "launcher.planning.settings",
     "launcher.format",
     "launcher.runfolder.status",
-    "launcher.report.outlook",
+    "launcher.report.status_lines",
     "launcher.report.facts",
     "launcher.report.charts",
     "launcher.report.evaluations",

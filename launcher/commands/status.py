@@ -11,7 +11,7 @@ from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
 from launcher.config.site import SiteFile
 from launcher.planning.code_version import find_root
-from launcher.report.outlook import run_facts
+from launcher.report.status_lines import run_facts
 from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan

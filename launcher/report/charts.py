@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from launcher.report.facts import Facts
-from launcher.report.outlook import main_metrics
+from launcher.report.status_lines import main_metrics
 
 GIB = 1024
 WIDTH, HEIGHT = 340.0, 132.0

@@ -10,7 +10,7 @@ from launcher.clouds.ledger import Entry, Ledger
 from launcher.diagnosis.diagnose import Diagnosis
 from launcher.format import duration
 from launcher.report.evaluations import value_text
-from launcher.report.outlook import main_metrics
+from launcher.report.status_lines import main_metrics
 from launcher.runfolder.command_history import Command, commands
 from launcher.runfolder.done import read_done
 from launcher.runfolder.events import Tail

@@ -6,7 +6,7 @@ from rich.live import Live as Screen
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from launcher.clouds.ledger import ledger
-from launcher.report.outlook import RunFacts, quiet, run_facts
+from launcher.report.status_lines import RunFacts, quiet, run_facts
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus

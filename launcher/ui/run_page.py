@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher.format import duration, sparkline
-from launcher.report.outlook import RunFacts, at_risk, cost, curve, gpus, main_metrics, quiet, speed
+from launcher.report.status_lines import RunFacts, at_risk, cost, curve, gpus, main_metrics, quiet, speed
 from launcher.runfolder.status import RunStatus, StageStatus
 from launcher.ui.console import STYLE, columns, label_table
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from launcher.report.outlook import RunFacts, at_risk, cost, curve, gpus, main_metrics, quiet, speed
+from launcher.report.status_lines import RunFacts, at_risk, cost, curve, gpus, main_metrics, quiet, speed
 from launcher.runfolder.plan import Code, Plan, Stage
 from launcher.runfolder.status import status
 
