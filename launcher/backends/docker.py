@@ -17,7 +17,7 @@ from launcher.images.identity import identity
 from launcher.runfolder.lock import PATIENCE, holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.transfer.copy import alone
+from launcher.transfer.copy import folder_lock
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -32,7 +32,7 @@ class Docker:
     site: SiteFile
 
     def start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
-        with alone(folder.path):
+        with folder_lock(folder.path):
             return self.find(folder) or self._started(plan, folder)  # another launcher may have been quicker
 
     def _started(self, plan: Plan, folder: RunFolder) -> "DockerWork":

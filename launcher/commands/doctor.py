@@ -17,7 +17,7 @@ from launcher.diagnosis.rules import rules
 from launcher.errors import DONE, MISTAKE, LaunchError
 from launcher.planning.code_version import find_root
 from launcher.preflight.finding import REFUSED
-from launcher.runfolder.command_history import last_whole
+from launcher.runfolder.command_history import last_launch
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
 from launcher.transfer.store import Store, plan_of
@@ -71,7 +71,7 @@ def diagnosis(folder: RunFolder, now: RunStatus) -> Diagnosis | None:
     if now.state not in (*ENDED, "planned"):
         return None
     stage = now.current.name if now.current else None
-    found = diagnose(plan_of(folder), now, list(logs(folder, stage, ledger())), rules(), last_whole(folder))
+    found = diagnose(plan_of(folder), now, list(logs(folder, stage, ledger())), rules(), last_launch(folder))
     return found if found.known or now.state in ENDED else None
 
 

@@ -24,7 +24,7 @@ from launcher.planning.code_version import find_root
 from launcher.planning.request import Planned, Request, any_family, rehearsal_of, resumed
 from launcher.preflight import runner
 from launcher.preflight.finding import REFUSED, Finding
-from launcher.runfolder.command_history import note
+from launcher.runfolder.command_history import add_command
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json
 from launcher.runfolder.manifest import is_finished
@@ -32,7 +32,7 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
 from launcher.transfer.bucket import BucketFolder
-from launcher.transfer.copy import alone
+from launcher.transfer.copy import folder_lock
 from launcher.transfer.store import Store, machine_path, plan_of
 from launcher.transfer.verify import read_manifest
 from launcher.ui import console
@@ -104,7 +104,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions)
     if fresh:  # what is refused leaves nothing behind
         _show(plan, findings)
     _accepted(findings)
-    with alone(machine.path):
+    with folder_lock(machine.path):
         run = ready(plan, machine, redo, backend)
     for name in run.set_aside:
         console.say(f"renamed the old result to {name}")
@@ -126,7 +126,7 @@ def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions)
             and not console.confirm("launch?")
         ):
             raise LaunchError("not launched: you did not say yes", "`--yes` launches without a question")
-        note(run.folder, manner.words, time.time())
+        add_command(run.folder, manner.words, time.time())
         with Live(run.plan, run.folder) as live:
             end = follow(run, backend, live.show)
         if console.is_piped():  # else the live page has them

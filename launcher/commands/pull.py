@@ -8,7 +8,7 @@ from launcher.format import size
 from launcher.planning.code_version import find_root
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.transfer.copy import alone, pull
+from launcher.transfer.copy import folder_lock, pull
 from launcher.transfer.store import plan_of
 from launcher.transfer.verify import check_model, faults, read_manifest
 from launcher.ui import console
@@ -20,7 +20,7 @@ def bring(plan: Plan, machine: RunFolder, back: RunFolder, backend: Backend) -> 
     backend.fetch(plan, machine)
     manifest = read_manifest(machine)
     total = sum(one["bytes"] for one in manifest["export"].values())
-    with alone(back.path), Bar("pull", total) as bar:
+    with folder_lock(back.path), Bar("pull", total) as bar:
         pull(machine, back, bar.add)
     console.say(f"pulled    {len(manifest['export'])} files, {size(total)}, all sha256 match the manifest")
     if (found := check_model(back.export))["tensors"]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from launcher.node.limits import Stop, not_begun, read_limits
+from launcher.node.limits import Stop, problem_before, read_limits
 from launcher.node.restore import restore
 from launcher.node.stage import Site, execute, is_done
 from launcher.node.upload import Upload, UploadProcess
@@ -120,7 +120,7 @@ def run(plan: Plan, site: Site, only: Collection[str] | None = None) -> None:
     if is_finished(plan, site.folder):
         return
     if reason := site.stop.reason():
-        raise not_begun(reason, f"stage `{plan.stages[0].name}`")
+        raise problem_before(reason, f"stage `{plan.stages[0].name}`")
     assert_pins(plan, site.code, site.folder)
     logged = site.folder.node_log.stat().st_size if site.folder.node_log.exists() else 0
     site.events.add("run.started", run=plan.run, logged=logged)
@@ -135,9 +135,9 @@ def run(plan: Plan, site: Site, only: Collection[str] | None = None) -> None:
         if lacking := [need for need in stage.needs.values() if need in left]:
             error = f"stage `{stage.name}` needs `{lacking[0]}`, which is not done"
             raise Problem(error, "launch again: stages run in their order", MISTAKE)
-        site.stop.moving()
+        site.stop.note_progress()
         if reason := site.stop.reason():
-            raise not_begun(reason, f"stage `{stage.name}`")
+            raise problem_before(reason, f"stage `{stage.name}`")
         try:
             execute(plan, stage, site)
         except Problem as problem:

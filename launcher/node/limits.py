@@ -38,7 +38,7 @@ class Stop:
         self.moved = time.monotonic()
         self.end = math.inf if limits.until is None else time.monotonic() + limits.until - time.time()
 
-    def moving(self) -> None:
+    def note_progress(self) -> None:
         """Notes progress: the time after which a run counts as stalled begins again."""
         self.moved = time.monotonic()
 
@@ -74,7 +74,7 @@ def _fit(value: Mapping[str, object]) -> bool:
     return isinstance(value.get("reason", BUDGET), str) and all(map(moment, times))
 
 
-def not_begun(reason: str, what: str) -> Problem:
+def problem_before(reason: str, what: str) -> Problem:
     """Why a run ends before it has begun `what`."""
     if reason == ASKED:
         return Problem("the run was asked to stop", "the same launch command continues the run", INTERRUPTED, reason)
@@ -82,7 +82,7 @@ def not_begun(reason: str, what: str) -> Problem:
     return Problem(f"{_spent(reason)}: {what} was not begun", hint, INTERRUPTED, reason)
 
 
-def interrupted(reason: str, stage: str, limits: Limits, log: Path) -> Problem:
+def problem_during(reason: str, stage: str, limits: Limits, log: Path) -> Problem:
     """Why a stage ends before it is done."""
     if reason == ASKED:
         return Problem(f"stage `{stage}` was interrupted", AGAIN, INTERRUPTED, reason)

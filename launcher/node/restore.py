@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.node.limits import Stop, not_begun
+from launcher.node.limits import Stop, problem_before
 from launcher.node.stage import Site
 from launcher.runfolder.bucket_index import Entry, holds, read_index
 from launcher.runfolder.events import Tail
@@ -14,7 +14,7 @@ from launcher.runfolder.files import read_json, sync_folder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.problem import FAILED, Problem
-from launcher.runfolder.rclone import StoreError, rclone, remote, say
+from launcher.runfolder.rclone import StoreError, log_problem, rclone, remote
 from launcher.runfolder.retention import CHECKPOINT, DONE_RECORD, EVENTS, EXPORT, LOGS, MANIFEST, RESULT, artifacts
 
 PARTS = ".restoring"
@@ -36,8 +36,8 @@ def restore(plan: Plan, site: Site) -> None:
             break
         except StoreError as problem:
             if reason := site.stop.reason():
-                raise not_begun(reason, f"stage `{plan.stages[0].name}`") from None
-            say(problem)
+                raise problem_before(reason, f"stage `{plan.stages[0].name}`") from None
+            log_problem(problem)
             if not empty:
                 warning = f"{where}: {problem}; the run continues with what is here"
                 site.events.add("run.warning", warning=warning)
@@ -63,7 +63,7 @@ def _restore(plan: Plan, site: Site, empty: bool) -> None:
         part.parent.mkdir(parents=True, exist_ok=True)
         verb = "copyto" if "" in entry.files else "sync"
         arguments = [verb, "--checksum", remote(bucket, plan.run, entry.path), str(part)]
-        site.stop.moving()
+        site.stop.note_progress()
         rclone(bucket, arguments, stop=site.stop.reason)
         if not holds(part, entry):
             raise StoreError(f"`{entry.path}` there is not what its index says", "remove the run's folder there", True)

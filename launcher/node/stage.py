@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.node.limits import AGAIN, ASKED, Stop, interrupted
+from launcher.node.limits import AGAIN, ASKED, Stop, problem_during
 from launcher.node.process import Child, Gpus, environment
 from launcher.runfolder.argv import arguments
 from launcher.runfolder.done import fingerprint, read_done
@@ -79,7 +79,7 @@ def execute(plan: Plan, stage: Stage, site: Site) -> None:
     site.events.add("stage.started", stage=stage.name, attempt=attempt, steps=stage.steps, logged=logged)
     code, stopped = _watch(Child(argv, site.code, env, own.log, site.lock), stage, own, site)
     if code != DONE and (stopped or code == INTERRUPTED):
-        raise interrupted(stopped or ASKED, stage.name, site.stop.limits, own.log)
+        raise problem_during(stopped or ASKED, stage.name, site.stop.limits, own.log)
     if code != DONE:
         raise _failure(stage, own, code, logged)
     metrics = read_metrics(own.out)
@@ -115,17 +115,17 @@ def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[in
     latest: dict[str, Any] | None = None
     step, logged = -1, 0
     gpus = Gpus()
-    site.stop.moving()
+    site.stop.note_progress()
     while True:
         code = child.poll()
         for line in tail.new():
             if isinstance(line.get("step"), int) and line["step"] > step:
                 step = line["step"]
-                site.stop.moving()
+                site.stop.note_progress()
             if "metrics" in line:
                 latest = line
             elif "checkpoint" in line:
-                site.stop.moving()
+                site.stop.note_progress()
                 site.events.add("stage.checkpoint", stage=stage.name, name=line["checkpoint"], step=line.get("step"))
             elif "warning" in line:
                 site.events.add("stage.warning", stage=stage.name, warning=line["warning"])
@@ -135,7 +135,7 @@ def _watch(child: Child, stage: Stage, own: StageFolder, site: Site) -> tuple[in
             latest, reported = None, time.monotonic()
         if stage.steps is None and own.log.exists() and own.log.stat().st_size != logged:
             logged = own.log.stat().st_size  # for a stage without steps, output counts as progress
-            site.stop.moving()
+            site.stop.note_progress()
         if usage := gpus.new():
             site.events.add("run.gpus", stage=stage.name, **usage)
         if code is not None:

@@ -11,11 +11,11 @@ from typing import Any
 
 from launcher.runfolder.bucket_index import Entry, index_entry, read_index, write_index
 from launcher.runfolder.events import Events, Tail
-from launcher.runfolder.files import same_folder
+from launcher.runfolder.files import link_folder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.processes import die_with_parent, signal_quietly
-from launcher.runfolder.rclone import StoreError, rclone, remote, say
+from launcher.runfolder.rclone import StoreError, log_problem, rclone, remote
 from launcher.runfolder.retention import CHECKPOINT, EXPORT, MIRRORED, Artifact, artifacts
 
 LINKS = ".uploading"
@@ -78,7 +78,7 @@ class Upload:
         source, links = self.folder.path / artifact.path, self.folder.path / LINKS / artifact.path
         if artifact.kind == CHECKPOINT and source.is_dir():
             links.parent.mkdir(parents=True, exist_ok=True)
-            same_folder(source, links)
+            link_folder(source, links)
             source = links
         made, there = index_entry(artifact, source), remote(self.bucket, self.plan.run, artifact.path)
         if source.is_dir():
@@ -182,7 +182,7 @@ def _upload_all(upload: Upload, events: Events, ending: Callable[[float], bool])
         except (StoreError, OSError) as problem:
             failed += 1
             pause = min(LONGEST, 2.0 ** (failed - 1))
-            say(problem)
+            log_problem(problem)
             where = f"`{upload.bucket.url}`: {problem}"
             if last and failed >= TRIES:
                 events.add("run.warning", warning=f"the upload is not complete: {where}")

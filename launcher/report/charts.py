@@ -60,7 +60,9 @@ def curves(facts: Facts) -> Iterator[tuple[str, list[Chart]]]:
         again = [attempt for attempt in facts.attempts if attempt.stage == stage.name and attempt.number > 1]
         restarts = tuple(float(attempt.first) for attempt in again if attempt.first)
         safe = tuple(float(checkpoint.step) for checkpoint in stage.checkpoints)
-        points = {name: finite((step, steps[step][name]) for step in steps if name in steps[step]) for name in names}
+        points = {
+            name: finite_points((step, steps[step][name]) for step in steps if name in steps[step]) for name in names
+        }
         charts = [
             chart(Curve(name, points[name], restarts=restarts, safe=safe)) for name in (*first, *rest) if points[name]
         ]
@@ -73,8 +75,8 @@ def gpus(facts: Facts) -> tuple[str, list[Chart]] | None:
     if not facts.gpus or facts.began is None:
         return None
     hours = [(float(usage["time"]) - facts.began) / 3600 for usage in facts.gpus]
-    used = finite(zip(hours, (max(usage["used"]) / GIB for usage in facts.gpus), strict=True))
-    busy = finite(zip(hours, (fmean(usage["busy"]) for usage in facts.gpus), strict=True))
+    used = finite_points(zip(hours, (max(usage["used"]) / GIB for usage in facts.gpus), strict=True))
+    busy = finite_points(zip(hours, (fmean(usage["busy"]) for usage in facts.gpus), strict=True))
     last, peak = facts.gpus[-1], max(value for _, value in used)
     text = f"{len(last['used'])} x {last['name']}, {last['total'] / GIB:.1f} GiB each; peak use {peak:.1f} GiB"
     return text, [chart(Curve("memory, GiB", used, "hour")), chart(Curve("busy, %", busy, "hour"))]
@@ -82,7 +84,7 @@ def gpus(facts: Facts) -> tuple[str, list[Chart]] | None:
 
 def chart(curve: Curve) -> Chart:
     """The curve on its axes."""
-    points = thinned(curve.points)
+    points = thin(curve.points)
     values = [value for _, value in curve.points]
     low, high = _bounds(values)
     first, last = curve.points[0][0], curve.points[-1][0]
@@ -123,7 +125,7 @@ def chart(curve: Curve) -> Chart:
     )
 
 
-def thinned(points: Sequence[Point], most: int = MOST) -> list[Point]:
+def thin(points: Sequence[Point], most: int = MOST) -> list[Point]:
     """At most `most` of the points, in their order, with the first and the last."""
     if len(points) <= most:
         return list(points)
@@ -136,7 +138,7 @@ def thinned(points: Sequence[Point], most: int = MOST) -> list[Point]:
     return [points[at] for at in sorted(kept)]
 
 
-def finite(points: Iterable[tuple[float, object]]) -> tuple[Point, ...]:
+def finite_points(points: Iterable[tuple[float, object]]) -> tuple[Point, ...]:
     """The points whose value is a finite number, in the order of their steps."""
     kept = [
         (float(step), float(value)) for step, value in points if isinstance(value, int | float) and math.isfinite(value)

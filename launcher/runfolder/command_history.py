@@ -24,7 +24,7 @@ class Command:
         return shlex.join(self.argv)
 
 
-def note(folder: RunFolder, arguments: Sequence[str], now: float) -> None:
+def add_command(folder: RunFolder, arguments: Sequence[str], now: float) -> None:
     """Adds the command to the run folder. No secret is ever on a command line of ours."""
     with open(folder.path / FILE, "a", encoding="utf-8") as file:
         file.write(json.dumps({"time": now, "words": ["launcher", *arguments]}, ensure_ascii=False) + "\n")
@@ -39,7 +39,7 @@ def commands(folder: RunFolder) -> list[Command]:
     ]
 
 
-def last_whole(folder: RunFolder) -> str | None:
+def last_launch(folder: RunFolder) -> str | None:
     """The last command that describes the whole run (not `--resume`), without `--redo STAGE`, which would repeat what
     is done; None when there is none."""
     whole = [argv for argv in (command.argv for command in commands(folder)) if not _resumes(argv)]

@@ -65,7 +65,7 @@ def tree(folder: Path) -> dict[str, int]:
     return dict(sorted((path.relative_to(folder).as_posix(), path.stat().st_size) for path in files))
 
 
-def same_folder(source: Path, target: Path) -> None:
+def link_folder(source: Path, target: Path) -> None:
     """Makes `target` a copy of `source`, which shares its bytes on disk where the file system allows it."""
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.runfolder.done import fingerprint, read_done
-from launcher.runfolder.files import read_json, same_folder, sha256, tree, write_json
+from launcher.runfolder.files import link_folder, read_json, sha256, tree, write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, digest
 from launcher.runfolder.validation import inside
@@ -16,7 +16,7 @@ from launcher.runfolder.validation import inside
 
 def publish(plan: Plan, folder: RunFolder) -> dict[str, Any]:
     """Copies the export stage's `out` to `export/`, then writes `manifest.json`."""
-    same_folder(folder.stage(plan.export).out, folder.export)
+    link_folder(folder.stage(plan.export).out, folder.export)
     manifest = {
         "format": 1,
         "run": plan.run,
@@ -63,16 +63,16 @@ def is_finished(plan: Plan, folder: RunFolder) -> bool:
     fingerprints = {name: summary.get("fingerprint") for name, summary in manifest.get("stages", {}).items()}
     same = all(fingerprints.get(stage.name) == fingerprint(plan, stage) for stage in plan.stages)
     same = same and manifest.get("exported") == plan.export
-    return same and has_all(manifest, folder)
+    return same and matches(manifest, folder)
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The manifest; None if it is missing or not valid (`wrong`)."""
+    """The manifest; None if it is missing or not valid (`defect`)."""
     value = read_json(path)
-    return value if isinstance(value, dict) and wrong(value) is None else None
+    return value if isinstance(value, dict) and defect(value) is None else None
 
 
-def wrong(manifest: Mapping[str, Any]) -> str | None:
+def defect(manifest: Mapping[str, Any]) -> str | None:
     """Why the manifest is not valid, in a sentence: it may come from a machine that somebody else controls, and must
     name no file outside the export."""
     stages = manifest.get("stages", {})
@@ -89,7 +89,7 @@ def wrong(manifest: Mapping[str, Any]) -> str | None:
     return None
 
 
-def has_all(manifest: dict[str, Any], folder: RunFolder) -> bool:
+def matches(manifest: dict[str, Any], folder: RunFolder) -> bool:
     """Whether `export` has the files of this manifest and no others, each with its size."""
     return tree(folder.export) == {name: facts["bytes"] for name, facts in manifest["export"].items()}
 

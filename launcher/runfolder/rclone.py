@@ -77,7 +77,7 @@ def rclone(
             preexec_fn=die_with_parent,
         )
     except FileNotFoundError:
-        raise absent() from None
+        raise missing_rclone() from None
     with process:
         while True:
             try:
@@ -92,7 +92,7 @@ def rclone(
     return out
 
 
-def absent() -> StoreError:
+def missing_rclone() -> StoreError:
     return StoreError("`rclone` is not installed here", "install it: rclone.org/install, `apt install rclone`", True)
 
 
@@ -109,7 +109,7 @@ def failure(log: str) -> StoreError:
     return StoreError(says, "check `bucket` in site.yaml, and the network", False, log)
 
 
-def say(problem: Exception) -> None:
+def log_problem(problem: Exception) -> None:
     """Writes the problem to node.log, without the secrets of the environment."""
     text = problem.log if isinstance(problem, StoreError) else str(problem)
     for name in KEYS:

@@ -79,7 +79,7 @@ class StageStatus:
         return now - self.moved if now - self.moved > usual else None
 
 
-def after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:
+def stage_after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:
     """The stage after `event`, which is about it."""
     kind, time = event.get("event"), float(event.get("time") or 0)
     if kind == "stage.started":
@@ -149,7 +149,7 @@ def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> Ru
     for event in events:
         kind, name = event.get("event"), event.get("stage")
         if name in stages:
-            stages[name] = after(stages[name], event)
+            stages[name] = stage_after(stages[name], event)
             _remember(histories[name], event)
         if kind == "run.started":
             state, end, gpus = "running", {}, None

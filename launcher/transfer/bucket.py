@@ -9,7 +9,7 @@ from pathlib import Path
 from launcher.errors import FAILED, LaunchError
 from launcher.runfolder.bucket_index import Entry, holds, read_index, write_index
 from launcher.runfolder.plan import Bucket
-from launcher.runfolder.rclone import StoreError, absent, command, environment, failure, remote
+from launcher.runfolder.rclone import StoreError, command, environment, failure, missing_rclone, remote
 
 STATS = ["--use-json-log", "--stats", "0.5s", "--stats-log-level", "NOTICE"]
 
@@ -63,7 +63,7 @@ class BucketFolder:
         try:
             process = subprocess.Popen(argv, env=environment(self.secrets), stderr=subprocess.PIPE, text=True)
         except FileNotFoundError:
-            raise self._sentence(absent()) from None
+            raise self._sentence(missing_rclone()) from None
         before, lines = 0, []
         with process:
             assert process.stderr

@@ -28,7 +28,7 @@ people edit in place, such as `config.json`, is not."""
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[None]:
     """Lets one launcher at a time into the block, for each folder. The lock ends with its process."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)

@@ -14,13 +14,13 @@ from typing import Any
 from launcher.errors import FAILED, LaunchError
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json, sha256, write_json
-from launcher.runfolder.manifest import has_all, read, wrong
+from launcher.runfolder.manifest import defect, matches, read
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.retention import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT, Artifact, artifacts
 from launcher.runfolder.validation import inside
-from launcher.transfer.copy import alone
-from launcher.transfer.ssh import NoRoom, Remote, Unreachable, writing
+from launcher.transfer.copy import folder_lock
+from launcher.transfer.ssh import NoRoom, Remote, Unreachable, disk_errors
 
 AT_ONCE = 4
 """Files of an export that are copied at the same time."""
@@ -68,7 +68,7 @@ class Mirror:
     def copy_missing(self) -> list[Artifact]:
         """Copies what is missing, and returns what could not be copied, which the next call tries again. A checkpoint
         that is deleted on the machine while it is copied is skipped. Raises Unreachable, or NoRoom."""
-        with writing(self.here.path):
+        with disk_errors(self.here.path):
             return self._copy_missing()
 
     def unsaved(self) -> NoRoom | None:
@@ -88,11 +88,11 @@ class Mirror:
     def has_export(self) -> bool:
         """Whether the manifest is here, with all files that it lists."""
         manifest = read(self.here.manifest)
-        return manifest is not None and has_all(manifest, self.here)
+        return manifest is not None and matches(manifest, self.here)
 
     def copy_export(self) -> None:
         """Copies the export of a finished run, several files at a time, and then the manifest. Raises LaunchError."""
-        with alone(self._incoming):
+        with folder_lock(self._incoming):
             if not self.has_export():  # another launch may have copied it
                 self._copy_export()
 
@@ -123,12 +123,12 @@ class Mirror:
                 left.append(artifact)
                 if artifact.kind == RESULT:
                     break  # its done record must not be copied before it
-        with alone(self._incoming):
+        with folder_lock(self._incoming):
             self._drop_superseded()
         return left
 
     def _copy(self, artifact: Artifact) -> None:
-        with alone(self._incoming):
+        with folder_lock(self._incoming):
             if not self.has(artifact):
                 self._fetch(artifact)
 
@@ -136,7 +136,7 @@ class Mirror:
         part = self._incoming / "manifest.json"
         self.remote.fetch(f"{self.there}/manifest.json", part, PLAIN)
         manifest = read_json(part)
-        if not isinstance(manifest, dict) or (why := wrong(manifest)):
+        if not isinstance(manifest, dict) or (why := defect(manifest)):
             why = why if isinstance(manifest, dict) else "it cannot be read"
             raise LaunchError(f"`{self.remote.host}:{self.there}/manifest.json`: {why}", DISTRUST, FAILED)
         with ThreadPoolExecutor(AT_ONCE) as pool:

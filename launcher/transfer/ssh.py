@@ -46,7 +46,7 @@ class NoRoom(LaunchError):
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Turns an OSError of this side into NoRoom, for `path`."""
     try:
         yield
@@ -102,7 +102,7 @@ class Remote:
         self._rsync([*options, *sources, f"{self.host}:{target}"])
 
     @contextlib.contextmanager
-    def present(self, sign: str = ":") -> Iterator[None]:
+    def terminal(self, sign: str = ":") -> Iterator[None]:
         """Keeps a terminal open on the machine during the block, so that programs that turn idle machines off see a
         user. It closes after a minute without a sign of life from this process. The machine runs the shell command
         `sign` at each sign of life."""

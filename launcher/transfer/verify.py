@@ -7,7 +7,7 @@ from typing import Any
 
 from launcher.errors import FAILED, LaunchError
 from launcher.runfolder.files import read_json, sha256
-from launcher.runfolder.manifest import wrong
+from launcher.runfolder.manifest import defect
 from launcher.runfolder.paths import RunFolder
 
 BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
@@ -39,7 +39,7 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
         raise LaunchError(
             f"`{folder.path}` has no manifest: the run is not finished", "`launcher status` shows how far it is"
         )
-    if why := wrong(manifest):
+    if why := defect(manifest):
         raise LaunchError(
             f"`{folder.manifest}`: {why}", "nothing was copied: do not trust the machine that wrote it", FAILED
         )

@@ -93,7 +93,7 @@ class Sky:
                 f"the export of run `{plan.run}` is not here, and its machine is gone",
                 "launch again: what is done is not done again",
             )
-        with mirror.remote.present():
+        with mirror.remote.terminal():
             mirror.copy_export()
 
     def unsaved(self, folder: RunFolder) -> LaunchError | None:

@@ -43,7 +43,7 @@ class Handshake:
     def awaited(self) -> Iterator[None]:
         """It is nobody's turn, and jobs wait for the length of the block. Raises Unreachable."""
         self.remote.run("sh", "-c", 'mkdir -p -- "$1" && : > "$2"', "-", self.there, self.file)
-        with self.remote.present(f"touch -- {shlex.quote(self.file)}"):
+        with self.remote.terminal(f"touch -- {shlex.quote(self.file)}"):
             yield
 
     def give(self, word: str, job: int, events: int) -> None:

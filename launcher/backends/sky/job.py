@@ -118,7 +118,7 @@ class SkyJob:
             if found:
                 break
             time.sleep(self.ways.look if said else self.ways.first)
-        with self.mirror.remote.present():  # a machine without a job ends itself after a while
+        with self.mirror.remote.terminal():  # a machine without a job ends itself after a while
             copier.finish()
         return found
 

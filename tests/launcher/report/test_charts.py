@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from launcher.report.charts import HEIGHT, WIDTH, Curve, chart, finite, short, thinned
+from launcher.report.charts import HEIGHT, WIDTH, Curve, chart, finite_points, short, thin
 
 NUMBERS = some.lists(some.floats(-1e300, 1e300), min_size=1, max_size=60)
 
@@ -56,16 +56,19 @@ def test_a_long_curve_keeps_its_ends_and_every_spike():
     points = [(float(at), 0.0) for at in range(100_000)]
     points[31_234] = (31_234.0, 9.0)
     points[77_777] = (77_777.0, -9.0)
-    found = thinned(points)
+    found = thin(points)
     assert len(found) <= 400
     assert found[0] == points[0] and found[-1] == points[-1]
     assert points[31_234] in found and points[77_777] in found
     assert found == sorted(found)
-    assert thinned(points[:400]) == points[:400]
+    assert thin(points[:400]) == points[:400]
 
 
 def test_what_is_no_number_is_left_out():
-    assert finite([(2, 1), (1, math.nan), (3, math.inf), (4, "x"), (5, None), (0, 0.5)]) == ((0.0, 0.5), (2.0, 1.0))
+    assert finite_points([(2, 1), (1, math.nan), (3, math.inf), (4, "x"), (5, None), (0, 0.5)]) == (
+        (0.0, 0.5),
+        (2.0, 1.0),
+    )
 
 
 @pytest.mark.parametrize(
