@@ -61,7 +61,10 @@ def main() -> int:
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        path, hint = problem.filename or folder.path, "make room and launch again: what is done stays done"
+        path, hint = (
+            problem.filename or folder.path,
+            "make room and launch again: stages that are done are not repeated",
+        )
         _say(2, f"error: no space left for `{path}`\n\nhint: {hint}")
         return FAILED
     _say(

@@ -170,8 +170,8 @@ def shortcomings(must: Must, out: Path, metrics: dict[str, Any]) -> list[str]:
     for pattern in must.files:
         files = [path for path in out.glob(pattern) if path.is_file()]
         if not files:
-            problems.append(f"it left no file `{pattern}`")
-        problems += [f"it left `{path.relative_to(out)}` empty" for path in files if path.stat().st_size == 0]
+            problems.append(f"it wrote no file `{pattern}`")
+        problems += [f"its file `{path.relative_to(out)}` is empty" for path in files if path.stat().st_size == 0]
     for name, value in metrics.items():
         if isinstance(value, float) and not math.isfinite(value):
             problems.append(f"its metric `{name}` is {value}")
@@ -179,7 +179,7 @@ def shortcomings(must: Must, out: Path, metrics: dict[str, Any]) -> list[str]:
         value = metrics.get(name)
         for condition, limit in conditions.items():
             if not isinstance(value, int | float):
-                problems.append(f"it reports no number `{name}` (`{condition} {limit:g}` is demanded)")
+                problems.append(f"it reports no number `{name}` (the recipe demands `{condition} {limit:g}`)")
             elif not CONDITIONS[condition](value, limit):
                 problems.append(f"its metric `{name}` is {value:g}, not {PHRASES[condition]} {limit:g}")
     return problems

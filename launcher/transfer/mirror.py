@@ -218,5 +218,5 @@ class Copier:
                 self.full = False
         except NoRoom as problem:
             if not self.full:
-                self.show(f"not saved {problem.error}: only the machine has it")
+                self.show(f"not copied: {problem.error}; only the machine has the newest files")
             self.full = True

@@ -42,7 +42,7 @@ class NoRoom(LaunchError):
     """The machine answers, but the disk here takes no data."""
 
     def __init__(self, path: Path, number: int):
-        super().__init__(f"`{path}` cannot be written: {os.strerror(number)}", "make room there", OURS)
+        super().__init__(f"`{path}` cannot be written: {os.strerror(number)}", "make room on this disk", OURS)
 
 
 @contextlib.contextmanager

@@ -132,7 +132,7 @@ def test_what_there_is_no_room_for_is_said_until_there_is(mirror, there, small, 
     with pytest.raises(NoRoom):
         mirror.copy_missing()
     problem = mirror.unsaved()
-    assert "No space left on device" in problem.error and problem.hint == "make room there"
+    assert "No space left on device" in problem.error and problem.hint == "make room on this disk"
     assert (mirror.here.path / "stages/first/work/step_2/weights").exists(), "what is here stays"
     (tmp_path / "bin/down").touch()
     assert mirror.unsaved() is None, "a machine that does not answer is not waited for"
