@@ -190,7 +190,9 @@ def _already(run: Ready, back: RunFolder) -> int:
 def _not_done(end: RunStatus, machine: RunFolder) -> None:
     if end.error:
         # a rented machine speaks of its own files; what it said of them is here too
-        console.show_error(f"error: {end.error}\n\nhint: {end.helps}".replace(machine_path(end.run), str(machine.path)))
+        console.show_error(
+            f"error: {end.error}\n\nhint: {end.full_hint}".replace(machine_path(end.run), str(machine.path))
+        )
     else:
         console.show_error("error: the run was interrupted\n\nhint: the same launch command continues the run")
 

@@ -76,7 +76,7 @@ def _show(now: RunStatus, folder: RunFolder) -> None:
 
 def _say_error(now: RunStatus) -> None:
     if now.error:
-        console.show_error(f"error: {now.error}\n\nhint: {now.helps}")
+        console.show_error(f"error: {now.error}\n\nhint: {now.full_hint}")
 
 
 def _plain(now: RunStatus) -> dict[str, Any]:

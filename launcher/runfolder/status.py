@@ -128,7 +128,7 @@ class RunStatus:
     """The driver's last answer: `name` and `total` MiB of one GPU; `used` MiB and `busy` % of each."""
 
     @property
-    def helps(self) -> str:
+    def full_hint(self) -> str:
         """The hint. If it only names a log, it names `launcher doctor` first."""
         hint = self.hint or ""
         return f"`launcher doctor {self.run}` names the cause; or {hint}" if hint.startswith("read ") else hint
