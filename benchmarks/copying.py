@@ -30,8 +30,8 @@ def bring(config: Path, there: Path, here: Path) -> None:
     )
     for folder in (here / "store", here / "home"):
         folder.mkdir(parents=True, exist_ok=True)
-    mirror.export()
-    mirror.look()
+    mirror.copy_export()
+    mirror.refresh()
     shutil.copyfile(there / "plan.json", mirror.here.plan)  # the launcher wrote it there itself
     pull(mirror.here, RunFolder(here / "home"), lambda _: None)
 

@@ -170,7 +170,7 @@ def pull(run: option.RunName = None) -> None:
     from launcher.commands import pull as command
 
     folder = _store().existing(run)
-    command.pull_run(folder, _store().home(folder.path.name), _site())
+    command.pull_run(folder, _store().results(folder.path.name), _site())
 
 
 @app.command()
@@ -178,7 +178,7 @@ def verify(run: option.RunName = None) -> None:
     """Compare every byte of the pulled export with the manifest."""
     from launcher.commands import pull as command
 
-    command.verify(_store().home(_store().existing(run).path.name))
+    command.verify(_store().results(_store().existing(run).path.name))
 
 
 @app.command()
@@ -263,7 +263,7 @@ def main() -> None:
         error = sentence(problem)
         from launcher.ui import console
 
-        console.error(str(error))
+        console.show_error(str(error))
         sys.exit(error.code)
     finally:
         gc.freeze()  # at the end there is nothing to collect either

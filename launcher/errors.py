@@ -1,4 +1,4 @@
-"""A user's mistake, as the user reads it."""
+"""Errors that the user reads, with their hints."""
 
 import difflib
 import errno
@@ -8,35 +8,34 @@ from launcher.runfolder.problem import DONE, FAILED, INTERRUPTED, MISTAKE, OURS,
 
 __all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "OURS", "LaunchError", "did_you_mean", "sentence"]
 
-NAMED = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}
-THEIRS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS} | NAMED
-"""What a disk, or the names on it, may do to any program."""
+PATH_ERRORS = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS} | PATH_ERRORS
+"""Errors of a disk, or of a path on it: no defect of the launcher."""
 
 
 class LaunchError(Problem):
-    """What is wrong, in which file and key, with the value; what helps; the exit code."""
+    """An error with its hint and its exit code. The text names the file, the key and the value."""
 
     def __init__(self, error: str, hint: str, code: int = MISTAKE):
         super().__init__(error, hint, code)
 
 
 def sentence(problem: LaunchError | OSError) -> LaunchError:
-    """The problem as the user reads it. Raises it where it is neither a mistake nor a matter of the disk, or of a name
-    on it."""
+    """The problem as the user reads it. Raises an OSError again that has nothing to do with the disk or a path."""
     if isinstance(problem, LaunchError):
         return problem
-    if problem.errno not in THEIRS:
+    if problem.errno not in DISK_ERRORS:
         raise problem
-    helps = "name another place" if problem.errno in NAMED else "make room, or change site.yaml"
-    return LaunchError(f"`{problem.filename}`: {problem.strerror}", helps, OURS)
+    hint = "name another path" if problem.errno in PATH_ERRORS else "make room, or change site.yaml"
+    return LaunchError(f"`{problem.filename}`: {problem.strerror}", hint, OURS)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint: the known word that was probably meant, or all of them when they are few."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint: the known name that the user probably meant, or all known names when they are few."""
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if near:
         return f"did you mean `{near[0]}`?"
     if len(names) > 16:
-        names = difflib.get_close_matches(word, names, n=3, cutoff=0.0)
+        names = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
     return "known are " + ", ".join(f"`{name}`" for name in names) if names else "there is none to choose from"

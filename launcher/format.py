@@ -1,4 +1,4 @@
-"""Numbers as people read them: times, sizes, a row of numbers as a line of characters. Pure."""
+"""Numbers as people read them: times, sizes, a curve as a line of characters. Pure."""
 
 import math
 import time
@@ -18,7 +18,7 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(seconds: float) -> str:
-    """`2026-11-21 18:06 UTC`, of seconds since the epoch: a page says the same wherever it is opened."""
+    """`2026-11-21 18:06 UTC`, from seconds since the epoch: a page shows the same time in every time zone."""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
 
 
@@ -31,17 +31,17 @@ def size(amount: float) -> str:
     return f"{amount:.1f} TB"
 
 
-def spark(values: Sequence[float], width: int) -> str:
-    """At most `width` characters, from the lowest of `values` to the highest; each stands for the mean of its share of
-    them, a blank for a share without a finite number."""
+def sparkline(values: Sequence[float], width: int) -> str:
+    """At most `width` characters that draw `values` as a curve. Each character is the mean of an equal part of the
+    values; a part without a finite number is a blank."""
     count = min(width, len(values))
-    shares = [values[place * len(values) // count : (place + 1) * len(values) // count] for place in range(count)]
-    means = [_mean([one for one in share if math.isfinite(one)]) for share in shares]
-    known = [one for one in means if one is not None]
+    shares = [values[index * len(values) // count : (index + 1) * len(values) // count] for index in range(count)]
+    means = [_mean([value for value in share if math.isfinite(value)]) for share in shares]
+    known = [mean for mean in means if mean is not None]
     if not known:
         return " " * count
     low, high = min(known), max(known)
-    return "".join(" " if one is None else BARS[_height(one, low, high)] for one in means)
+    return "".join(" " if mean is None else BARS[_height(mean, low, high)] for mean in means)
 
 
 def _mean(values: Sequence[float]) -> float | None:

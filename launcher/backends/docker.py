@@ -18,7 +18,7 @@ from launcher.images.identity import PROGRAM, identity, node_home
 from launcher.runfolder.lock import PATIENCE, holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.transfer.copy import alone
+from launcher.transfer.copy import folder_lock
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -46,7 +46,7 @@ class Docker:
     site: SiteFile
 
     def start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
-        with alone(folder.path):
+        with folder_lock(folder.path):
             self.refresh(folder)  # saves the output of a container of the same name, before that is removed
             return self.find(folder) or self._start(plan, folder)  # another launcher may have been quicker
 

@@ -8,12 +8,12 @@ from launcher.backends.base import KILLED, Backend, End, Work
 from launcher.errors import DONE, FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.interrupts import interruptible_after
 from launcher.planning.changes import changes, followers, set_aside
-from launcher.runfolder.done import read_proof
+from launcher.runfolder.done import read_done
 from launcher.runfolder.events import Tail
 from launcher.runfolder.manifest import is_finished
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, to_json
-from launcher.runfolder.problem import end_of, said
+from launcher.runfolder.problem import closing_error, log_end
 from launcher.runfolder.status import RunStatus, status
 from launcher.transfer.copy import push
 from launcher.transfer.store import read_existing, write_plan
@@ -94,7 +94,7 @@ def exit_code(status: RunStatus) -> int:
 
 def verification(folder: RunFolder, plan: Plan) -> dict[str, object]:
     """What the run's last stage measured on the exported model."""
-    done = read_proof(folder.stage(plan.stages[-1].name).done)
+    done = read_done(folder.stage(plan.stages[-1].name).done)
     return dict(done["metrics"]) if done else {}
 
 
@@ -131,7 +131,7 @@ def _with_inputs(run: Run) -> Run:
 def _unexplained(end: End, now: RunStatus, folder: RunFolder, log_size: int) -> RunStatus:
     """The state of a run whose node program ended without an event that says why."""
     code = end.code if end.code in (2, FAILED, INTERRUPTED) else OURS
-    error, hint = said(end_of(folder.node_log, log_size)) or (
+    error, hint = closing_error(log_end(folder.node_log, log_size)) or (
         f"the node program ended with code {end.code}",
         f"read {folder.node_log}",
     )

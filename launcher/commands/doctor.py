@@ -12,18 +12,17 @@ from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite
 from launcher.diagnosis.diagnose import Diagnosis, diagnose
 from launcher.diagnosis.evidence import Line, logs
-from launcher.diagnosis.installation import look
+from launcher.diagnosis.installation import ASK_CLUSTER, check_installation, parse_cluster, slurm_section
 from launcher.diagnosis.rules import rules
-from launcher.diagnosis.slurm_cluster import ASK, proposal, read
 from launcher.errors import DONE, MISTAKE, LaunchError
 from launcher.planning.code_version import find_root
 from launcher.preflight.finding import REFUSED
-from launcher.runfolder.command_history import last_whole
+from launcher.runfolder.command_history import last_launch
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
 from launcher.transfer.store import Store, plan_of
 from launcher.ui import console
-from launcher.ui.console import labelled
+from launcher.ui.console import label_table
 
 ENDED = ("failed", "interrupted", "lost")
 WIDTH = 8
@@ -45,8 +44,8 @@ def examine(run: str | None, store: Store) -> int:
             return DONE
         if cause:
             console.say("")
-    findings = look(find_root(), store.site, os.environ)
-    console.found(findings)
+    findings = check_installation(find_root(), store.site, os.environ)
+    console.show_findings(findings)
     return MISTAKE if any(finding.level == REFUSED for finding in findings) else DONE
 
 
@@ -63,7 +62,7 @@ def examine_cluster(cloud: str, host: str | None, extend: int | None, site: Site
         name = workspace.name_of(cluster.work or "")
         console.say_raw(login_of(cluster).run(workspace.EXTEND, name, str(extend)))
         return
-    console.say_raw(proposal(read(login_of(cluster).run(ASK)), cluster.host))
+    console.say_raw(slurm_section(parse_cluster(login_of(cluster).run(ASK_CLUSTER)), cluster.host))
 
 
 def diagnosis(folder: RunFolder, now: RunStatus) -> Diagnosis | None:
@@ -72,7 +71,7 @@ def diagnosis(folder: RunFolder, now: RunStatus) -> Diagnosis | None:
     if now.state not in (*ENDED, "planned"):
         return None
     stage = now.current.name if now.current else None
-    result = diagnose(plan_of(folder), now, list(logs(folder, stage, ledger())), rules(), last_whole(folder))
+    result = diagnose(plan_of(folder), now, list(logs(folder, stage, ledger())), rules(), last_launch(folder))
     return result if result.known or now.state in ENDED else None
 
 
@@ -81,11 +80,11 @@ def _say(now: RunStatus, diagnosis: Diagnosis) -> None:
     name = f" in {stage.name}" if stage and stage.started else ""
     step = f", step {stage.step:,} of {stage.steps:,}" if stage and stage.steps else ""
     console.say(f"run {now.run}  {now.state}{name}{step}")
-    console.draw(labelled(("cause", diagnosis.cause), width=WIDTH))
+    console.draw(label_table(("cause", diagnosis.cause), width=WIDTH))
     if diagnosis.evidence:
         console.say(f"evidence  {_near(diagnosis.evidence)}")
     console.draw(
-        labelled(("", diagnosis.evidence.text if diagnosis.evidence else ""), ("helps", diagnosis.help), width=WIDTH)
+        label_table(("", diagnosis.evidence.text if diagnosis.evidence else ""), ("helps", diagnosis.help), width=WIDTH)
     )
     console.say(f"next      {diagnosis.command}")
     for cause, line in diagnosis.also:

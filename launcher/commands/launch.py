@@ -25,16 +25,17 @@ from launcher.planning.code_version import find_root
 from launcher.planning.request import Planned, Request, any_family, rehearsal_of, resumed
 from launcher.preflight import runner
 from launcher.preflight.finding import REFUSED, Finding
-from launcher.runfolder.command_history import note
+from launcher.runfolder.command_history import add_command
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json
 from launcher.runfolder.manifest import is_finished
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus, status
-from launcher.transfer.bucket import Stored
-from launcher.transfer.copy import alone, read_manifest
-from launcher.transfer.store import Store, place_of, plan_of
+from launcher.transfer.bucket import BucketFolder
+from launcher.transfer.copy import folder_lock
+from launcher.transfer.store import Store, machine_path, plan_of
+from launcher.transfer.verify import read_manifest
 from launcher.ui import console
 from launcher.ui.live import Live
 
@@ -107,7 +108,7 @@ def carry_out(planned: Planned, root: Path, site: SiteFile, options: LaunchOptio
         return _launch(_opened(planned, root, site, options))
     except (LaunchError, OSError) as problem:  # printed before what it may cost
         error = sentence(problem)
-        console.error(str(error))
+        console.show_error(str(error))
         return error.code
     finally:
         say_billed(planned.plan.run)
@@ -116,8 +117,8 @@ def carry_out(planned: Planned, root: Path, site: SiteFile, options: LaunchOptio
 def _opened(planned: Planned, root: Path, site: SiteFile, options: LaunchOptions) -> Launch:
     run, store = planned.plan.run, Store(site)
     backend = backend_of(planned.plan.machine.cloud, root, site, console.say, options.wait)
-    folder = store.machine(run)
-    return Launch(planned, root, site, options, backend, folder, store.home(run), not folder.plan.exists())
+    folder = store.folder(run)
+    return Launch(planned, root, site, options, backend, folder, store.results(run), not folder.plan.exists())
 
 
 def _resumed(request: Request, name: str, site: SiteFile) -> tuple[Planned, Path]:
@@ -163,12 +164,12 @@ def _check(launch: Launch) -> None:
 def _prepare(launch: Launch) -> Run:
     """Prepares the run folder. A run that ended while nobody looked is fetched from its machine."""
     plan, redo = launch.plan, launch.options.redo
-    with alone(launch.folder.path):
+    with folder_lock(launch.folder.path):
         run = prepare(plan, launch.folder, redo, launch.backend)
     for name in run.old_results:
         console.say(f"renamed the old result to {name}")
     if redo and plan.bucket:  # otherwise the next machine would restore the old results from the bucket
-        Stored(plan.bucket, plan.run, values(plan, launch.site, os.environ)).forget(followers(plan, redo))
+        BucketFolder(plan.bucket, plan.run, values(plan, launch.site, os.environ)).forget(followers(plan, redo))
     if not run.finished and not run.old_results and _fetch_finished(run, launch.backend):
         return replace(run, finished=True)
     return run
@@ -196,17 +197,17 @@ def _confirm(launch: Launch, run: Run) -> None:
         _show(run.plan, launch.findings)
         _demand_accepted(launch.findings)
     asks = launch.options.ask and launch.plan.machine.cloud not in HERE
-    if asks and not launch.backend.find(launch.folder) and not console.agreed("launch?"):
+    if asks and not launch.backend.find(launch.folder) and not console.confirm("launch?"):
         raise LaunchError("not launched: you did not say yes", "`--yes` launches without a question")
 
 
 def _follow(launch: Launch, run: Run) -> RunStatus:
     """Follows the run on the screen until it ends."""
-    note(run.folder, launch.options.command_line, time.time())
+    add_command(run.folder, launch.options.command_line, time.time())
     with Live(run.plan, run.folder) as live:
         end = follow(run, launch.backend, live.show)
-    if console.piped():  # otherwise the live page has shown them
-        console.warnings(end)
+    if console.is_piped():  # otherwise the live page has shown them
+        console.show_warnings(end)
     return end
 
 
@@ -215,7 +216,7 @@ def _release_unfinished(launch: Launch, end: RunStatus) -> None:
     if launch.options.keep_machine or _still_runs(launch, end):
         return
     if problem := launch.backend.save(launch.folder):
-        console.error(str(problem))
+        console.show_error(str(problem))
     else:
         _release(launch, end.state)
 
@@ -236,7 +237,7 @@ def _release(launch: Launch, why: str) -> None:
 
 
 def _show(plan: Plan, findings: list[Finding]) -> None:
-    console.plan(plan, findings)
+    console.show_plan(plan, findings)
     console.say("")
 
 
@@ -258,9 +259,10 @@ def _say_finished(launch: Launch) -> None:
 def _say_failed(end: RunStatus, folder: RunFolder) -> None:
     if end.error:
         # the machine names its own files; the same files are also in the run folder here
-        console.error(f"error: {end.error}\n\nhint: {end.helps}".replace(place_of(end.run), str(folder.path)))
+        text = f"error: {end.error}\n\nhint: {end.full_hint}"
+        console.show_error(text.replace(machine_path(end.run), str(folder.path)))
     else:
-        console.error("error: the run was interrupted\n\nhint: the same launch command continues the run")
+        console.show_error("error: the run was interrupted\n\nhint: the same launch command continues the run")
 
 
 def _write_report(launch: Launch, end: RunStatus | None = None) -> None:

@@ -47,12 +47,12 @@ def ask_to_stop(folder: RunFolder, site: SiteFile) -> None:
 def say_billed(run: str) -> None:
     """Prints in red what each machine of the run has cost so far, if there is one."""
     for entry in ledger().alive(run):
-        console.billed(entry.bill(time.time()), entry.run)
+        console.warn_of_cost(entry.bill(time.time()), entry.run)
 
 
 def _end(name: str, store: Store) -> bool:
     """Ends a run. Returns whether it had a machine or a job."""
-    book, folder = ledger(), store.machine(name)
+    book, folder = ledger(), store.folder(name)
     entries, backend, problem = book.alive(name), None, None
     try:
         backend = backend_of_run(folder, store.site)

@@ -85,7 +85,7 @@ def _show(result: Planned, root: Path, site: SiteFile) -> None:
         forecast = pool.submit(runner.expected, result, root, site)
         from launcher.ui import console  # its import takes as long as the programs that the two checks start meanwhile
 
-        console.plan(result.plan, findings.result(), forecast.result())
+        console.show_plan(result.plan, findings.result(), forecast.result())
 
 
 def _recipes(name: str | None, root: Path) -> list[Recipe]:

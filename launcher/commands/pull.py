@@ -8,9 +8,9 @@ from launcher.format import size
 from launcher.planning.code_version import find_root
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.transfer.copy import alone, faults, pull, read_manifest
-from launcher.transfer.model_check import opened
+from launcher.transfer.copy import folder_lock, pull
 from launcher.transfer.store import plan_of
+from launcher.transfer.verify import check_model, faults, read_manifest
 from launcher.ui import console
 from launcher.ui.live import Bar
 
@@ -21,10 +21,10 @@ def bring(plan: Plan, source: RunFolder, target: RunFolder, backend: Backend) ->
     backend.fetch(plan, source)
     manifest = read_manifest(source)
     total = sum(file["bytes"] for file in manifest["export"].values())
-    with alone(target.path), Bar("pull", total) as bar:
+    with folder_lock(target.path), Bar("pull", total) as bar:
         pull(source, target, bar.add)
     console.say(f"pulled    {len(manifest['export'])} files, {size(total)}, all sha256 match the manifest")
-    if (model := opened(target.export))["tensors"]:
+    if (model := check_model(target.export))["tensors"]:
         console.say(f"loaded    {model['tensors']:,} tensors, {model['parameters']:,} parameters")
 
 

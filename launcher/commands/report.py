@@ -7,8 +7,7 @@ from launcher import __version__
 from launcher.clouds.ledger import ledger
 from launcher.commands.doctor import diagnosis
 from launcher.commands.status import current
-from launcher.report.compare import compared
-from launcher.report.facts import Facts, facts
+from launcher.report.facts import Facts, comparison, facts
 from launcher.report.page import page
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
@@ -27,7 +26,7 @@ def report(run: str | None, store: Store, out: Path | None) -> None:
 def write_report(folder: RunFolder, store: Store, out: Path | None = None, now: RunStatus | None = None) -> Path:
     """Writes the page to `out`, or to report.html beside the pulled export, and returns its path. `now` is the state of
     the run, if it is known."""
-    path = out or store.home(folder.path.name).path / "report.html"
+    path = out or store.results(folder.path.name).path / "report.html"
     style, script = ((OWN / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     text = page(_facts(folder, store, now), style, script, __version__)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +40,7 @@ def compare_runs(first: str, second: str, store: Store) -> None:
     """Prints what differs in two runs, and their results."""
     sides = [_facts(store.existing(name), store, None) for name in (first, second)]
     table = columns("", first, second)
-    for title, rows in compared(*sides):
+    for title, rows in comparison(*sides):
         table.add_row("")
         table.add_row(title)
         for row in rows:

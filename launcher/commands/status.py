@@ -14,7 +14,7 @@ from launcher.config.site import SiteFile
 from launcher.errors import LaunchError, did_you_mean
 from launcher.format import duration
 from launcher.planning.code_version import find_root
-from launcher.report.outlook import outside
+from launcher.report.status_lines import run_facts
 from launcher.runfolder.events import Tail
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
@@ -42,7 +42,7 @@ def show_status(folder: RunFolder, site: SiteFile, as_json: bool) -> None:
         console.say(json.dumps(_plain(now), indent=2, ensure_ascii=False))
         return
     moment = time.time()
-    console.draw(page(now, outside(plan_of(folder), folder, ledger(), moment), moment))
+    console.draw(page(now, run_facts(plan_of(folder), folder, ledger(), moment), moment))
     _say_error(now)
     if work and (why := work.waits_for()):
         console.say(why)
@@ -105,7 +105,7 @@ def list_runs(store: Store) -> None:
     """Prints a line for each run here, the newest first."""
     rows: list[Sequence[str]] = []
     for name in reversed(store.runs()):
-        folder = store.machine(name)
+        folder = store.folder(name)
         age = console.ago(folder.plan.stat().st_mtime)
         try:
             plan = plan_of(folder)
@@ -116,7 +116,7 @@ def list_runs(store: Store) -> None:
         stage = now.current
         step = f"{stage.step}/{stage.steps}" if stage and stage.steps else ""
         rows.append((name, plan.recipe, now.state, stage.name if stage else "", step, age))
-    console.runs(rows)
+    console.show_runs(rows)
 
 
 def list_machines() -> None:
@@ -137,7 +137,7 @@ def list_machines() -> None:
         rows.append((entry.run, location, entry.machine or "", machine.says, age, price, money))
     if rows:
         console.say("")
-        console.machines(rows)
+        console.show_machines(rows)
 
 
 def _look(plan: Plan, folder: RunFolder, site: SiteFile) -> tuple[RunStatus, Work | None]:
@@ -163,7 +163,7 @@ def _runs(backend: Backend, folder: RunFolder) -> bool:
 
 def _say_error(now: RunStatus) -> None:
     if now.error:
-        console.error(f"error: {now.error}\n\nhint: {now.helps}")
+        console.show_error(f"error: {now.error}\n\nhint: {now.full_hint}")
 
 
 def _plain(now: RunStatus) -> dict[str, Any]:

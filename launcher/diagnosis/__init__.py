@@ -1,1 +1,2 @@
-"""A failed run read: rules as data, the evidence in its logs, the cause and the next command."""
+"""Why a run failed: rules, the evidence in its logs, the cause and the next command; and checks of this
+installation."""

@@ -1,4 +1,4 @@
-"""What a run left that may say why it failed: the ends of its logs, never more than a few megabytes of each."""
+"""The logs that may say why a run failed: the end of each file, a few megabytes at most."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ from launcher.runfolder.paths import RunFolder
 MOST = 4 << 20
 """Bytes read of each file, from its end."""
 COUNTED = 256 << 20
-"""Bytes of a file before that end in which lines are counted."""
+"""In so many bytes before that end lines are counted."""
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 SHOWN = 240
-"""Characters shown of a line."""
+"""The most characters of a line."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Log:
     path: Path
     text: str
     skipped: int
-    """Bytes before it."""
+    """Bytes of the file before this text."""
 
     def at(self, position: int) -> "Line":
         """The line with the character at `position` of the text."""
@@ -39,7 +39,7 @@ class Log:
         return Line(self.path, number, line if len(line) <= SHOWN else line[: SHOWN - 1] + "…")
 
     def closing(self) -> "Log":
-        """What it says from its last `error: ` on; all of it when there is none."""
+        """The log from its last `error: ` on; all of it without one."""
         start = ("\n" + self.text).rfind("\nerror: ")
         if start <= 0:
             return self
@@ -59,19 +59,19 @@ class Log:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a file; `number` counts from 1, None in a file that is too long to count."""
+    """A line of a file. `number` counts from 1; None in a file that is too long to count."""
 
     path: Path
     number: int | None
     text: str
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         return f"{self.path}:{self.number}" if self.number else str(self.path)
 
 
 def logs(folder: RunFolder, stage: str | None, book: Ledger) -> Iterator[Log]:
-    """What there is of the last attempt, what says most first: the stage's own words, then everybody else's."""
+    """The logs of the last attempt, the most useful first: the stage's own log, then the others."""
     events = Tail(folder.events).new()
     if stage:
         yield from _end("stage", folder.stage(stage).log, _began(events, "stage.started", stage))
@@ -80,15 +80,16 @@ def logs(folder: RunFolder, stage: str | None, book: Ledger) -> Iterator[Log]:
     for path in jobs[-1:]:
         yield from _end("slurm", path)
     launch = folder.path / "launch.log"
-    if launch.exists() and launch.stat().st_mtime > max((float(one.get("time") or 0) for one in events), default=0.0):
-        yield from _end("launch", launch)  # or else what it complains of was overcome
+    last = max((float(event.get("time") or 0) for event in events), default=0.0)
+    if launch.exists() and launch.stat().st_mtime > last:
+        yield from _end("launch", launch)  # an older launch.log is about a problem that is solved
     yield from _last_events(folder)
     for path in book.files(folder.path.name)[-1:]:
         yield from _end("ledger", path)
 
 
 def _end(kind: Where, path: Path, start: int = 0) -> Iterator[Log]:
-    """The file's last bytes, from `start` on at the earliest; nothing when there are none."""
+    """The file's last bytes, none before `start`; nothing for an empty or missing file."""
     if not path.is_file():
         return
     with open(path, "rb") as file:
@@ -101,13 +102,13 @@ def _end(kind: Where, path: Path, start: int = 0) -> Iterator[Log]:
 
 
 def _began(events: Sequence[Mapping[str, Any]], kind: str, stage: str | None) -> int:
-    """How long the log was before the last attempt."""
-    starts = [one for one in events if one.get("event") == kind and one.get("stage") == stage]
+    """The length of the log before the last attempt."""
+    starts = [event for event in events if event.get("event") == kind and event.get("stage") == stage]
     return int(starts[-1].get("logged") or 0) if starts else 0
 
 
 def _last_events(folder: RunFolder) -> Iterator[Log]:
-    """The events since the run was started the last time."""
+    """The events since the last start of the run."""
     for log in _end("events", folder.events):
         began = log.text.rfind('"event": "run.started"')
         start = log.text.rfind("\n", 0, max(began, 0)) + 1

@@ -1,10 +1,13 @@
-"""Is everything here that a launch may need? A finding for each thing; nothing is asked over a network."""
+"""Whether this computer and a Slurm cluster have what a launch needs. On this computer nothing is asked over a network;
+a cluster's login node answers one shell script."""
 
 import importlib.metadata
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.backends.local import find_python
@@ -20,11 +23,25 @@ from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 LEAST = 20 * 10**9
-"""Bytes: an image alone takes more."""
+"""Bytes of free disk; an image alone needs more."""
+ASK_CLUSTER = r"""
+sinfo --noheader --format='partition %R|%l|%D|%c|%m|%G|%a' 2> /dev/null
+sacctmgr --noheader --parsable2 show assoc user="$USER" format=account,qos 2> /dev/null | sed 's/^/account /'
+for name in python3 python3.10 python3.11 python3.12 python3.13; do
+    command -v "$name" > /dev/null &&
+        echo "python $name $("$name" -c 'import sys; print(*sys.version_info[:2], sep=".")')"
+done
+for name in apptainer enroot rsync sbatch; do command -v "$name" > /dev/null && echo "command $name"; done
+srun --help 2> /dev/null | grep -q -- --container-image && echo 'command pyxis'
+if command -v ws_list > /dev/null; then
+    ws_list 2> /dev/null | sed -n 's/^ *\(id\|workspace directory\|remaining time\) *: */workspace \1: /p'
+fi
+true
+"""
 
 
-def look(root: Path, site: SiteFile, env: Mapping[str, str]) -> list[Finding]:
-    """`root` should hold recipes/."""
+def check_installation(root: Path, site: SiteFile, env: Mapping[str, str]) -> list[Finding]:
+    """A finding for each thing that a launch may need. `root` is the folder with recipes/."""
     return [
         _python(),
         _site(env),
@@ -51,7 +68,7 @@ def _site(env: Mapping[str, str]) -> Finding:
 
 
 def _recipes(root: Path, site: SiteFile) -> Finding:
-    """Where stages run on this machine."""
+    """The Python that runs stages on this machine."""
     if not (root / "recipes").is_dir():
         return Finding(
             "recipes", WARNING, f"there are no recipes under {root}", "run `launcher` in the project's folder"
@@ -79,72 +96,166 @@ def _engine() -> Finding:
 
 
 def _gpus() -> Finding:
-    found = cards()
-    return Finding("gpus", OK, f"{len(found)} x {found[0].name}, {size(found[0].memory)}" if found else "none here")
+    gpus = cards()
+    return Finding("gpus", OK, f"{len(gpus)} x {gpus[0].name}, {size(gpus[0].memory)}" if gpus else "none here")
 
 
 def _skypilot() -> Finding:
     pins = importlib.metadata.requires("launcher") or []
-    wanted = next((one.split(";")[0].partition("==")[2].strip() for one in pins if one.startswith("skypilot")), "")
+    required = next((pin.split(";")[0].partition("==")[2].strip() for pin in pins if pin.startswith("skypilot")), "")
     try:
         version = importlib.metadata.version("skypilot")
     except importlib.metadata.PackageNotFoundError:
         return Finding("skypilot", WARNING, "not installed", "`make setup-clouds`; only rented machines need it")
-    if wanted and version != wanted:
-        return Finding("skypilot", WARNING, f"{version}, this launcher is for {wanted}", "`make setup-clouds`")
+    if required and version != required:
+        return Finding("skypilot", WARNING, f"{version}, this launcher is for {required}", "`make setup-clouds`")
     return Finding("skypilot", OK, version)
 
 
 def _clouds(env: Mapping[str, str]) -> Iterator[Finding]:
-    """Whose key files are here."""
+    """Which providers' key files are here."""
     home = Path(env.get("HOME", "~")).expanduser()
     for row in providers.PROVIDERS:
-        found = check([row.name], home)
-        level = WARNING if found.level == REFUSED else OK
-        yield Finding(row.name, level, found.says, found.hint)
+        finding = check([row.name], home)
+        level = WARNING if finding.level == REFUSED else OK
+        yield Finding(row.name, level, finding.says, finding.hint)
 
 
 def _secrets(site: SiteFile, env: Mapping[str, str]) -> Iterator[Finding]:
-    """Where each secret's value is; never the value."""
+    """Where the value of each secret is; never the value."""
     for name in dict.fromkeys([*SECRETS, *site.secrets]):
         try:
-            found = found_at(name, site, env)
+            source = found_at(name, site, env)
         except LaunchError as problem:
             yield Finding(name, WARNING, problem.error, problem.hint)
             continue
         looked = references(name, site, env)
         yield (
-            Finding(name, OK, found[0])
-            if found
+            Finding(name, OK, source[0])
+            if source
             else Finding(name, WARNING, f"not set: looked at {', '.join(looked)}", helps(looked[0]))
         )
 
 
 def _programs(site: SiteFile) -> Iterator[Finding]:
-    """What is started beside Python."""
-    wanted = ["git", "ssh", "rsync", *(["rclone"] if site.bucket else [])]
-    absent = [name for name in wanted if not shutil.which(name)]
+    """The programs that the launcher starts."""
+    programs = ["git", "ssh", "rsync", *(["rclone"] if site.bucket else [])]
+    absent = [name for name in programs if not shutil.which(name)]
     if absent:
-        yield Finding("programs", WARNING, f"not here: {', '.join(absent)}", f"`apt install {' '.join(absent)}`")
+        yield Finding("programs", WARNING, f"not installed: {', '.join(absent)}", f"`apt install {' '.join(absent)}`")
     else:
-        yield Finding("programs", OK, ", ".join(wanted))
+        yield Finding("programs", OK, ", ".join(programs))
 
 
-def _disk(place: Path) -> Finding:
-    where = place.absolute()
-    while not where.exists():
-        where = where.parent
-    if not os.access(where, os.W_OK):
-        return Finding("disk", REFUSED, f"{where} cannot be written to", "name another place: `runs:` in site.yaml")
-    free = shutil.disk_usage(where).free
+def _disk(folder: Path) -> Finding:
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not os.access(existing, os.W_OK):
+        return Finding("disk", REFUSED, f"{existing} cannot be written to", "name another folder: `runs:` in site.yaml")
+    free = shutil.disk_usage(existing).free
     if free < LEAST:
-        return Finding("disk", WARNING, f"{size(free)} free under {where}", "make room, or `store:` in site.yaml")
-    return Finding("disk", OK, f"{size(free)} free under {where}")
+        return Finding("disk", WARNING, f"{size(free)} free under {existing}", "make room, or `store:` in site.yaml")
+    return Finding("disk", OK, f"{size(free)} free under {existing}")
 
 
 def _machines() -> Finding:
     alive = ledger().alive()
     if alive:
-        names = ", ".join(f"`{one.run}`" for one in alive)
+        names = ", ".join(f"`{machine.run}`" for machine in alive)
         return Finding("machines", WARNING, f"{len(alive)} may cost money: {names}", "`launcher runs` shows them")
     return Finding("machines", OK, "no machine in the local ledger; providers were not asked")
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One line of sinfo: nodes of one kind in a partition."""
+
+    name: str
+    time: str
+    nodes: int
+    cpus: str
+    memory: str
+    gres: str
+    up: bool
+
+
+@dataclass
+class Cluster:
+    """What a login node says about its cluster."""
+
+    partitions: list[Partition] = field(default_factory=list)
+    accounts: dict[str, str] = field(default_factory=dict)
+    """Account -> its QOS."""
+    pythons: dict[str, str] = field(default_factory=dict)
+    commands: set[str] = field(default_factory=set)
+    workspaces: list[str] = field(default_factory=list)
+
+
+def parse_cluster(text: str) -> Cluster:
+    """What the output of ASK_CLUSTER says."""
+    cluster = Cluster()
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        fields = rest.split("|")
+        if kind == "partition" and len(fields) == 7 and re.fullmatch("[0-9]{1,9}", fields[2]):
+            name, time, nodes, cpus, memory, gres, state = fields
+            cluster.partitions.append(Partition(name, time, int(nodes), cpus, memory, gres, state == "up"))
+        elif kind == "account" and len(fields) == 2:
+            cluster.accounts[fields[0]] = fields[1]
+        elif kind == "python" and len(pair := rest.split()) == 2:
+            cluster.pythons[pair[0]] = pair[1]
+        elif kind == "command":
+            cluster.commands.add(rest)
+        elif kind == "workspace":
+            cluster.workspaces.append(rest)
+    return cluster
+
+
+def slurm_section(cluster: Cluster, host: str | None) -> str:
+    """A `slurm:` section for site.yaml, with the facts about the cluster as comments."""
+    usable = [partition for partition in cluster.partitions if partition.up]
+    best = next((partition for partition in usable if "gpu" in partition.gres), usable[0] if usable else None)
+    python = _newest(cluster.pythons)
+    lines = ["slurm:"]
+    if host:
+        lines += [f"  host: {host}", "  work: launcher/runs   # a folder on storage that all nodes share"]
+    if best:
+        lines += [
+            f"  partition: {best.name}",
+            f'  time: "{best.time}"' if best.time != "infinite" else '  time: "24:00:00"',
+        ]
+    if cluster.accounts:
+        account, qos = next(iter(cluster.accounts.items()))
+        lines.append(f"  account: {account}" + (f"   # QOS: {qos}" if qos else ""))
+    if python and python != "python3":
+        lines.append(f"  interpreter: {python}")
+    lines += [f"# {remark}" for remark in _remarks(cluster, python)]
+    return "\n".join(lines) + "\n"
+
+
+def _remarks(cluster: Cluster, python: str | None) -> list[str]:
+    remarks = [
+        f"partition {partition.name}: {partition.nodes} nodes, {partition.cpus} cores, {partition.memory} MB, "
+        f"{partition.gres}, up to {partition.time}" + ("" if partition.up else ", down")
+        for partition in cluster.partitions
+    ]
+    if "sbatch" not in cluster.commands:
+        remarks.append("there is no sbatch here: is this the login node?")
+    if "rsync" not in cluster.commands:
+        remarks.append("there is no rsync here: results cannot be copied")
+    if python is None:
+        remarks.append("no Python 3.10 or newer is on PATH: `module avail python`, then name it under `modules`")
+    if containers := sorted(cluster.commands & {"apptainer", "pyxis"}):
+        remarks.append(f"with a `registry`, `software: {containers[-1]}` runs the recipes' images")
+    others = sorted(cluster.commands & {"apptainer", "enroot", "pyxis"})
+    remarks += [f"it has {', '.join(others)}"] if others else []
+    return remarks + [f"workspace {workspace}" for workspace in cluster.workspaces]
+
+
+def _newest(pythons: Mapping[str, str]) -> str | None:
+    """`python3` if it is new enough, else the newest one; None if all are too old."""
+    known = {name: version for name, version in pythons.items() if re.fullmatch(r"\d{1,4}(\.\d{1,4})*", version)}
+    fits = {name: tuple(int(part) for part in version.split(".")) for name, version in known.items()}
+    fits = {name: version for name, version in fits.items() if version >= (3, 10)}
+    return "python3" if "python3" in fits else max(fits, key=lambda name: fits[name], default=None)

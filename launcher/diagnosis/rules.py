@@ -1,4 +1,4 @@
-"""The rules of `rules.yaml`, checked."""
+"""The rules of `rules.yaml`."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ Where = Literal["stage", "node", "launch", "slurm", "events", "ledger"]
 
 
 class Knob(Strict):
-    """A setting, and which way to turn it: multiplied, lowered, or set."""
+    """A setting, and how to change it: multiply it, lower it, or set it."""
 
     setting: str
     times: float | None = None
@@ -21,10 +21,10 @@ class Knob(Strict):
     least: float | None = None
     most: float | None = None
     keeps: str | None = None
-    """A setting that grows by as much."""
+    """A setting that grows by the same factor."""
 
-    def turned(self, value: object) -> object | None:
-        """The setting's next value; None when it cannot be turned any further, or is nothing to turn."""
+    def next_value(self, value: object) -> object | None:
+        """The setting's next value; None if it is at its limit, or of another type."""
         if self.to is not None:
             return self.to if value != self.to and isinstance(value, bool) else None
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -37,7 +37,7 @@ class Knob(Strict):
 
 
 class Rule(Strict):
-    """A cause, how logs speak of it, and what helps."""
+    """A cause, the patterns that show it in a log, and what helps."""
 
     name: str
     cause: str
@@ -50,14 +50,14 @@ class Rule(Strict):
     @field_validator("seen")
     @classmethod
     def _compiles(cls, seen: tuple[str, ...]) -> tuple[str, ...]:
-        for one in seen:
-            re.compile(one)
+        for pattern in seen:
+            re.compile(pattern)
         return seen
 
     def first(self, text: str) -> re.Match[str] | None:
-        """Where the text first speaks of it."""
-        found = [match for one in self.seen if (match := re.search(one, text, re.M))]
-        return min(found, key=lambda match: match.start(), default=None)
+        """The first match in the text."""
+        matches = [match for pattern in self.seen if (match := re.search(pattern, text, re.M))]
+        return min(matches, key=lambda match: match.start(), default=None)
 
 
 class Rules(Strict):
@@ -65,5 +65,5 @@ class Rules(Strict):
 
 
 def rules() -> tuple[Rule, ...]:
-    """All of them, causes before what they cause."""
+    """All rules, causes before their effects."""
     return read(Path(__file__).with_name("rules.yaml"), Rules).rules

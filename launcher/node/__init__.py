@@ -1,1 +1,1 @@
-"""The node program: carries out a plan inside a run folder. Standard library only, Python 3.10 or newer."""
+"""The node program: executes a plan inside a run folder. Standard library only, Python 3.10 or newer."""

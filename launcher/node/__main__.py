@@ -1,29 +1,32 @@
-"""`python -m launcher.node RUN_FOLDER [--code FOLDER] [--stages A,B]`: carries out the plan in RUN_FOLDER; the exit
-code says how it went: 0 done, 2 the user's mistake, 3 a stage failed, 33 interrupted (run it again), 1 our fault."""
+"""`python -m launcher.node RUN_FOLDER [--code FOLDER] [--stages A,B]`: executes the plan in RUN_FOLDER. Exit codes: 0
+done, 2 a mistake of the user, 3 a stage failed, 33 interrupted (run it again), 1 a defect of the launcher."""
 
 import argparse
 import contextlib
 import errno
+import importlib.metadata
 import os
 import signal
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
-from launcher.node.limits import Stop, read_limits
+from launcher.node.limits import Stop, problem_before, read_limits
 from launcher.node.restore import restore
-from launcher.node.run import read_plan, run
-from launcher.node.stage import Site
+from launcher.node.stage import Site, execute, is_done
 from launcher.node.upload import Upload, UploadProcess
 from launcher.runfolder.events import Events
+from launcher.runfolder.files import read_json, sha256, tree_hash
 from launcher.runfolder.lock import Lock, Locked, holder
+from launcher.runfolder.manifest import is_finished, publish
 from launcher.runfolder.paths import RunFolder
-from launcher.runfolder.plan import Plan
-from launcher.runfolder.problem import DONE, FAILED, MISTAKE, Problem
+from launcher.runfolder.plan import Image, Plan, from_json
+from launcher.runfolder.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem
 from launcher.runfolder.processes import adopt_orphans, signal_quietly
-from launcher.runfolder.secrets import take
+from launcher.runfolder.secrets import load_secrets
 
 SHORTEST, LONGEST = 60.0, 1800.0
-"""Seconds that the storing of a run's last results may take: what the budget leaves, within these."""
+"""Limits, in seconds, for the upload of a run's last results; between them the rest of the budget decides."""
 
 
 def main() -> int:
@@ -44,7 +47,7 @@ def main() -> int:
     adopt_orphans()
     try:
         plan = read_plan(folder)
-        take(plan.run)
+        load_secrets(plan.run)
         with Lock(folder.lock) as lock:
             stop = Stop(read_limits(folder.limits), asked)
             site = Site(folder, options.code.resolve(), Events(folder.events), lock.handle, stop)
@@ -58,8 +61,11 @@ def main() -> int:
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        place, hint = problem.filename or folder.path, "make room and launch again: what is done stays done"
-        _say(2, f"error: no space left for `{place}`\n\nhint: {hint}")
+        path, hint = (
+            problem.filename or folder.path,
+            "make room and launch again: stages that are done are not repeated",
+        )
+        _say(2, f"error: no space left for `{path}`\n\nhint: {hint}")
         return FAILED
     _say(
         1, f"{plan.run}: {', '.join(options.stages)} done" if options.stages else f"{plan.run}: done, {folder.manifest}"
@@ -68,20 +74,20 @@ def main() -> int:
 
 
 def _work(plan: Plan, site: Site, stages: tuple[str, ...] | None) -> None:
-    """The run is done, or an event says why not; either way what there is to keep was given time to be stored."""
-    vault = None
+    """Executes the run. If it fails, an event says why. In both cases the upload has had its time."""
+    uploads = None
     try:
         only = _known(stages, plan)
         if plan.bucket and not site.stop.reason():
             restore(plan, site)
-            vault = UploadProcess(Upload(plan, site.folder), site.events)
+            uploads = UploadProcess(Upload(plan, site.folder), site.events)
         run(plan, site, only)
     except Problem as problem:
         site.events.add("run.ended", **problem.facts)
         raise
     finally:
-        if vault:
-            vault.finish(max(SHORTEST, min(LONGEST, site.stop.seconds_left())))
+        if uploads:
+            uploads.finish(max(SHORTEST, min(LONGEST, site.stop.seconds_left())))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -89,7 +95,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _known(only: tuple[str, ...] | None, plan: Plan) -> tuple[str, ...] | None:
-    """`only`, all of which are stages of the plan."""
+    """`only`, once each of its names is a stage of the plan. Raises Problem."""
     for name in only or ():
         if name not in {stage.name for stage in plan.stages}:
             raise Problem(f"the plan has no stage `{name}`", "`--stages` names stages of plan.json", MISTAKE)
@@ -97,9 +103,103 @@ def _known(only: tuple[str, ...] | None, plan: Plan) -> tuple[str, ...] | None:
 
 
 def _say(handle: int, text: str) -> None:
-    """Where the disk is full there may be no place for a message either; the exit code still counts."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # on a full disk there is no room for a message; the exit code still counts
         os.write(handle, f"{text}\n".encode(errors="surrogateescape"))
+
+
+def read_plan(folder: RunFolder) -> Plan:
+    """The run's plan. Raises Problem if there is none."""
+    try:
+        return from_json(folder.plan.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Problem(f"`{folder.path}` holds no plan.json", "start runs with `launcher launch`", MISTAKE) from None
+    except (ValueError, TypeError) as problem:
+        raise Problem(f"`{folder.plan}`: {problem}", "the file is damaged or of another version", MISTAKE) from None
+
+
+def run(plan: Plan, site: Site, only: Collection[str] | None = None) -> None:
+    """Executes every stage and writes the manifest. Raises Problem if something stops it. With `only`, it executes
+    these stages, and writes the manifest if all others are done too."""
+    if is_finished(plan, site.folder):
+        return
+    if reason := site.stop.reason():
+        raise problem_before(reason, f"stage `{plan.stages[0].name}`")
+    assert_pins(plan, site.code, site.folder)
+    logged = site.folder.node_log.stat().st_size if site.folder.node_log.exists() else 0
+    site.events.add("run.started", run=plan.run, logged=logged)
+    left: list[str] = []
+    for stage in plan.stages:
+        if is_done(plan, stage, site.folder):
+            site.events.add("stage.skipped", stage=stage.name)
+            continue
+        if only is not None and stage.name not in only:
+            left.append(stage.name)
+            continue
+        if lacking := [need for need in stage.needs.values() if need in left]:
+            error = f"stage `{stage.name}` needs `{lacking[0]}`, which is not done"
+            raise Problem(error, "launch again: stages run in their order", MISTAKE)
+        site.stop.note_progress()
+        if reason := site.stop.reason():
+            raise problem_before(reason, f"stage `{stage.name}`")
+        try:
+            execute(plan, stage, site)
+        except Problem as problem:
+            kind = "stage.interrupted" if problem.code == INTERRUPTED else "stage.failed"
+            site.events.add(kind, stage=stage.name, **problem.facts)
+            raise
+    if left:
+        return
+    publish(plan, site.folder)
+    site.events.add("run.finished", run=plan.run)
+
+
+def assert_pins(plan: Plan, code: Path, folder: RunFolder) -> None:
+    """Raises Problem unless the image, the recipes' code, the installed packages and the inputs are the plan's."""
+    if plan.image:
+        assert_image(plan.image, code)
+    if (tree := tree_hash(code, plan.code.folders)) != plan.code.tree:
+        raise Problem(
+            f"the recipes' code under `{code}` is {tree[:12]}, the plan wants {plan.code.tree[:12]}",
+            "check out the code the run was planned with, or start a new run",
+            MISTAKE,
+        )
+    for name, version in plan.packages.items():
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            installed = "not installed"
+        if version not in (installed, installed.partition("+")[0]):
+            raise Problem(
+                f"package `{name}` is {installed} here, the plan pins {version}",
+                "make the environment again from its lock (`make setup-cpu`, or the recipe's image)",
+            )
+    for data in plan.inputs.values():
+        path = folder.inputs / data.file
+        if not path.is_file() or path.stat().st_size != data.bytes or sha256(path) != data.sha256:
+            raise Problem(
+                f"input `{path}` is missing or is not the file that was planned ({data.path})",
+                "launch again: inputs are sent again",
+            )
+
+
+def assert_image(image: Image, code: Path) -> None:
+    """Raises Problem unless this program runs in the plan's image: `image.json` beside the image's code identifies
+    it."""
+    baked = read_json(code / "image.json")
+    if not isinstance(baked, dict):
+        raise Problem(
+            f"`{code / 'image.json'}` cannot be read: this is not an image of a recipe",
+            f"the plan wants `{image.name}`",
+            MISTAKE,
+        )
+    for name in ("variant", "lock", "code"):
+        if baked.get(f"launcher.{name}") != getattr(image, name):
+            raise Problem(
+                f"the image's {name} is `{str(baked.get(f'launcher.{name}'))[:12]}`, "
+                f"the plan wants `{getattr(image, name)[:12]}`",
+                f"build and push the image again: `{image.name}`",
+                MISTAKE,
+            )
 
 
 if __name__ == "__main__":

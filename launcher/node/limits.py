@@ -1,4 +1,4 @@
-"""Why a run has to stop before it is done: it was asked to, its budget is spent, or it has stalled."""
+"""Why a run has to stop before it is done: somebody asked it to, its budget is spent, or it has stalled."""
 
 import math
 import time
@@ -17,20 +17,20 @@ MORE = "raise `--max-cost` or `--max-hours` and launch again: the run continues 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the laptop allows this launch; None is no limit."""
+    """The limits of this launch, as the laptop wrote them; None is no limit."""
 
     until: float | None = None
     """Seconds since the epoch."""
     reason: str = BUDGET
-    """What is spent at `until`."""
+    """Which limit ends at `until`."""
     stall_seconds: float | None = None
     reserve_seconds: float = 0.0
-    """How long before `until` a stage is asked to stop: time for a checkpoint, and for storing it."""
+    """How long before `until` a stage is asked to stop: time to write a checkpoint and to upload it."""
 
 
 class Stop:
-    """Whether, and why, the run has to stop. The time that is left is measured once, so that a clock that is set later
-    does no harm."""
+    """Whether the run has to stop, and why. The time that is left is computed once, so that a later change of the
+    clock does no harm."""
 
     def __init__(self, limits: Limits, asked: Sequence[int]):
         """`asked` fills with the signals that ask for an end."""
@@ -38,12 +38,12 @@ class Stop:
         self.moved = time.monotonic()
         self.end = math.inf if limits.until is None else time.monotonic() + limits.until - time.time()
 
-    def moving(self) -> None:
-        """There is progress: the time after which a run counts as stalled begins anew."""
+    def note_progress(self) -> None:
+        """Notes progress: the time after which a run counts as stalled begins again."""
         self.moved = time.monotonic()
 
     def reason(self) -> str | None:
-        """The word for why the run has to stop now; None as long as it may go on."""
+        """Why the run has to stop now; None as long as it may continue."""
         now, stall = time.monotonic(), self.limits.stall_seconds
         if self.asked:
             return ASKED
@@ -52,38 +52,38 @@ class Stop:
         return STALLED if stall is not None and now - self.moved > stall else None
 
     def seconds_left(self) -> float:
-        """Until the very end, the reserve included."""
+        """Seconds until the limit itself, the reserve included."""
         return self.end - time.monotonic()
 
 
 def read_limits(path: Path) -> Limits:
-    """The limits of this launch; none when there is no such file. Raises Problem when it says something else."""
+    """The limits of this launch; no limits without a file. Raises Problem if the file is not one of ours."""
     if not path.exists():
         return Limits()
     value = read_json(path)
-    known = {one.name for one in fields(Limits)}
+    known = {limit.name for limit in fields(Limits)}
     if not isinstance(value, dict) or value.pop("format", None) != 1 or set(value) - known or not _fit(value):
         raise Problem(f"`{path}` does not hold limits of format 1", "launch again: they are written again", MISTAKE)
     return Limits(**value)
 
 
 def _fit(value: Mapping[str, object]) -> bool:
-    """Whether each limit is a number, or none where it may be, and the reason a word."""
+    """Whether each limit is a number, or None where None is allowed, and the reason a text."""
     until, stall = value.get("until"), value.get("stall_seconds")
-    given = [value.get("reserve_seconds", 0.0), *(one for one in (until, stall) if one is not None)]
-    return isinstance(value.get("reason", BUDGET), str) and all(map(moment, given))
+    times = [value.get("reserve_seconds", 0.0), *(limit for limit in (until, stall) if limit is not None)]
+    return isinstance(value.get("reason", BUDGET), str) and all(map(moment, times))
 
 
-def not_begun(reason: str, what: str) -> Problem:
-    """The end of a run that had to stop before it began `what`."""
+def problem_before(reason: str, what: str) -> Problem:
+    """Why a run ends before it has begun `what`."""
     if reason == ASKED:
         return Problem("the run was asked to stop", "the same launch command continues the run", INTERRUPTED, reason)
     hint = MORE if reason == BUDGET else AGAIN
     return Problem(f"{_spent(reason)}: {what} was not begun", hint, INTERRUPTED, reason)
 
 
-def interrupted(reason: str, stage: str, limits: Limits, log: Path) -> Problem:
-    """The end of a stage that had to stop."""
+def problem_during(reason: str, stage: str, limits: Limits, log: Path) -> Problem:
+    """Why a stage ends before it is done."""
     if reason == ASKED:
         return Problem(f"stage `{stage}` was interrupted", AGAIN, INTERRUPTED, reason)
     if reason == STALLED:

@@ -25,15 +25,15 @@ class Pinned:
         return spec
 
     def owns(self, spec: ModuleSpec) -> bool:
-        places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or [])
-        return all(os.path.realpath(place).startswith(self.root + os.sep) for place in places)
+        paths = [spec.origin] if spec.origin else list(spec.submodule_search_locations or [])
+        return all(os.path.realpath(path).startswith(self.root + os.sep) for path in paths)
 
 
 def install() -> None:
-    """The finder comes first; a `sitecustomize` that was there before ours still runs."""
+    """Puts the finder first. A `sitecustomize` of the environment still runs."""
     with open(os.path.join(HERE, "pinned.json"), encoding="utf-8") as file:
         sys.meta_path.insert(0, Pinned(**json.load(file)))
-    others = [place for place in sys.path if os.path.abspath(place) != HERE]
+    others = [path for path in sys.path if os.path.abspath(path) != HERE]
     spec = PathFinder.find_spec("sitecustomize", others)
     if spec and spec.loader:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))

@@ -1,4 +1,4 @@
-"""A run folder that has lost what a bucket still holds gets it back before anything else happens."""
+"""Copies from the bucket what a run folder does not have any more, before the first stage begins."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.node.limits import Stop, not_begun
+from launcher.node.limits import Stop, problem_before
 from launcher.node.stage import Site
 from launcher.runfolder.bucket_index import Entry, holds, read_index
 from launcher.runfolder.events import Tail
@@ -14,19 +14,19 @@ from launcher.runfolder.files import read_json, sync_folder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.problem import FAILED, Problem
-from launcher.runfolder.rclone import StoreError, rclone, remote, say
-from launcher.runfolder.retention import CHECKPOINT, EVENTS, EXPORT, LOGS, MANIFEST, PROOF, RESULT, keeps
+from launcher.runfolder.rclone import StoreError, log_problem, rclone, remote
+from launcher.runfolder.retention import CHECKPOINT, DONE_RECORD, EVENTS, EXPORT, LOGS, MANIFEST, RESULT, artifacts
 
 PARTS = ".restoring"
-"""Below the run folder: what is on its way here. While it exists, the folder does not hold all that it should."""
-ORDER = (RESULT, CHECKPOINT, EXPORT, PROOF, MANIFEST)
+"""Below the run folder: what is being copied. While this folder exists, the run folder is not complete."""
+ORDER = (RESULT, CHECKPOINT, EXPORT, DONE_RECORD, MANIFEST)
 TRIES, PAUSE = 24, 5.0
-"""How often a store that does not answer is asked where there is nothing to go on with, and the seconds in between."""
+"""How often a bucket that does not answer is asked when the run folder is empty, and the seconds in between."""
 
 
 def restore(plan: Plan, site: Site) -> None:
-    """The run folder holds all that the bucket's index names, or something newer. Where nothing was done yet, a store
-    that cannot be read is a Problem: to begin anew would waste what it holds. Elsewhere it is a warning."""
+    """Copies into the run folder all that the bucket's index names, unless something newer is there. If the run folder
+    is empty, a bucket that cannot be read is a Problem: a new start would repeat work. Otherwise it is a warning."""
     assert plan.bucket
     folder, where = site.folder.path, f"`{plan.bucket.url}` cannot be read"
     empty = not (folder / "stages").exists() or (folder / PARTS).exists()
@@ -36,8 +36,8 @@ def restore(plan: Plan, site: Site) -> None:
             break
         except StoreError as problem:
             if reason := site.stop.reason():
-                raise not_begun(reason, f"stage `{plan.stages[0].name}`") from None
-            say(problem)
+                raise problem_before(reason, f"stage `{plan.stages[0].name}`") from None
+            log_problem(problem)
             if not empty:
                 warning = f"{where}: {problem}; the run continues with what is here"
                 site.events.add("run.warning", warning=warning)
@@ -57,37 +57,38 @@ def _restore(plan: Plan, site: Site, empty: bool) -> None:
     if empty:
         parts.mkdir(parents=True, exist_ok=True)
     newer = _history(plan, folder)
-    lacking = [one for one in _current(plan, index, newer) if not _has(folder, one)]
-    for one in sorted(lacking, key=lambda one: ORDER.index(one.kind)):
-        part, target = parts / one.path, folder.path / one.path
+    lacking = [entry for entry in _current(plan, index, newer) if not _has(folder, entry)]
+    for entry in sorted(lacking, key=lambda entry: ORDER.index(entry.kind)):
+        part, target = parts / entry.path, folder.path / entry.path
         part.parent.mkdir(parents=True, exist_ok=True)
-        verb = "copyto" if "" in one.files else "sync"
-        words = [verb, "--checksum", remote(bucket, plan.run, one.path), str(part)]
-        site.stop.moving()
-        rclone(bucket, words, stop=site.stop.reason)
-        if not holds(part, one):
-            raise StoreError(f"`{one.path}` there is not what its index says", "remove the run's folder there", True)
+        verb = "copyto" if "" in entry.files else "sync"
+        arguments = [verb, "--checksum", remote(bucket, plan.run, entry.path), str(part)]
+        site.stop.note_progress()
+        rclone(bucket, arguments, stop=site.stop.reason)
+        if not holds(part, entry):
+            raise StoreError(f"`{entry.path}` there is not what its index says", "remove the run's folder there", True)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             shutil.rmtree(target)
         os.replace(part, target)
         sync_folder(target.parent)
-    patterns = [word for one in LOGS for word in ("--include", f"/{one}")]
+    patterns = [part for pattern in LOGS for part in ("--include", f"/{pattern}")]
     rclone(bucket, ["copy", "--ignore-existing", there, str(folder.path), *patterns])
     shutil.rmtree(parts, ignore_errors=True)
     if lacking:
-        site.events.add("run.restored", paths=[one.path for one in lacking])
+        site.events.add("run.restored", paths=[entry.path for entry in lacking])
 
 
 def _rest(stop: Stop) -> None:
-    """A pause, shorter when the run has to stop."""
+    """Waits before the next try, or until the run has to stop."""
     end = time.monotonic() + PAUSE
     while time.monotonic() < end and not stop.reason():
         time.sleep(0.1)
 
 
 def _history(plan: Plan, folder: RunFolder) -> list[Mapping[str, Any]] | None:
-    """events.jsonl is the bucket's if that tells more; else what is here, which is newer, is returned."""
+    """Copies events.jsonl from the bucket if that file is longer. Otherwise returns the events that are here, which are
+    newer."""
     assert plan.bucket
     part = folder.path / PARTS / EVENTS
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def _history(plan: Plan, folder: RunFolder) -> list[Mapping[str, Any]] | None:
     here: list[Mapping[str, Any]] = [*Tail(folder.events).new()]
     if not part.exists():
         return here or None
-    if any("stage" in one for one in here) and folder.events.stat().st_size >= part.stat().st_size:
+    if any("stage" in event for event in here) and folder.events.stat().st_size >= part.stat().st_size:
         part.unlink()
         return here
     os.replace(part, folder.events)
@@ -103,20 +104,20 @@ def _history(plan: Plan, folder: RunFolder) -> list[Mapping[str, Any]] | None:
 
 
 def _current(plan: Plan, index: Sequence[Entry], newer: Sequence[Mapping[str, Any]] | None) -> list[Entry]:
-    """The entries that a newer history does not call superseded."""
+    """The entries that are still current by the newer events."""
     if newer is None:
         return list(index)
-    paths = {one.path for one in keeps(plan, newer)}
-    return [one for one in index if one.path in paths]
+    paths = {entry.path for entry in artifacts(plan, newer)}
+    return [entry for entry in index if entry.path in paths]
 
 
-def _has(folder: RunFolder, one: Entry) -> bool:
-    """Whether the run folder holds the entry, or what makes it needless."""
-    place, done = folder.path / one.path, one.stage and read_json(folder.stage(one.stage).done)
-    if one.kind in (PROOF, MANIFEST):
-        return place.exists()
-    if one.kind == EXPORT and folder.manifest.exists():
+def _has(folder: RunFolder, entry: Entry) -> bool:
+    """Whether the run folder has the entry, or something that makes it unnecessary."""
+    path, done = folder.path / entry.path, entry.stage and read_json(folder.stage(entry.stage).done)
+    if entry.kind in (DONE_RECORD, MANIFEST):
+        return path.exists()
+    if entry.kind == EXPORT and folder.manifest.exists():
         return True
-    if one.kind in (RESULT, CHECKPOINT) and isinstance(done, dict):
+    if entry.kind in (RESULT, CHECKPOINT) and isinstance(done, dict):
         return True
-    return holds(place, one)
+    return holds(path, entry)

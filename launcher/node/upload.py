@@ -1,5 +1,5 @@
-"""What a run has to keep, uploaded into a bucket: one thing at a time, believed when the index names it. A process does
-it beside the stages, which never holds the run up and never fails it."""
+"""Uploads to a bucket what a run has to keep, one artifact at a time; an artifact counts once the index names it. A
+process beside the stages does it, so that an upload never delays a run and never fails it."""
 
 import os
 import select
@@ -9,28 +9,28 @@ import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from launcher.runfolder.bucket_index import Entry, entry, read_index, write_index
+from launcher.runfolder.bucket_index import Entry, index_entry, read_index, write_index
 from launcher.runfolder.events import Events, Tail
-from launcher.runfolder.files import same_folder
+from launcher.runfolder.files import link_folder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.processes import die_with_parent, signal_quietly
-from launcher.runfolder.rclone import StoreError, rclone, remote, say
-from launcher.runfolder.retention import CHECKPOINT, EXPORT, MIRRORED, Keep, keeps
+from launcher.runfolder.rclone import StoreError, log_problem, rclone, remote
+from launcher.runfolder.retention import CHECKPOINT, EXPORT, MIRRORED, Artifact, artifacts
 
-HELD = ".keeping"
-"""Below the run folder: links to the files of the checkpoint that is being stored, which the trainer may prune."""
+LINKS = ".uploading"
+"""Below the run folder: links to the files of the checkpoint that is being uploaded, which the trainer may delete."""
 LARGE = ("/stages/*/work/**", "/stages/*/out/**", "/export/**")
 LOOK, MIRROR = 1.0, 60.0
-"""Seconds between looks for something new, and between copies of the small files."""
+"""Seconds between two looks for something new, and between two copies of the small files."""
 LONGEST = 120.0
-"""Seconds between tries while the store does not answer; the first ones follow sooner."""
+"""The most seconds between two tries while the bucket does not answer; the first pauses are shorter."""
 TRIES = 3
-"""Failures in a row after which the end of a run is not held up any longer."""
+"""Failures in a row after which a run ends without waiting for its upload."""
 
 
 class Upload:
-    """A run and its place in a bucket."""
+    """The upload of one run to its folder in a bucket."""
 
     def __init__(self, plan: Plan, folder: RunFolder):
         assert plan.bucket
@@ -38,86 +38,87 @@ class Upload:
         self.tail, self.seen = Tail(folder.events), list[Mapping[str, Any]]()
         self.index: tuple[Entry, ...] | None = None
         self.swept = False
-        shutil.rmtree(folder.path / HELD, ignore_errors=True)
+        shutil.rmtree(folder.path / LINKS, ignore_errors=True)
 
-    def next(self) -> Keep | None:
-        """One more thing is stored, the first of those that are not; None when all are, and nothing superseded is left.
-        Raises StoreError, and OSError when the thing is gone."""
+    def upload_next(self) -> Artifact | None:
+        """Uploads the first artifact that is not in the bucket. None if all are there; then superseded files are
+        deleted too. Raises StoreError, and OSError if the artifact is gone."""
         self.seen += self.tail.new()
         if self.index is None:
             self.index = read_index(self.bucket, self.plan.run)
-        wanted = keeps(self.plan, self.seen)
-        stored = {(one.path, one.time) for one in self.index}
-        for keep in wanted:
-            if (keep.path, keep.time) not in stored and (self.folder.path / keep.path).exists():
-                self._store(keep, self.index)
-                return keep
-        if wanted and self.complete():
-            self._tidy({one.path for one in wanted}, self.index)
+        kept = artifacts(self.plan, self.seen)
+        stored = {(entry.path, entry.time) for entry in self.index}
+        for artifact in kept:
+            if (artifact.path, artifact.time) not in stored and (self.folder.path / artifact.path).exists():
+                self._store(artifact, self.index)
+                return artifact
+        if kept and self.complete():
+            self._tidy({artifact.path for artifact in kept}, self.index)
         return None
 
     def mirror(self) -> None:
-        """The small files are there as they are now. Raises StoreError."""
-        patterns = [word for one in MIRRORED for word in ("--include", f"/{one}")]
+        """Copies the small files as they are now. Raises StoreError."""
+        patterns = [argument for pattern in MIRRORED for argument in ("--include", f"/{pattern}")]
         here, there = str(self.folder.path), remote(self.bucket, self.plan.run)
         rclone(self.bucket, ["copy", here, there, "--local-no-check-updated", *patterns])
 
     def newest(self) -> int | None:
-        """The step of the newest checkpoint that is stored."""
-        return max((one.step for one in self.index or () if one.step is not None), default=None)
+        """The step of the newest checkpoint in the bucket."""
+        return max((entry.step for entry in self.index or () if entry.step is not None), default=None)
 
     def complete(self) -> bool:
-        """Whether all that is to be kept is stored."""
-        stored = {(one.path, one.time) for one in self.index or ()}
-        return all((one.path, one.time) in stored for one in keeps(self.plan, self.seen))
+        """Whether the bucket has all that the run has to keep."""
+        stored = {(entry.path, entry.time) for entry in self.index or ()}
+        return all((artifact.path, artifact.time) in stored for artifact in artifacts(self.plan, self.seen))
 
-    def _store(self, keep: Keep, index: Iterable[Entry]) -> None:
-        others = [one for one in index if one.path != keep.path]
+    def _store(self, artifact: Artifact, index: Iterable[Entry]) -> None:
+        others = [entry for entry in index if entry.path != artifact.path]
         if self.index != tuple(others):
-            self._write(others)  # made anew under the same name: while it is replaced, it does not count
-        place, held = self.folder.path / keep.path, self.folder.path / HELD / keep.path
-        if keep.kind == CHECKPOINT and place.is_dir():
-            held.parent.mkdir(parents=True, exist_ok=True)
-            same_folder(place, held)
-            place = held
-        made, there = entry(keep, place), remote(self.bucket, self.plan.run, keep.path)
-        if place.is_dir():
-            same, ways = f"stages/{self.plan.export}/out", list[str]()
-            if keep.kind == EXPORT and any(one.path == same for one in others):  # the store copies these by itself
-                ways = ["--copy-dest", remote(self.bucket, self.plan.run, same)]
-            rclone(self.bucket, ["sync", "--checksum", *ways, str(place), there])
+            self._write(others)  # an older artifact has this path: while it is replaced, it must not count
+        source, links = self.folder.path / artifact.path, self.folder.path / LINKS / artifact.path
+        if artifact.kind == CHECKPOINT and source.is_dir():
+            links.parent.mkdir(parents=True, exist_ok=True)
+            link_folder(source, links)
+            source = links
+        made, there = index_entry(artifact, source), remote(self.bucket, self.plan.run, artifact.path)
+        if source.is_dir():
+            same, options = f"stages/{self.plan.export}/out", list[str]()
+            if artifact.kind == EXPORT and any(entry.path == same for entry in others):
+                # the bucket copies these files by itself
+                options = ["--copy-dest", remote(self.bucket, self.plan.run, same)]
+            rclone(self.bucket, ["sync", "--checksum", *options, str(source), there])
         else:
-            rclone(self.bucket, ["copyto", "--checksum", str(place), there])
-        shutil.rmtree(self.folder.path / HELD, ignore_errors=True)
-        if keep.kind == CHECKPOINT:
-            self.mirror()  # a fresh machine goes on from it with its log and its count of attempts
+            rclone(self.bucket, ["copyto", "--checksum", str(source), there])
+        shutil.rmtree(self.folder.path / LINKS, ignore_errors=True)
+        if artifact.kind == CHECKPOINT:
+            self.mirror()  # a new machine continues from it with its log and its number of attempts
         self._write([*others, made])
 
     def _write(self, entries: Iterable[Entry]) -> None:
         write_index(self.bucket, self.plan.run, tuple(entries))
         self.index = tuple(entries)
 
-    def _tidy(self, wanted: Collection[str], index: Sequence[Entry]) -> None:
-        """The index names only what is wanted; of stages and exports the bucket has nothing that it does not name, not
-        even what a killed program left half stored."""
-        left = [one for one in index if one.path in wanted]
+    def _tidy(self, paths: Collection[str], index: Sequence[Entry]) -> None:
+        """Removes from the index all but `paths`, and from the bucket each large file that the index does not name,
+        such as half an upload of a killed program."""
+        left = [entry for entry in index if entry.path in paths]
         if len(left) == len(index) and self.swept:
             return
         if len(left) < len(index):
             self._write(left)
         there = remote(self.bucket, self.plan.run)
-        places = [word for one in LARGE for word in ("--include", one)]
-        found = rclone(self.bucket, ["lsf", "-R", "--files-only", there, *places]).splitlines()
-        named = {f"{one.path}/{name}".rstrip("/") for one in left for name in one.files}
-        if superseded := [one for one in found if one not in named and not one.endswith("/work/progress.jsonl")]:
+        patterns = [argument for pattern in LARGE for argument in ("--include", pattern)]
+        files = rclone(self.bucket, ["lsf", "-R", "--files-only", there, *patterns]).splitlines()
+        named = {f"{entry.path}/{name}".rstrip("/") for entry in left for name in entry.files}
+        if superseded := [name for name in files if name not in named and not name.endswith("/work/progress.jsonl")]:
             rclone(self.bucket, ["delete", there, "--files-from-raw", "-"], "\n".join(superseded) + "\n")
         self.swept = True
 
 
 class UploadProcess:
-    """The process, as the node program sees it."""
+    """The process that uploads, as the node program sees it."""
 
-    def __init__(self, storing: Upload, events: Events):
+    def __init__(self, upload: Upload, events: Events):
         self.events = events
         leash, self.leash = os.pipe()
         self.process = os.fork()
@@ -125,10 +126,10 @@ class UploadProcess:
             code = 1
             try:
                 os.close(self.leash)
-                os.setsid()  # a Ctrl-C is for the stages
+                os.setsid()  # Ctrl-C must reach the stages only
                 os.nice(10)
                 die_with_parent()
-                _keep(storing, events, lambda seconds: bool(select.select([leash], [], [], seconds)[0]))
+                _upload_all(upload, events, lambda seconds: bool(select.select([leash], [], [], seconds)[0]))
                 code = 0
             except BaseException:
                 traceback.print_exc()
@@ -137,68 +138,67 @@ class UploadProcess:
         os.close(leash)
 
     def finish(self, patience: float) -> None:
-        """All is stored, and an event says so; or `patience` seconds have passed, or the store does not answer, and an
-        event says that."""
+        """Waits until all is uploaded, `patience` seconds at most; an event says what happened."""
         os.close(self.leash)
         end = time.monotonic() + patience
         while (code := self._code()) is None:
             if time.monotonic() > end:
                 signal_quietly(self.process, 9)
                 os.waitpid(self.process, 0)
-                self._warn(f"it was given {patience:.0f} s")
+                self._warn(f"its {patience:.0f} s are over")
                 return
             time.sleep(0.05)
         if code:
-            self._warn("the process that stores ended")
+            self._warn("the process that uploads ended")
 
     def _code(self) -> int | None:
         try:
             ended, status = os.waitpid(self.process, os.WNOHANG)
-        except ChildProcessError:  # it died while a stage ran, and was buried with it
+        except ChildProcessError:  # it died while a stage ran, and the stage's end reaped it
             return 1
         return os.waitstatus_to_exitcode(status) if ended else None
 
     def _warn(self, why: str) -> None:
-        self.events.add("run.warning", warning=f"not everything is stored: {why}")
+        self.events.add("run.warning", warning=f"the upload is not complete: {why}")
 
 
-def _keep(storing: Upload, events: Events, ending: Callable[[float], bool]) -> None:
-    """Everything there is to keep is stored as soon as it can be, until the run has ended and all is stored, or cannot
-    be. `ending(seconds)` waits so long at most for the run's end."""
+def _upload_all(upload: Upload, events: Events, ending: Callable[[float], bool]) -> None:
+    """Uploads each artifact as soon as it is complete, until the run has ended and all is uploaded, or cannot be.
+    `ending(seconds)` waits so many seconds at most for the end of the run, and returns whether it has ended."""
     pause, failed, mirrored, last = 0.0, 0, 0.0, False
     while True:
         try:
-            kept = storing.next()
+            kept = upload.upload_next()
             if kept:
                 events.add("stage.stored", stage=kept.stage, kind=kept.kind, path=kept.path, step=kept.step)
             elif last:
-                storing.mirror()
-                _say_all(storing, events)
+                upload.mirror()
+                _report_end(upload, events)
                 return
             if time.monotonic() - mirrored > MIRROR:
-                storing.mirror()
+                upload.mirror()
                 mirrored = time.monotonic()
             pause, failed = 0.0 if kept else LOOK, 0
         except (StoreError, OSError) as problem:
             failed += 1
             pause = min(LONGEST, 2.0 ** (failed - 1))
-            say(problem)
-            where = f"`{storing.bucket.url}`: {problem}"
+            log_problem(problem)
+            where = f"`{upload.bucket.url}`: {problem}"
             if last and failed >= TRIES:
-                events.add("run.warning", warning=f"not everything is stored in {where}")
+                events.add("run.warning", warning=f"the upload is not complete: {where}")
                 return
             if failed == 1 and not last:
-                events.add("run.warning", warning=f"nothing can be stored now in {where}; tried again until it can")
+                events.add("run.warning", warning=f"the upload does not work now, and is tried again: {where}")
         if last:
             time.sleep(min(pause, 2.0) if failed else 0)
         else:
             last = ending(pause)
 
 
-def _say_all(storing: Upload, events: Events) -> None:
-    if storing.complete():
-        manifest = any(one.path == "manifest.json" for one in storing.index or ())
-        events.add("run.stored", step=storing.newest(), manifest=manifest)
-        storing.mirror()
+def _report_end(upload: Upload, events: Events) -> None:
+    if upload.complete():
+        manifest = any(entry.path == "manifest.json" for entry in upload.index or ())
+        events.add("run.stored", step=upload.newest(), manifest=manifest)
+        upload.mirror()
     else:
-        events.add("run.warning", warning="not everything is stored: something to keep is gone from the run folder")
+        events.add("run.warning", warning="the upload is not complete: files are gone from the run folder")

@@ -7,7 +7,7 @@ from typing import Any
 from launcher.config.recipe import Recipe
 from launcher.errors import LaunchError
 from launcher.preflight.recipe_command import ask_about
-from launcher.runfolder.done import read_proof
+from launcher.runfolder.done import read_done
 from launcher.runfolder.plan import Plan, settings_of
 from launcher.transfer.store import Store, plan_of
 
@@ -31,7 +31,7 @@ def measured(family: str, store: Store) -> Iterator[dict[str, Any]]:
     """The finished stages of the family's runs, the newest run first: what they were told and what they measured."""
     looked = 0
     for run in reversed(store.runs()):
-        folder = store.machine(run)
+        folder = store.folder(run)
         try:
             plan = plan_of(folder)
         except LaunchError:  # a damaged plan is another command's matter
@@ -40,7 +40,7 @@ def measured(family: str, store: Store) -> Iterator[dict[str, Any]]:
             continue
         looked += 1
         for stage in reversed(plan.stages):
-            done = read_proof(folder.stage(stage.name).done)
+            done = read_done(folder.stage(stage.name).done)
             if done and done["metrics"]:
                 where = " or ".join(plan.machine.accelerators) or "CPU"
                 yield {

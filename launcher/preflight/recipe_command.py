@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.runfolder.argv import PLACEHOLDER
-from launcher.runfolder.problem import said
+from launcher.runfolder.problem import closing_error
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def ask(
     done = subprocess.run([str(python), *words[1:]], cwd=root, env=env, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return Answer(0, done.stdout)
-    error, hint = said(done.stderr) or ((done.stderr.strip() or "no message").splitlines()[-1], "")
+    error, hint = closing_error(done.stderr) or ((done.stderr.strip() or "no message").splitlines()[-1], "")
     return Answer(done.returncode, done.stdout, error, hint)
 
 

@@ -133,7 +133,7 @@ CHECKS = (
     Check("settings", PLAN, EVERYWHERE, settings.check, lambda it: (it.plan, it.planned.recipe, it.root)),
     Check("disk", PLAN, EVERYWHERE, disk.check, lambda it: (it.plan, None if it.paid else _free(it.site.local_store))),
     Check("secrets", PLAN, EVERYWHERE, secrets.check, lambda it: (it.plan, it.site, os.environ)),
-    Check("resume", PLAN, EVERYWHERE, resume.check, lambda it: (it.plan, Store(it.site).machine(it.plan.run))),
+    Check("resume", PLAN, EVERYWHERE, resume.check, lambda it: (it.plan, Store(it.site).folder(it.plan.run))),
     Check("image", PLAN, (DOCKER,), image.check, lambda it: (it.plan,)),
     Check("gpus", PLAN, (DOCKER,), gpus.check, lambda it: (it.plan, it.cards)),
     Check(
@@ -265,9 +265,9 @@ def _past(plan: Plan, site: SiteFile) -> list[hours.Past]:
     store, found = Store(site), []
     for name in store.runs():
         with contextlib.suppress(LaunchError):
-            other = read_existing(store.machine(name))
+            other = read_existing(store.folder(name))
             if other and other.recipe == plan.recipe:
-                found.append((other, status(other, Tail(store.machine(name).events).new(), False)))
+                found.append((other, status(other, Tail(store.folder(name).events).new(), False)))
     return found
 
 

@@ -1,1 +1,1 @@
-"""A run as one HTML page that opens anywhere: no server, no network, nothing that it was not told."""
+"""A run as one HTML page that opens without a server and without a network; and the texts of `status`."""

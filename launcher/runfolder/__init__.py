@@ -1,1 +1,1 @@
-"""The run folder: the whole interface of the laptop's program and the node program. Only the standard library."""
+"""The run folder: the only interface between the launcher and the node program. Standard library only."""

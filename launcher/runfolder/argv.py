@@ -1,4 +1,4 @@
-"""From a planned stage to a process: its argument list."""
+"""The argument list of a stage's process."""
 
 import re
 import sys
@@ -11,19 +11,19 @@ PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 
 
 def arguments(plan: Plan, stage: Stage, folder: RunFolder) -> list[str]:
-    """The command with every placeholder replaced; a leading `python` becomes this interpreter."""
-    places = placeholders(plan, stage, folder)
-    words = [PLACEHOLDER.sub(lambda found: str(places[found[1]]), word) for word in stage.argv]
-    return [sys.executable, *words[1:]] if words[0] == "python" else words
+    """The stage's command with each placeholder replaced. A leading `python` becomes this interpreter."""
+    paths = placeholders(plan, stage, folder)
+    argv = [PLACEHOLDER.sub(lambda match: str(paths[match[1]]), argument) for argument in stage.argv]
+    return [sys.executable, *argv[1:]] if argv[0] == "python" else argv
 
 
 def placeholders(plan: Plan, stage: Stage, folder: RunFolder) -> dict[str, Path]:
-    """What each placeholder of docs/concepts/stage-contract.md stands for."""
+    """The path of each placeholder (docs/concepts/stage-contract.md)."""
     own = folder.stage(stage.name)
     return {
         "config": own.config,
         "work": own.work,
         "out": own.out,
         **{name: folder.stage(need).out for name, need in stage.needs.items()},
-        **{f"input.{name}": folder.inputs / one.file for name, one in plan.inputs.items()},
+        **{f"input.{name}": folder.inputs / data.file for name, data in plan.inputs.items()},
     }

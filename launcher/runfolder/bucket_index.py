@@ -1,4 +1,4 @@
-"""`kept.json`: what a bucket holds of a run, written last and whole. What it does not name does not count."""
+"""`kept.json`: the index of what a bucket has of a run. It is written last; what it does not name does not count."""
 
 import json
 import time
@@ -10,47 +10,47 @@ from typing import Any
 from launcher.runfolder.files import sha256, tree
 from launcher.runfolder.plan import Bucket
 from launcher.runfolder.rclone import NONE, S3, StoreError, rclone, remote
-from launcher.runfolder.retention import CHECKPOINT, EXPORT, MANIFEST, PROOF, RESULT, Keep
+from launcher.runfolder.retention import KINDS, Artifact
 from launcher.runfolder.validation import inside, number, plain, whole
 
 NAME = "kept.json"
 SMALL = 1 << 20
-"""Bytes up to which a file's sha256 is noted too; for larger ones the store's own checksum has to do."""
+"""Up to so many bytes a file's sha256 is noted too; for larger files the bucket's own checksum has to do."""
 
 
 @dataclass(frozen=True)
-class Entry(Keep):
-    """A thing that is stored, with its files: name below `path` (empty when it is one file) -> bytes, sha256."""
+class Entry(Artifact):
+    """An artifact in a bucket, with its files: name below `path` (empty if it is one file) -> bytes, sha256."""
 
     files: Mapping[str, Mapping[str, Any]]
 
 
-def entry(keep: Keep, place: Path) -> Entry:
-    """The entry of `keep`, which lies at `place`. Raises OSError when it is gone."""
+def index_entry(artifact: Artifact, path: Path) -> Entry:
+    """The entry of `artifact`, whose files are at `path`. Raises OSError if they are gone."""
     files = {}
-    for name, size in (tree(place) if place.is_dir() else {"": place.stat().st_size}).items():
-        small = {"sha256": sha256(place / name)} if size <= SMALL else {}
+    for name, size in (tree(path) if path.is_dir() else {"": path.stat().st_size}).items():
+        small = {"sha256": sha256(path / name)} if size <= SMALL else {}
         files[name] = {"bytes": size, **small}
-    return Entry(**asdict(keep), files=files)
+    return Entry(**asdict(artifact), files=files)
 
 
-def holds(place: Path, wanted: Entry) -> bool:
-    """Whether `place` is what the entry says, no file more and none less."""
-    if not place.exists():
+def holds(path: Path, entry: Entry) -> bool:
+    """Whether `path` has exactly the files of the entry."""
+    if not path.exists():
         return False
-    found = tree(place) if place.is_dir() else {"": place.stat().st_size}
-    if found != {name: one["bytes"] for name, one in wanted.files.items()}:
+    sizes = tree(path) if path.is_dir() else {"": path.stat().st_size}
+    if sizes != {name: facts["bytes"] for name, facts in entry.files.items()}:
         return False
-    return all(sha256(place / name) == one["sha256"] for name, one in wanted.files.items() if "sha256" in one)
+    return all(sha256(path / name) == facts["sha256"] for name, facts in entry.files.items() if "sha256" in facts)
 
 
 def read_index(bucket: Bucket, run: str, secrets: Mapping[str, str] = NONE) -> tuple[Entry, ...]:
-    """What the bucket holds of the run; nothing when it has no index. Raises StoreError."""
+    """What the bucket has of the run; empty without an index. Raises StoreError."""
     try:
         text = rclone(bucket, ["cat", remote(bucket, run), "--include", f"/{NAME}"], secrets=secrets)
     except StoreError as problem:
         if "directory not found" in problem.says and not bucket.url.startswith(S3):
-            rclone(bucket, ["mkdir", remote(bucket, run)], secrets=secrets)  # folders are real there
+            rclone(bucket, ["mkdir", remote(bucket, run)], secrets=secrets)  # such a store has real folders
             return ()
         raise
     if not text:
@@ -59,7 +59,7 @@ def read_index(bucket: Bucket, run: str, secrets: Mapping[str, str] = NONE) -> t
         value = json.loads(text)
         if value["format"] != 1:
             raise ValueError
-        entries = tuple(Entry(**one) for one in value["entries"])
+        entries = tuple(Entry(**fields) for fields in value["entries"])
         if not all(map(_sound, entries)):
             raise ValueError
         return entries
@@ -68,23 +68,23 @@ def read_index(bucket: Bucket, run: str, secrets: Mapping[str, str] = NONE) -> t
         raise StoreError(f"`{run}/{NAME}` cannot be understood", hint, True) from None
 
 
-def _sound(one: Entry) -> bool:
-    """Whether it is a thing of a run, and would lie in the run folder: who may write to the bucket may not write
-    elsewhere."""
-    known = one.kind in (CHECKPOINT, RESULT, PROOF, EXPORT, MANIFEST) and number(one.time) and whole(one.step)
-    named = inside(one.path) and (one.stage is None or plain(one.stage))
+def _sound(entry: Entry) -> bool:
+    """Whether the entry belongs to a run and its files would be inside the run folder: somebody who may write to the
+    bucket must not be able to write elsewhere here."""
+    known = entry.kind in KINDS and number(entry.time) and whole(entry.step)
+    named = inside(entry.path) and (entry.stage is None or plain(entry.stage))
     return (
         known
         and named
-        and isinstance(one.files, dict)
+        and isinstance(entry.files, dict)
         and all(
-            (name == "" or inside(name)) and isinstance(about, dict) and type(about.get("bytes")) is int
-            for name, about in one.files.items()
+            (name == "" or inside(name)) and isinstance(facts, dict) and type(facts.get("bytes")) is int
+            for name, facts in entry.files.items()
         )
     )
 
 
 def write_index(bucket: Bucket, run: str, entries: tuple[Entry, ...], secrets: Mapping[str, str] = NONE) -> None:
-    """The bucket's index names `entries`. Raises StoreError."""
-    value = {"format": 1, "run": run, "written": time.time(), "entries": [asdict(one) for one in entries]}
+    """Writes the bucket's index. Raises StoreError."""
+    value = {"format": 1, "run": run, "written": time.time(), "entries": [asdict(entry) for entry in entries]}
     rclone(bucket, ["rcat", remote(bucket, run, NAME)], json.dumps(value, indent=1, sort_keys=True), secrets)

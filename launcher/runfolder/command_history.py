@@ -1,4 +1,4 @@
-"""The launch commands of a run as they were typed: who goes on with it, or tells how it was made, needs their words."""
+"""The launch commands of a run as the user typed them: a report shows them, and `doctor` proposes them again."""
 
 import json
 import shlex
@@ -13,46 +13,50 @@ FILE = "commands.jsonl"
 
 @dataclass(frozen=True)
 class Command:
-    """`words` begin with `launcher`; `time` in seconds since the epoch."""
+    """`argv` begins with `launcher`; `time` is in seconds since the epoch."""
 
     time: float
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
 
     @property
     def text(self) -> str:
         """For a shell."""
-        return shlex.join(self.words)
+        return shlex.join(self.argv)
 
 
-def note(folder: RunFolder, words: Sequence[str], now: float) -> None:
-    """The run folder remembers the command. No secret is ever on a command line of ours."""
+def add_command(folder: RunFolder, arguments: Sequence[str], now: float) -> None:
+    """Adds the command to the run folder. No secret is ever on a command line of ours."""
     with open(folder.path / FILE, "a", encoding="utf-8") as file:
-        file.write(json.dumps({"time": now, "words": ["launcher", *words]}, ensure_ascii=False) + "\n")
+        file.write(json.dumps({"time": now, "words": ["launcher", *arguments]}, ensure_ascii=False) + "\n")
 
 
 def commands(folder: RunFolder) -> list[Command]:
-    """All of them, oldest first; none of a run that was launched by hand."""
+    """All commands, oldest first; empty for a run that was started without the launcher."""
     return [
-        Command(float(one.get("time") or 0), tuple(str(word) for word in one["words"]))
-        for one in Tail(folder.path / FILE).new()
-        if isinstance(one.get("words"), list)
+        Command(float(entry.get("time") or 0), tuple(str(argument) for argument in entry["words"]))
+        for entry in Tail(folder.path / FILE).new()
+        if isinstance(entry.get("words"), list)
     ]
 
 
-def last_whole(folder: RunFolder) -> str | None:
-    """The last command that tells all of the run, and does not go on with what is there; None when there is none."""
-    whole = [one for one in commands(folder) if not any(word.startswith("--resume") for word in one.words)]
-    return shlex.join(_again(whole[-1].words)) if whole else None
+def last_launch(folder: RunFolder) -> str | None:
+    """The last command that describes the whole run (not `--resume`), without `--redo STAGE`, which would repeat what
+    is done; None when there is none."""
+    whole = [argv for argv in (command.argv for command in commands(folder)) if not _resumes(argv)]
+    return shlex.join(_without_redo(whole[-1])) if whole else None
 
 
-def _again(words: tuple[str, ...]) -> list[str]:
-    """Without `--redo STAGE`, which would do again what is done."""
+def _resumes(argv: tuple[str, ...]) -> bool:
+    return any(argument.startswith("--resume") for argument in argv)
+
+
+def _without_redo(argv: tuple[str, ...]) -> list[str]:
     kept, skip = [], False
-    for word in words:
+    for argument in argv:
         if skip:
             skip = False
-        elif word == "--redo":
+        elif argument == "--redo":
             skip = True
-        elif not word.startswith("--redo="):
-            kept.append(word)
+        elif not argument.startswith("--redo="):
+            kept.append(argument)
     return kept

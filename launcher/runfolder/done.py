@@ -1,4 +1,4 @@
-"""`done.json`: that a stage is done, by which plan, in what time, with which numbers and files; and when its result is
+"""`done.json`, the done record of a stage: times, metrics, files, and the fingerprint that tells whether the result is
 still the result of a plan."""
 
 from collections.abc import Callable, Mapping
@@ -10,13 +10,13 @@ from launcher.runfolder.plan import Plan, Stage, digest, settings_of
 from launcher.runfolder.validation import inside, moment, whole
 
 
-def read_proof(path: Path) -> dict[str, Any] | None:
-    """The proof, with all its fields; None when there is none, or it is not one: both mean "not yet"."""
+def read_done(path: Path) -> dict[str, Any] | None:
+    """The done record with all its fields; None if it is missing or invalid: both mean that the stage is not done."""
     value = read_json(path)
     if not isinstance(value, dict):
         return None
-    proof = {**BLANK, **value}
-    return proof if all(test(proof[name]) for name, test in FIELDS.items()) else None
+    done = {**BLANK, **value}
+    return done if all(test(done[name]) for name, test in FIELDS.items()) else None
 
 
 def _files(value: Any) -> bool:
@@ -35,12 +35,12 @@ FIELDS: Mapping[str, Callable[[Any], bool]] = {
 
 
 def fingerprint(plan: Plan, stage: Stage) -> str:
-    """Equal for two plans whose `stage` would do the same work on the same things; sha256."""
+    """sha256, equal for two plans whose `stage` would do the same work on the same inputs."""
     return digest(identity(plan, stage))
 
 
 def identity(plan: Plan, stage: Stage) -> dict[str, Any]:
-    """What `fingerprint` hashes, by part: the parts that differ say why two results do."""
+    """What `fingerprint` hashes, by part: the parts that differ are the reason why two results differ."""
     source = plan.sources.get(stage.source) if stage.source else None
     return {
         "argv": list(stage.argv),
@@ -55,5 +55,5 @@ def identity(plan: Plan, stage: Stage) -> dict[str, Any]:
 
 
 def inputs_of(stage: Stage, plan: Plan) -> list[str]:
-    """The inputs a stage's command names."""
-    return [name for name in sorted(plan.inputs) if any(f"{{input.{name}}}" in word for word in stage.argv)]
+    """The inputs that a stage's command names."""
+    return [name for name in sorted(plan.inputs) if any(f"{{input.{name}}}" in argument for argument in stage.argv)]

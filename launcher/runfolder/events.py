@@ -1,4 +1,4 @@
-"""`events.jsonl`: what happened in a run, a JSON object a line, only ever appended to."""
+"""`events.jsonl`: what happened in a run, one JSON object a line. Lines are only ever appended."""
 
 import fcntl
 import json
@@ -7,21 +7,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from launcher.runfolder.validation import heard
+from launcher.runfolder.validation import valid_line
 
 LONGEST = 1 << 20
 """Bytes of a line."""
 
 
 class Events:
-    """The node program's end of the file."""
+    """The writer of the file."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def add(self, event: str, **facts: Any) -> None:
-        """The line is in the file, on its own line even when a kill tore the one before it. The vault's process writes
-        here too."""
+        """Appends an event, on a line of its own even if a kill has cut off the line before it. The process that
+        uploads writes here too."""
         line = json.dumps({"time": round(time.time(), 3), "event": event, **facts}, ensure_ascii=False) + "\n"
         with open(self.path, "ab+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -35,8 +35,8 @@ class Events:
 
 
 class Tail:
-    """New whole lines of a growing file of JSON lines; torn or foreign lines are passed over, and so are those that are
-    longer or deeper than any of ours. A file that is shorter than it was has been begun anew: all of it is new."""
+    """The new complete lines of a growing file of JSON lines. Damaged and foreign lines are skipped, and lines longer
+    or deeper than any of ours. A file that has become shorter has been started again: all its lines are new."""
 
     def __init__(self, path: Path, offset: int = 0):
         self.path, self.offset = path, offset
@@ -52,12 +52,12 @@ class Tail:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self.offset += len(whole)
-        found = []
+        events = []
         for line in whole.splitlines():
             try:
                 value = json.loads(line) if len(line) <= LONGEST else None
             except (ValueError, RecursionError):
                 continue
-            if isinstance(value, dict) and (known := heard(value)) is not None:
-                found.append(known)
-        return found
+            if isinstance(value, dict) and (known := valid_line(value)) is not None:
+                events.append(known)
+        return events

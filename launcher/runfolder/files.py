@@ -1,4 +1,4 @@
-"""Files that are whole or absent, folders that appear at once, and what identifies their contents."""
+"""Files that are complete or absent, folders that appear at once, and hashes of their contents."""
 
 import errno
 import hashlib
@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import Any
 
 LONGEST = 64 << 20
-"""Bytes of a JSON file: the longest of ours lists the files of an export."""
+"""The most bytes of a JSON file; the longest of ours lists the files of an export."""
 UNSHARED = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK)
-"""What a file system says that cannot give a file a second name there."""
+"""Errors of a file system that cannot give a file a second name."""
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`path` holds the value, on disk, or is what it was before."""
+    """Writes the value as `write_text` does."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes the text to the disk: afterwards `path` has all of it, or is what it was before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with open(part, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, sort_keys=True, ensure_ascii=False)
-        file.write("\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
@@ -29,8 +33,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The file's value; None when there is no such file or it is torn: both mean "not yet". What is too long or too
-    deep to be one of ours counts as torn."""
+    """The file's value; None if it is missing or damaged: both mean "not yet". A file that is too long or too deep to
+    be one of ours counts as damaged."""
     try:
         with open(path, "rb") as file:
             data = file.read(LONGEST + 1)
@@ -57,12 +61,12 @@ def sha256(path: Path) -> str:
 
 def tree(folder: Path) -> dict[str, int]:
     """Relative name -> size in bytes of every regular file below `folder`, sorted."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return dict(sorted((path.relative_to(folder).as_posix(), path.stat().st_size) for path in found))
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return dict(sorted((path.relative_to(folder).as_posix(), path.stat().st_size) for path in files))
 
 
-def same_folder(source: Path, target: Path) -> None:
-    """`target` holds every file of `source`; the files share their bytes on disk where the file system allows it."""
+def link_folder(source: Path, target: Path) -> None:
+    """Makes `target` a copy of `source`, which shares its bytes on disk where the file system allows it."""
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     for name in tree(source):
@@ -85,8 +89,8 @@ NOT_CODE = {"pins.lock.json"}
 
 
 def tree_hash(root: Path, folders: Iterable[str]) -> str:
-    """sha256 over the names and contents of the programs and tables below `root`'s `folders`: the plan names it,
-    and the node program compares."""
+    """sha256 over the names and contents of the code files below `root`'s `folders`. The plan has it, and the node
+    program compares."""
     whole = hashlib.sha256()
     for folder in sorted(folders):
         for path in sorted((root / folder).rglob("*")):

@@ -1,4 +1,4 @@
-"""One node program per run folder, also when an earlier one died and left its trainer behind."""
+"""A lock that allows one node program per run folder, even if an earlier one died and its trainer still runs."""
 
 import fcntl
 import os
@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 PATIENCE = 5.0
-"""Seconds to wait for a lock: a killed run's processes need a moment to die, and whoever asks for the state holds it
-for a moment."""
+"""Seconds to wait for a lock: the processes of a killed run need a moment to die, and `holder` takes the lock for a
+moment too."""
 
 
 class Locked(Exception):
@@ -15,14 +15,14 @@ class Locked(Exception):
 
 
 class Lock:
-    """An flock on a file. Its handle is passed to the stage's processes: while one of them lives, so does the lock."""
+    """An flock on a file. The stage's processes inherit its handle: the lock lasts as long as one of them lives."""
 
     def __init__(self, path: Path):
         self.path = path
         self.handle = -1
 
     def __enter__(self) -> "Lock":
-        """Raises Locked when somebody else has it."""
+        """Raises Locked if another process has it."""
         self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         end = time.monotonic() + PATIENCE
         while True:
@@ -43,7 +43,7 @@ class Lock:
 
 
 def holder(path: Path) -> int | None:
-    """The process id of the node program that runs on this folder; None when none does, 0 when it cannot be read."""
+    """The process id of the node program that works on this folder; None without one, 0 if the id cannot be read."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

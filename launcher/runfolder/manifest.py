@@ -1,4 +1,4 @@
-"""The last word of a run: what it made, byte for byte, and where that came from."""
+"""`manifest.json`: each exported file with its size and sha256, and the lineage of the export."""
 
 import re
 import time
@@ -7,16 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from launcher.runfolder.done import fingerprint, read_proof
-from launcher.runfolder.files import read_json, same_folder, sha256, tree, write_json
+from launcher.runfolder.done import fingerprint, read_done
+from launcher.runfolder.files import link_folder, read_json, sha256, tree, write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, digest
 from launcher.runfolder.validation import inside
 
 
 def publish(plan: Plan, folder: RunFolder) -> dict[str, Any]:
-    """`export/` holds the export stage's `out`, and `manifest.json`, written after it, each of its files' sha256."""
-    same_folder(folder.stage(plan.export).out, folder.export)
+    """Copies the export stage's `out` to `export/`, then writes `manifest.json`."""
+    link_folder(folder.stage(plan.export).out, folder.export)
     manifest = {
         "format": 1,
         "run": plan.run,
@@ -35,16 +35,19 @@ def publish(plan: Plan, folder: RunFolder) -> dict[str, Any]:
 
 
 def lineage(plan: Plan) -> dict[str, Any]:
-    """Every pin the run was made from."""
+    """Every pin that the run was made from."""
     return {
         "code": {"tree": plan.code.tree, "commit": plan.code.commit, "dirty": plan.code.dirty},
         "packages": plan.packages,
-        "sources": {name: {"git": one.git, "ref": one.ref, "commit": one.commit} for name, one in plan.sources.items()},
-        "models": {
-            name: {"repo": one.repo, "revision": one.revision, "commit": one.commit}
-            for name, one in plan.models.items()
+        "sources": {
+            name: {"git": source.git, "ref": source.ref, "commit": source.commit}
+            for name, source in plan.sources.items()
         },
-        "inputs": {name: {"sha256": one.sha256, "rows": one.rows} for name, one in plan.inputs.items()},
+        "models": {
+            name: {"repo": model.repo, "revision": model.revision, "commit": model.commit}
+            for name, model in plan.models.items()
+        },
+        "inputs": {name: {"sha256": data.sha256, "rows": data.rows} for name, data in plan.inputs.items()},
         "image": plan.image and asdict(plan.image),
         "environment": plan.environment,
         "software": plan.machine.software,
@@ -53,46 +56,46 @@ def lineage(plan: Plan) -> dict[str, Any]:
 
 
 def is_finished(plan: Plan, folder: RunFolder) -> bool:
-    """Whether the run's manifest is there, is this plan's, and every exported file has the size it had."""
+    """Whether the manifest exists, belongs to this plan, and lists exactly the files of the export."""
     manifest = read(folder.manifest)
     if manifest is None:
         return False
-    said = {name: one.get("fingerprint") for name, one in manifest.get("stages", {}).items()}
-    same = all(said.get(stage.name) == fingerprint(plan, stage) for stage in plan.stages)
+    fingerprints = {name: summary.get("fingerprint") for name, summary in manifest.get("stages", {}).items()}
+    same = all(fingerprints.get(stage.name) == fingerprint(plan, stage) for stage in plan.stages)
     same = same and manifest.get("exported") == plan.export
-    return same and has_all(manifest, folder)
+    return same and matches(manifest, folder)
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The manifest; None when there is none, or it is not one that can be believed (`wrong`)."""
+    """The manifest; None if it is missing or not valid (`defect`)."""
     value = read_json(path)
-    return value if isinstance(value, dict) and wrong(value) is None else None
+    return value if isinstance(value, dict) and defect(value) is None else None
 
 
-def wrong(manifest: Mapping[str, Any]) -> str | None:
-    """Why this is no manifest of ours, in a sentence: a file that it lists would lie outside the export, or is not
-    described. It may come from a machine that is somebody else's."""
+def defect(manifest: Mapping[str, Any]) -> str | None:
+    """Why the manifest is not valid, in a sentence: it may come from a machine that somebody else controls, and must
+    name no file outside the export."""
     stages = manifest.get("stages", {})
     if not isinstance(manifest.get("export"), dict) or not isinstance(stages, dict):
         return "it has no table `export`, or its `stages` are not a table"
-    if not all(isinstance(one, dict) for one in stages.values()):
+    if not all(isinstance(summary, dict) for summary in stages.values()):
         return "its `stages` are not tables"
-    for name, one in manifest["export"].items():
+    for name, facts in manifest["export"].items():
         if not inside(name):
             return f"its file `{name}` would lie outside the export"
-        size, hash = (one.get("bytes"), one.get("sha256")) if isinstance(one, dict) else (None, None)
+        size, hash = (facts.get("bytes"), facts.get("sha256")) if isinstance(facts, dict) else (None, None)
         if type(size) is not int or size < 0 or not isinstance(hash, str) or not re.fullmatch("[0-9a-f]{64}", hash):
             return f"its file `{name}` has no size and sha256"
     return None
 
 
-def has_all(manifest: dict[str, Any], folder: RunFolder) -> bool:
-    """Whether `export` holds the files of this manifest and no others, each in its size."""
-    return tree(folder.export) == {name: one["bytes"] for name, one in manifest["export"].items()}
+def matches(manifest: dict[str, Any], folder: RunFolder) -> bool:
+    """Whether `export` has the files of this manifest and no others, each with its size."""
+    return tree(folder.export) == {name: facts["bytes"] for name, facts in manifest["export"].items()}
 
 
 def _summary(plan: Plan, name: str, folder: RunFolder) -> dict[str, Any]:
-    done = read_proof(folder.stage(name).done)
+    done = read_done(folder.stage(name).done)
     assert done, f"stage `{name}` is done"
     return {
         "fingerprint": fingerprint(plan, plan.stage(name)),

@@ -1,4 +1,4 @@
-"""Every path of a run folder: the whole interface between the laptop and the node."""
+"""Every path of a run folder, the interface between the laptop and the machine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class StageFolder:
-    """`stages/<stage>`: what the trainer keeps (`work`), what later stages see (`out`), and the proof (`done`)."""
+    """`stages/<stage>`: the trainer's checkpoints (`work`), the result for later stages (`out`), the done record
+    (`done`)."""
 
     path: Path
 

@@ -17,7 +17,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Must:
-    """What a stage has to have produced before its exit code 0 is believed."""
+    """What a stage must have produced to be done; exit code 0 is not enough."""
 
     files: tuple[str, ...] = ()
     """Glob patterns below `{out}`; each matches at least one file that is not empty."""
@@ -67,10 +67,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Input:
-    """A file of the user's that the run needs."""
+    """A file of the user that the run needs."""
 
     path: str
-    """Where it lies on the laptop."""
+    """Its path on the laptop."""
     file: str
     """Its name below `inputs/` of the run folder."""
     bytes: int
@@ -80,7 +80,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Code:
-    """The recipes' code: `tree` is the sha256 over names and contents below `folders`, `commit` tells its origin."""
+    """The recipes' code: `tree` is the sha256 over names and contents below `folders`; `commit` is its git commit."""
 
     tree: str
     folders: tuple[str, ...] = ()
@@ -103,10 +103,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Image:
-    """The software of a run, as one image; `lock` and `code` are baked into it and asserted on the node."""
+    """The software of a run as one image. The node program compares `lock` and `code` with what the image says."""
 
     name: str
-    """What the engine or the cloud is asked for, as `launcher-gad:cuda-0123456789ab`."""
+    """Its name for the engine or the cloud, such as `launcher-gad:cuda-0123456789ab`."""
     variant: str
     """cpu or cuda."""
     lock: str
@@ -116,19 +116,19 @@ class Image:
     digest: str | None = None
     """The registry's digest, or the engine's id; None before the image is built."""
     overlay: bool = False
-    """Whether the working tree is laid over the baked code (`--dirty`)."""
+    """Whether the working tree replaces the image's code (`--dirty`)."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """An object store that outlives the machine. Its credentials are in the environment and nowhere else."""
+    """A folder in an object store. Its credentials are in the environment and nowhere else."""
 
     url: str
     """`s3://BUCKET/FOLDER`, or an rclone remote: `name:path`, `:backend,setting=value:path`."""
     endpoint: str | None = None
-    """Where an `s3://` that is not Amazon's answers, as `https://ACCOUNT.r2.cloudflarestorage.com`."""
+    """The address of an `s3://` store that is not Amazon's, such as `https://ACCOUNT.r2.cloudflarestorage.com`."""
     provider: str = "Other"
-    """rclone's word for it: AWS, Cloudflare, Minio, ..., Other."""
+    """rclone's name for the provider: AWS, Cloudflare, Minio, ..., Other."""
     region: str | None = None
 
 
@@ -148,7 +148,7 @@ class Plan:
     recipe: str
     stages: tuple[Stage, ...]
     export: str
-    """The stage whose `out` is brought home."""
+    """The stage whose `out` is exported."""
     code: Code
     machine: Machine = Machine()
     packages: dict[str, str] = field(default_factory=dict)
@@ -161,12 +161,12 @@ class Plan:
     environment: str | None = None
     """sha256 over the locked packages, the same in an image and out of it; None where nothing is locked."""
     secrets: dict[str, bool] = field(default_factory=dict)
-    """Name of an environment variable -> whether the run cannot do without it. Never a value."""
+    """Name of an environment variable -> whether the run needs it. Never a value."""
     disk_bytes: int = 0
     """Peak size of checkpoints, models and exports, per node."""
     budget: Budget = Budget()
     bucket: Bucket | None = None
-    """Where the run's results are kept while the machine may go away."""
+    """Where the run's checkpoints and results are uploaded."""
     forced: tuple[str, ...] = ()
     """The checks that the user overruled (`--force`)."""
     format: int = FORMAT
@@ -176,7 +176,7 @@ class Plan:
 
 
 def settings_of(stage: Stage) -> dict[str, Any]:
-    """What the stage finds in its `{config}`."""
+    """The content of the stage's `{config}`."""
     return {**stage.config, **({"steps": stage.steps} if stage.steps is not None else {})}
 
 
@@ -186,15 +186,15 @@ def to_json(plan: Plan) -> str:
 
 
 def from_json(text: str) -> Plan:
-    """Raises ValueError or TypeError with a sentence when the text is no plan of this format, or when something that it
-    names is not there or would lie outside the run folder."""
+    """Raises ValueError or TypeError with a sentence if the text is no plan of this format, or if the plan names
+    something that does not exist or would be outside the run folder."""
     try:
         value = json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        found = value.get("format") if isinstance(value, dict) else type(value).__name__
-        raise ValueError(f"this program reads plans of format {FORMAT}, not `{found}`")
+        version = value.get("format") if isinstance(value, dict) else type(value).__name__
+        raise ValueError(f"this program reads plans of format {FORMAT}, not `{version}`")
     plan = _build(Plan, value)
     assert isinstance(plan, Plan)
     _check(plan)
@@ -207,7 +207,7 @@ def digest(value: Any) -> str:
 
 
 def _build(kind: Any, value: Any) -> Any:
-    """A dataclass, and whatever it is made of, from plain JSON values."""
+    """A dataclass, and everything in it, from JSON values."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
         if not isinstance(value, dict) or value.keys() - hints.keys():
@@ -223,34 +223,34 @@ def _build(kind: Any, value: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         return None if value is None else _build(inner[0], value)
     if kind is not Any and type(value) not in ((int, float) if kind is float else (kind,)):
-        raise ValueError(f"`{str(value)[:40]}` is not of type {WORDS[kind]}")
+        raise ValueError(f"`{str(value)[:40]}` is not of type {TYPE_NAMES[kind]}")
     return value
 
 
 @functools.cache
 def _hints(kind: type) -> dict[str, Any]:
-    """The dataclass's fields; reading them from its annotations takes longer than all else of a plan."""
+    """The types of the dataclass's fields; reading them takes longer than all other work on a plan."""
     hints = typing.get_type_hints(kind)
-    return {one.name: hints[one.name] for one in dataclasses.fields(kind)}
+    return {field_.name: hints[field_.name] for field_ in dataclasses.fields(kind)}
 
 
-WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+TYPE_NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
 
 def _check(plan: Plan) -> None:
-    """Raises ValueError with the first of the plan's names that is no name, or that nothing has."""
+    """Raises ValueError for the first name in the plan that is invalid, or that nothing has."""
     stages: list[str] = []
     for stage in plan.stages:
         if not stage.argv:
             raise ValueError(f"stage `{stage.name}` has no command")
-        if absent := [one for one in stage.needs.values() if one not in stages]:
+        if absent := [need for need in stage.needs.values() if need not in stages]:
             raise ValueError(f"stage `{stage.name}` needs `{absent[0]}`, which no earlier stage makes")
         if stage.source is not None and stage.source not in plan.sources:
             raise ValueError(f"stage `{stage.name}` has the unknown source `{stage.source}`")
         stages.append(stage.name)
     if plan.export not in stages:
         raise ValueError(f"it exports `{plan.export}`, which is not a stage")
-    files = [one.file for one in plan.inputs.values()]
-    commits = [one.commit for one in plan.sources.values()]
-    if odd := [one for one in (plan.run, *stages, *files, *commits) if not plain(one)]:
+    files = [data.file for data in plan.inputs.values()]
+    commits = [source.commit for source in plan.sources.values()]
+    if odd := [name for name in (plan.run, *stages, *files, *commits) if not plain(name)]:
         raise ValueError(f"`{odd[0]}` names no file of the run folder")

@@ -1,30 +1,30 @@
-"""How the node program ends when it does not end well."""
+"""The errors of the node program, and the exit codes of both programs."""
 
 from pathlib import Path
 
 DONE = 0
-"""What was asked for is done."""
+"""Success."""
 OURS = 1
-"""A defect of the launcher's, or a disk that is full or closed to it."""
+"""A defect of the launcher, or a disk that is full or not writable."""
 MISTAKE = 2
-"""The user's mistake: nothing was started."""
+"""A mistake of the user: nothing was started."""
 FAILED = 3
-"""A stage failed, or what it left is not what was demanded; or something outside did not answer."""
+"""A stage failed, or its result is not what the recipe demands, or another system did not answer."""
 INTERRUPTED = 33
-"""Stopped after a checkpoint, when asked to, at a limit, or with its machine: the same command continues it."""
+"""The run was stopped by the user, at a limit, or with its machine: the same command continues it."""
 
 
 class Problem(Exception):
-    """What is wrong, in a sentence with its value; what helps; and the exit code that belongs to it."""
+    """An error, with its hint and its exit code."""
 
     def __init__(self, error: str, hint: str, code: int = FAILED, reason: str | None = None):
-        """`reason` says in a word why a run was interrupted: it was asked to, or which limit it met."""
+        """`reason` is why a run was interrupted: `asked`, or the limit."""
         super().__init__(error)
         self.error, self.hint, self.code, self.reason = error, hint, code, reason
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """What an event says of it."""
+        """The fields of the event about it."""
         why = {"reason": self.reason} if self.reason else {}
         return {"code": self.code, "error": self.error, "hint": self.hint, **why}
 
@@ -32,8 +32,8 @@ class Problem(Exception):
         return f"error: {self.error}\n\nhint: {self.hint}"
 
 
-def end_of(log: Path, start: int) -> str:
-    """The last 8 kB of a log, of what was written after byte `start`."""
+def log_end(log: Path, start: int) -> str:
+    """The last 8 kB of a log, without what was written before byte `start`."""
     if not log.exists():
         return ""
     with open(log, "rb") as file:
@@ -41,8 +41,8 @@ def end_of(log: Path, start: int) -> str:
         return file.read().decode(errors="replace")
 
 
-def said(log: str) -> tuple[str, str] | None:
-    """The last `error: ... hint: ...` that a stage's output ends with; None when it ends otherwise."""
+def closing_error(log: str) -> tuple[str, str] | None:
+    """The error and the hint with which a stage's output ends (`error: ... hint: ...`); None if it ends otherwise."""
     start = ("\n" + log).rfind("\nerror: ")
     if start < 0:
         return None

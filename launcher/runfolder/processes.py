@@ -1,4 +1,4 @@
-"""Nothing that a stage starts may outlive it: Linux process control by prctl and /proc; process groups elsewhere."""
+"""Process control, so that nothing that a stage starts outlives it: prctl and /proc on Linux, nothing elsewhere."""
 
 import contextlib
 import ctypes
@@ -13,20 +13,20 @@ LINUX = sys.platform == "linux"
 
 
 def adopt_orphans() -> None:
-    """From now on a descendant whose parent dies becomes a child of this process (Linux)."""
+    """Makes this process the parent of each descendant whose own parent dies (Linux)."""
     if LINUX:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def die_with_parent() -> None:
-    """This process gets SIGKILL when the thread that made it ends (Linux). For a child between fork and exec."""
+    """Asks for SIGKILL when the thread that made this process ends (Linux). For a child between fork and exec."""
     if LINUX:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def kill_descendants(spared: Collection[int] = (), patience: float = 10.0) -> None:
-    """Every descendant of this process is dead and reaped, but for `spared` and what is below them; or `patience`
-    seconds have passed."""
+    """Kills and reaps every descendant of this process except `spared` and their descendants. It gives up after
+    `patience` seconds."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         below = descendants(os.getpid(), spared)
@@ -43,8 +43,7 @@ def kill_descendants(spared: Collection[int] = (), patience: float = 10.0) -> No
 
 
 def descendants(ancestor: int, spared: Collection[int] = ()) -> list[int]:
-    """Process ids below `ancestor`, parents first, without `spared` and those below them; empty where there is no
-    /proc."""
+    """Process ids below `ancestor`, parents first, without `spared` and their descendants; empty without /proc."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc") if LINUX else []:
         if name.isdigit():
@@ -54,13 +53,13 @@ def descendants(ancestor: int, spared: Collection[int] = ()) -> list[int]:
             except (OSError, IndexError):
                 continue
             children.setdefault(parent, []).append(int(name))
-    found = [ancestor]
-    for parent in found:
-        found += [child for child in children.get(parent, []) if child not in spared]
-    return found[1:]
+    tree = [ancestor]
+    for parent in tree:
+        tree += [child for child in children.get(parent, []) if child not in spared]
+    return tree[1:]
 
 
 def signal_quietly(process: int, number: int) -> None:
-    """Sends the signal unless the process is gone already."""
-    with contextlib.suppress(ProcessLookupError):
+    """Sends the signal unless the process has ended."""
+    with contextlib.suppress(ProcessLookupError):  # it may end at any time
         os.kill(process, number)

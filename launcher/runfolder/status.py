@@ -1,4 +1,4 @@
-"""Plan + events -> where a run and its stages stand. Pure."""
+"""The state of a run and its stages, from the plan and the events. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from launcher.runfolder.plan import Plan
 
 USUAL, FIRST = 300.0, 1200.0
-"""Seconds without a step that are no news: between two steps, and before an attempt's second, while a model loads."""
+"""Seconds without a step that are normal: between two steps; and before the second step, while a model loads."""
 
 
 class Checkpoint(NamedTuple):
-    """A complete one; `time` is when it became so."""
+    """A complete checkpoint; `time` is when it was completed."""
 
     name: str
     step: int
@@ -20,7 +20,8 @@ class Checkpoint(NamedTuple):
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One stage: `waiting`, `running`, `done`, `failed` or `interrupted`; times in seconds since the epoch."""
+    """One stage. Its state is `waiting`, `running`, `done`, `failed` or `interrupted`; times are in seconds since the
+    epoch."""
 
     name: str
     state: str = "waiting"
@@ -30,30 +31,30 @@ class StageStatus:
     started: float | None = None
     ended: float | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
-    """Every one that was complete, oldest first; trainers remove old ones."""
+    """Every checkpoint that was ever complete, oldest first; trainers delete old ones."""
     stored: Checkpoint | None = None
-    """The last one that a bucket holds too."""
+    """The last one that a bucket has too."""
     moved: float | None = None
     """When this attempt last showed progress: its start, a step, a checkpoint."""
     marks: tuple[tuple[float, int], ...] = ()
     """(time, step) of this attempt's first and last progress."""
     history: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
-    """Step -> what was reported of it; of a step that was done twice, the second time's."""
+    """Step -> its metrics; for a step that was done twice, those of the second time."""
     warnings: tuple[str, ...] = ()
 
     @property
     def safe_step(self) -> int | None:
-        """The last step that a complete checkpoint holds."""
+        """The step of the last complete checkpoint."""
         return self.checkpoints[-1].step if self.checkpoints else None
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """What was reported of the last step."""
+        """The metrics of the last step."""
         return self.history.get(self.step, {})
 
     @property
     def pace(self) -> float | None:
-        """Seconds a step in this attempt; None before two steps were seen."""
+        """Seconds per step in this attempt; None before the second step."""
         if len(self.marks) < 2 or self.marks[-1][1] <= self.marks[0][1]:
             return None
         (first, low), (last, high) = self.marks[0], self.marks[-1]
@@ -64,23 +65,22 @@ class StageStatus:
         return None if self.started is None else (self.ended or now) - self.started
 
     def remaining(self, now: float) -> float | None:
-        """Seconds until the last step at this attempt's pace; None before two steps were seen."""
+        """Seconds until the last step at this attempt's pace; None before the second step."""
         if self.state != "running" or not self.steps or self.pace is None:
             return None
         last, high = self.marks[-1]
         return max(0.0, (self.steps - high) * self.pace - (now - last))
 
     def quiet(self, now: float) -> float | None:
-        """Seconds without progress, once that is longer than usual; None while all is well, and of a stage that counts
-        no steps."""
+        """Seconds without progress, if that is longer than usual; None otherwise, and for a stage without steps."""
         if self.state != "running" or not self.steps or self.moved is None:
             return None
         usual = FIRST if self.pace is None else max(USUAL, 5 * self.pace)
         return now - self.moved if now - self.moved > usual else None
 
 
-def after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:
-    """The stage as it stands once `event`, which is about it, has happened."""
+def stage_after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:
+    """The stage after `event`, which is about it."""
     kind, time = event.get("event"), float(event.get("time") or 0)
     if kind == "stage.started":
         attempt = event.get("attempt", 0)
@@ -99,8 +99,8 @@ def after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:
         made = Checkpoint(event.get("name") or "", event.get("step") or 0, time)
         return replace(stage, checkpoints=(*stage.checkpoints, made), moved=time)
     if kind == "stage.stored" and event.get("kind") == "checkpoint":
-        found = [one for one in stage.checkpoints if one.step == event.get("step")]
-        return replace(stage, stored=found[-1] if found else stage.stored)
+        checkpoints = [checkpoint for checkpoint in stage.checkpoints if checkpoint.step == event.get("step")]
+        return replace(stage, stored=checkpoints[-1] if checkpoints else stage.stored)
     if kind == "stage.warning":
         return replace(stage, warnings=(*stage.warnings, event["warning"]))
     if kind == "stage.skipped":
@@ -111,8 +111,8 @@ def after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """The whole run: `planned`, `running`, `finished`, `failed`, `interrupted`; `lost` when its process is gone
-    without a word."""
+    """The whole run. Its state is `planned`, `running`, `finished`, `failed` or `interrupted`; `lost` if its process
+    has ended and reported nothing."""
 
     run: str
     state: str
@@ -123,13 +123,13 @@ class RunStatus:
     reason: str | None = None
     """Why it was interrupted: `asked`, `budget`, `stalled`."""
     warnings: tuple[str, ...] = ()
-    """About the whole run, since all of it was stored the last time."""
+    """Warnings about the whole run since its last complete upload."""
     gpus: Mapping[str, Any] | None = None
-    """What the machine's driver said last: `name`, `total` MiB of one; a number for each of `used` MiB, `busy` %."""
+    """The driver's last answer: `name` and `total` MiB of one GPU; `used` MiB and `busy` % of each."""
 
     @property
-    def helps(self) -> str:
-        """The hint; where that is only what to read, who reads it."""
+    def full_hint(self) -> str:
+        """The hint. If it only names a log, it names `launcher doctor` first."""
         hint = self.hint or ""
         return f"`launcher doctor {self.run}` names the cause; or {hint}" if hint.startswith("read ") else hint
 
@@ -139,7 +139,7 @@ class RunStatus:
 
 
 def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> RunStatus:
-    """`events` in their order; `running` is what the backend says of the node program."""
+    """`events` are in their order. `running`: whether the node program runs, as the backend says."""
     stages = {stage.name: StageStatus(stage.name, steps=stage.steps) for stage in plan.stages}
     state = "planned"
     end: Mapping[str, Any] = {}
@@ -149,11 +149,11 @@ def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> Ru
     for event in events:
         kind, name = event.get("event"), event.get("stage")
         if name in stages:
-            stages[name] = after(stages[name], event)
+            stages[name] = stage_after(stages[name], event)
             _remember(histories[name], event)
         if kind == "run.started":
             state, end, gpus = "running", {}, None
-            stages = {name: replace(one, state="waiting") for name, one in stages.items()}
+            stages = {name: replace(stage, state="waiting") for name, stage in stages.items()}
         elif kind == "run.warning":
             warnings.append(event["warning"])
         elif kind == "run.stored":
@@ -167,13 +167,14 @@ def status(plan: Plan, events: Iterable[Mapping[str, Any]], running: bool) -> Ru
     if state == "running" and not running:
         state = "lost"
         stages = {
-            name: replace(one, state="interrupted") if one.state == "running" else one for name, one in stages.items()
+            name: replace(stage, state="interrupted") if stage.state == "running" else stage
+            for name, stage in stages.items()
         }
     elif running and state != "finished":
         state, end = "running", {}
-    said = {name: end.get(name) for name in ("code", "error", "hint", "reason")}
-    known = tuple(replace(one, history=histories[name]) for name, one in stages.items())
-    return RunStatus(plan.run, state, known, **said, warnings=tuple(warnings), gpus=gpus)
+    facts = {name: end.get(name) for name in ("code", "error", "hint", "reason")}
+    known = tuple(replace(stage, history=histories[name]) for name, stage in stages.items())
+    return RunStatus(plan.run, state, known, **facts, warnings=tuple(warnings), gpus=gpus)
 
 
 def _remember(history: dict[int, Mapping[str, float]], event: Mapping[str, Any]) -> None:

@@ -1,20 +1,19 @@
-"""Lines of events.jsonl and progress.jsonl, and names of files, believed as far as they are what they should be. They
-come from a machine that may be broken, or somebody else's: their readers rely on types, on sizes, on where names lead.
-Pure."""
+"""Checks of lines of events.jsonl and progress.jsonl, and of file names. They come from a machine that may be broken,
+or that somebody else controls, and their readers rely on types, sizes and paths. Pure."""
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 LARGEST = 1 << 53
-"""Beyond it, whole numbers are no steps, times or bytes of ours."""
+"""No step, time or number of bytes of ours is larger."""
 
 Test = Callable[[Any], bool]
 
 
-def heard(line: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The line, without the metrics that are no numbers; None when a field that we know is not what it should be, or
-    one that its event cannot be told without is missing."""
+def valid_line(line: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The line without the metrics that are no numbers; None if a known field has the wrong type, or if a field that
+    this event must have is missing."""
     for name, value in line.items():
         if name in FIELDS and not FIELDS[name](value):
             return None
@@ -28,7 +27,7 @@ def heard(line: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def number(value: object) -> bool:
-    """Whether arithmetic may be done with it; NaN and infinity, which a training can report, are such numbers."""
+    """Whether it is a number to calculate with; NaN and infinity, which a training can report, are such numbers."""
     return isinstance(value, float) or (isinstance(value, int) and abs(value) <= LARGEST)
 
 
@@ -37,17 +36,17 @@ def _text(value: object) -> bool:
 
 
 def whole(value: object) -> bool:
-    """Whether it counts something, or is None."""
+    """Whether it is a count, or None."""
     return value is None or (type(value) is int and 0 <= value <= LARGEST)
 
 
 def moment(value: object) -> bool:
-    """Seconds since the epoch, until the year 5138: what calendars can show."""
+    """Whether it is a time in seconds since the epoch, up to the year 5138."""
     return number(value) and 0 <= value < 1e11  # type: ignore[operator]
 
 
 def _numbers(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(number(one) and math.isfinite(one) for one in value)
+    return isinstance(value, list) and bool(value) and all(number(item) and math.isfinite(item) for item in value)
 
 
 def _table(value: object) -> bool:
@@ -55,18 +54,17 @@ def _table(value: object) -> bool:
 
 
 def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def plain(name: object) -> bool:
-    """Whether it names one file or folder, and could not be taken for an option."""
+    """Whether it is the name of one file or folder, and does not look like an option."""
     return isinstance(name, str) and inside(name) and "/" not in name and not name.startswith("-")
 
 
 def inside(name: object) -> bool:
-    """Whether a relative path leads to a place below the folder that it is put to; `""` is the folder itself, and is
-    not."""
-    if not isinstance(name, str) or "\0" in name or any("\ud800" <= one <= "\udfff" for one in name):
+    """Whether a relative path stays below its folder; `""`, the folder itself, does not."""
+    if not isinstance(name, str) or "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
         return False
     return all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in name.split("/"))
 

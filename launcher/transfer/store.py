@@ -1,66 +1,66 @@
-"""Where run folders live: the machine's side (`store`) and the user's side (`runs`)."""
+"""The store, which has the run folders, and `runs`, which has the exports and reports."""
 
-import os
 import re
 import shutil
 from dataclasses import dataclass
 
 from launcher.config.site import SiteFile, expanded
 from launcher.errors import LaunchError, did_you_mean
+from launcher.runfolder.files import write_text
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, from_json, to_json
 from launcher.transfer.copy import push
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,47}")
-"""A run's name is a cluster's name too: SkyPilot, Slurm and Docker all take these."""
+"""A run's name is also the name of a cluster: SkyPilot, Slurm and Docker all accept these."""
 
 WORKSPACE = "/workspace"
-"""Where run folders lie on a rented machine; RunPod mounts its network volumes there."""
+"""Where run folders are on a rented machine; RunPod mounts its network volumes there."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """The two folders of every run of a site."""
+    """The two folders of every run."""
 
     site: SiteFile
 
-    def machine(self, run: str) -> RunFolder:
+    def folder(self, run: str) -> RunFolder:
         """The run folder that the node program works on."""
         return RunFolder((self.site.local_store / run).absolute())
 
-    def home(self, run: str) -> RunFolder:
-        """The folder that results are brought home to."""
+    def results(self, run: str) -> RunFolder:
+        """The folder with the export and the report, for the user."""
         return RunFolder((expanded(self.site.runs) / run).absolute())
 
     def runs(self) -> list[str]:
-        """The names of all runs that were ever started here, oldest first."""
+        """The names of all runs that were started here, oldest first."""
         plans = self.site.local_store.glob("*/plan.json")
         return [path.parent.name for path in sorted(plans, key=lambda path: path.stat().st_mtime)]
 
     def existing(self, run: str | None) -> RunFolder:
-        """The machine's folder of a run that exists; of the newest one when `run` is None. Raises LaunchError."""
+        """The run folder of a run that exists; of the newest run if `run` is None. Raises LaunchError."""
         runs = self.runs()
         if not runs:
             raise LaunchError(f"there is no run under `{self.site.local_store}`", "start one with `launcher launch`")
         if run is not None and run not in runs:
             raise LaunchError(f"there is no run `{run}`", did_you_mean(run, runs))
-        return self.machine(run or runs[-1])
+        return self.folder(run or runs[-1])
 
 
-def place_of(run: str) -> str:
+def machine_path(run: str) -> str:
     """The run folder on a rented machine."""
     return f"{WORKSPACE}/{run}"
 
 
-def run_name(wanted: str) -> str:
-    """`wanted`, if it can name a run. Raises LaunchError."""
-    if not NAME.fullmatch(wanted):
-        raise LaunchError(f"invalid run name `{wanted}`", "use at most 48 of a-z, 0-9 and -; the first is a letter")
-    return wanted
+def run_name(name: str) -> str:
+    """`name`, if it can name a run. Raises LaunchError."""
+    if not NAME.fullmatch(name):
+        raise LaunchError(f"invalid run name `{name}`", "use at most 48 of a-z, 0-9 and -; the first is a letter")
+    return name
 
 
 def read_existing(folder: RunFolder) -> Plan | None:
-    """The plan of a run that exists; None when there is none. Raises LaunchError when it is damaged."""
+    """The plan of a run; None without one. Raises LaunchError if it is damaged."""
     try:
         return from_json(folder.plan.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def read_existing(folder: RunFolder) -> Plan | None:
 
 
 def make_folder(plan: Plan, folder: RunFolder) -> None:
-    """A new folder holds the plan and its inputs: all that a node program needs. Raises LaunchError if it exists."""
+    """Makes a folder with the plan and its inputs: all that a node program needs. Raises LaunchError if it exists."""
     if folder.path.exists():
         raise LaunchError(f"`{folder.path}` exists", "name a folder that does not")
     folder.path.mkdir(parents=True)
@@ -79,15 +79,13 @@ def make_folder(plan: Plan, folder: RunFolder) -> None:
 
 
 def write_plan(plan: Plan, folder: RunFolder) -> None:
-    """plan.json is the plan; an earlier one is kept as plan.1.json, plan.2.json, ..."""
+    """Writes plan.json. An earlier one is renamed to plan.1.json, plan.2.json, ..."""
     if folder.plan.exists():
         count = 1
         while (kept := folder.path / f"plan.{count}.json").exists():
             count += 1
         shutil.copyfile(folder.plan, kept)
-    part = folder.path / ".plan.json.part"
-    part.write_text(to_json(plan), encoding="utf-8")
-    os.replace(part, folder.plan)
+    write_text(folder.plan, to_json(plan))
 
 
 def plan_of(folder: RunFolder) -> Plan:

@@ -1,1 +1,1 @@
-"""All that prints."""
+"""Everything that prints."""

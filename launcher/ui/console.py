@@ -1,4 +1,4 @@
-"""What a user sees: the only module that prints. Readable at 80 columns, without colour, and when piped."""
+"""The output that a user sees. It is readable in 80 columns, without colour, and in a pipe."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,22 +15,22 @@ from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus
 
 FOREIGN = dict.fromkeys((*range(32), *range(127, 160), *range(0xD800, 0xE000)), "\N{REPLACEMENT CHARACTER}")
-"""Characters that steer a terminal, or that no terminal can be sent."""
+"""Characters that control a terminal, or that cannot be sent to one."""
 del FOREIGN[ord("\n")], FOREIGN[ord("\t")]
 RIGHT = ("steps", "step", "time", "left")
 WHOLE = ("stage", "state", "step", "time", "left", "run")
 
 
-class Plainly(Console):
-    """A console on which a text is only a text: what a machine said cannot steer the terminal."""
+class PlainConsole(Console):
+    """A console that prints text only as text: output of a machine cannot control the terminal."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        for one in super().render(renderable, options):
-            yield one if one.control else one._replace(text=one.text.translate(FOREIGN))
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=segment.text.translate(FOREIGN))
 
 
-out = Plainly(highlight=False, soft_wrap=True, markup=False, emoji=False)
-err = Plainly(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
+out = PlainConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = PlainConsole(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
 STYLE = {
     "done": "green",
     "finished": "green",
@@ -41,12 +41,12 @@ STYLE = {
 }
 
 
-def plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] = ()) -> None:
-    """One page: what runs where, pinned to what, what the checks found, and what the recipe expects of the run."""
+def show_plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] = ()) -> None:
+    """Prints the plan on one page: stages, pins and machine, the findings, and what the recipe expects of the run."""
     machine = plan.machine
     count = f"{machine.nodes} x " if machine.nodes > 1 else ""
-    where = machine.cloud if machine.cloud == "local" else f"{machine.cloud}: {count}{_any(machine.accelerators)}"
-    out.print(Text.assemble(("run ", "bold"), plan.run, ("   recipe ", "bold"), plan.recipe, ("   on ", "bold"), where))
+    on = machine.cloud if machine.cloud == "local" else f"{machine.cloud}: {count}{_any(machine.accelerators)}"
+    out.print(Text.assemble(("run ", "bold"), plan.run, ("   recipe ", "bold"), plan.recipe, ("   on ", "bold"), on))
     table = columns("stage", "steps", "uses output of", "main settings")
     for stage in plan.stages:
         keys = [name for name in ("mode", "actor_lr", "train_batch", "repo") if name in stage.config]
@@ -60,8 +60,8 @@ def plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] = ()) 
     out.print(f"{'result':<9} from stage {plan.export}")
     if plan.disk_bytes:
         out.print(f"{'disk':<9} up to {size(plan.disk_bytes)} on each node")
-    for name, one in plan.inputs.items():
-        out.print(f"{name:<9} {one.path}: {one.rows:,} rows, {size(one.bytes)}, sha256 {one.sha256[:12]}")
+    for name, data in plan.inputs.items():
+        out.print(f"{name:<9} {data.path}: {data.rows:,} rows, {size(data.bytes)}, sha256 {data.sha256[:12]}")
     for name, model in plan.models.items():
         out.print(f"{name:<9} {model.repo} @ {(model.commit or model.revision)[:12]}")
     for name, source in plan.sources.items():
@@ -79,15 +79,15 @@ def plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] = ()) 
     if plan.secrets:
         out.print(f"{'secrets':<9} " + " ".join(plan.secrets))
     out.print()
-    found(findings)
+    show_findings(findings)
     if forecast:
         out.print()
     for line in forecast:
         out.print(line)
 
 
-def found(findings: Sequence[Finding]) -> None:
-    """A line for each thing that was looked at, with what helps where it is not well."""
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Prints a line for each finding, and the hint if it is not ok."""
     for finding in findings:
         style = {OK: "green", REFUSED: "bold red"}.get(finding.level, "yellow")
         out.print(Text.assemble((f"{finding.level:<8}", style), f" {finding.check}: {finding.says}"))
@@ -101,32 +101,32 @@ def _any(accelerators: Sequence[str]) -> str:
     return " or ".join(accelerators) or "CPU"
 
 
-def warnings(status: RunStatus) -> None:
+def show_warnings(status: RunStatus) -> None:
     for stage in status.stages:
         for text in dict.fromkeys(stage.warnings):
             out.print(Text.assemble(("warning ", "yellow"), f"{stage.name}: {text}"))
 
 
-def runs(rows: Iterable[Sequence[str]]) -> None:
+def show_runs(rows: Iterable[Sequence[str]]) -> None:
     table = columns("run", "recipe", "state", "stage", "step", "age")
     for row in rows:
         table.add_row(*row)
     out.print(table)
 
 
-def error(text: str) -> None:
-    """`error: ...`, an empty line, `hint: ...`, on standard error."""
+def show_error(text: str) -> None:
+    """Prints `error: ...`, an empty line and `hint: ...` on standard error."""
     first, _, rest = text.partition("\n")
-    word, colon, message = first.partition(":")
-    err.print(Text.assemble((word + colon, "bold red"), message, "\n" + rest if rest else ""))
+    label, colon, message = first.partition(":")
+    err.print(Text.assemble((label + colon, "bold red"), message, "\n" + rest if rest else ""))
 
 
-def billed(text: str, run: str) -> None:
-    """A machine costs money: in red, with the command that ends it."""
+def warn_of_cost(text: str, run: str) -> None:
+    """Prints in red that a machine costs money, with the command that terminates it."""
     err.print(Text.assemble((text, "bold red"), f"\n\nhint: `launcher down {run}` terminates it"))
 
 
-def machines(rows: Iterable[Sequence[str]]) -> None:
+def show_machines(rows: Iterable[Sequence[str]]) -> None:
     table = columns("machine of", "where", "type", "state", "age", "$/h", "$ so far")
     for row in rows:
         table.add_row(*row)
@@ -137,18 +137,18 @@ def say(text: str) -> None:
     out.print(text)
 
 
-def piped() -> bool:
-    """Whether nobody looks at a page that changes."""
+def is_piped() -> bool:
+    """Whether the output is not a terminal."""
     return not out.is_terminal
 
 
-def agreed(question: str) -> bool:
-    """Whether the user says yes; return alone is no."""
+def confirm(question: str) -> bool:
+    """Asks the user. Return alone means no."""
     return Confirm.ask(question, console=out, default=False)
 
 
 def draw(shown: RenderableType) -> None:
-    """Tables and the like, on the width there is."""
+    """Prints tables and the like in the width of the terminal."""
     out.print(shown, soft_wrap=False)
 
 
@@ -157,21 +157,21 @@ def ago(moment: float) -> str:
 
 
 def say_raw(text: str) -> None:
-    """A log's text as it is, as far as it can be sent."""
+    """Prints the text of a log unchanged, as far as it can be encoded."""
     out.file.write(text.encode(errors="replace").decode())
     out.file.flush()
 
 
 def columns(*names: str) -> Table:
-    """An empty table with these headings; numbers to the right, names never folded."""
+    """An empty table with these headings; numbers are on the right, and names are never folded."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
         table.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold", no_wrap=name in WHOLE)
     return table
 
 
-def labelled(*rows: tuple[Text | str, str], width: int = 0) -> Table:
-    """A label and a text a row, the text folded where the screen ends; rows without a text are left out."""
+def label_table(*rows: tuple[Text | str, str], width: int = 0) -> Table:
+    """A table with a label and a text in each row. Long texts are folded; rows without a text are left out."""
     table = Table.grid(padding=(0, 2))
     table.add_column(min_width=width)
     table.add_column()

@@ -9,7 +9,7 @@ from typing import Any
 
 from launcher.clouds.ledger import ledger
 from launcher.runfolder.paths import RunFolder
-from launcher.transfer.store import place_of
+from launcher.transfer.store import machine_path
 from tests.emulator.pods import LABEL
 from tests.emulator.server import Emulator
 from tests.faults.local import Local
@@ -18,7 +18,7 @@ from tests.faults.processes import command
 from tests.launcher.conftest import lines_of
 from tests.support.patience import until
 
-FOLDER = place_of("toy-tiny")
+FOLDER = machine_path("toy-tiny")
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher.runfolder.paths import RunFolder
-from launcher.transfer.copy import faults
+from launcher.transfer.verify import faults
 from tests.faults import damage, killing, taken, wire
 from tests.faults.cells import Cell
 from tests.faults.local import Ended, Local

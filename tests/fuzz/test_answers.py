@@ -21,12 +21,12 @@ from launcher.clouds.offers import nearest, offers, old
 from launcher.clouds.skypilot import Lines, Tried, no_capacity
 from launcher.config.job import Job
 from launcher.config.slurm import Needs
-from launcher.diagnosis import slurm_cluster
-from launcher.node import gpus
+from launcher.diagnosis.installation import parse_cluster, slurm_section
+from launcher.node.process import gpu_usage
 from launcher.preflight import slurm as queue_check
 from launcher.preflight.secrets import Answer, ask
 from launcher.runfolder import rclone
-from launcher.runfolder.plan import Bucket, Code, Plan, Stage
+from launcher.runfolder.plan import Code, Plan, Stage
 
 from .hostile import NAMES, as_json, damaged, mutated, odd, spliced, trials, written
 from .outcome import said
@@ -146,7 +146,7 @@ WEIGHTS = "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=10,GRES/gpu:h100=20"
 @trials(80)
 @given(text=spliced(DOCTOR), works=spliced(WORKSPACES), waits=spliced(QUEUE), worth=spliced(WEIGHTS))
 def test_what_a_cluster_says_of_itself_is_understood_or_passed_over(text, works, waits, worth):
-    assert slurm_cluster.proposal(slurm_cluster.read(text), "host").startswith("slurm:\n")
+    assert slurm_section(parse_cluster(text), "host").startswith("slurm:\n")
     for one in workspace.read(works):
         assert one.says
     queue_check.finding(["1-sum"], waits)
@@ -156,14 +156,14 @@ def test_what_a_cluster_says_of_itself_is_understood_or_passed_over(text, works,
 @trials(50)
 @given(text=spliced("NVIDIA H100 80GB HBM3, 81559, 70000, 97\nNVIDIA H100, 81559, [N/A], 3\n"))
 def test_a_driver_s_words_are_numbers_or_nothing(text):
-    found = gpus.read(text)
+    found = gpu_usage(text)
     assert found is None or all(type(one) is int for one in (*found["used"], *found["busy"], found["total"]))
 
 
 @trials(50)
 @given(text=spliced('ERROR : a: Failed to copy: operation error S3: PutObject, caused by: "x": NoSuchBucket\n'))
 def test_rclone_s_last_words_are_a_sentence(text):
-    problem = rclone.failure(Bucket("s3://a"), text)
+    problem = rclone.failure(text)
     assert problem.says and problem.hint
 
 

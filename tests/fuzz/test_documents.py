@@ -101,7 +101,7 @@ def plan_all(root):
         text = to_json(given.plan)
         assert to_json(from_json(text)) == text
         script(given.plan)
-        console.plan(given.plan, [pins.check(given.plan, True), secrets.check(given.plan, SiteFile(), {})])
+        console.show_plan(given.plan, [pins.check(given.plan, True), secrets.check(given.plan, SiteFile(), {})])
         if given.job is None:
             continue
         clouds = given.plan.machine.cloud.split(",")

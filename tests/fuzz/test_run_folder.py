@@ -19,8 +19,8 @@ from launcher.commands.doctor import examine
 from launcher.commands.pull import pull_run, verify
 from launcher.config.site import SiteFile
 from launcher.diagnosis.rules import rules
+from launcher.node.__main__ import read_plan
 from launcher.node.limits import read_limits
-from launcher.node.run import read_plan
 from launcher.node.stage import is_done
 from launcher.preflight import resume, runner
 from launcher.preflight.forecast import measured
@@ -29,13 +29,14 @@ from launcher.runfolder.done import fingerprint
 from launcher.runfolder.manifest import is_finished
 from launcher.runfolder.plan import Bucket, Code, Input, Machine, Plan, Stage, to_json
 from launcher.runfolder.rclone import StoreError
-from launcher.runfolder.retention import keeps
+from launcher.runfolder.retention import artifacts
 from launcher.runfolder.status import status
 from launcher.runfolder.validation import inside, plain
-from launcher.transfer.copy import faults, pull
-from launcher.transfer.mirror import BROUGHT, Mirror
+from launcher.transfer.copy import pull
+from launcher.transfer.mirror import COPIES, Mirror
 from launcher.transfer.ssh import Remote
 from launcher.transfer.store import Store, plan_of
+from launcher.transfer.verify import faults
 from launcher.ui import console
 
 from .hostile import NAMES, as_json, damaged, mutated, odd, spliced, trials, written
@@ -78,7 +79,7 @@ EVENTS = [
     at(21, "stage.stored", stage="train", kind="checkpoint", path="stages/train/work/step_3", step=3),
     at(22, "stage.warning", stage="train", warning="d_acc is high"),
     at(23, "run.gpus", stage="train", name="H100", total=81559, used=[70000, 100], busy=[90, 10]),
-    at(24, "run.warning", warning="nothing can be stored"),
+    at(24, "run.warning", warning="the upload does not work now"),
     at(25, "run.stored", step=3, manifest=False),
     at(30, "stage.failed", stage="train", code=3, error="stage `train`: it is full", hint="make room"),
     at(30, "run.ended", code=3, error="stage `train`: it is full", hint="read x", reason="asked"),
@@ -114,7 +115,7 @@ FILES = {
     "commands.jsonl": [{"time": BEGAN, "words": ["launcher", "launch", "toy-tiny", "--redo", "data"]}],
     "limits.json": {"format": 1, "until": BEGAN, "reason": "budget", "stall_seconds": 60, "reserve_seconds": 5},
     "manifest.json": MANIFEST,
-    BROUGHT: {"stages/train/work/step_3": BEGAN + 20},
+    COPIES: {"stages/train/work/step_3": BEGAN + 20},
     "stages/data/done.json": DONE,
     "stages/train/work/progress.jsonl": PROGRESS,
     "stages/train/work/step_3/complete.json": {"step": 3, "world_size": 8},
@@ -130,7 +131,7 @@ class Place:
         self.outer, self.folder = outer, outer / "a/b/here"
         self.site = SiteFile.model_validate({"runs": str(self.folder / "runs")})
         self.store = Store(self.site)
-        self.run, self.home = self.store.machine(NAME), self.store.home(NAME)
+        self.run, self.home = self.store.folder(NAME), self.store.results(NAME)
 
     def made(self, texts):
         """The run folder holds what it should, but for `texts`."""
@@ -260,14 +261,14 @@ def test_a_manifest_s_names_lead_nowhere_else(place, name, data):
 
 
 @trials(50)
-@given(events=st.lists(mutated(EVENTS[7]), max_size=4), brought=mutated(FILES[BROUGHT]))
+@given(events=st.lists(mutated(EVENTS[7]), max_size=4), brought=mutated(FILES[COPIES]))
 def test_what_a_machine_calls_a_checkpoint_is_below_its_stage_s_work(place, events, brought):
-    place.made({"events.jsonl": written(lines([*EVENTS, *events])), BROUGHT: written(as_json(brought))})
+    place.made({"events.jsonl": written(lines([*EVENTS, *events])), COPIES: written(as_json(brought))})
     mirror = Mirror(PLAN, Remote("h"), "/there", place.run)
     with only_below(place.folder, place.outer):
         for one in (*mirror.needed(), *mirror.missing()):
             assert (place.run.path / one.path).resolve().is_relative_to(place.run.path.resolve())
-        assert all(inside(path) for path in mirror.to_send())
+        assert all(inside(path) for path in mirror.files_to_send())
         mirror._drop_superseded()
 
 
@@ -299,7 +300,7 @@ def test_a_bucket_s_index_names_places_in_the_run_folder_or_is_refused(place, mo
     for one in found:
         assert inside(one.path) and (one.stage is None or plain(one.stage))
         holds(place.run.path / one.path, one)
-    keeps(PLAN, [])
+    artifacts(PLAN, [])
 
 
 @trials(200)
@@ -314,6 +315,6 @@ def test_a_name_that_counts_as_inside_stays_inside(tmp_path, name):
 @given(text=st.lists(odd, max_size=4))
 def test_what_is_printed_steers_no_terminal(text, capsys):
     console.say(" ".join(map(str, text)))
-    console.error("error: " + " ".join(map(str, text)))
+    console.show_error("error: " + " ".join(map(str, text)))
     shown = "".join(capsys.readouterr())
     assert not [one for one in shown if ord(one) < 32 and one not in "\n\t"] and "\x9b" not in shown

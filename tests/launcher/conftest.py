@@ -223,13 +223,13 @@ class Toy:
         return self.planned(*changes, **request).plan
 
     def folder(self, run="toy-tiny"):
-        return Store(self.site).machine(run)
+        return Store(self.site).folder(run)
 
     def go(self, *stages):
         go(self.folder(), *stages)
 
     def home(self, run="toy-tiny"):
-        return Store(self.site).home(run)
+        return Store(self.site).results(run)
 
     def node(self, *changes, **request):
         """A node program for a run folder that is ready."""

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from launcher.format import BARS, spark
+from launcher.format import BARS, sparkline
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from launcher.format import BARS, spark
     ],
 )
 def test_each_character_is_the_mean_of_its_share(values, width, line):
-    assert spark(values, width) == line
+    assert sparkline(values, width) == line
 
 
 def test_a_long_row_fits_the_width():
-    assert len(spark([float(one) for one in range(10_000)], 32)) == 32
+    assert len(sparkline([float(one) for one in range(10_000)], 32)) == 32

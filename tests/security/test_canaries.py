@@ -18,7 +18,6 @@ from launcher.config import secrets
 from launcher.config.site import SiteFile
 from launcher.images.build import Wanted, gather
 from launcher.images.identity import PROGRAM
-from launcher.runfolder import secrets as run_secrets
 from launcher.transfer.ssh import Remote, _sockets
 from tests.launcher.conftest import ROOT
 from tests.support.patience import patience, until
@@ -149,11 +148,11 @@ def test_a_failure_of_a_stage_and_one_of_ours_show_none(careless, tmp_path):
         f"sys.argv = ['node', {str(careless.folder('crashed').path)!r}]\n"
         "node.main()"
     )
-    run_secrets.place("crashed").write_text(json.dumps(KEYS))
+    run_secrets.secrets_path("crashed").write_text(json.dumps(KEYS))
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", node], **options, timeout=patience(careless.patience)
     )
-    assert "RuntimeError: here" in done.stderr and not run_secrets.place("crashed").exists()
+    assert "RuntimeError: here" in done.stderr and not run_secrets.secrets_path("crashed").exists()
     silent(done, 1)
     assert leaks(careless.root, tmp_path / "state") == []
 
@@ -227,9 +226,9 @@ def test_secrets_left_in_a_machine_s_memory_go_into_a_file_that_was_not_there_be
     """What `backends/sky.py` runs there, with a file and a link that somebody planted."""
     monkeypatch.setattr(run_secrets, "MEMORY", tmp_path)
     text = (ROOT / "launcher/backends/sky/backend.py").read_text()
-    place, other = run_secrets.place("r"), tmp_path / "other"
+    place, other = run_secrets.secrets_path("r"), tmp_path / "other"
     (leave,) = re.findall(r'leave = f"(.*)"', text)
-    command = leave.replace("{run_secrets.place(plan.run)}", str(place))
+    command = leave.replace("{secrets_path(plan.run)}", str(place))
     for plant in (lambda: place.touch(mode=0o666), lambda: place.symlink_to(other)):
         plant()
         subprocess.run(["sh", "-c", command], input=json.dumps(KEYS), text=True, check=True)

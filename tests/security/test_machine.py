@@ -47,7 +47,7 @@ def listed(machine, *names):
 def test_a_manifest_that_names_a_place_outside_the_export_is_not_followed(mirror, machine, tmp_path, refusal, name):
     listed(machine, "config.json", name)
     with only_below(mirror.here.path / ".incoming", tmp_path / "laptop"):
-        said = refusal(mirror.export, code=3)
+        said = refusal(mirror.copy_export, code=3)
     shown = f"`h:{machine.path}/manifest.json`: its file `{name}` would lie outside the export"
     assert said == f"error: {shown}{HINT}"
     mirror.here.manifest.write_text(machine.manifest.read_text())
@@ -64,10 +64,10 @@ def test_links_in_place_of_logs_and_of_the_export_are_not_copied(mirror, machine
     machine.events.write_text('{"time": 1, "event": "run.started"}\n')
     (machine.export / "weights").symlink_to(laptop / ".ssh/authorized_keys")
     listed(machine, "weights")
-    mirror.look()
+    mirror.refresh()
     assert mirror.here.events.exists()
     assert not os.path.lexists(mirror.here.node_log) and not os.path.lexists(mirror.here.stage("first").log)
-    mirror.export()
+    mirror.copy_export()
     assert not os.path.lexists(mirror.here.export / "weights") and not mirror.has_export()
 
 
@@ -81,9 +81,9 @@ def saved(machine, name):
 @pytest.mark.parametrize("name", ["../../../../../../.ssh", "/tmp", "..", "a/../../b", ""])
 def test_a_checkpoint_s_name_that_leads_elsewhere_is_passed_over(mirror, machine, tmp_path, name):
     saved(machine, name)
-    mirror.look()
+    mirror.refresh()
     with only_below(mirror.here.path, tmp_path / "laptop"):
-        assert mirror.missing() == [] and mirror.keep() == []
+        assert mirror.missing() == [] and mirror.copy_missing() == []
     assert (tmp_path / "laptop/.ssh/authorized_keys").read_text() == "mine\n"
 
 
@@ -95,8 +95,8 @@ def test_a_checkpoint_keeps_its_own_links_and_none_that_lead_out(mirror, machine
     (place / "out").symlink_to(tmp_path / "laptop/.bashrc")
     (place / "up").symlink_to("../../../../../../.bashrc")
     saved(machine, "step_1")
-    mirror.look()
-    assert mirror.keep() == []
+    mirror.refresh()
+    assert mirror.copy_missing() == []
     here = mirror.here.stage("first").work / "step_1"
     assert (here / "own").read_text() == "x" and not os.path.lexists(here / "out") and not os.path.lexists(here / "up")
 
@@ -110,8 +110,8 @@ def test_a_chain_of_links_that_leads_out_is_left_out_or_takes_the_copy_with_it(m
     (place / "a/b/out").symlink_to("top/../../../../../../../.bashrc")
     (place / "a/b/near").symlink_to("top/..")
     saved(machine, "step_1")
-    mirror.look()
-    left = mirror.keep()
+    mirror.refresh()
+    left = mirror.copy_missing()
     here = mirror.here.stage("first").work / "step_1"
     assert here.exists() == (left == [])
     assert all(path.resolve().is_relative_to(here.resolve()) for path in here.rglob("*"))
@@ -123,6 +123,6 @@ def test_a_device_or_a_pipe_is_not_copied(mirror, machine):
     (place / "weights").write_text("x")
     os.mkfifo(place / "pipe")
     saved(machine, "step_1")
-    mirror.look()
-    assert mirror.keep() == []
+    mirror.refresh()
+    assert mirror.copy_missing() == []
     assert [one.name for one in (mirror.here.stage("first").work / "step_1").iterdir()] == ["weights"]

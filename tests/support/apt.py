@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from launcher.transfer.copy import alone
+from launcher.transfer.copy import folder_lock
 
 LOCKS = Path(tempfile.gettempdir()) / "launcher-tests"
 """Folders below it are held by whoever makes what all test runs on this machine share."""
@@ -37,7 +37,7 @@ FRESH = 3600.0
 
 def install(*commands: str) -> None:
     """The commands are here, if need be from Debian's packages, none of which starts a service."""
-    with alone(LOCKS / "apt"):  # a command is there before its package has been set up
+    with folder_lock(LOCKS / "apt"):  # a command is there before its package has been set up
         if not (missing := lacking(commands)):
             return
         if os.geteuid() or not shutil.which("apt-get"):

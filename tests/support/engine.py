@@ -17,7 +17,7 @@ import pytest
 from launcher.config.recipe import read_recipe
 from launcher.images.build import Wanted, build
 from launcher.planning.code_version import code_of
-from launcher.transfer.copy import alone
+from launcher.transfer.copy import folder_lock
 from tests.support.apt import LOCKS, install, without
 from tests.support.patience import Deadline
 
@@ -38,7 +38,7 @@ class Engine:
     @property
     def local_base(self) -> str:
         """Debian as an image that came from no registry; made when it is first asked for."""
-        with alone(LOCKS / "base"):
+        with folder_lock(LOCKS / "base"):
             if not self.holds(BASE):
                 install("debootstrap")
                 self.said("bash", str(ROOT / "images/local-base"), BASE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.transfer.copy import alone
+from launcher.transfer.copy import folder_lock
 
 
 def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
@@ -18,7 +18,7 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], No
         make(folder)
         return folder
     folder = Path(run) / name
-    with alone(folder.with_name(f"{name}.lock")):
+    with folder_lock(folder.with_name(f"{name}.lock")):
         if not folder.with_name(f"{name}.made").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()

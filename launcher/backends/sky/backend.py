@@ -24,15 +24,15 @@ from launcher.config.yaml import load
 from launcher.errors import LaunchError
 from launcher.images.identity import PROGRAM
 from launcher.interrupts import interruptible, uninterruptible
-from launcher.runfolder import secrets as run_secrets
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.transfer.bucket import Stored
+from launcher.runfolder.secrets import secrets_path
+from launcher.transfer.bucket import BucketFolder
 from launcher.transfer.mirror import Mirror
 from launcher.transfer.ssh import Remote
-from launcher.transfer.store import place_of, plan_of, read_existing
+from launcher.transfer.store import machine_path, plan_of, read_existing
 
 AGAIN = 60.0
 """Seconds until a machine is requested again after none was free."""
@@ -89,7 +89,7 @@ class Sky:
         plan = read_existing(folder)
         if plan and self._lease(plan, folder).own():
             with contextlib.suppress(LaunchError):  # whoever follows the job learns why the machine does not answer
-                mirror_of(plan, folder).look()
+                mirror_of(plan, folder).refresh()
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         mirror = mirror_of(plan, folder)
@@ -97,7 +97,7 @@ class Sky:
             return
         if not ledger().alive(plan.run):
             if plan.bucket:
-                stored = Stored(plan.bucket, plan.run, values(plan, self.site, os.environ))
+                stored = BucketFolder(plan.bucket, plan.run, values(plan, self.site, os.environ))
                 stored.fetch("export", folder.export, lambda _: None)
                 stored.fetch("manifest.json", folder.manifest, lambda _: None)
                 return
@@ -105,8 +105,8 @@ class Sky:
                 f"the export of run `{plan.run}` is not here, and its machine is gone",
                 "launch again: stages that are done are not run again",
             )
-        with mirror.remote.present():
-            mirror.export()
+        with mirror.remote.terminal():
+            mirror.copy_export()
 
     def save(self, folder: RunFolder) -> LaunchError | None:
         plan = plan_of(folder)
@@ -130,7 +130,7 @@ class Sky:
         plan, folder, remote, there = mirror.plan, mirror.here, mirror.remote, mirror.there
         write_json(folder.limits, limits(plan, left, self.site.sky.stall_minutes, time.time()))
         always = ["plan.json", "limits.json", *(["inputs"] if plan.inputs else [])]
-        earlier = mirror.to_send()
+        earlier = mirror.files_to_send()
         self.show(f"sending   {', '.join([*always, *earlier])}")
         remote.send([f"{folder.path}/./{name}" for name in always], f"{there}/", "--relative", "--checksum")
         if earlier:
@@ -140,13 +140,13 @@ class Sky:
             for name in (*PROGRAM, *plan.code.folders):
                 remote.send([f"{self.root}/./{name}"], "/opt/launcher/", "--relative", "--delete")
         if of_run := values(plan, self.site, os.environ):  # SkyPilot would put them on a command line
-            leave = f"umask 077; set -C; rm -f {run_secrets.place(plan.run)}; cat > {run_secrets.place(plan.run)}"
+            leave = f"umask 077; set -C; rm -f {secrets_path(plan.run)}; cat > {secrets_path(plan.run)}"
             remote.run("sh", "-c", leave, text=json.dumps(of_run))
 
 
 def mirror_of(plan: Plan, folder: RunFolder) -> Mirror:
     """The local copy `folder` of the run folder on the first node of the run's cluster. ssh knows it from SkyPilot."""
-    return Mirror(plan, Remote(plan.run, skypilot.ssh_config(plan.run)), place_of(plan.run), folder)
+    return Mirror(plan, Remote(plan.run, skypilot.ssh_config(plan.run)), machine_path(plan.run), folder)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Handshake:
     def upload(self) -> Iterator[None]:
         """Makes all jobs wait while the block lasts. Raises Unreachable."""
         self.remote.run("sh", "-c", 'mkdir -p -- "$1" && : > "$2"', "-", self.there, self.file)
-        with self.remote.present(f"touch -- {shlex.quote(self.file)}"):
+        with self.remote.terminal(f"touch -- {shlex.quote(self.file)}"):
             yield
 
     def start(self, token: str, job: int, events: int) -> None:

@@ -13,7 +13,7 @@ from launcher.clouds.machines import gone
 from launcher.errors import FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.runfolder.events import Tail
 from launcher.runfolder.retention import CHECKPOINT
-from launcher.transfer.mirror import Keeper, Mirror
+from launcher.transfer.mirror import Copier, Mirror
 from launcher.transfer.ssh import NoRoom, Unreachable
 
 LOOK, FIRST = 2.0, 0.5
@@ -95,13 +95,13 @@ class SkyJob:
 
     def _until_the_end(self) -> End:
         answered = asked = time.monotonic()
-        keeper = Keeper(self.mirror, self.show)
+        copier = Copier(self.mirror, self.show)
         while True:
             full = None
             try:
-                self.mirror.look()
+                self.mirror.refresh()
                 answered = time.monotonic()
-                keeper.wake()
+                copier.start()
             except NoRoom as problem:
                 full = problem
             except LaunchError:  # it does not answer; after a while its provider is asked
@@ -121,8 +121,8 @@ class SkyJob:
             if end:
                 break
             time.sleep(self.following.look if kinds else self.following.first)
-        with self.mirror.remote.present():  # a machine without a job terminates itself after a while
-            keeper.last()
+        with self.mirror.remote.terminal():  # a machine without a job terminates itself after a while
+            copier.finish()
         return end
 
     def _ask_for_end(self, quiet: bool) -> End | None:
@@ -167,7 +167,7 @@ class SkyJob:
         if state is None or state in ("INIT", "PENDING", "SETTING_UP", "RUNNING"):
             return None
         try:
-            self.mirror.look()
+            self.mirror.refresh()
         except NoRoom:  # its last events are not here
             raise
         except LaunchError:  # the machine is gone with them; the job's state says enough

@@ -9,7 +9,7 @@ from launcher.clouds.accelerators import for_cloud
 from launcher.config.slurm import SlurmSite, gigabytes
 from launcher.errors import LaunchError
 from launcher.runfolder.plan import Plan
-from launcher.transfer.store import place_of
+from launcher.transfer.store import machine_path
 
 RESOURCES = ("cpus-per-task", "mem")
 """Options of sbatch that SkyPilot takes as resources."""
@@ -25,7 +25,7 @@ def machine_task(plan: Plan, document: Mapping[str, Any]) -> dict[str, Any]:
 def run_task(plan: Plan, document: Mapping[str, Any], token: str) -> dict[str, Any]:
     """The task that starts the node program on that machine, once the handshake has this token. Secrets go another way:
     launcher.runfolder.secrets."""
-    envs = {**(document.get("envs") or {}), "RUN": place_of(plan.run), "LAUNCH": token}
+    envs = {**(document.get("envs") or {}), "RUN": machine_path(plan.run), "LAUNCH": token}
     return {"name": plan.run, "num_nodes": plan.machine.nodes, "envs": envs, "run": WAIT + document["run"]}
 
 

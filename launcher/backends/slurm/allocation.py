@@ -46,7 +46,7 @@ class Allocation:
         shared, lease = ClusterRunFolder(plan, folder, self.cluster), self._lease(plan, folder)
         path = self.root / "jobs" / f"{plan.recipe}.yaml"
         task = allocation_task(plan, load(path), self.cluster)
-        with shared.alone():
+        with shared.folder_lock():
             if (job := lease.working()) is not None:
                 return self._followed(job, shared, lease, None)
             path_there = shared.create()
@@ -77,7 +77,7 @@ class Allocation:
         plan = read_existing(folder)
         if plan and self._lease(plan, folder).own():
             with contextlib.suppress(LaunchError):  # whoever follows the job learns why the cluster does not answer
-                _mirror(ClusterRunFolder(plan, folder, self.cluster)).look()
+                _mirror(ClusterRunFolder(plan, folder, self.cluster)).refresh()
 
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         ClusterRunFolder(plan, folder, self.cluster).fetch()

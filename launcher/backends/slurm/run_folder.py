@@ -62,7 +62,7 @@ class ClusterRunFolder:
         return Mirror(self.plan, remote, self.there, self.here, lasting=True) if remote else None
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def folder_lock(self) -> Iterator[None]:
         """While the block lasts, no other launcher here submits this run."""
         with open(self.here.path / ".submitting", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -144,7 +144,7 @@ class ClusterRunFolder:
             done_records = ["--include=/stages/", "--include=/stages/*/", "--include=/stages/*/done.json"]
             offline = ["--include=/stages/*/work/", "--include=/stages/*/work/wandb/***", "--exclude=*"]
             mirror.remote.fetch(f"{mirror.there}/", self.here.path, *done_records, *offline)
-            mirror.export()
+            mirror.copy_export()
 
 
 def _copy_code(plan: Plan, root: Path, target: Path) -> None:

@@ -77,7 +77,7 @@ class SbatchRun:
             return answer
         text = self._ask_scheduler()
         if mirror := self.shared.mirror:
-            mirror.look()
+            mirror.refresh()
         part = self.answer_file.with_suffix(".part")
         part.write_text(text, encoding="utf-8")
         os.replace(part, self.answer_file)
@@ -111,7 +111,7 @@ class Slurm:
 
     def start(self, plan: Plan, folder: RunFolder) -> SbatchRun:
         shared = ClusterRunFolder(plan, folder, self.cluster)
-        with shared.alone():
+        with shared.folder_lock():
             if work := self._refresh(folder, anew=True):
                 return work
             shared.create()
@@ -139,7 +139,7 @@ class Slurm:
         shared = ClusterRunFolder(plan, folder, self.cluster)
         if shared.mirror is None:
             return
-        with shared.alone():
+        with shared.folder_lock():
             shared.fetch()
             run_folder.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
             known = read_json(folder.path / RECORD)

@@ -7,7 +7,7 @@ from launcher.backends import local
 from launcher.backends.base import End
 from launcher.backends.local import Local
 from launcher.config.site import SiteFile
-from launcher.node.run import read_plan
+from launcher.node.__main__ import read_plan
 from launcher.runfolder.lock import Lock
 from launcher.runfolder.paths import RunFolder
 

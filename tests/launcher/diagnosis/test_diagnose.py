@@ -55,11 +55,11 @@ def run(tmp_path):
 def test_the_cause_its_line_and_the_setting_that_helps(run, tmp_path):
     found = run("step 1\nstep 2\n" + OOM)
     assert (found.cause, found.known, found.also) == ("the GPU ran out of memory", True, ())
-    assert found.evidence.place == f"{tmp_path}/stages/adversarial/log.txt:3"
+    assert found.evidence.location == f"{tmp_path}/stages/adversarial/log.txt:3"
     assert found.evidence.text == OOM.strip()
     assert found.help == (
-        "`tokens_per_gpu` from 12288 to 6144: the result is the same with smaller pieces, or with states kept on the "
-        "CPU; both cost time. The stage starts again"
+        "`tokens_per_gpu` from 12288 to 6144: smaller batches, or states on the CPU, give the same result and take "
+        "longer. The stage starts again"
     )
     assert found.command == (
         "launcher launch gad-7b --cloud runpod --data 'train=/data/my rows.parquet' "
@@ -93,7 +93,7 @@ def test_where_nothing_can_be_turned_the_launch_is_given_again(run):
     plan = Plan("r", "gad-7b", (Stage("model", ("a",)), stage), "adversarial", Code("t"))
     found = run(OOM, plan=plan)
     assert found.command == "launcher launch gad-7b --run r"
-    assert found.help.startswith("the result is the same")
+    assert found.help.startswith("smaller batches")
 
 
 def test_what_causes_is_told_before_what_it_causes(run):
@@ -178,8 +178,8 @@ def test_a_run_that_vanished_says_so(run):
 
 def test_why_a_run_was_stopped_is_in_its_events(run, tmp_path):
     found = run("", reason="budget", code=33)
-    assert found.cause == "the budget of the launch was spent"
-    assert found.evidence.place == f"{tmp_path}/events.jsonl:5"
+    assert found.cause == "the budget of the launch is spent"
+    assert found.evidence.location == f"{tmp_path}/events.jsonl:5"
     assert found.command == "launcher launch --resume gad-7b --cloud runpod --max-cost DOLLARS"
 
 
@@ -190,20 +190,20 @@ def test_a_machine_that_vanished_is_in_the_ledger(run, tmp_path):
             book.begin(tmp_path.name, "runpod", tmp_path, asked), "ended by hand" if asked == 1 else "it vanished"
         )
     found = run("", lost=True)
-    assert found.cause == "the machine was taken away"
-    assert found.evidence.place.endswith("-2.000.json:5")
+    assert found.cause == "the provider or the cluster ended the machine"
+    assert found.evidence.location.endswith("-2.000.json:5")
 
 
 def test_a_machine_that_never_came_is_explained_by_the_launch(run, tmp_path):
     (tmp_path / "launch.log").write_text("no such thing\nsky.exceptions.ResourcesUnavailableError: x\n")
-    assert run("", lost=True).cause == "the cloud had no such machine"
+    assert run("", lost=True).cause == "the cloud had no free machine of this kind"
     os.utime(tmp_path / "launch.log", (1, 1))  # something happened on the machine since
     assert run("", lost=True).cause.startswith("the node program ended and reported nothing")
 
 
 def test_what_the_node_program_said_before_it_was_started_again_does_not_count(run, tmp_path):
     (tmp_path / "node.log").write_text("x" * 50 + "EADDRINUSE\n")
-    assert run("").cause == "a port that the trainer wants is taken, often by what an earlier run left"
+    assert run("").cause == "another process uses a port that the trainer needs, often a process of an earlier run"
     assert run("", node_logged=61).cause == "unknown"
 
 
@@ -214,7 +214,7 @@ def test_of_several_jobs_the_last_one_s_output_counts(run, tmp_path):
         os.utime(tmp_path / f"slurm/{number}.out", (number, number))
     assert run("", lost=True).cause.startswith("the node program ended and reported nothing")
     os.utime(tmp_path / "slurm/0.out", (9, 9))
-    assert run("", lost=True).cause == "the job ran into the cluster's time limit"
+    assert run("", lost=True).cause == "the cluster's time limit ended the job"
 
 
 def test_a_user_s_mistake_is_the_cause_whatever_was_got_over_before(run):

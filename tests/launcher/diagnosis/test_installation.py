@@ -10,7 +10,7 @@ import pytest
 from launcher.clouds.ledger import Ledger
 from launcher.config.site import BucketSite, LocalSite, SiteFile
 from launcher.diagnosis import installation
-from launcher.diagnosis.installation import look
+from launcher.diagnosis.installation import check_installation
 from launcher.errors import LaunchError
 from launcher.images.docker_engine import Card
 from launcher.preflight.finding import Finding
@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch):
 
     def found(site=None, **env):
         site = site or SiteFile(runs=tmp_path / "runs", local=LocalSite(python=sys.executable))
-        return {one.check: one for one in look(tmp_path, site, {"HOME": str(tmp_path), **env})}
+        return {one.check: one for one in check_installation(tmp_path, site, {"HOME": str(tmp_path), **env})}
 
     found.folder = tmp_path
     return found
@@ -142,9 +142,9 @@ def test_skypilot_s_version_is_compared_with_the_one_that_is_pinned(here, monkey
 
 def test_programs_that_are_not_here_are_named(here, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None if name in ("rsync", "rclone") else f"/bin/{name}")
-    assert here()["programs"] == Finding("programs", "warning", "not here: rsync", "`apt install rsync`")
+    assert here()["programs"] == Finding("programs", "warning", "not installed: rsync", "`apt install rsync`")
     site = SiteFile(runs=here.folder, bucket=BucketSite(url="s3://a/b"))
-    assert here(site)["programs"].says == "not here: rsync, rclone"
+    assert here(site)["programs"].says == "not installed: rsync, rclone"
 
 
 def test_little_room_and_a_place_that_cannot_be_written_to(here, monkeypatch):

@@ -84,4 +84,4 @@ def test_every_knob_is_a_setting_of_some_recipe(project):
     ],
 )
 def test_a_knob_turns_as_far_as_it_goes(knob, value, after):
-    assert Knob(setting="x", **knob).turned(value) == after
+    assert Knob(setting="x", **knob).next_value(value) == after

@@ -127,7 +127,7 @@ def test_a_recipe_s_image_is_built_from_its_code_and_the_node_program_alone(fake
     (root / "recipes/toy/.env").write_text("TOKEN=secret")
     build(Wanted(root, "toy", "toy"), CODE, fake.said.append)
     seen = fake.context("launcher-toy")
-    assert {"launcher/__init__.py", "launcher/node/run.py", "recipes/toy/count.py"} <= set(seen)
+    assert {"launcher/__init__.py", "launcher/node/stage.py", "recipes/toy/count.py"} <= set(seen)
     assert {one.split("/")[0] for one in seen} == {"launcher", "recipes"}
     assert not [one for one in seen if "__pycache__" in one or "/." in one or one.startswith("launcher/cli")]
 

@@ -46,7 +46,7 @@ def test_software_changes_the_lock_s_hash_and_not_the_code_s(root, file):
     assert (after.name == before.name, after.lock == before.lock, after.code == before.code) == (False, False, True)
 
 
-@pytest.mark.parametrize("file", ["recipes/toy/count.py", "launcher/node/run.py"])
+@pytest.mark.parametrize("file", ["recipes/toy/count.py", "launcher/node/stage.py"])
 def test_code_changes_the_code_s_hash_and_not_the_lock_s(root, file):
     before = named(root)
     (root / file).write_text((root / file).read_text() + "# more\n")

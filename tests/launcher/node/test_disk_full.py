@@ -56,7 +56,7 @@ def test_a_node_program_that_cannot_write_a_line_ends_with_3(toy, small, log):
     if log == "elsewhere":
         text = place.read_text()
         assert text.startswith("error: no space left for `")
-        assert text.endswith("`\n\nhint: make room and launch again: what is done stays done\n")
+        assert text.endswith("`\n\nhint: make room and launch again: stages that are done are not repeated\n")
     small.free()
     assert node.run().returncode == 0
     assert node.total("sum") == sum(toy.numbers)

@@ -64,7 +64,7 @@ def test_a_finished_run_is_seen_to_be_finished_in_no_time(toy):
     [
         (
             "nothing",
-            "error: stage `sum` ended with exit code 0, but it left no file `total.txt`\n\n"
+            "error: stage `sum` ended with exit code 0, but it wrote no file `total.txt`\n\n"
             "hint: read LOG; the stage is not counted as done",
         ),
         (

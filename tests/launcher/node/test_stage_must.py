@@ -20,10 +20,10 @@ def out(tmp_path):
     [
         ((), []),
         (("metrics.json", "actor/model_0.pt"), []),
-        (("*.safetensors",), ["it left no file `*.safetensors`"]),
-        (("actor/model_*.pt",), ["it left `actor/model_1.pt` empty"]),
-        (("actor",), ["it left no file `actor`"]),
-        (("*.bin", "a"), ["it left no file `*.bin`", "it left no file `a`"]),
+        (("*.safetensors",), ["it wrote no file `*.safetensors`"]),
+        (("actor/model_*.pt",), ["its file `actor/model_1.pt` is empty"]),
+        (("actor",), ["it wrote no file `actor`"]),
+        (("*.bin", "a"), ["it wrote no file `*.bin`", "it wrote no file `a`"]),
     ],
 )
 def test_every_file_that_is_demanded_is_there_and_not_empty(out, files, found):
@@ -44,8 +44,8 @@ def test_every_file_that_is_demanded_is_there_and_not_empty(out, files, found):
         ({"at_least": 8}, 7.5, ["its metric `m` is 7.5, not at least 8"]),
         ({"above": 1, "below": 3}, 2, []),
         ({"above": 1, "below": 3}, 5, ["its metric `m` is 5, not below 3"]),
-        ({"above": 0}, "many", ["it reports no number `m` (`above 0` is demanded)"]),
-        ({"above": 0}, None, ["it reports no number `m` (`above 0` is demanded)"]),
+        ({"above": 0}, "many", ["it reports no number `m` (the recipe demands `above 0`)"]),
+        ({"above": 0}, None, ["it reports no number `m` (the recipe demands `above 0`)"]),
         ({"above": 0}, float("inf"), ["its metric `m` is inf"]),
         ({"below": 0}, float("-inf"), ["its metric `m` is -inf"]),
     ],
@@ -60,7 +60,7 @@ def test_a_number_nobody_asked_about_has_to_be_finite_too(out):
 
 def test_a_number_that_is_not_reported_is_missed(out):
     assert shortcomings(Must(metrics={"m": {"equals": 1}}), out, {}) == [
-        "it reports no number `m` (`equals 1` is demanded)"
+        "it reports no number `m` (the recipe demands `equals 1`)"
     ]
 
 

@@ -129,7 +129,7 @@ def test_an_upload_that_was_killed_is_never_taken_for_a_checkpoint(by_hand, obje
     node.env["RCLONE_BWLIMIT"] = "100k"
     process = node.start(start_new_session=True)
     until((node.folder.stage("one").work / "step_1/weights").exists, "the checkpoint")
-    until(lambda: (node.folder.path / ".keeping").exists(), "its storing")
+    until(lambda: (node.folder.path / ".uploading").exists(), "its storing")
     below = until(lambda: rclones(process), "rclone")
     process.kill()
     process.communicate(timeout=patience(90))
@@ -176,8 +176,8 @@ def test_a_store_that_does_not_answer_for_a_while_holds_nothing_up_and_is_caught
     until(node.folder.stage("sum").done.exists, "the stage's end")
     warning = until(lambda: node.events("run.warning"), "a warning")[0]["warning"]
     assert warning == (
-        f"nothing can be stored now in `{objects.bucket.url}`: dial tcp 127.0.0.1:{gate.port}: connect: connection "
-        "refused; tried again until it can"
+        f"the upload does not work now, and is tried again: `{objects.bucket.url}`: dial tcp 127.0.0.1:{gate.port}: "
+        "connect: connection refused"
     )
     gate.open()
     node.go("again")
@@ -194,7 +194,7 @@ def test_a_store_that_never_answers_again_fails_no_run_and_is_told(kept, objects
     process.communicate(timeout=patience(60))
     assert process.returncode == 0
     assert node.events("run.warning")[-1]["warning"] == (
-        f"not everything is stored in `{objects.bucket.url}`: dial tcp 127.0.0.1:{gate.port}: connect: connection "
+        f"the upload is not complete: `{objects.bucket.url}`: dial tcp 127.0.0.1:{gate.port}: connect: connection "
         "refused"
     )
     assert not node.events("run.stored")
@@ -336,7 +336,7 @@ def test_a_checkpoint_that_the_trainer_prunes_is_stored_all_the_same(by_hand, ob
     node = slow(by_hand, objects)
     node.env["RCLONE_BWLIMIT"] = "1M"
     process = node.start()
-    until(lambda: (node.folder.path / ".keeping").exists() and rclones(process), "its storing")
+    until(lambda: (node.folder.path / ".uploading").exists() and rclones(process), "its storing")
     shutil.rmtree(node.folder.stage("one").work / "step_1")
     until(lambda: objects.index("hand") == ["stages/one/work/step_1"], "the end of its storing")
     assert "stages/one/work/step_1/weights" in objects.files("hand")

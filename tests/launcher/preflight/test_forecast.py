@@ -29,7 +29,7 @@ def store(tmp_path):
 def earlier(store, name, recipe="toy-tiny", metrics=(("sum", {"total": 3}),), age=0, machine=None):
     """A run of the past, `age` seconds ago, some of whose stages are done."""
     stages = tuple(Stage(stage, ("a",), config={"batch": 8}) for stage in ("sum", "again"))
-    folder = store.machine(name)
+    folder = store.folder(name)
     folder.path.mkdir(parents=True)
     folder.plan.write_text(to_json(Plan(name, recipe, stages, "again", Code("0"), machine or Machine())))
     os.utime(folder.plan, (1_700_000_000 - age, 1_700_000_000 - age))
@@ -70,14 +70,14 @@ def test_a_command_that_breaks_is_said_and_refuses_nothing(toy, store):
 def test_a_damaged_run_is_passed_over_and_old_runs_are_not_all_read(store):
     for number in range(RUNS + 3):
         earlier(store, f"run{number}", age=number)
-    store.machine("run1").plan.write_text("{")
+    store.folder("run1").plan.write_text("{")
     found = [one["run"] for one in measured("toy", store)]
     assert len(found) == RUNS and "run1" not in found and found[-1] == f"run{RUNS}"
 
 
 def test_it_is_shown_below_the_checks(capsys, monkeypatch):
     monkeypatch.setattr(console.out, "_width", 80)
-    console.plan(Plan("r", "toy-tiny", (), "again", Code("0")), [], ["tokens       unknown"])
+    console.show_plan(Plan("r", "toy-tiny", (), "again", Code("0")), [], ["tokens       unknown"])
     assert capsys.readouterr().out.endswith("\n\ntokens       unknown\n")
 
 
@@ -88,7 +88,7 @@ def test_the_planning_table_of_profile_dpo(project, store, monkeypatch):
     assert "judged       945 comparisons: 945 questions" in said and "tokens       unknown" in said
     judged = [("tournament", {"tokens_in_a_reply": 3000, "tokens_out_a_reply": 300, "seconds_a_reply": 6})]
     earlier(store, "night", "profile_dpo-phi3-mini", [])
-    folder = store.machine("night")
+    folder = store.folder("night")
     stage = Stage("tournament", ("a",), config={"judge": "endpoint"})
     folder.plan.write_text(to_json(Plan("night", "profile_dpo-phi3-mini", (stage,), "tournament", Code("0"))))
     for name, metrics in judged:

@@ -10,7 +10,7 @@ from launcher.clouds.ledger import Ledger
 from launcher.diagnosis.diagnose import Diagnosis
 from launcher.diagnosis.evidence import Line
 from launcher.report.facts import facts
-from launcher.runfolder.command_history import note
+from launcher.runfolder.command_history import add_command
 from launcher.runfolder.files import write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Budget, Code, Image, Input, Machine, Model, Plan, Source, Stage, to_json
@@ -88,7 +88,7 @@ def folder(tmp_path):
     folder.events.write_text("".join(json.dumps(one) + "\n" for one in EVENTS))
     write_json(folder.stage("data").done, {"metrics": {"rows": 96, "name": HOSTILE}})
     write_json(folder.stage("evaluate").out / "evaluation.json", EVALUATION)
-    note(folder, ["launch", "gad-7b", "--cloud", "runpod", "--data", f"train={HOSTILE}"], BEGAN)
+    add_command(folder, ["launch", "gad-7b", "--cloud", "runpod", "--data", f"train={HOSTILE}"], BEGAN)
     return folder
 
 

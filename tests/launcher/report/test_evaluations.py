@@ -1,16 +1,11 @@
-import re
-
 import pytest
 
-from launcher.report.evaluations import shown, tables
+from launcher.report.evaluations import tables, value_text
 
 
-def rows(found):
-    """The cells of a table, or the names and values of pairs."""
-    return [
-        re.findall(r"<(?:th|td|dt|dd)>(.*?)</(?:th|td|dt|dd)>", row)
-        for row in re.findall(r"<(?:tr|div)>(.*?)</(?:tr|div)>", found)
-    ]
+def rows(table):
+    """The cells of a table with its head, or the names and values of pairs."""
+    return [list(row) for row in ((table.head, *table.rows) if table.head else table.rows)]
 
 
 def test_columns_with_the_same_rows_stand_side_by_side_and_the_base_first():
@@ -53,13 +48,9 @@ def test_what_is_of_another_form_is_shown_all_the_same():
     assert rows(tables(5)[0]) == [["value", "5"]]
 
 
-def test_markup_in_an_evaluation_is_text():
-    assert "<script" not in "".join(tables({"<script>": {"<script>": "<script>"}, "x": [{"<script>": "<script>"}]}))
-
-
 def test_a_table_of_ten_thousand_answers_is_cut():
     (found,) = tables([{"answer": str(one)} for one in range(10_000)])
-    assert found.count("<tr>") == 401
+    assert len(found.rows) == 400
 
 
 @pytest.mark.parametrize(
@@ -71,8 +62,9 @@ def test_a_table_of_ten_thousand_answers_is_cut():
         (0.123456, "0.1235"),
         ([1, "a"], "1, a"),
         ({"mean": 0.5, "std": 0.1}, "0.5 ± 0.1"),
+        ({"value": 0, "low": 2.8e-17, "high": 0.25, "of": 9}, "0 (0 to 0.25) of 9"),
         ({"a": 1}, "a=1"),
     ],
 )
 def test_a_value_is_one_line(value, says):
-    assert shown(value) == says
+    assert value_text(value) == says

@@ -54,8 +54,8 @@ def test_the_course_counts_all_attempts(known):
 
 def test_curves_are_drawn_what_tells_most_first(known):
     text = page(known, "", "", "1")
-    names = re.findall(r'<span class="name">(.*?)</span>', text)
-    assert names == ["actor/loss", "reward", "kl", html.escape(HOSTILE), "memory, GiB", "busy, %"]
+    names = [html.unescape(name) for name in re.findall(r'<span class="name">(.*?)</span>', text)]
+    assert names == ["actor/loss", "reward", "kl", HOSTILE, "memory, GiB", "busy, %"]
 
 
 def test_steps_come_from_the_stage_s_own_file_where_it_is_here(known, folder, book):
@@ -108,7 +108,8 @@ def test_a_run_that_has_not_begun_has_a_page(folder, tmp_path):
 def test_nothing_is_asked_from_anywhere(known):
     text = page(known, "body {}", "1;", "1")
     assert not re.search(r"\b(?:src|href|action|srcset)=", re.sub(r'="[^"]*"', "=", re.sub(r">[^<]*<", "><", text)))
-    assert "default-src &#x27;none&#x27;" in text and "script-src &#x27;sha256-" in text
+    policy = html.unescape(re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1])
+    assert "default-src 'none'" in policy and "script-src 'sha256-" in policy
     assert len(re.findall(r"<script", text)) == 1
 
 
@@ -116,3 +117,35 @@ def test_nothing_is_asked_from_anywhere(known):
 def test_an_evaluation_that_is_too_large_is_left_out(folder, book, size):
     (folder.stage("evaluate").out / "evaluation.json").write_text(json.dumps({"x": "y" * size}))
     assert facts(PLAN, folder, status(PLAN, EVENTS, False), book, BEGAN).evaluations == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("<script>", "&lt;script&gt;"),
+        ("\"'&", "&#34;&#39;&amp;"),
+        ("&lt;", "&amp;lt;"),
+        ("a\x00b\x1b[1m\ud800", "a�b�[1m�"),
+        ("tab\tline\n", "tab\tline\n"),
+    ],
+)
+def test_any_text_of_a_run_is_escaped_wherever_it_is_shown(known, text, escaped):
+    plan = replace(known.plan, run=text, stages=(replace(known.plan.stages[0], name=text, config={text: 1}),))
+    hostile = replace(
+        known,
+        plan=plan,
+        status=replace(known.status, error=text, warnings=(text,), state=text),
+        evaluations={text: {text: {text: text}, "b": {"c": 1}}, "other": {text: [text]}},
+        done={text: {"metrics": {text: text}}},
+        manifest={"export": {text: {"bytes": 1, "sha256": text}}, "stages": {text: {"fingerprint": text}}},
+        gpus=({**known.gpus[0], "name": text},),
+        history={"train": {1: {text: 1.0}}},
+    )
+    body = page(hostile, "", "", "1")
+    for part in (f'class="badge {escaped}"', f"<title>{escaped}: {escaped}</title>", f"<h3>{escaped}</h3>"):
+        assert part in body
+    for part in (f"<th>{escaped}</th><td>{escaped}</td>", f"<summary>{escaped}</summary>", f"<p>{escaped}</p>"):
+        assert part in body
+    for part in (f"<dt>{escaped}</dt><dd>{escaped}</dd>", f'<span class="name">{escaped}</span>'):
+        assert part in body
+    assert len(re.findall("<script", body)) == 1 and "\x1b" not in body

@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from launcher.runfolder.done import read_proof
+from launcher.runfolder.done import read_done
 
 
 def test_a_proof_has_all_its_fields(tmp_path):
     (tmp_path / "done.json").write_text('{"fingerprint": "f", "metrics": {"a": 1}}')
-    assert read_proof(tmp_path / "done.json") == {
+    assert read_done(tmp_path / "done.json") == {
         "fingerprint": "f",
         "attempt": 0,
         "started": 0.0,
@@ -32,5 +32,5 @@ ODD = [
 @pytest.mark.parametrize("value", ODD, ids=json.dumps)
 def test_what_is_none_means_not_yet(tmp_path, value):
     (tmp_path / "done.json").write_text(json.dumps(value))
-    assert read_proof(tmp_path / "done.json") is None
-    assert read_proof(tmp_path / "absent.json") is None
+    assert read_done(tmp_path / "done.json") is None
+    assert read_done(tmp_path / "absent.json") is None

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from launcher.runfolder.files import read_json, same_folder, sha256, tree, write_json
+from launcher.runfolder.files import link_folder, read_json, sha256, tree, write_json
 
 
 def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path):
@@ -54,7 +54,7 @@ def test_a_folder_made_the_same_shares_its_bytes_and_forgets_what_was_there(tmp_
     (target / "old").write_text("old")
     (tmp_path / ".target.part").mkdir()
     (tmp_path / ".target.part/torn").write_text("")
-    same_folder(source, target)
+    link_folder(source, target)
     assert tree(target) == {"deep/a": 1}
     assert os.path.samefile(source / "deep/a", target / "deep/a")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
@@ -62,7 +62,7 @@ def test_a_folder_made_the_same_shares_its_bytes_and_forgets_what_was_there(tmp_
 
 def test_an_empty_folder_made_the_same_is_empty(tmp_path):
     (tmp_path / "source").mkdir()
-    same_folder(tmp_path / "source", tmp_path / "target")
+    link_folder(tmp_path / "source", tmp_path / "target")
     assert tree(tmp_path / "target") == {}
 
 
@@ -71,6 +71,6 @@ def test_links_become_files(tmp_path):
     source.mkdir()
     (tmp_path / "blob").write_text("content")
     (source / "a").symlink_to("../blob")
-    same_folder(source, tmp_path / "target")
+    link_folder(source, tmp_path / "target")
     assert not (tmp_path / "target/a").is_symlink()
     assert (tmp_path / "target/a").read_text() == "content"

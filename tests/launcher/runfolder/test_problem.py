@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.runfolder.problem import Problem, end_of, said
+from launcher.runfolder.problem import Problem, closing_error, log_end
 
 
 @pytest.mark.parametrize(
@@ -17,16 +17,16 @@ from launcher.runfolder.problem import Problem, end_of, said
     ],
 )
 def test_the_last_sentence_of_a_log_is_what_its_program_says(log, sentence):
-    assert said(log) == sentence
+    assert closing_error(log) == sentence
 
 
 def test_only_what_was_written_since_and_only_the_end_of_it_is_looked_at(tmp_path):
     log = tmp_path / "log"
-    assert end_of(log, 0) == ""
+    assert log_end(log, 0) == ""
     log.write_bytes(b"before" + b"x" * 9000 + b"\xe9nd")
-    assert end_of(log, 9006) == "\ufffdnd"
-    assert len(end_of(log, 0)) == 8192
-    assert end_of(log, 99999) == ""
+    assert log_end(log, 9006) == "\ufffdnd"
+    assert len(log_end(log, 0)) == 8192
+    assert log_end(log, 99999) == ""
 
 
 def test_a_problem_reads_as_error_blank_line_hint():

@@ -82,5 +82,5 @@ caused by: Get "http://127.0.0.1:5556/b?prefix=k": dial tcp 127.0.0.1:5556: conn
     ],
 )
 def test_a_mistake_is_a_sentence_and_lasts_or_not(log, says, hint, lasting):
-    found = failure(Bucket("s3://some"), log)
+    found = failure(log)
     assert (found.says, found.hint, found.lasting) == (says, hint, lasting)

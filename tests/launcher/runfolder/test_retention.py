@@ -3,7 +3,7 @@
 import pytest
 
 from launcher.runfolder.plan import Code, Plan, Stage
-from launcher.runfolder.retention import Keep, keeps, needed
+from launcher.runfolder.retention import Artifact, artifacts, needed
 
 MODEL = Stage("model", ("a",))
 WARMUP = Stage("warmup", ("a",), {"model": "model"}, steps=10)
@@ -38,7 +38,7 @@ ALL = [*CONVERTED, begun("verify"), done("verify"), END]
 
 
 def paths(events, plan=PLAN):
-    return [one.path.removeprefix("stages/") for one in keeps(plan, events)]
+    return [one.path.removeprefix("stages/") for one in artifacts(plan, events)]
 
 
 PROOFS = ["model/done.json", "warmup/done.json", "main/done.json", "convert/done.json"]
@@ -91,11 +91,11 @@ def test_a_stage_beside_those_that_are_done_again_stays():
 
 
 def test_a_checkpoint_and_a_result_say_when_they_became_what_they_are():
-    found = keeps(PLAN, [*WARM, START, skipped("model"), skipped("warmup"), begun("main"), saved("main", 2, 11)])
-    assert found[0] == Keep("stages/model/out", "result", "model", None, 3)
-    assert found[-1] == Keep("stages/main/work/step_2", "checkpoint", "main", 2, 11)
-    assert [one.kind for one in keeps(PLAN, ALL)][-4:] == ["result", "proof", "export", "manifest"]
-    assert keeps(PLAN, ALL)[-1] == Keep("manifest.json", "manifest", None, None, 20)
+    found = artifacts(PLAN, [*WARM, START, skipped("model"), skipped("warmup"), begun("main"), saved("main", 2, 11)])
+    assert found[0] == Artifact("stages/model/out", "result", "model", None, 3)
+    assert found[-1] == Artifact("stages/main/work/step_2", "checkpoint", "main", 2, 11)
+    assert [one.kind for one in artifacts(PLAN, ALL)][-4:] == ["result", "proof", "export", "manifest"]
+    assert artifacts(PLAN, ALL)[-1] == Artifact("manifest.json", "manifest", None, None, 20)
 
 
 def test_stages_of_another_plan_and_foreign_lines_are_passed_over():

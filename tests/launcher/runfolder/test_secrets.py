@@ -16,17 +16,17 @@ def memory(tmp_path, monkeypatch):
 
 
 def test_what_was_left_is_in_the_environment_and_nowhere_else(memory):
-    secrets.place("r").write_text(json.dumps({"HF_TOKEN": "hf_x", "OTHER_OF_THE_TEST": "1"}))
-    secrets.place("other").write_text("{}")
-    secrets.take("r")
+    secrets.secrets_path("r").write_text(json.dumps({"HF_TOKEN": "hf_x", "OTHER_OF_THE_TEST": "1"}))
+    secrets.secrets_path("other").write_text("{}")
+    secrets.load_secrets("r")
     assert (os.environ["HF_TOKEN"], os.environ.pop("OTHER_OF_THE_TEST")) == ("hf_x", "1")
     assert [path.name for path in memory.iterdir()] == ["launcher-other.secrets"]
-    secrets.take("r")
+    secrets.load_secrets("r")
     assert os.environ["HF_TOKEN"] == "hf_x"
 
 
 def test_where_nothing_was_left_nothing_changes(memory, monkeypatch):
-    secrets.take("r")
+    secrets.load_secrets("r")
     monkeypatch.setattr(secrets, "MEMORY", memory / "no-such-folder")
-    secrets.take("r")
+    secrets.load_secrets("r")
     assert os.environ["HF_TOKEN"] == "before"

@@ -150,7 +150,7 @@ def test_a_stage_done_again_from_the_start_claims_nothing_of_its_first_time():
 )
 def test_where_the_hint_is_to_read_something_the_doctor_reads_it(hint, helps):
     ended = [*BEGUN, {"time": 102, "event": "run.ended", "code": 3, "error": "e", "hint": hint}]
-    assert status(PLAN, ended, False).helps == helps
+    assert status(PLAN, ended, False).full_hint == helps
 
 
 def test_every_step_is_remembered_as_it_was_reported_last():

@@ -7,7 +7,8 @@ import pytest
 from launcher.runfolder.files import read_json, sha256, tree, write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Input, Plan
-from launcher.transfer.copy import alone, faults, pull, push, read_manifest
+from launcher.transfer.copy import folder_lock, pull, push
+from launcher.transfer.verify import faults, read_manifest
 
 CONTENT = bytes(range(256)) * 40
 
@@ -46,7 +47,7 @@ def home(tmp_path):
 
 
 def test_two_launchers_write_into_a_folder_one_after_the_other(tmp_path):
-    with alone(tmp_path / "runs/one"):
+    with folder_lock(tmp_path / "runs/one"):
         other = os.open(tmp_path / "runs/one", os.O_RDONLY)
         with pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.runfolder.files import sha256
-from launcher.transfer.copy import brought, copy
+from launcher.transfer.copy import copy, link_or_copy
 
 CONTENT = bytes(range(256)) * 40
 
@@ -58,7 +58,7 @@ def test_a_copy_that_goes_on_reads_only_what_is_missing(tmp_path):
 def test_a_large_file_gets_a_second_name_that_nobody_writes_to(large, tmp_path):
     heard = []
     target = tmp_path / "target"
-    assert brought(large, target, heard.append, sha256(large)) == sha256(large)
+    assert link_or_copy(large, target, heard.append, sha256(large)) == sha256(large)
     assert target.samefile(large) and sum(heard) == len(CONTENT)
     assert not stat.S_IMODE(target.stat().st_mode) & 0o222
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
@@ -67,20 +67,20 @@ def test_a_large_file_gets_a_second_name_that_nobody_writes_to(large, tmp_path):
 def test_a_second_name_takes_the_place_of_what_lies_there_and_of_a_copy_that_was_cut_off(large, tmp_path):
     (tmp_path / "target").write_bytes(b"an earlier one")
     (tmp_path / ".target.part").write_bytes(CONTENT[:10])
-    brought(large, tmp_path / "target", nothing, sha256(large))
+    link_or_copy(large, tmp_path / "target", nothing, sha256(large))
     assert (tmp_path / "target").samefile(large)
-    brought(large, tmp_path / "target", nothing, sha256(large))
+    link_or_copy(large, tmp_path / "target", nothing, sha256(large))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
 
 
 def test_a_large_file_that_is_not_the_wanted_one_takes_no_place(large, tmp_path):
-    assert brought(large, tmp_path / "target", nothing, "0" * 64) == sha256(large)
+    assert link_or_copy(large, tmp_path / "target", nothing, "0" * 64) == sha256(large)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 def test_a_large_file_behind_a_link_is_named_and_not_the_link(large, tmp_path):
     (tmp_path / "link").symlink_to(large)
-    brought(tmp_path / "link", tmp_path / "target", nothing, sha256(large))
+    link_or_copy(tmp_path / "link", tmp_path / "target", nothing, sha256(large))
     assert (tmp_path / "target").samefile(large) and not (tmp_path / "target").is_symlink()
 
 
@@ -90,7 +90,7 @@ def test_where_a_file_cannot_have_two_names_it_is_copied(large, tmp_path, monkey
         raise OSError(reason, os.strerror(reason))
 
     monkeypatch.setattr(os, "link", refuses)
-    assert brought(large, tmp_path / "target", nothing, sha256(large)) == sha256(large)
+    assert link_or_copy(large, tmp_path / "target", nothing, sha256(large)) == sha256(large)
     assert (tmp_path / "target").read_bytes() == CONTENT and not (tmp_path / "target").samefile(large)
 
 
@@ -100,4 +100,4 @@ def test_another_refusal_of_the_file_system_is_said(large, tmp_path, monkeypatch
 
     monkeypatch.setattr(os, "link", refuses)
     with pytest.raises(OSError, match="No space left"):
-        brought(large, tmp_path / "target", nothing, sha256(large))
+        link_or_copy(large, tmp_path / "target", nothing, sha256(large))

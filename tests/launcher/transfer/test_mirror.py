@@ -12,7 +12,7 @@ import pytest
 from launcher.runfolder.files import sha256
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Bucket, Code, Plan, Stage
-from launcher.transfer.mirror import BROUGHT, Keeper, Mirror
+from launcher.transfer.mirror import COPIES, Copier, Mirror
 from launcher.transfer.ssh import NoRoom, Remote
 
 STAGES = (Stage("first", ("true",)), Stage("second", ("true",), needs={"first": "first"}))
@@ -67,32 +67,32 @@ def files(mirror):
 def test_a_look_brings_what_is_said_and_nothing_large(mirror, there):
     there.saves("first", 2)
     there.finishes("first")
-    mirror.look()
+    mirror.refresh()
     assert files(mirror) == {"events.jsonl", "stages/first/log.txt"}
     there.says("stage.started", stage="second", attempt=1)
-    mirror.look()
+    mirror.refresh()
     assert mirror.here.events.read_text() == there.folder.events.read_text()
 
 
 def test_the_newest_checkpoint_is_kept_and_what_it_replaced_is_not(mirror, there):
     there.saves("first", 2)
-    mirror.look()
+    mirror.refresh()
     assert [one.path for one in mirror.missing()] == ["stages/first/work/step_2"]
-    assert mirror.keep() == [] and mirror.missing() == []
+    assert mirror.copy_missing() == [] and mirror.missing() == []
     there.saves("first", 4)
-    mirror.look()
-    assert mirror.keep() == []
+    mirror.refresh()
+    assert mirror.copy_missing() == []
     assert files(mirror) == {"events.jsonl", "stages/first/work/step_4/weights"}
 
 
 def test_a_checkpoint_that_made_room_while_it_was_copied_is_passed_over(mirror, there):
     there.saves("first", 2)
-    mirror.look()
-    mirror.keep()
+    mirror.refresh()
+    mirror.copy_missing()
     there.saves("first", 4)
-    mirror.look()
+    mirror.refresh()
     shutil.rmtree(there.folder.stage("first").work / "step_4")
-    assert [one.step for one in mirror.keep()] == [4]
+    assert [one.step for one in mirror.copy_missing()] == [4]
     assert files(mirror) == {"events.jsonl", "stages/first/work/step_2/weights"}, (
         "the older one is still the newest here"
     )
@@ -100,24 +100,24 @@ def test_a_checkpoint_that_made_room_while_it_was_copied_is_passed_over(mirror, 
 
 def test_a_proof_does_not_come_before_its_result(mirror, there):
     there.finishes("first")
-    mirror.look()
+    mirror.refresh()
     shutil.move(there.folder.stage("first").out, there.folder.path / "away")
-    assert [one.kind for one in mirror.keep()] == ["result"]
+    assert [one.kind for one in mirror.copy_missing()] == ["result"]
     assert not mirror.here.stage("first").done.exists()
     shutil.move(there.folder.path / "away", there.folder.stage("first").out)
-    assert mirror.keep() == []
+    assert mirror.copy_missing() == []
     assert (mirror.here.stage("first").out / "result").read_text() == "result"
     assert mirror.here.stage("first").done.exists()
 
 
 def test_a_result_that_was_made_again_comes_again(mirror, there):
     there.finishes("first", "old")
-    mirror.look()
-    mirror.keep()
+    mirror.refresh()
+    mirror.copy_missing()
     there.says("stage.started", stage="first", attempt=1)
     there.finishes("first", "newer")
-    mirror.look()
-    mirror.keep()
+    mirror.refresh()
+    mirror.copy_missing()
     assert (mirror.here.stage("first").out / "result").read_text() == "newer"
 
 
@@ -127,12 +127,12 @@ def test_what_there_is_no_room_for_is_said_until_there_is(mirror, there, small, 
     there.saves("first", 2)
     assert mirror.unsaved() is None and mirror.missing() == []
     there.saves("first", 4, "w" * 100_000)
-    mirror.look()
+    mirror.refresh()
     small.fill()
     with pytest.raises(NoRoom):
-        mirror.keep()
+        mirror.copy_missing()
     problem = mirror.unsaved()
-    assert "No space left on device" in problem.error and problem.hint == "make room there"
+    assert "No space left on device" in problem.error and problem.hint == "make room on this disk"
     assert (mirror.here.path / "stages/first/work/step_2/weights").exists(), "what is here stays"
     (tmp_path / "bin/down").touch()
     assert mirror.unsaved() is None, "a machine that does not answer is not waited for"
@@ -151,15 +151,15 @@ def test_where_a_bucket_has_it_nothing_is_unsaved_and_the_machine_is_not_even_as
 
 def test_the_last_copy_has_what_no_look_has_woken_a_copy_for(mirror, there):
     there.saves("first", 2)
-    mirror.look()
-    keeper = Keeper(mirror, pytest.fail)
-    keeper.last()
-    assert mirror.missing() == [] and keeper.thread is None
+    mirror.refresh()
+    copier = Copier(mirror, pytest.fail)
+    copier.finish()
+    assert mirror.missing() == [] and copier.thread is None
 
 
 def test_what_is_gone_there_is_not_waited_for(mirror, there):
     there.saves("first", 2)
-    mirror.look()
+    mirror.refresh()
     shutil.rmtree(there.folder.stage("first").work / "step_2")
     assert [one.step for one in mirror.missing()] == [2] and mirror.unsaved() is None
 
@@ -167,9 +167,9 @@ def test_what_is_gone_there_is_not_waited_for(mirror, there):
 def test_what_is_here_is_what_a_fresh_machine_is_sent(mirror, there):
     there.finishes("first")
     there.saves("second", 2)
-    mirror.look()
-    mirror.keep()
-    assert set(mirror.to_send()) == {
+    mirror.refresh()
+    mirror.copy_missing()
+    assert set(mirror.files_to_send()) == {
         "events.jsonl",
         "stages/first/out",
         "stages/first/done.json",
@@ -182,19 +182,19 @@ def test_a_run_that_was_here_before_needs_no_copy_of_its_own_files(mirror, there
     there.finishes("first")
     shutil.copytree(there.folder.path, mirror.here.path, dirs_exist_ok=True)
     assert mirror.missing() == []
-    assert not (mirror.here.path / BROUGHT).exists()
+    assert not (mirror.here.path / COPIES).exists()
 
 
 def test_where_a_bucket_keeps_it_nothing_large_comes_here(mirror, there):
     there.saves("first", 2)
-    mirror.look()
+    mirror.refresh()
     with_bucket = Mirror(
         Plan("run", "toy-tiny", STAGES, "second", Code(""), bucket=Bucket("s3://b/f")),
         mirror.remote,
         mirror.there,
         mirror.here,
     )
-    assert with_bucket.missing() == [] and with_bucket.keep() == []
+    assert with_bucket.missing() == [] and with_bucket.copy_missing() == []
 
 
 def test_an_export_is_here_when_its_manifest_is(mirror, there):
@@ -207,7 +207,7 @@ def test_an_export_is_here_when_its_manifest_is(mirror, there):
         sizes[name] = {"bytes": len(name), "sha256": sha256(export / name)}
     there.folder.manifest.write_text(json.dumps({"export": sizes}))
     assert not mirror.has_export()
-    mirror.export()
+    mirror.copy_export()
     assert mirror.has_export()
     assert (mirror.here.export / "deep/b.safetensors").read_text() == "deep/b.safetensors"
 
@@ -226,7 +226,7 @@ def exported(there, mirror, content):
 def test_an_export_that_broke_off_goes_on_whatever_lies_here(mirror, there, begun):
     target = exported(there, mirror, b"0123456789" * 3)
     target.write_bytes(begun)
-    mirror.export()
+    mirror.copy_export()
     assert target.read_bytes() == b"0123456789" * 3
 
 
@@ -234,7 +234,7 @@ def test_a_beginning_is_appended_to_and_not_copied_again(mirror, there):
     target = exported(there, mirror, b"0123456789" * 3)
     target.write_bytes(b"0123")
     before = target.stat().st_ino
-    mirror.export()
+    mirror.copy_export()
     assert target.stat().st_ino == before and target.read_bytes() == b"0123456789" * 3
 
 
@@ -243,13 +243,13 @@ def test_a_file_with_a_second_name_is_not_written_to(mirror, there, tmp_path):
     target = exported(there, mirror, b"0123456789" * 3)
     target.write_bytes(b"0123")
     (tmp_path / "home").hardlink_to(target)
-    mirror.export()
+    mirror.copy_export()
     assert (tmp_path / "home").read_bytes() == b"0123" and target.read_bytes() == b"0123456789" * 3
 
 
 def test_where_the_folder_outlives_its_machine_nothing_large_comes_here(mirror, there):
     there.saves("first", 2)
-    mirror.look()
+    mirror.refresh()
     assert [one.path for one in mirror.missing()] == ["stages/first/work/step_2"]
     assert replace(mirror, lasting=True).missing() == []
 
@@ -268,16 +268,19 @@ class Together(Remote):
             self.both.wait()
 
 
-@pytest.mark.parametrize("what", ["keep", "export"])
+@pytest.mark.parametrize("what", ["copy_missing", "copy_export"])
 def test_two_launches_of_one_run_copy_one_after_the_other_and_nothing_twice(mirror, there, what):
     there.finishes("first")
     exported(there, mirror, b"model")
-    mirror.look()
+    mirror.refresh()
     remote = Together("h")
     following = [replace(mirror, remote=remote) for _ in range(2)]
     with ThreadPoolExecutor() as pool:
         for ended in [pool.submit(getattr(one, what)) for one in following]:
             ended.result()
-    wanted = {"keep": ["stages/first/out/", "stages/first/done.json"], "export": ["manifest.json", "export/model"]}
+    wanted = {
+        "copy_missing": ["stages/first/out/", "stages/first/done.json"],
+        "copy_export": ["manifest.json", "export/model"],
+    }
     assert remote.copied == [f"{mirror.there}/{name}" for name in wanted[what]]
-    assert mirror.missing() == [] if what == "keep" else mirror.has_export()
+    assert mirror.missing() == [] if what == "copy_missing" else mirror.has_export()

@@ -8,18 +8,18 @@ from launcher.transfer.store import Store, run_name
 
 
 def run(store, name, moment):
-    folder = store.machine(name)
+    folder = store.folder(name)
     folder.path.mkdir(parents=True)
     folder.plan.write_text("{}")
     os.utime(folder.plan, (moment, moment))
 
 
-def test_a_run_has_a_folder_on_the_machine_and_one_at_home(tmp_path):
+def test_a_run_has_a_folder_on_the_machine_and_one_for_its_results(tmp_path):
     store = Store(SiteFile(runs=tmp_path / "runs"))
-    assert store.machine("a").path == tmp_path / "runs/.store/a"
-    assert store.home("a").path == tmp_path / "runs/a"
-    assert Store(SiteFile(runs=tmp_path, store=tmp_path / "s")).machine("a").path == tmp_path / "s/a"
-    assert Store(SiteFile(runs=Path("~/r"))).home("a").path == Path.home() / "r/a"
+    assert store.folder("a").path == tmp_path / "runs/.store/a"
+    assert store.results("a").path == tmp_path / "runs/a"
+    assert Store(SiteFile(runs=tmp_path, store=tmp_path / "s")).folder("a").path == tmp_path / "s/a"
+    assert Store(SiteFile(runs=Path("~/r"))).results("a").path == Path.home() / "r/a"
 
 
 def test_the_newest_run_is_meant_when_none_is_named(tmp_path, refusal):

@@ -46,7 +46,7 @@ def test_a_plan_is_one_page_that_names_every_pin(shown):
         Finding("data", REFUSED, "no rows", "give some"),
         Finding("price", OK, "cheap", "", ("here  $1.00/h", "there $2.00/h")),
     ]
-    console.plan(dataclasses.replace(PLAN, machine=Machine("runpod", ("H100:8", "B200:8"), 2)), findings)
+    console.show_plan(dataclasses.replace(PLAN, machine=Machine("runpod", ("H100:8", "B200:8"), 2)), findings)
     assert shown() == [
         "run gad-7b   recipe gad-7b   on runpod: 2 x H100:8 or B200:8",
         "stage        steps  uses output of  main settings",
@@ -73,7 +73,7 @@ def test_a_plan_is_one_page_that_names_every_pin(shown):
     image = Image("launcher-gad:cuda-0123456789ab", "cuda", "l" * 64, "c" * 64)
     for overlay, says in ((False, ""), (True, ", with uncommitted code mounted over its own")):
         one = dataclasses.replace(PLAN, machine=Machine("docker"), image=dataclasses.replace(image, overlay=overlay))
-        console.plan(one, [])
+        console.show_plan(one, [])
         lines = shown()
         assert lines[0] == "run gad-7b   recipe gad-7b   on docker: CPU"
         assert f"image     launcher-gad:cuda-0123456789ab{says}" in lines
@@ -92,7 +92,7 @@ def test_an_age_is_told_from_now():
 
 
 def test_an_error_is_three_lines_on_standard_error(capsys):
-    console.error("error: `[a]:car:` is wrong\n\nhint: write `b`")
+    console.show_error("error: `[a]:car:` is wrong\n\nhint: write `b`")
     assert capsys.readouterr() == ("", "error: `[a]:car:` is wrong\n\nhint: write `b`\n")
 
 
@@ -100,7 +100,7 @@ def test_on_a_terminal_the_word_error_is_red(monkeypatch, capsys):
     monkeypatch.setattr(
         console, "err", Console(force_terminal=True, color_system="standard", stderr=True, soft_wrap=True)
     )
-    console.error("error: a: b\n\nhint: c")
+    console.show_error("error: a: b\n\nhint: c")
     assert capsys.readouterr().err == "\x1b[1;31merror:\x1b[0m a: b\n\nhint: c\n"
 
 

@@ -59,11 +59,11 @@ def test_a_standstill_is_said_once_and_again_after_twice_as_long(said):
 
 def test_what_a_run_costs_is_looked_up_in_the_ledger(said, tmp_path):
     said(BEGUN, 1)
-    assert not said.live.known.paid
+    assert not said.live.facts.paid
     book = ledger()
     entry = book.begin("run", "runpod", tmp_path, 0.0)
     said(BEGUN, 3600)
-    assert (said.live.known.paid, said.live.known.spent) == (True, None)
+    assert (said.live.facts.paid, said.live.facts.spent) == (True, None)
     book.write(replace(entry, price=2.0, cloud="x"))
     said(BEGUN, 7200)
-    assert (said.live.known.place, said.live.known.spent, said.live.known.price) == ("x", 4.0, 2.0)
+    assert (said.live.facts.cloud, said.live.facts.spent, said.live.facts.price) == ("x", 4.0, 2.0)

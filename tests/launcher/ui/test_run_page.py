@@ -2,7 +2,7 @@
 
 import pytest
 
-from launcher.report.outlook import RunFacts
+from launcher.report.status_lines import RunFacts
 from launcher.runfolder.plan import Code, Plan, Stage
 from launcher.runfolder.status import status
 from launcher.ui import console

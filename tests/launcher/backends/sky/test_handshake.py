@@ -79,9 +79,9 @@ def test_before_anything_was_sent_no_job_has_begun(handshake):
 
 
 def test_a_terminal_closes_when_nobody_is_heard(remote, tmp_path, monkeypatch):
-    monkeypatch.setattr("launcher.transfer.ssh.ALONE", 1)
+    monkeypatch.setattr("launcher.transfer.ssh.PATIENCE", 1)
     sign = tmp_path / "sign"
-    with remote.present(f"echo heard >> {sign}"):
+    with remote.terminal(f"echo heard >> {sign}"):
         time.sleep(3)
         said = sign.read_text()
         time.sleep(2)
@@ -89,5 +89,5 @@ def test_a_terminal_closes_when_nobody_is_heard(remote, tmp_path, monkeypatch):
 
 
 def test_a_machine_that_cannot_be_reached_ends_no_copy():
-    with Remote("no-such-host.invalid").present():
+    with Remote("no-such-host.invalid").terminal():
         pass

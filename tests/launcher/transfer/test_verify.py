@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.errors import FAILED, LaunchError
-from launcher.transfer.model_check import opened
+from launcher.transfer.verify import check_model
 
 
 def weights(path, tensors, cut=0, **changed):
@@ -36,24 +36,24 @@ def export(tmp_path):
 
 def refused(export):
     with pytest.raises(LaunchError) as problem:
-        opened(export)
+        check_model(export)
     assert problem.value.code == FAILED
     return problem.value.error
 
 
 def test_a_whole_model_is_counted(export):
-    assert opened(export) == {"tensors": 2, "parameters": 17}
+    assert check_model(export) == {"tensors": 2, "parameters": 17}
 
 
 def test_an_export_without_weights_is_no_model(tmp_path):
     (tmp_path / "report.json").write_text("[]")
-    assert opened(tmp_path) == {"tensors": 0, "parameters": 0}
+    assert check_model(tmp_path) == {"tensors": 0, "parameters": 0}
 
 
 def test_an_adapter_beside_its_merged_model_is_a_model_too(export):
     weights(export / "adapter/adapter_model.safetensors", {"lora": ("F32", [2, 2], 16)})
     (export / "adapter/adapter_config.json").write_text("{}")
-    assert opened(export) == {"tensors": 3, "parameters": 21}
+    assert check_model(export) == {"tensors": 3, "parameters": 21}
 
 
 def test_a_file_that_was_cut_off_is_refused(export):
@@ -99,6 +99,6 @@ def test_bytes_that_are_no_model_are_a_sentence(content, tmp_path_factory):
     (folder / "model.safetensors").write_bytes(content)
     (folder / "config.json").write_text("{}")
     try:
-        assert opened(folder)["tensors"] == 0
+        assert check_model(folder)["tensors"] == 0
     except LaunchError as problem:
         assert problem.code == FAILED

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from launcher.node import gpus
-from launcher.node.gpus import Gpus, read
+from launcher.node import process
+from launcher.node.process import Gpus, gpu_usage
 
 TWO = "NVIDIA H100 80GB HBM3, 81559, 64123, 97\nNVIDIA H100 80GB HBM3, 81559, 1200, 0\n"
 SAID = {"name": "NVIDIA H100 80GB HBM3", "total": 81559, "used": [64123, 1200], "busy": [97, 0]}
@@ -42,7 +42,7 @@ def driver(tmp_path, monkeypatch):
     ],
 )
 def test_the_driver_s_table_is_read(text, said):
-    assert read(text) == said
+    assert gpu_usage(text) == said
 
 
 def test_a_machine_without_a_driver_is_asked_once(monkeypatch):
@@ -61,7 +61,7 @@ def test_what_the_driver_says_comes_once_and_not_again_too_soon(driver, until):
 
 def test_a_driver_that_hangs_is_given_up(driver, monkeypatch, until):
     driver("exec sleep 1000")
-    monkeypatch.setattr(gpus, "PATIENCE", 0.1)
+    monkeypatch.setattr(process, "PATIENCE", 0.1)
     found = Gpus()
     until(lambda: found.new() is None and found.absent)
     assert found.process is None and found.new() is None

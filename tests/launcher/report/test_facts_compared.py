@@ -1,8 +1,7 @@
 from dataclasses import replace
 
 from launcher.clouds.ledger import Entry
-from launcher.report.compare import compared
-from launcher.report.facts import Attempt, Facts
+from launcher.report.facts import Attempt, Facts, comparison
 from launcher.runfolder.plan import Code, Input, Machine, Model, Plan, Stage
 from launcher.runfolder.status import status
 
@@ -26,7 +25,7 @@ def facts(plan=ONE, end=100.0, **given):
 
 
 def rows(one, other):
-    return dict(compared(one, other))
+    return dict(comparison(one, other))
 
 
 def test_two_runs_of_one_plan_differ_in_nothing():

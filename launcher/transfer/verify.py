@@ -1,4 +1,4 @@
-"""Whether an export is a model that can be loaded: its headers, its configuration, its tokenizer."""
+"""Checks of a pulled export: its files are those of the manifest, and a program can load the model."""
 
 import json
 from math import prod
@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import FAILED, LaunchError
+from launcher.runfolder.files import read_json, sha256
+from launcher.runfolder.manifest import defect
+from launcher.runfolder.paths import RunFolder
 
 BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 """Bytes of an element by safetensors' name of its type; other types have one (github.com/huggingface/safetensors)."""
@@ -15,9 +18,37 @@ DIMENSIONS = 64
 """More than any tensor has."""
 
 
-def opened(export: Path) -> dict[str, int]:
-    """How many tensors and parameters the export's weights have. Raises LaunchError, exit code 3, for a file that no
-    program could load; an export without weights (a report, a data set) is not a model and has none."""
+def faults(local: RunFolder, every_byte: bool) -> list[str]:
+    """A sentence for each file of `local/export` that differs from the manifest."""
+    sentences = []
+    for name, facts in read_manifest(local)["export"].items():
+        path = local.export / name
+        if not path.is_file():
+            sentences.append(f"`{path}` is gone")
+        elif path.stat().st_size != facts["bytes"]:
+            sentences.append(f"`{path}` has {path.stat().st_size:,} bytes, the manifest says {facts['bytes']:,}")
+        elif every_byte and sha256(path) != facts["sha256"]:
+            sentences.append(f"`{path}` was changed: its sha256 is not the manifest's")
+    return sentences
+
+
+def read_manifest(folder: RunFolder) -> dict[str, Any]:
+    """The folder's manifest. Raises LaunchError if the run is not finished, or if the manifest is not valid."""
+    manifest = read_json(folder.manifest)
+    if not isinstance(manifest, dict):
+        raise LaunchError(
+            f"`{folder.path}` has no manifest: the run is not finished", "`launcher status` shows how far it is"
+        )
+    if why := defect(manifest):
+        raise LaunchError(
+            f"`{folder.manifest}`: {why}", "nothing was copied: do not trust the machine that wrote it", FAILED
+        )
+    return manifest
+
+
+def check_model(export: Path) -> dict[str, int]:
+    """How many tensors and parameters the export has. Raises LaunchError, exit code 3, for a file that no program could
+    load. An export without weights (a report, a data set) is no model, and has none."""
     files = sorted(export.rglob("*.safetensors"))
     tensors: dict[str, int] = {}
     for path in files:
@@ -33,7 +64,7 @@ def opened(export: Path) -> dict[str, int]:
 
 
 def _header(path: Path) -> dict[str, int]:
-    """Tensor -> elements, when the header fits the file."""
+    """Tensor -> number of elements. Raises LaunchError if the header does not fit the file."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little") if size >= 8 else size + 1
@@ -42,37 +73,37 @@ def _header(path: Path) -> dict[str, int]:
         try:
             header: dict[str, Any] = json.loads(file.read(length))
             header.pop("__metadata__", None)
-            ends = [8 + length + one["data_offsets"][1] for one in header.values()]
-            for name, one in header.items():
-                begin, end = one["data_offsets"]
-                counts = (*one["shape"], begin, end)
+            ends = [8 + length + facts["data_offsets"][1] for facts in header.values()]
+            for name, facts in header.items():
+                begin, end = facts["data_offsets"]
+                counts = (*facts["shape"], begin, end)
                 if len(counts) > DIMENSIONS or not all(type(count) is int and 0 <= count < 1 << 63 for count in counts):
                     raise ValueError
-                if end - begin != prod(one["shape"]) * BYTES.get(one["dtype"], 1):
+                if end - begin != prod(facts["shape"]) * BYTES.get(facts["dtype"], 1):
                     raise _broken(path, f"`{name}` has {end - begin:,} bytes, its shape needs another number")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise _broken(path, "its header cannot be read") from None
     if max(ends, default=size) != size:
         raise _broken(path, f"it has {size:,} bytes, its header says {max(ends):,}")
-    return {name: prod(one["shape"]) for name, one in header.items()}
+    return {name: prod(facts["shape"]) for name, facts in header.items()}
 
 
 def _indexed(index: Path, tensors: dict[str, int], export: Path) -> None:
-    place = index.parent.relative_to(export)
-    placed = _json(index).get("weight_map") or {}
-    if not isinstance(placed, dict):
+    folder = index.parent.relative_to(export)
+    files = _json(index).get("weight_map") or {}
+    if not isinstance(files, dict):
         raise _broken(index, "its `weight_map` is not a table")
-    for name, file in placed.items():
-        if f"{place}/{name}" not in tensors:
+    for name, file in files.items():
+        if f"{folder}/{name}" not in tensors:
             raise _broken(index, f"`{name}` should be in `{file}`, and is in no file")
 
 
 def _described(folder: Path) -> None:
     names = ("config.json", "adapter_config.json")
-    found = [folder / name for name in names if (folder / name).exists()]
-    if not found:
+    paths = [folder / name for name in names if (folder / name).exists()]
+    if not paths:
         raise _broken(folder / names[0], "it does not exist")
-    for path in found:
+    for path in paths:
         _json(path)
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from launcher.report.outlook import RunFacts, at_risk, cost, curve, gpus, quiet, speed, telling
+from launcher.report.status_lines import RunFacts, at_risk, cost, curve, gpus, main_metrics, quiet, speed
 from launcher.runfolder.plan import Code, Plan, Stage
 from launcher.runfolder.status import status
 
@@ -60,9 +60,9 @@ def test_on_a_rented_machine_a_checkpoint_is_safe_once_a_bucket_or_this_machine_
     says = "last safe checkpoint step 400, 3m 20s ago, $0.40 of work not saved"
     assert at_risk(now(kept), RENTED, 400) == says
     brought = {"stages/train/work/step_500": 300}
-    copied = RunFacts("runpod", rented=True, price=7.2, brought=brought)
+    copied = RunFacts("runpod", rented=True, price=7.2, copies=brought)
     assert at_risk(now(kept), copied, 400) == "last safe checkpoint step 500, 1m 40s ago, $0.20 of work not saved"
-    earlier = RunFacts("runpod", rented=True, price=7.2, brought={"stages/train/work/step_500": 299})
+    earlier = RunFacts("runpod", rented=True, price=7.2, copies={"stages/train/work/step_500": 299})
     assert at_risk(now(kept), earlier, 400) == says  # an earlier one of that name
     assert at_risk(now([*TRAINED, at(210, "stored", step=400)]), RENTED, 400).startswith("no safe checkpoint")
 
@@ -140,7 +140,7 @@ def test_the_fullest_gpu_counts():
 
 def test_losses_come_before_what_says_how_and_not_how_it_goes():
     metrics = {"seconds": 1, "critic/lr": 1, "kl": 0, "reward": 1, "a": 2, "mode": "x", "actor/loss": 1, "perf/mfu": 1}
-    assert telling(metrics) == ["actor/loss", "reward", "kl", "a"]
+    assert main_metrics(metrics) == ["actor/loss", "reward", "kl", "a"]
 
 
 def test_a_curve_is_in_the_order_of_its_steps():

@@ -1,6 +1,6 @@
 """What is proposed for a cluster that was looked at."""
 
-from launcher.diagnosis.slurm_cluster import Found, proposal, read
+from launcher.diagnosis.installation import Cluster, parse_cluster, slurm_section
 
 CLUSTER = """\
 Welcome!
@@ -20,7 +20,7 @@ workspace remaining time: 12 days 3 hours
 
 
 def test_the_first_partition_with_gpus_and_the_newest_python_are_proposed():
-    assert proposal(read(CLUSTER), "uc3") == (
+    assert slurm_section(parse_cluster(CLUSTER), "uc3") == (
         "slurm:\n"
         "  host: uc3\n"
         "  work: launcher/runs   # a folder on storage that all nodes share\n"
@@ -39,6 +39,6 @@ def test_the_first_partition_with_gpus_and_the_newest_python_are_proposed():
 
 
 def test_a_machine_that_is_no_login_node_says_so():
-    said = proposal(Found(), None)
+    said = slurm_section(Cluster(), None)
     assert said.startswith("slurm:\n# there is no sbatch here: is this the login node?\n")
     assert "no Python 3.10 or newer" in said and "there is no rsync here" in said

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from launcher.node.environment import CheckoutError, checkout
+from launcher.node.process import CheckoutError, checkout
 from launcher.runfolder.plan import Source, Stage
 
 WHERE = "import sys, trainer; open(sys.argv[2] + '/said', 'w').write(f'{trainer.SAYS} {trainer.__file__}')"
