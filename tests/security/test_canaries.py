@@ -18,6 +18,7 @@ from launcher.config import secrets
 from launcher.config.site import SiteFile
 from launcher.images.build import Wanted, gather
 from launcher.images.identity import PROGRAM
+from launcher.runfolder import secrets as run_secrets
 from launcher.transfer.ssh import Remote, _sockets
 from tests.launcher.conftest import ROOT
 from tests.support.patience import patience, until
