@@ -26,7 +26,7 @@ def alive(book: Ledger) -> list[Machine]:
             elif left := _there(entry):
                 found.append(Machine(entry, f"not known to SkyPilot; at the provider's: {_named(left)}"))
             else:
-                book.close(entry, "it had ended when we looked")
+                book.close(entry, _not_listed(entry))
         except LaunchError as problem:
             found.append(Machine(entry, problem.error))
     return found
@@ -60,6 +60,12 @@ def _there(entry: Entry) -> list[tuple[str, str]]:
     return [
         (cloud, id) for cloud in _clouds(entry) for id in providers.of_run(providers.listed(cloud), cloud, entry.run)
     ]
+
+
+def _not_listed(entry: Entry) -> str:
+    """Why an entry is closed of which SkyPilot knows nothing: who was asked, and did not list it."""
+    asked = [row.title for cloud in entry.clouds.split(",") if (row := providers.provider(cloud))]
+    return f"not listed by {' and '.join(['SkyPilot', *asked])}"
 
 
 def _named(there: Iterable[tuple[str, str]]) -> str:

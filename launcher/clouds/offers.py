@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from launcher.clouds.accelerators import for_cloud, gibibytes
 from launcher.clouds.catalog import Catalog, Kind
 from launcher.clouds.providers import provider
+from launcher.clouds.skypilot import CLUSTERS
 from launcher.config.job import Job
 
 OLD = 7.0
@@ -55,9 +56,10 @@ def nearest(job: Job, clouds: Iterable[str], catalogs: Mapping[str, Catalog]) ->
 def unpriced(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
     """Clouds whose prices are not known here: a sentence for each."""
     return {
-        cloud: f"SkyPilot has not fetched {row.title}'s prices yet: `sky gpus list --infra {cloud}` does"
-        if (row := provider(cloud))
-        else f"what `{cloud}` costs is not known here"
+        cloud: f"the price of a machine on `{cloud}` is unknown: SkyPilot has no prices of it"
+        if cloud in (*CLUSTERS, "slurm")
+        else f"SkyPilot has not fetched {row.title if (row := provider(cloud)) else cloud}'s prices yet: "
+        f"`sky gpus list --infra {cloud}` does"
         for cloud in clouds
         if cloud not in catalogs
     }

@@ -2,10 +2,11 @@
 asked for its machines through SkyPilot's clients for it, past everything SkyPilot remembers."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.clouds import skypilot
 from launcher.config.site import HERE
 from launcher.errors import FAILED, LaunchError, did_you_mean
 
@@ -46,29 +47,43 @@ class Provider:
     """What the launcher does not know before a launch."""
 
 
-def clouds_of(word: str) -> tuple[str, ...]:
-    """The clouds that `--cloud` names: one, or several rented ones with commas between. Raises LaunchError."""
-    found = tuple(dict.fromkeys(one.strip() for one in word.split(",")))
-    known = (*HERE, "slurm", *rented())
-    for one in found:
-        if one not in known:
-            raise LaunchError(f"unknown cloud `{one}`", did_you_mean(one, known))
-        if len(found) > 1 and one in HERE:
-            rest = ",".join(other for other in found if other not in HERE)
+def clouds_of(text: str) -> tuple[str, ...]:
+    """The clouds that `--cloud` names: one, or several rented ones with commas between. A cloud without a row is
+    accepted if the installed SkyPilot knows it. Raises LaunchError."""
+    clouds = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for cloud in clouds:
+        if cloud not in known():
+            _ask_skypilot(cloud)
+        if len(clouds) > 1 and cloud in HERE:
+            rest = ",".join(other for other in clouds if other not in HERE)
             raise LaunchError(
-                f"`{one}` is this machine, and not one of several clouds", f"`--cloud {rest or one}` without it"
+                f"`{cloud}` is this machine, and not one of several clouds", f"`--cloud {rest or cloud}` without it"
             )
-    return found
+    return clouds
 
 
-def rented() -> tuple[str, ...]:
-    """The clouds that are reached through SkyPilot."""
-    return (*(row.name for row in PROVIDERS), "kubernetes")
+def known() -> tuple[str, ...]:
+    """The values of `--cloud` that need no SkyPilot to be understood."""
+    return (*HERE, "slurm", *(row.name for row in PROVIDERS))
 
 
 def provider(cloud: str) -> Provider | None:
     """The row of a cloud; None of one that has none."""
     return next((row for row in PROVIDERS if row.name == cloud), None)
+
+
+def experimental(clouds: Iterable[str]) -> list[str]:
+    """The clouds that only SkyPilot knows: this launcher was never tested on them."""
+    return [cloud for cloud in clouds if cloud not in known()]
+
+
+def _ask_skypilot(cloud: str) -> None:
+    """Raises LaunchError if SkyPilot does not know the cloud, or is not installed."""
+    clouds: tuple[str, ...] = ()
+    if re.fullmatch("[a-z0-9]+", cloud):  # SkyPilot's import takes seconds
+        clouds = skypilot.cloud_names()
+    if cloud not in clouds:
+        raise LaunchError(f"unknown cloud `{cloud}`", did_you_mean(cloud, {*known(), *clouds}))
 
 
 def listed(cloud: str) -> dict[str, str]:

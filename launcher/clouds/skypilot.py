@@ -8,13 +8,15 @@ import io
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from launcher.errors import FAILED, MISTAKE, LaunchError
 
+CLUSTERS = ("kubernetes", "ssh")
+"""Clouds that are the user's own machines: SkyPilot has no price list of them, and asks them over the network."""
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -37,6 +39,67 @@ class Patience:
 
     start: float
     idle: int | None
+
+
+def cloud_names() -> tuple[str, ...]:
+    """Every cloud that the installed SkyPilot knows, as `infra` in a job file names it. Raises LaunchError if SkyPilot
+    is not installed."""
+    _sky()
+    from sky.utils.registry import CLOUD_REGISTRY
+
+    return tuple(CLOUD_REGISTRY)
+
+
+def machine_rows(
+    cloud: str, accelerators: Sequence[str], cpus: str | None, memory: str | None
+) -> list[dict[str, Any]] | None:
+    """The machines that SkyPilot would take for one node, each as a row of SkyPilot's price lists; `accelerators` are
+    alternatives, as `H100:8`. None if SkyPilot cannot say: without an account, some clouds do not answer."""
+    sky = _sky()
+    from sky.utils.registry import CLOUD_REGISTRY
+
+    kind, rows = CLOUD_REGISTRY.from_str(cloud), []
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            for accelerator in accelerators or [""]:
+                resources = sky.Resources(cloud=kind, accelerators=accelerator or None, cpus=cpus, memory=memory)
+                for machine in kind.get_feasible_launchable_resources(resources).resources_list:
+                    name, _, count = accelerator.partition(":")
+                    room = kind.get_vcpus_mem_from_instance_type(machine.instance_type)
+                    rows.append(
+                        {
+                            "InstanceType": machine.instance_type,
+                            "AcceleratorName": name,
+                            "AcceleratorCount": count,
+                            "vCPUs": room[0],
+                            "MemoryGiB": room[1],
+                            "Price": machine.get_cost(3600),
+                            "Region": "",
+                        }
+                    )
+    except Exception:  # whatever a cloud's own module raises without its account or its library
+        return None
+    return rows
+
+
+def obstacle(cloud: str, nodes: int, spot: bool, mount: bool) -> str | None:
+    """Why SkyPilot cannot run such a job on the cloud, in its own words; None if it can. Raises LaunchError if
+    SkyPilot cannot say without asking the cluster."""
+    if cloud in CLUSTERS:
+        raise LaunchError(f"SkyPilot asks the cluster what `{cloud}` supports", f"`sky check {cloud}` says more")
+    sky = _sky()
+    from sky.clouds import CloudImplementationFeatures as Feature
+    from sky.utils.registry import CLOUD_REGISTRY
+
+    asked = {Feature.DOCKER_IMAGE: True, Feature.AUTODOWN: True, Feature.MULTI_NODE: nodes > 1}
+    asked |= {Feature.SPOT_INSTANCE: spot, Feature.STORAGE_MOUNTING: mount}
+    kind = CLOUD_REGISTRY.from_str(cloud)
+    try:  # SkyPilot's public question answers with a drawn table
+        reasons = kind._unsupported_features_for_resources(sky.Resources(cloud=kind))
+    except Exception as problem:
+        raise _failure(problem, f"sky check {cloud}") from None
+    lacking = [reasons[feature] for feature, needed in asked.items() if needed and feature in reasons]
+    return " ".join(str(lacking[0]).split()).rstrip(".") if lacking else None
 
 
 def launch(
@@ -159,9 +222,10 @@ def _answer(ask: Callable[[], Any], look: str, expected: type[BaseException] | t
 
 def _price(handle: Any) -> float | None:
     try:
-        return float(handle.launched_resources.get_cost(3600)) * int(handle.launched_nodes)
+        price = float(handle.launched_resources.get_cost(3600)) * int(handle.launched_nodes)
     except Exception:  # a catalog without this machine
         return None
+    return None if str(handle.launched_resources.cloud).lower() in CLUSTERS else price  # it counts 0 there
 
 
 def _failure(problem: BaseException, look: str) -> LaunchError:

@@ -33,7 +33,7 @@ def planned_of(request: Request, site: SiteFile) -> tuple[Planned, Path]:
     """The request's plan, and the folder that holds `recipes/`. Raises LaunchError."""
     root = find_root()
     if not request.recipe:
-        raise LaunchError("you did not name a recipe", f"known are {', '.join(names(root))}")
+        raise LaunchError("you did not name a recipe", f"choose one of {', '.join(names(root))}")
     return planned(request, root, site), root
 
 

@@ -24,11 +24,11 @@ def given(specs: Mapping[str, InputSpec], inputs: Mapping[str, Input]) -> Findin
     )
 
 
-def check(command: Sequence[str] | None, inputs: Mapping[str, Input], root: Path, python: Path) -> Finding:
-    """Refused in the words of that check. Runs `command` (placeholders `{input.NAME}`) with `python` in `root`; its
-    last line is the evidence."""
+def check(command: Sequence[str] | None, inputs: Mapping[str, Input], root: Path, python: Path) -> Finding | None:
+    """Refused in the words of that check; nothing is said of a recipe without one. Runs `command` (placeholders
+    `{input.NAME}`) with `python` in `root`; its last line is the evidence."""
     if not command:
-        return Finding("data", OK, "the recipe has no check of its own")
+        return None
     if not wanted(command) <= {f"input.{name}" for name in inputs}:
         return Finding("data", WARNING, "not looked at: an input is not given", "give every input")
     places = {f"input.{name}": Path(one.path).resolve() for name, one in inputs.items()}
@@ -38,7 +38,9 @@ def check(command: Sequence[str] | None, inputs: Mapping[str, Input], root: Path
     return Finding("data", OK, found.last)
 
 
-def texts(plan: Plan, recipe: Recipe, inputs: Mapping[str, Input], secrets: Mapping[str, str], root: Path) -> Finding:
+def texts(
+    plan: Plan, recipe: Recipe, inputs: Mapping[str, Input], secrets: Mapping[str, str], root: Path
+) -> Finding | None:
     """What do the rows become with the model's own tokenizer and chat template? The recipe's own look at a sample of
     them, which fetches the tokenizer as the job will: at its commit, with the job's token.
 
@@ -46,7 +48,7 @@ def texts(plan: Plan, recipe: Recipe, inputs: Mapping[str, Input], secrets: Mapp
     recipe's `texts` command (`{config.STAGE}`, `null` for a stage that is not in the list; `{input.NAME}`) in `root`
     with the secrets in its environment; its last line is the evidence. A network without an answer stops nothing."""
     if not (command := recipe.file.texts):
-        return Finding("texts", OK, "the recipe has no look at them")
+        return None
     with tempfile.TemporaryDirectory() as folder:
         places = {f"input.{name}": Path(one.path).resolve() for name, one in inputs.items()}
         given = {**dict.fromkeys(recipe.file.stages), **{stage.name: settings_of(stage) for stage in plan.stages}}

@@ -28,12 +28,12 @@ def check(plan: Plan, cards: Sequence[Card]) -> Finding:
     return Finding("gpus", OK, f"{len(cards)} x {cards[0].name} with {size(min(card.memory for card in cards))} each")
 
 
-def kernels(plan: Plan, flash_attention: bool, cards: Sequence[Card]) -> Finding:
+def kernels(plan: Plan, flash_attention: bool, cards: Sequence[Card], untested: Sequence[str] = ()) -> Finding:
     """Can the GPUs that the run may get run what is compiled into the image, and is the driver new enough for it?
 
     Refused when there are no kernels for one of them, or the driver here is older than its CUDA; unknown of a GPU that
-    is not in the table. `cards`: those of this
-    machine, for a run on it; of rented ones the table knows."""
+    is not in the table, and of the driver on an experimental cloud. `cards`: those of this machine, for a run on it; of
+    rented ones the table knows. `untested`: the experimental clouds."""
     kinds = {one: capability(one.partition(":")[0]) for one in plan.machine.accelerators}
     if cards:
         kinds = {card.name: card.capability for card in cards}
@@ -54,4 +54,9 @@ def kernels(plan: Plan, flash_attention: bool, cards: Sequence[Card]) -> Finding
         return Finding(
             "kernels", UNKNOWN, says + (f"; compute capability: {told}" if told else ""), "watch the first steps"
         )
+    if untested:
+        says = (
+            f"not checked: the NVIDIA driver on {' and '.join(untested)}; CUDA 13 in the image needs {DRIVER} or newer"
+        )
+        return Finding("kernels", UNKNOWN, f"{says}; compute capability: {told}", "watch the first steps")
     return Finding("kernels", OK, f"compute capability: {told}")

@@ -5,8 +5,10 @@ from typing import Any
 
 from launcher.clouds.catalog import Catalog
 from launcher.clouds.offers import Offer, apart, nearest, offers, old, unpriced
-from launcher.clouds.providers import clouds_of, provider
+from launcher.clouds.providers import clouds_of, experimental, provider
+from launcher.clouds.skypilot import obstacle
 from launcher.config.job import Job
+from launcher.errors import LaunchError
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.runfolder.plan import Budget, Plan
 
@@ -108,9 +110,9 @@ def _range(texts: Sequence[str]) -> str:
 def offered(document: Mapping[str, Any], name: str, clouds: Sequence[str]) -> Finding:
     """Does the job file ask for something that SkyPilot does not offer on a cloud that the run may go to?
 
-    Refused when it does: spot machines on Lambda, a bucket's mount on RunPod; unknown of a cloud without a row in the
-    table. `document`: the job file's, whose name is
-    `name`."""
+    Refused when it does: spot machines on Lambda, a bucket's mount on RunPod. For a cloud without a row in the table of
+    providers SkyPilot is asked; unknown where SkyPilot would have to ask a cluster. `document`: the job file's, whose
+    name is `name`."""
     resources = document.get("resources") or {}
     choices = [resources, *(resources.get("any_of") or resources.get("ordered") or [])]
     spot = any(one.get("use_spot") for one in choices)
@@ -122,10 +124,36 @@ def offered(document: Mapping[str, Any], name: str, clouds: Sequence[str]) -> Fi
         if row and row.no_mount and mounted:
             hint = "`mode: COPY` copies it; `bucket:` in site.yaml keeps checkpoints without a mount"
             return Finding("offers", REFUSED, f"{row.no_mount}; jobs/{name} mounts `{mounted[0]}`", hint)
-    if unknown := [cloud for cloud in clouds if not provider(cloud)]:
+    unknown = []
+    for cloud in experimental(clouds):
+        try:
+            reason = obstacle(cloud, document.get("num_nodes") or 1, spot, bool(mounted))
+        except LaunchError:
+            unknown.append(cloud)
+            continue
+        if reason:
+            return Finding(
+                "offers", REFUSED, f"SkyPilot cannot run this job on {cloud}: {reason}", "take another cloud"
+            )
+    if unknown:
         says = f"not checked: whether {' and '.join(unknown)} supports everything in the job file"
         return Finding("offers", UNKNOWN, says, "SkyPilot says it at the launch, before a machine is rented")
+    if clouds and experimental(clouds) == [*clouds]:
+        return Finding("offers", OK, f"SkyPilot can do on {' and '.join(clouds)} what the job file asks for")
     return Finding("offers", OK, "the cloud supports everything in the job file")
+
+
+def experiment(clouds: Sequence[str]) -> Finding | None:
+    """Was this launcher ever tested on the cloud?
+
+    Unknown where it was not: a cloud that SkyPilot knows and the table of providers does not. Nothing is said where it
+    was. `clouds`: the experimental ones."""
+    if not clouds:
+        return None
+    names = " and ".join(f"`{cloud}`" for cloud in clouds)
+    says = f"{names} {'are' if len(clouds) > 1 else 'is'} experimental: no run of this launcher was ever made there"
+    hint = f"begin with a small run: `launcher launch gad-tiny --cloud {clouds[0]} --max-hours 1`"
+    return Finding("cloud", UNKNOWN, says, hint)
 
 
 def _mounts(one: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from launcher.backends.local import find_python
 from launcher.clouds.catalog import Catalog, folder, read_catalogs
 from launcher.clouds.offers import offers
-from launcher.clouds.providers import clouds_of
+from launcher.clouds.providers import clouds_of, experimental
 from launcher.config.recipe import InputSpec
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile
@@ -96,7 +96,12 @@ class Facts:
 
     @cached_property
     def catalogs(self) -> Mapping[str, Catalog]:
-        return read_catalogs(self.clouds, folder(os.environ), time.time())
+        return read_catalogs(self.clouds, folder(os.environ), time.time(), self.planned.job)
+
+    @property
+    def untested(self) -> list[str]:
+        """The clouds of the run on which this launcher was never tested."""
+        return experimental(self.clouds) if self.where == RENTED else []
 
     @property
     def prices(self) -> tuple[float, float] | None:
@@ -118,12 +123,12 @@ class Facts:
 class Check:
     """`name`: as its finding prints it, and as `--force` takes it. `when` and `where` it is done: `PLAN` or `LAUNCH`,
     and some of `EVERYWHERE`. `function`: the check itself, whose docstring the reference page prints. `arguments`: what
-    it is given of the launch's facts; None where there is nothing to check."""
+    it is given of the launch's facts; None where there is nothing to check, as where the check itself returns None."""
 
     name: str
     when: str
     where: tuple[str, ...]
-    function: Callable[..., Finding]
+    function: Callable[..., Finding | None]
     arguments: Callable[[Facts], tuple[Any, ...] | None]
 
 
@@ -131,7 +136,13 @@ CHECKS = (
     Check("pins", PLAN, EVERYWHERE, pins.check, lambda it: (it.plan, it.paid)),
     Check("inputs", PLAN, EVERYWHERE, data.given, lambda it: (_inputs(it), it.planned.inputs)),
     Check("settings", PLAN, EVERYWHERE, settings.check, lambda it: (it.plan, it.planned.recipe, it.root)),
-    Check("disk", PLAN, EVERYWHERE, disk.check, lambda it: (it.plan, None if it.paid else _free(it.site.local_store))),
+    Check(
+        "disk",
+        PLAN,
+        EVERYWHERE,
+        disk.check,
+        lambda it: (it.plan, None if it.paid else _free(it.site.local_store), it.untested),
+    ),
     Check("secrets", PLAN, EVERYWHERE, secrets.check, lambda it: (it.plan, it.site, os.environ)),
     Check("resume", PLAN, EVERYWHERE, resume.check, lambda it: (it.plan, Store(it.site).machine(it.plan.run))),
     Check("image", PLAN, (DOCKER,), image.check, lambda it: (it.plan,)),
@@ -141,7 +152,7 @@ CHECKS = (
         PLAN,
         (DOCKER, SLURM, RENTED),
         gpus.kernels,
-        lambda it: (it.plan, it.planned.recipe.file.flash_attention, it.cards),
+        lambda it: (it.plan, it.planned.recipe.file.flash_attention, it.cards, it.untested),
     ),
     Check(
         "memory",
@@ -172,6 +183,7 @@ CHECKS = (
         slurm.workspace,
         lambda it: (it.site.slurm,) if it.site.slurm and (it.site.slurm.work or "").startswith("ws:") else None,
     ),
+    Check("cloud", PLAN, (RENTED,), price.experiment, lambda it: (it.untested,)),
     Check("price", PLAN, (RENTED,), price.check, lambda it: (it.plan, it.planned.job, it.catalogs)),
     Check("credentials", PLAN, (RENTED,), credentials.check, lambda it: (it.clouds, Path.home())),
     Check(

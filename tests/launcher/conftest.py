@@ -40,6 +40,15 @@ UNDISTURBED = 3
 """The toy's total after both stages, in sums of all its numbers: once in `sum`, twice more in `again`."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def clouds_of_skypilot():
+    """SkyPilot itself is imported only by processes of its own: that takes seconds, and its libraries warn."""
+    names = ("aws", "gcp", "kubernetes", "lambda", "runpod", "vast")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("launcher.clouds.skypilot.cloud_names", lambda: names)
+        yield names
+
+
 def lines_of(path):
     """The whole JSON lines of a file; none when there is no such file."""
     if not path.exists():

@@ -65,7 +65,7 @@ def test_the_price_is_of_all_nodes_and_runpod_s_do_not_work_together():
 def test_what_has_no_price_and_what_is_old_is_said():
     assert unpriced(["runpod", "lambda", "slurm"], {"lambda": LAMBDA}) == {
         "runpod": "SkyPilot has not fetched RunPod's prices yet: `sky gpus list --infra runpod` does",
-        "slurm": "what `slurm` costs is not known here",
+        "slurm": "the price of a machine on `slurm` is unknown: SkyPilot has no prices of it",
     }
     assert old(["lambda", "slurm"], {"lambda": replace(LAMBDA, age=7.0)}) == {}
     assert old(["lambda"], {"lambda": replace(LAMBDA, age=9.4)}) == {"lambda": "Lambda's prices are 9 days old"}

@@ -153,7 +153,7 @@ def test_what_cannot_be_trained_is_not_planned(recipe, refusal, changes, error):
 
 def test_a_change_of_a_stage_that_the_list_does_not_run_is_refused(recipe, refusal):
     assert refusal(made, recipe(TEXT), "warmup.epochs=1", stages="short") == (
-        "error: `--set warmup.epochs`: this run has no stage `warmup`\n\nhint: known are `model`"
+        "error: `--set warmup.epochs`: this run has no stage `warmup`\n\nhint: choose one of `model`"
     )
 
 

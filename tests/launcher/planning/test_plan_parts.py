@@ -48,7 +48,8 @@ def test_a_list_whose_stages_come_after_what_they_need_is_an_order(recipe):
         (
             "[data, warmup, convert]",
             "[warmup, data, convert]",
-            f"error: {WHERE}: stage `warmup` needs `data`, which no earlier stage makes\n\nhint: known are `student`",
+            f"error: {WHERE}: stage `warmup` needs `data`, which no earlier stage makes\n\n"
+            "hint: choose one of `student`",
         ),
         (
             "needs: [student]",
@@ -60,7 +61,7 @@ def test_a_list_whose_stages_come_after_what_they_need_is_an_order(recipe):
             "needs: [student]",
             "needs: [convert]",
             f"error: {WHERE}: stage `convert` needs `convert`, which no earlier stage makes\n\n"
-            "hint: known are `data`, `student`, `warmup`",
+            "hint: choose one of `data`, `student`, `warmup`",
         ),
         (
             "names: {student: warmup}, export: convert",
@@ -88,7 +89,7 @@ def test_a_list_that_does_not_fit_together_is_a_sentence(recipe, refusal, old, n
 def test_two_stages_that_need_each_other_are_refused(recipe, refusal):
     found = recipe(TEXT.replace('data: {run: [python, "{input.train}", "{out}"]}', "data: {run: [a], needs: [warmup]}"))
     assert refusal(order_of, found, "default") == (
-        f"error: {WHERE}: stage `data` needs `warmup`, which no earlier stage makes\n\nhint: known are `student`"
+        f"error: {WHERE}: stage `data` needs `warmup`, which no earlier stage makes\n\nhint: choose one of `student`"
     )
 
 

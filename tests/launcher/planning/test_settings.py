@@ -157,7 +157,7 @@ def test_a_wrong_size_is_a_sentence(recipe, refusal, size, call, error):
     ("change", "error"),
     [
         ("warmpu.rate", "error: `--set warmpu.rate`: there is no stage `warmpu`\n\nhint: did you mean `warmup`?"),
-        ("convert.a", "error: `--set convert.a`: this run has no stage `convert`\n\nhint: known are `warmup`"),
+        ("convert.a", "error: `--set convert.a`: this run has no stage `convert`\n\nhint: choose one of `warmup`"),
     ],
 )
 def test_a_change_of_a_stage_that_does_not_run_is_a_sentence(recipe, refusal, change, error):

@@ -23,6 +23,10 @@ def test_cards_of_the_table_are_told_with_their_capability():
     )
     says = "not checked: GPU X1:8 is not in the table"
     assert check(plan("X1:8"), True, []) == Finding("kernels", UNKNOWN, says, "watch the first steps")
+    driver = "not checked: the NVIDIA driver on aws; CUDA 13 in the image needs 580 or newer"
+    assert check(plan("A6000:4"), True, [], ["aws"]) == Finding(
+        "kernels", UNKNOWN, f"{driver}; compute capability: A6000:4 8.6", "watch the first steps"
+    )
     some = Finding("kernels", UNKNOWN, f"{says}; compute capability: A6000:4 8.6", "watch the first steps")
     assert check(plan("X1:8", "A6000:4"), True, []) == some
 

@@ -99,12 +99,12 @@ def test_a_price_that_is_not_known_is_a_warning():
     assert check(plan("kubernetes"), JOB, {}) == Finding(
         "price",
         UNKNOWN,
-        "what `kubernetes` costs is not known here",
+        "the price of a machine on `kubernetes` is unknown: SkyPilot has no prices of it",
         "without prices only `--max-hours` limits the run",
     )
     some = check(plan("runpod,kubernetes", 100), JOB, CATALOGS)
     assert (some.level, some.hint) == (WARNING, "a machine without a known price may cost more")
-    assert some.details[-1] == "what `kubernetes` costs is not known here"
+    assert some.details[-1] == "the price of a machine on `kubernetes` is unknown: SkyPilot has no prices of it"
 
 
 def test_a_job_that_no_machine_fits_is_refused_with_the_nearest():
