@@ -15,10 +15,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 
 RecipeName = Annotated[str, typer.Argument(help="<family>-<size>, e.g. gad-7b", show_default=False)]
 RunName = Annotated[str | None, typer.Argument(help="the run's name (default: the newest run)")]
-CLOUDS = (
-    "local, docker, lambda, runpod or slurm; or several, as runpod,lambda. Experimental: any other cloud that SkyPilot "
-    "knows, such as aws, gcp or kubernetes"
-)
+CLOUDS = "local, docker, lambda, runpod or slurm; or runpod,lambda. Experimental: SkyPilot's other clouds, such as aws"
 Cloud = Annotated[str, typer.Option(metavar="CLOUD", help=CLOUDS)]
 Named = Annotated[str | None, typer.Option("--run", metavar="RUN", help="the run's name (default: the recipe's)")]
 Rehearsal = Annotated[str | None, typer.Option("--run", metavar="RUN", help="default: <family>-rehearsal")]

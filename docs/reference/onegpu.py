@@ -10,7 +10,8 @@ from launcher.config.recipe import REHEARSAL, names
 from launcher.config.site import SiteFile
 from launcher.planning.request import Request, planned
 from launcher.preflight.finding import Finding
-from launcher.preflight.memory import TIGHT, Moment, check, kinds_of, moments
+from launcher.preflight.machine import TIGHT, Moment, kinds_of, moments
+from launcher.preflight.machine import memory as check
 
 ROOT = Path(__file__).parents[2]
 CARDS = {"T4": 16, "RTX4090": 24, "A6000": 48, "H100-SXM": 80, "H200-SXM": 141}

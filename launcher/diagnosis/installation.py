@@ -15,7 +15,7 @@ from launcher.config.site import SiteFile, site_path
 from launcher.errors import LaunchError
 from launcher.format import size
 from launcher.images.docker_engine import cards, connect, facts
-from launcher.preflight.credentials import check
+from launcher.preflight.access import credentials
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
@@ -99,7 +99,7 @@ def _clouds(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whose key files are here."""
     home = Path(env.get("HOME", "~")).expanduser()
     for row in providers.PROVIDERS:
-        found = check([row.name], home)
+        found = credentials([row.name], home)
         level = WARNING if found.level == REFUSED else OK
         yield Finding(row.name, level, found.says, found.hint)
 

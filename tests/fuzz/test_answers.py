@@ -24,7 +24,7 @@ from launcher.config.slurm import Needs
 from launcher.diagnosis import slurm_cluster
 from launcher.node import gpus
 from launcher.preflight import slurm as queue_check
-from launcher.preflight.secrets import Answer, ask
+from launcher.preflight.access import Answer, ask
 from launcher.runfolder import rclone
 from launcher.runfolder.plan import Bucket, Code, Plan, Stage
 

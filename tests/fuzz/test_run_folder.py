@@ -24,7 +24,7 @@ from launcher.node.limits import read_limits
 from launcher.node.run import read_plan
 from launcher.node.stage import is_done
 from launcher.preflight import resume, runner
-from launcher.preflight.forecast import measured
+from launcher.preflight.cost import measured
 from launcher.runfolder.bucket_index import holds, read_index
 from launcher.runfolder.done import fingerprint
 from launcher.runfolder.manifest import is_finished

@@ -19,9 +19,9 @@ from launcher.config.job import Job
 from launcher.config.site import SiteFile
 from launcher.diagnosis import installation
 from launcher.errors import LaunchError
-from launcher.preflight.credentials import check
+from launcher.preflight.access import credentials as check
+from launcher.preflight.cost import features as offered
 from launcher.preflight.finding import OK, REFUSED
-from launcher.preflight.price import offered
 
 MAY_BE_NONE = {"no_spot", "no_mount", "no_joining", "least"}
 JOB = Job(Path("jobs/a.yaml"), ("H100-SXM:8",), 2, None, None)

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from launcher.config.recipe import InputSpec
-from launcher.preflight.data import check, given
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.recipe import data as check
+from launcher.preflight.recipe import inputs as given
 from launcher.runfolder.plan import Input
 
 PYTHON = Path(sys.executable)

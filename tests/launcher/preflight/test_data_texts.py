@@ -6,8 +6,8 @@ import pytest
 from launcher.config.recipe import names
 from launcher.config.site import SiteFile
 from launcher.planning.request import Request, planned
-from launcher.preflight.data import texts as check
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.recipe import texts as check
 
 ROOT = Path(__file__).parent.parent.parent.parent
 

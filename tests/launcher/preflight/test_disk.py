@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from launcher.preflight.disk import check
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
+from launcher.preflight.machine import disk as check
 from launcher.runfolder.plan import Code, Machine, Plan
 
 PLAN = Plan("run", "some-tiny", (), "one", Code("t"), disk_bytes=1_500 * 10**9)

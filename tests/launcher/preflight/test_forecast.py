@@ -7,7 +7,8 @@ import pytest
 
 from launcher.config.site import SiteFile
 from launcher.planning.request import Request, planned
-from launcher.preflight.forecast import RUNS, lines, measured
+from launcher.preflight.cost import RUNS, measured
+from launcher.preflight.cost import outlook as lines
 from launcher.runfolder.plan import Code, Machine, Plan, Stage, to_json
 from launcher.transfer.store import Store
 from launcher.ui import console

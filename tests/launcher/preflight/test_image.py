@@ -1,7 +1,8 @@
 import dataclasses
 
+from launcher.preflight.access import image as check
+from launcher.preflight.access import in_registry
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.preflight.image import check, in_registry
 from launcher.runfolder.plan import Code, Image, Machine, Plan
 
 IMAGE = Image("launcher-some:cpu-1", "cpu", "l" * 64, "c" * 64)

@@ -9,7 +9,8 @@ from launcher.config.recipe import names, read_recipe
 from launcher.config.site import SiteFile
 from launcher.planning.request import Request, planned
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
-from launcher.preflight.memory import Kind, check, kinds_of
+from launcher.preflight.machine import Kind, kinds_of
+from launcher.preflight.machine import memory as check
 
 GIB = 2**30
 H100 = Kind("H100-SXM:2", 2, 1, 80 * GIB)

@@ -1,7 +1,7 @@
 import dataclasses
 
+from launcher.preflight.access import pins as check
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.preflight.pins import check
 from launcher.runfolder.plan import Code, Image, Model, Plan
 
 LOCKED = Plan("run", "some-7b", (), "one", Code("0" * 64), models={"a": Model("who/what", "main", "a" * 40)})

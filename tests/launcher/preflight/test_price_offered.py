@@ -1,8 +1,8 @@
 import pytest
 
+from launcher.preflight.cost import experiment
+from launcher.preflight.cost import features as check
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
-from launcher.preflight.price import experiment
-from launcher.preflight.price import offered as check
 
 BUCKET = {"file_mounts": {"/data": {"source": "s3://acme/data"}}}
 
@@ -54,7 +54,7 @@ def skypilot(monkeypatch):
         asked.append((cloud, *needs))
         return "Multi-node not supported yet" if cloud == "vast" else None
 
-    monkeypatch.setattr("launcher.preflight.price.obstacle", obstacle)
+    monkeypatch.setattr("launcher.preflight.cost.obstacle", obstacle)
     return asked
 
 

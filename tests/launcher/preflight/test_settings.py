@@ -3,7 +3,7 @@ import json
 import pytest
 
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.preflight.settings import check
+from launcher.preflight.recipe import settings as check
 
 CHECK = """
 import json, sys
