@@ -12,7 +12,7 @@ from launcher.backends.docker_options import FOLDER, LIMITS, gpus, mounts, name_
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.images.docker_engine import connect, facts, held
+from launcher.images.docker_engine import connect, facts, local_image
 from launcher.images.identity import identity
 from launcher.runfolder.lock import PATIENCE, holder
 from launcher.runfolder.paths import RunFolder
@@ -150,7 +150,7 @@ def _running(client: "DockerClient", folder: RunFolder) -> DockerWork | None:
 def _image(client: "DockerClient", plan: Plan) -> str:
     """The id of the plan's image, whose labels say what the plan says. Raises LaunchError."""
     assert plan.image
-    found = held(client, plan.image.digest or plan.image.name) or held(client, plan.image.name)
+    found = local_image(client, plan.image.digest or plan.image.name) or local_image(client, plan.image.name)
     hint = f"run `make image RECIPE={plan.recipe}`"
     if found is None:
         raise LaunchError(f"the Docker engine has no image `{plan.image.name}`", hint)

@@ -56,24 +56,24 @@ def for_cloud(accelerators: Iterable[str], cloud: str) -> tuple[str, ...]:
     """A job's alternatives, as `H100-SXM:8`, in a cloud's words; without those that the cloud does not rent. A word
     that several cards share (`H100`) is the card that the job names without doubt elsewhere, or else any of them. A
     word that is not in the table stays as it is; on an experimental cloud, also one that is no card's own name."""
-    wanted = [(name, count) for name, _, count in (one.partition(":") for one in accelerators)]
-    exact = {(card.name, count) for name, count in wanted for card in CARDS if card.name == name}
-    found = []
-    for name, count in wanted:
+    required = [(name, count) for name, _, count in (text.partition(":") for text in accelerators)]
+    exact = {(card.name, count) for name, count in required for card in CARDS if card.name == name}
+    alternatives = []
+    for name, count in required:
         cards = [card for card in CARDS if name == card.name] or meant(name)
         if any((card.name, count) in exact for card in cards):
             cards = [card for card in cards if (card.name, count) in exact]
-        words = [card.on(cloud) for card in cards] or [name]
+        names = [card.on(cloud) for card in cards] or [name]
         if providers.experimental([cloud]) and name not in {card.name for card in CARDS}:
-            words = [name]
-        found += [f"{word}:{count}" for word in words if word]
-    return tuple(dict.fromkeys(found))
+            names = [name]
+        alternatives += [f"{own}:{count}" for own in names if own]
+    return tuple(dict.fromkeys(alternatives))
 
 
 def meant(name: str) -> list[Card]:
     """The cards that are called so on some cloud."""
-    words = {(card, row.gpus.get(card)) for row in providers.PROVIDERS for card in row.gpus}
-    return [card for card in CARDS if name in (card.name, card.common) or (card.name, name) in words]
+    names = {(card, row.gpus.get(card)) for row in providers.PROVIDERS for card in row.gpus}
+    return [card for card in CARDS if name in (card.name, card.common) or (card.name, name) in names]
 
 
 def gibibytes(name: str) -> int | None:

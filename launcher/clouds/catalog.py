@@ -70,10 +70,10 @@ def _rows(cloud: str, file: Path, job: Job | None) -> Iterable[Mapping[str, Any]
 def kinds(rows: Iterable[Mapping[str, Any]]) -> tuple[Kind, ...]:
     """A list's rows, one for each region or zone, as one kind a machine and price. Rows without a price are left out.
     Raises KeyError or ValueError when they are no such rows."""
-    found: dict[tuple[str, float], tuple[Mapping[str, Any], dict[str, None]]] = {}
+    machines: dict[tuple[str, float], tuple[Mapping[str, Any], dict[str, None]]] = {}
     for row in rows:
         if 0 < float(row["Price"] or 0) < math.inf:
-            found.setdefault((row["InstanceType"], float(row["Price"])), (row, {}))[1][row["Region"]] = None
+            machines.setdefault((row["InstanceType"], float(row["Price"])), (row, {}))[1][row["Region"]] = None
     return tuple(
         Kind(
             name,
@@ -84,5 +84,5 @@ def kinds(rows: Iterable[Mapping[str, Any]]) -> tuple[Kind, ...]:
             price,
             tuple(regions),
         )
-        for (name, price), (row, regions) in found.items()
+        for (name, price), (row, regions) in machines.items()
     )

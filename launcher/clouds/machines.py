@@ -18,18 +18,18 @@ class Machine:
 
 def alive(book: Ledger) -> list[Machine]:
     """What is alive of all that the ledger holds. What has ended is noted; who does not answer counts as alive."""
-    found = []
+    machines = []
     for entry in book.alive():
         try:
             if state := skypilot.state(entry.run, ask_provider=True):
-                found.append(Machine(entry, state.lower()))
+                machines.append(Machine(entry, state.lower()))
             elif left := _there(entry):
-                found.append(Machine(entry, f"not known to SkyPilot; at the provider's: {_named(left)}"))
+                machines.append(Machine(entry, f"not known to SkyPilot; at the provider's: {_named(left)}"))
             else:
                 book.close(entry, _not_listed(entry))
         except LaunchError as problem:
-            found.append(Machine(entry, problem.error))
-    return found
+            machines.append(Machine(entry, problem.error))
+    return machines
 
 
 def gone(book: Ledger, entry: Entry, why: str) -> bool:

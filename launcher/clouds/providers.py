@@ -104,7 +104,7 @@ def end(cloud: str, id: str) -> None:
         row.terminate(id)
     except Exception as problem:
         raise LaunchError(
-            f"{row.title} did not terminate machine `{id}`: {_words(problem)}",
+            f"{row.title} did not terminate machine `{id}`: {_reason(problem)}",
             f"it may still cost money: terminate it at {row.console}",
             FAILED,
         ) from None
@@ -113,7 +113,7 @@ def end(cloud: str, id: str) -> None:
 def of_run(machines: Mapping[str, str], cloud: str, run: str) -> list[str]:
     """The ids of a run's machines among an account's: SkyPilot names them after the cluster and this user."""
     name = _name(cloud, run)
-    return [id for id, found in machines.items() if found in (f"{name}-head", f"{name}-worker") or found == name]
+    return [id for id, machine in machines.items() if machine in (f"{name}-head", f"{name}-worker") or machine == name]
 
 
 def _name(cloud: str, run: str) -> str:
@@ -127,11 +127,11 @@ def _name(cloud: str, run: str) -> str:
 
 def _silent(cloud: str, problem: Exception) -> LaunchError:
     return LaunchError(
-        f"{cloud} does not say which machines are alive: {_words(problem)}", f"look at {cloud}'s own console", FAILED
+        f"{cloud} does not say which machines are alive: {_reason(problem)}", f"look at {cloud}'s own console", FAILED
     )
 
 
-def _words(problem: Exception) -> str:
+def _reason(problem: Exception) -> str:
     """What a client of a provider says, in one short line."""
     return " ".join(str(problem).split())[:200] or type(problem).__name__
 
@@ -143,7 +143,7 @@ def _runpod() -> Any:
 
 
 def _runpod_machines() -> dict[str, str]:
-    return {id: one["name"] for id, one in _runpod().list_instances().items()}
+    return {id: machine["name"] for id, machine in _runpod().list_instances().items()}
 
 
 def _runpod_key_fault(text: str) -> str | None:
@@ -161,8 +161,9 @@ def _lambda() -> Any:
 
 
 def _lambda_machines() -> dict[str, str]:
-    found = _lambda().list_instances()
-    return {one["id"]: one.get("name") or "" for one in found if one["status"] not in ("terminating", "terminated")}
+    machines = _lambda().list_instances()
+    alive = [machine for machine in machines if machine["status"] not in ("terminating", "terminated")]
+    return {machine["id"]: machine.get("name") or "" for machine in alive}
 
 
 def _lambda_key_fault(text: str) -> str | None:

@@ -143,9 +143,9 @@ def launch(
         raise NoCapacity(f"SkyPilot: {in_a_line(problem)}", "`sky check` says why", tried=False) from None
     except Exception as problem:
         raise _failure(problem, f"sky logs --provision {name}") from None
-    found = handle.launched_resources
-    place = str(found.cloud).lower(), str(found.region), str(found.instance_type)
-    return Made(*place, _price(handle), None if job is None else int(job))
+    machine = handle.launched_resources
+    names = str(machine.cloud).lower(), str(machine.region), str(machine.instance_type)
+    return Made(*names, _price(handle), None if job is None else int(job))
 
 
 def submit(name: str, task: Mapping[str, Any]) -> int:
@@ -159,22 +159,22 @@ def state(name: str, ask_provider: bool = False) -> str | None:
     """`UP`, `INIT`, `STOPPED`, or None when SkyPilot knows no such cluster (any more)."""
     sky = _sky()
     refresh = sky.StatusRefreshMode.FORCE if ask_provider else sky.StatusRefreshMode.AUTO
-    found = _answer(lambda: sky.status([name], refresh=refresh), "sky status --refresh")
-    return str(found[0]["status"].value) if found else None
+    clusters = _answer(lambda: sky.status([name], refresh=refresh), "sky status --refresh")
+    return str(clusters[0]["status"].value) if clusters else None
 
 
 def working(name: str) -> int | None:
     """The number of a job that has not ended; None when there is none."""
     sky = _sky()
     jobs = _answer(lambda: sky.queue(name, skip_finished=True), f"sky queue {name}")
-    return max((int(one["job_id"]) for one in jobs if not one["status"].is_terminal()), default=None)
+    return max((int(entry["job_id"]) for entry in jobs if not entry["status"].is_terminal()), default=None)
 
 
 def job_state(name: str, job: int) -> str | None:
     """`RUNNING`, `SUCCEEDED`, `FAILED`, ...; None when nobody knows. Raises LaunchError when the cluster is gone."""
     sky = _sky()
-    found = _answer(lambda: sky.job_status(name, [job]), f"sky queue {name}")
-    value = next(iter(found.values()), None)
+    states = _answer(lambda: sky.job_status(name, [job]), f"sky queue {name}")
+    value = next(iter(states.values()), None)
     return None if value is None else str(value.value)
 
 
@@ -242,26 +242,26 @@ class NoCapacity(LaunchError):
 
 
 class Tried:
-    """The places that SkyPilot asked, and what each of them said, from its own lines."""
+    """The regions that SkyPilot asked, and what each of them said, from its own lines."""
 
     def __init__(self) -> None:
-        self.place = ""
+        self.region = ""
         self.reasons: dict[str, str] = {}
 
     def heard(self, line: str) -> str:
         """The line again."""
-        if found := re.search(r"Launching on ([^.]+?)(?: \(.*\))?\.", line):
-            self.place = found[1]
-        elif found := re.search(r"run_instances error: (.*)", line):
-            self.reasons[self.place] = found[1]
+        if match := re.search(r"Launching on ([^.]+?)(?: \(.*\))?\.", line):
+            self.region = match[1]
+        elif match := re.search(r"run_instances error: (.*)", line):
+            self.reasons[self.region] = match[1]
         return line
 
 
 def no_capacity(problem: Any, reasons: Mapping[str, str]) -> NoCapacity:
-    """What was asked, and why each place had none."""
-    tried = [f"{place}: {why}" for place, why in reasons.items()]
-    tried = tried or [in_a_line(one) for one in getattr(problem, "failover_history", None) or []]
-    said = "; ".join(one.rstrip(".") for one in dict.fromkeys(tried) if one) or in_a_line(problem)
+    """What was asked, and why each region had none."""
+    tried = [f"{region}: {why}" for region, why in reasons.items()]
+    tried = tried or [in_a_line(reason) for reason in getattr(problem, "failover_history", None) or []]
+    said = "; ".join(reason.rstrip(".") for reason in dict.fromkeys(tried) if reason) or in_a_line(problem)
     hint = "`--wait HOURS` asks again until there is one; `--cloud runpod,lambda` asks more clouds"
     return NoCapacity(f"no machine is to be had: {said}", hint if tried else "`sky check` says why", bool(tried))
 

@@ -117,7 +117,7 @@ class SiteFile(Strict):
     def _by_reference(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return reference("secrets", None)
-        return {name: reference(f"secrets.{name}", one) for name, one in value.items()}
+        return {name: reference(f"secrets.{name}", text) for name, text in value.items()}
 
     @property
     def local_store(self) -> Path:

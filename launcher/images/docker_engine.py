@@ -44,39 +44,39 @@ def connect() -> "DockerClient":
     LaunchError when none answers."""
     import docker
 
-    place = _place()
+    address = _address()
     try:
-        if place.startswith("unix://"):
+        if address.startswith("unix://"):
             with socket.socket(socket.AF_UNIX) as probe:  # the SDK leaves a socket open that it could not connect
-                probe.connect(place.removeprefix("unix://"))
-        return docker.DockerClient(base_url=place, timeout=60)
+                probe.connect(address.removeprefix("unix://"))
+        return docker.DockerClient(base_url=address, timeout=60)
     except PermissionError:
         raise LaunchError(
-            f"the Docker engine at `{place}` is not for this user",
+            f"the Docker engine at `{address}` is not for this user",
             "`sudo usermod -aG docker $USER`, and log in again; or use rootless Docker",
         ) from None
     except (OSError, docker.errors.DockerException):
         raise LaunchError(
-            f"no Docker engine answers at `{place}`", "start Docker, or name its socket in DOCKER_HOST"
+            f"no Docker engine answers at `{address}`", "start Docker, or name its socket in DOCKER_HOST"
         ) from None
 
 
-def _place() -> str:
+def _address() -> str:
     from docker.context import ContextAPI
 
     context = None if os.environ.get("DOCKER_HOST") else ContextAPI.get_current_context()
-    found = os.environ.get("DOCKER_HOST") or (context and context.Host)
-    return str(found or "unix:///var/run/docker.sock").replace("http+unix://", "unix://")
+    address = os.environ.get("DOCKER_HOST") or (context and context.Host)
+    return str(address or "unix:///var/run/docker.sock").replace("http+unix://", "unix://")
 
 
 def facts(info: dict[str, Any]) -> Facts:
     """Read from the engine's `info`."""
-    devices = [one.get("ID", "") for one in info.get("DiscoveredDevices") or []]
-    gpus = NVIDIA in (info.get("Runtimes") or {}) or any(one.startswith("nvidia.com/gpu") for one in devices)
+    devices = [device.get("ID", "") for device in info.get("DiscoveredDevices") or []]
+    gpus = NVIDIA in (info.get("Runtimes") or {}) or any(device.startswith("nvidia.com/gpu") for device in devices)
     return Facts(int(info.get("MemTotal") or 0), gpus, ROOTLESS in (info.get("SecurityOptions") or []))
 
 
-def held(client: "DockerClient", name: str) -> tuple[str, dict[str, str]] | None:
+def local_image(client: "DockerClient", name: str) -> tuple[str, dict[str, str]] | None:
     """The id and the labels of an image that the engine holds; None when it does not."""
     from docker.errors import ImageNotFound
 
@@ -91,10 +91,10 @@ def digest_of(name: str) -> str | None:
     """The id of the image here; None when there is no engine or it holds no such image."""
     try:
         with contextlib.closing(connect()) as client:
-            found = held(client, name)
+            image = local_image(client, name)
     except LaunchError:
         return None
-    return found[0] if found else None
+    return image[0] if image else None
 
 
 def cards() -> list[Card]:
@@ -104,9 +104,9 @@ def cards() -> list[Card]:
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    found = []
+    cards = []
     for line in done.stdout.splitlines() if done.returncode == 0 else []:
         name, *rest = (part.strip() for part in line.rsplit(",", 3))
         if len(rest) == 3 and re.fullmatch("[0-9]{1,12}", rest[0]) and re.fullmatch(r"\d+\.\d+", rest[1]):
-            found.append(Card(name, int(rest[0]) << 20, float(rest[1]), rest[2]))  # it counts in MiB
-    return found
+            cards.append(Card(name, int(rest[0]) << 20, float(rest[1]), rest[2]))  # it counts in MiB
+    return cards

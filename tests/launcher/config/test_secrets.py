@@ -89,7 +89,7 @@ def test_a_keyring_is_asked_when_its_package_is_there(monkeypatch):
 def test_a_keyring_that_is_absent_or_does_not_open_is_a_sentence(monkeypatch, refusal):
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert refusal(look, "keyring:a/me", {}) == (
-        "error: `keyring:a/me` wants the package `keyring`, which is not installed\n\n"
+        "error: `keyring:a/me` needs the package `keyring`, which is not installed\n\n"
         "hint: `.venv/bin/python -m pip install keyring`, or name an `env:` or `file:` reference"
     )
     ring, errors = types.ModuleType("keyring"), types.ModuleType("keyring.errors")

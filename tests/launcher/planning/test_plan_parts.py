@@ -143,12 +143,12 @@ def test_a_stage_sees_only_what_it_needs(recipe, refusal):
         (
             "disk: {model: student",
             "disk: {model: studnet",
-            "stage `warmup` wants the unknown model `studnet`\n\nhint: did you mean `student`?",
+            "stage `warmup` needs the unknown model `studnet`\n\nhint: did you mean `student`?",
         ),
         (
             ", model: student}\nlists",
             ", model: studnet}\nlists",
-            "stage `convert` wants the unknown model `studnet`\n\nhint: did you mean `student`?",
+            "stage `convert` needs the unknown model `studnet`\n\nhint: did you mean `student`?",
         ),
         (
             "keep: 1}",
