@@ -233,7 +233,6 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "launcher.backends.slurm.login",
             "launcher.backends.slurm.run_folder",
             "launcher.transfer.ssh",
-            "launcher.images.build",
             "launcher.preflight.recipe",
             "launcher.backends.local",
             "launcher.node.child",

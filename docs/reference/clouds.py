@@ -40,7 +40,7 @@ def text() -> str:
     return page(
         "Clouds",
         "`--cloud` takes "
-        + ", ".join(map(code, sorted(providers.known())))
+        + ", ".join(map(code, sorted(providers.cloud_names())))
         + ", and the name of any other cloud that the installed SkyPilot knows ([below](#other-clouds)). "
         "What the launcher knows of the providers, for SkyPilot 0.14.1:",
         *(_section(row) for row in providers.PROVIDERS),

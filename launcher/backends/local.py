@@ -10,7 +10,7 @@ from pathlib import Path
 import launcher
 from launcher.backends.base import KILLED, End
 from launcher.config.secrets import values
-from launcher.config.site import SiteFile, expanded
+from launcher.config.site import SiteFile, expand_home
 from launcher.errors import LaunchError
 from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder
@@ -87,7 +87,7 @@ class LocalWork:
 
 def find_python(root: Path, wanted: str | None) -> Path:
     """The Python with the rehearsal's packages: the site's, or the one `make setup-cpu` makes."""
-    python = expanded(wanted) if wanted else root / ".venv-cpu" / "bin" / "python"
+    python = expand_home(wanted) if wanted else root / ".venv-cpu" / "bin" / "python"
     if not python.exists():
         where = "site.yaml says so" if wanted else "the recipes' CPU environment is not made yet"
         raise LaunchError(

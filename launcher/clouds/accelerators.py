@@ -60,7 +60,7 @@ def for_cloud(accelerators: Iterable[str], cloud: str) -> tuple[str, ...]:
     exact = {(card.name, count) for name, count in required for card in CARDS if card.name == name}
     alternatives = []
     for name, count in required:
-        cards = [card for card in CARDS if name == card.name] or meant(name)
+        cards = [card for card in CARDS if name == card.name] or cards_of(name)
         if any((card.name, count) in exact for card in cards):
             cards = [card for card in cards if (card.name, count) in exact]
         names = [card.on(cloud) for card in cards] or [name]
@@ -70,7 +70,7 @@ def for_cloud(accelerators: Iterable[str], cloud: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(alternatives))
 
 
-def meant(name: str) -> list[Card]:
+def cards_of(name: str) -> list[Card]:
     """The cards that are called so on some cloud."""
     names = {(card, row.gpus.get(card)) for row in providers.PROVIDERS for card in row.gpus}
     return [card for card in CARDS if name in (card.name, card.common) or (card.name, name) in names]
@@ -78,9 +78,9 @@ def meant(name: str) -> list[Card]:
 
 def gibibytes(name: str) -> int | None:
     """The memory of a card, the least where several are called so; None for one that is not in the table."""
-    return min((card.gibibytes for card in meant(name)), default=None)
+    return min((card.gibibytes for card in cards_of(name)), default=None)
 
 
 def capability(name: str) -> float | None:
     """The compute capability of a card, the lowest where several are called so; None for one not in the table."""
-    return min((card.capability for card in meant(name)), default=None)
+    return min((card.capability for card in cards_of(name)), default=None)

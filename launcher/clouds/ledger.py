@@ -62,11 +62,11 @@ class Entry:
         """That it costs money, and how much until now."""
         cost, where = self.cost(now), self.cloud or self.clouds
         if where == "slurm":
-            sure = "is held" if self.up else "may wait or be held"
+            sure = "is reserved" if self.up else "may be waiting or reserved"
             return f"an allocation of run `{self.run}` on slurm {sure}: {self.hours(now):.1f} hours until now"
-        money = f"${cost:.2f} until now, ${self.price:.2f} an hour" if cost is not None else "at an unknown price"
-        sure = "is" if self.up else "may be there, and is then"
-        return f"a machine of run `{self.run}` on {where} {sure} billed: {money}"
+        money = f"${cost:.2f} until now, ${self.price:.2f} an hour" if cost is not None else "its price is unknown"
+        sure = "still costs money" if self.up else "may exist and cost money"
+        return f"a machine of run `{self.run}` on {where} {sure}: {money}"
 
 
 @dataclass(frozen=True)

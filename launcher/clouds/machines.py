@@ -58,7 +58,9 @@ def down(book: Ledger, run: str, why: str) -> None:
 def _there(entry: Entry) -> list[tuple[str, str]]:
     """(cloud, id) of the run's machines that providers list."""
     return [
-        (cloud, id) for cloud in _clouds(entry) for id in providers.of_run(providers.listed(cloud), cloud, entry.run)
+        (cloud, id)
+        for cloud in _clouds(entry)
+        for id in providers.of_run(providers.account_machines(cloud), cloud, entry.run)
     ]
 
 

@@ -33,7 +33,7 @@ def offers(job: Job, clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> 
     """Every machine with the wanted GPUs; for a job without GPUs, each cloud's cheapest. The cheapest offer first."""
     matches: list[Offer] = []
     for cloud in clouds:
-        if cloud not in catalogs or cloud in apart(job, [cloud]):
+        if cloud not in catalogs or cloud in joining_faults(job, [cloud]):
             continue
         fit = [_offer(cloud, kind, job.nodes) for kind in catalogs[cloud].kinds if fits(job, cloud, kind)]
         fit.sort(key=_cheapest)
@@ -53,7 +53,7 @@ def nearest(job: Job, clouds: Iterable[str], catalogs: Mapping[str, Catalog]) ->
     return max(near, key=lambda pair: pair[0])[1] if near else None
 
 
-def unpriced(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
+def missing_prices(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
     """Clouds whose prices are not known here: a sentence for each."""
     return {
         cloud: f"the price of a machine on `{cloud}` is unknown: SkyPilot has no prices of it"
@@ -65,7 +65,7 @@ def unpriced(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str
     }
 
 
-def apart(job: Job, clouds: Iterable[str]) -> dict[str, str]:
+def joining_faults(job: Job, clouds: Iterable[str]) -> dict[str, str]:
     """Clouds that have no machines for several nodes: a sentence for each."""
     return {
         cloud: f"{row.no_joining}, and the job wants {job.nodes}"
@@ -74,7 +74,7 @@ def apart(job: Job, clouds: Iterable[str]) -> dict[str, str]:
     }
 
 
-def old(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
+def old_prices(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
     """Clouds whose prices are older than a week: a sentence for each."""
     rows = {cloud: provider(cloud) for cloud in clouds}
     return {

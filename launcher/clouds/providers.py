@@ -52,7 +52,7 @@ def clouds_of(text: str) -> tuple[str, ...]:
     accepted if the installed SkyPilot knows it. Raises LaunchError."""
     clouds = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for cloud in clouds:
-        if cloud not in known():
+        if cloud not in cloud_names():
             _ask_skypilot(cloud)
         if len(clouds) > 1 and cloud in HERE:
             rest = ",".join(other for other in clouds if other not in HERE)
@@ -62,7 +62,7 @@ def clouds_of(text: str) -> tuple[str, ...]:
     return clouds
 
 
-def known() -> tuple[str, ...]:
+def cloud_names() -> tuple[str, ...]:
     """The values of `--cloud` that need no SkyPilot to be understood."""
     return (*HERE, "slurm", *(row.name for row in PROVIDERS))
 
@@ -74,7 +74,7 @@ def provider(cloud: str) -> Provider | None:
 
 def experimental(clouds: Iterable[str]) -> list[str]:
     """The clouds that only SkyPilot knows: this launcher was never tested on them."""
-    return [cloud for cloud in clouds if cloud not in known()]
+    return [cloud for cloud in clouds if cloud not in cloud_names()]
 
 
 def _ask_skypilot(cloud: str) -> None:
@@ -83,10 +83,10 @@ def _ask_skypilot(cloud: str) -> None:
     if re.fullmatch("[a-z0-9]+", cloud):  # SkyPilot's import takes seconds
         clouds = skypilot.cloud_names()
     if cloud not in clouds:
-        raise LaunchError(f"unknown cloud `{cloud}`", did_you_mean(cloud, {*known(), *clouds}))
+        raise LaunchError(f"unknown cloud `{cloud}`", did_you_mean(cloud, {*cloud_names(), *clouds}))
 
 
-def listed(cloud: str) -> dict[str, str]:
+def account_machines(cloud: str) -> dict[str, str]:
     """Id -> name of every machine of the account that is not ended; nothing of a cloud without a row. Raises
     LaunchError when it does not answer."""
     row = provider(cloud)

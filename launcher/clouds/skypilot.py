@@ -21,7 +21,7 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
-class Made:
+class Cluster:
     """A cluster that is up: the provider's words for it, dollars per hour for all of it, and the number of the job that
     was submitted with it; None where its task runs nothing."""
 
@@ -104,7 +104,7 @@ def obstacle(cloud: str, nodes: int, spot: bool, mount: bool) -> str | None:
 
 def launch(
     name: str, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience, said: Callable[[str], None]
-) -> Made:
+) -> Cluster:
     """The cluster is up, and has the task's job if that runs something. `login` lets it pull its image, and is told to
     the job too. `said` hears SkyPilot's lines. Raises NoCapacity, or LaunchError; there may be a machine then."""
     sky = _sky()
@@ -145,7 +145,7 @@ def launch(
         raise _failure(problem, f"sky logs --provision {name}") from None
     machine = handle.launched_resources
     names = str(machine.cloud).lower(), str(machine.region), str(machine.instance_type)
-    return Made(*names, _price(handle), None if job is None else int(job))
+    return Cluster(*names, _price(handle), None if job is None else int(job))
 
 
 def submit(name: str, task: Mapping[str, Any]) -> int:

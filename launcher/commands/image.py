@@ -6,7 +6,7 @@ from launcher.config.job import read_job
 from launcher.config.recipe import REHEARSAL, Recipe, families, names, read_recipe
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.images.build import Wanted, build
+from launcher.images.docker_engine import ImageRequest, build
 from launcher.planning.code_version import code_of, find_root
 from launcher.planning.request import variant_of
 from launcher.ui import console
@@ -17,7 +17,9 @@ def images(name: str | None, variant: str | None, base: str | None, push: str | 
     root = find_root()
     for recipe in _recipes(name, root):
         kind = variant or (_variant(recipe, root) if recipe.name == name else "cuda")
-        wanted = Wanted(root, recipe.file.image, recipe.family, kind, push or site.registry, base, push is not None)
+        wanted = ImageRequest(
+            root, recipe.file.image, recipe.family, kind, push or site.registry, base, push is not None
+        )
         made = build(wanted, code_of(root, recipe.family, imaged=True), console.say_raw)
         console.say(f"image     {made.name}")
 

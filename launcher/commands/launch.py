@@ -21,7 +21,7 @@ from launcher.errors import DONE, INTERRUPTED, OURS, LaunchError, sentence
 from launcher.format import duration
 from launcher.planning.changes import followers
 from launcher.planning.code_version import find_root
-from launcher.planning.request import Planned, Request, any_family, rehearsal_of, resumed
+from launcher.planning.request import Draft, Request, any_family, continuation, rehearsal_of
 from launcher.preflight import runner
 from launcher.preflight.finding import REFUSED, Finding
 from launcher.runfolder.command_history import note
@@ -72,14 +72,14 @@ def rehearse(request: Request, site: SiteFile, manner: LaunchOptions) -> int:
     return launch(rehearsal_of(replace(request, recipe=request.recipe or any_family(root)), root), site, manner)
 
 
-def _resumed(request: Request, run: str, site: SiteFile) -> tuple[Planned, Path]:
+def _resumed(request: Request, run: str, site: SiteFile) -> tuple[Draft, Path]:
     if request.recipe or request.run or request.data or request.changes:
         raise LaunchError("`--resume` continues a run as planned", "leave out the recipe, --run, --data and --set")
     folder, root = Store(site).existing(run), find_root()
-    return resumed(plan_of(folder), folder, request, root, site), root
+    return continuation(plan_of(folder), folder, request, root, site), root
 
 
-def carry_out(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions) -> int:
+def carry_out(planned: Draft, root: Path, site: SiteFile, manner: LaunchOptions) -> int:
     """Carries out the plan, or goes on with it, and brings the result home; the exit code. However it ends, a machine
     that is still billed is said."""
     try:
@@ -92,7 +92,7 @@ def carry_out(planned: Planned, root: Path, site: SiteFile, manner: LaunchOption
         say_billed(planned.plan.run)
 
 
-def _launch(planned: Planned, root: Path, site: SiteFile, manner: LaunchOptions) -> int:
+def _launch(planned: Draft, root: Path, site: SiteFile, manner: LaunchOptions) -> int:
     redo, store = manner.redo, Store(site)
     plan, backend = planned.plan, backend_of(planned.plan.machine.cloud, root, site, console.say, manner.wait)
     machine, back = store.machine(plan.run), store.home(plan.run)
@@ -161,7 +161,7 @@ def _fetched(run: Ready, backend: Backend) -> bool:
     return is_finished(run.plan, run.folder)
 
 
-def _look(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
+def _look(planned: Draft, root: Path, site: SiteFile) -> list[Finding]:
     return runner.thorough(planned, root, site)
 
 

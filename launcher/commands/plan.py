@@ -8,7 +8,7 @@ from launcher.config.recipe import names
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
 from launcher.planning.code_version import find_root
-from launcher.planning.request import Planned, Request, planned
+from launcher.planning.request import Draft, Request, draft
 
 
 def plan(request: Request, site: SiteFile, as_json: bool, shell: bool, write: Path | None) -> str | None:
@@ -29,15 +29,15 @@ def plan(request: Request, site: SiteFile, as_json: bool, shell: bool, write: Pa
     return None
 
 
-def planned_of(request: Request, site: SiteFile) -> tuple[Planned, Path]:
+def planned_of(request: Request, site: SiteFile) -> tuple[Draft, Path]:
     """The request's plan, and the folder that holds `recipes/`. Raises LaunchError."""
     root = find_root()
     if not request.recipe:
         raise LaunchError("you did not name a recipe", f"choose one of {', '.join(names(root))}")
-    return planned(request, root, site), root
+    return draft(request, root, site), root
 
 
-def _write(made: Planned, folder: Path) -> None:
+def _write(made: Draft, folder: Path) -> None:
     from launcher.runfolder.paths import RunFolder
     from launcher.transfer.store import make_folder
     from launcher.ui import console
@@ -46,12 +46,12 @@ def _write(made: Planned, folder: Path) -> None:
     console.say(f"wrote {folder}" + (f"; image {made.plan.image.name}" if made.plan.image else ""))
 
 
-def _show(made: Planned, root: Path, site: SiteFile) -> None:
+def _show(made: Draft, root: Path, site: SiteFile) -> None:
     from launcher.preflight import runner
 
     with ThreadPoolExecutor(2) as beside:
         found = beside.submit(runner.quick, made, root, site)
-        forecast = beside.submit(runner.expected, made, root, site)
+        forecast = beside.submit(runner.outlook, made, root, site)
         from launcher.ui import console  # rich takes as long as the programs that both start meanwhile
 
         console.plan(made.plan, found.result(), forecast.result())

@@ -5,7 +5,7 @@ import netrc
 from collections.abc import Mapping
 from pathlib import Path
 
-from launcher.config.site import SiteFile, expanded
+from launcher.config.site import SiteFile, expand_home
 from launcher.errors import LaunchError
 from launcher.runfolder.plan import Plan
 
@@ -22,7 +22,7 @@ class Values(dict[str, str]):
 def values(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Values:
     """What the run is given, of the secrets it names, as far as there is a value. Raises LaunchError when a reference
     of site.yaml leads nowhere."""
-    pairs = {name: found_at(name, site, env) for name in plan.secrets}
+    pairs = {name: lookup(name, site, env) for name in plan.secrets}
     return Values({name: pair[1] for name, pair in pairs.items() if pair})
 
 
@@ -37,7 +37,7 @@ def login(site: SiteFile, env: Mapping[str, str]) -> Values:
     if password is None:
         raise LaunchError(
             f"site.yaml: `registry_login.password` is `{account.password}`, where there is nothing",
-            helps(account.password),
+            remedy(account.password),
         )
     return Values(
         SKYPILOT_DOCKER_USERNAME=account.username,
@@ -65,14 +65,14 @@ def references(name: str, site: SiteFile, env: Mapping[str, str]) -> list[str]:
     return [f"env:{name}", *([own[name]] if name in own else [])]
 
 
-def found_at(name: str, site: SiteFile, env: Mapping[str, str]) -> tuple[str, str] | None:
+def lookup(name: str, site: SiteFile, env: Mapping[str, str]) -> tuple[str, str] | None:
     """The first reference that has a value, and the value. Raises LaunchError when site.yaml's has none."""
     for reference in references(name, site, env):
         if value := look(reference, env):
             return reference, value
     if name in site.secrets:
         where = site.secrets[name]
-        raise LaunchError(f"site.yaml: `secrets.{name}` is `{where}`, where there is nothing", helps(where))
+        raise LaunchError(f"site.yaml: `secrets.{name}` is `{where}`, where there is nothing", remedy(where))
     return None
 
 
@@ -91,7 +91,7 @@ def look(reference: str, env: Mapping[str, str]) -> str | None:
     return (text or "").strip() or None
 
 
-def helps(reference: str) -> str:
+def remedy(reference: str) -> str:
     """What puts a value there."""
     kind, _, address = reference.partition(":")
     return {
@@ -103,7 +103,7 @@ def helps(reference: str) -> str:
 
 
 def _path(text: str, env: Mapping[str, str]) -> Path:
-    return Path(env["HOME"], text[2:]) if text.startswith("~/") and env.get("HOME") else expanded(text)
+    return Path(env["HOME"], text[2:]) if text.startswith("~/") and env.get("HOME") else expand_home(text)
 
 
 def _file(path: Path) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from launcher.backends.local import find_python
 from launcher.clouds import providers
 from launcher.clouds.ledger import ledger
-from launcher.config.secrets import found_at, helps, references
+from launcher.config.secrets import lookup, references, remedy
 from launcher.config.site import SiteFile, site_path
 from launcher.errors import LaunchError
 from launcher.format import size
@@ -108,7 +108,7 @@ def _secrets(site: SiteFile, env: Mapping[str, str]) -> Iterator[Finding]:
     """Where each secret's value is; never the value."""
     for name in dict.fromkeys([*SECRETS, *site.secrets]):
         try:
-            found = found_at(name, site, env)
+            found = lookup(name, site, env)
         except LaunchError as problem:
             yield Finding(name, WARNING, problem.error, problem.hint)
             continue
@@ -116,7 +116,7 @@ def _secrets(site: SiteFile, env: Mapping[str, str]) -> Iterator[Finding]:
         yield (
             Finding(name, OK, found[0])
             if found
-            else Finding(name, WARNING, f"not set: looked at {', '.join(looked)}", helps(looked[0]))
+            else Finding(name, WARNING, f"not set: looked at {', '.join(looked)}", remedy(looked[0]))
         )
 
 

@@ -26,7 +26,7 @@ def changes(root: Path, folders: tuple[str, ...]) -> list[str]:
 
 
 @contextmanager
-def committed(root: Path) -> Iterator[Path]:
+def last_commit(root: Path) -> Iterator[Path]:
     """A folder with all of the project as its last commit has it, for as long as it is needed."""
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=root, capture_output=True, check=False)
     if archive.returncode:

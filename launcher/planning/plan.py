@@ -8,7 +8,7 @@ from typing import Any
 from launcher.config.pins import MADE_HERE, Pins, is_local
 from launcher.config.recipe import MOST, HubPin, Recipe, StageList, StageSpec
 from launcher.errors import LaunchError, did_you_mean
-from launcher.planning.settings import Change, changes_read, check_names, shared, stage_settings
+from launcher.planning.settings import Change, changes_read, check_names, shared_settings, stage_settings
 from launcher.runfolder.argv import PLACEHOLDER
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Model, Must, Plan, Source, Stage
 
@@ -40,7 +40,7 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
     """The complete plan. Raises LaunchError for anything in the recipe or the choice that does not fit together."""
     order = order_of(recipe, choice.stages)
     check_names(recipe, order.stages, choice.changes)
-    settings = shared(recipe, choice.changes)
+    settings = shared_settings(recipe, choice.changes)
     all_read(recipe, settings)
     changes_read(recipe, choice.stages, choice.changes)
     models = {**recipe.file.models, **recipe.change.models}
@@ -143,7 +143,7 @@ def _source(recipe: Recipe, name: str, pins: Pins) -> Source:
     return Source(pin.git, pin.ref, commit, pin.package, pin.folder)
 
 
-def unlocked(plan: Plan) -> list[str]:
+def loose_pins(plan: Plan) -> list[str]:
     """The models whose revision may mean something else tomorrow."""
     return [
         f"{model.repo}@{model.revision}"
@@ -217,7 +217,7 @@ def order_of(recipe: Recipe, name: str) -> StageList:
 def check_words(recipe: Recipe, name: str, needs: Mapping[str, str]) -> None:
     """Raises LaunchError when the command of stage `name` has a placeholder that nothing stands for."""
     spec = recipe.file.stages[name]
-    known = {"config", "work", "out", *needs, *(f"input.{input}" for input in recipe.file.inputs)}
+    known = {"config", "work", "out", *needs, *(f"input.{file}" for file in recipe.file.inputs)}
     where = f"`recipes/{recipe.family}/recipe.yaml`"
     for argument in spec.run:
         for mark in PLACEHOLDER.findall(argument):

@@ -12,13 +12,13 @@ from launcher.clouds.providers import clouds_of
 from launcher.config.job import Job, read_job
 from launcher.config.pins import read_pins
 from launcher.config.recipe import REHEARSAL, Recipe, families, read_recipe
-from launcher.config.site import SiteFile, expanded
+from launcher.config.site import SiteFile, expand_home
 from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import digest_of
 from launcher.images.identity import environment_of, image_of
-from launcher.planning.code_version import code_of, committed
+from launcher.planning.code_version import code_of, last_commit
 from launcher.planning.plan import Choice, World, plan
-from launcher.planning.settings import parse_change, repeated
+from launcher.planning.settings import parse_change, with_rounds
 from launcher.runfolder.files import sha256
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Plan
@@ -50,7 +50,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Planned:
+class Draft:
     """A plan, and the recipe and the job file it was made from."""
 
     plan: Plan
@@ -59,10 +59,10 @@ class Planned:
     job: Job | None = None
 
 
-def planned(request: Request, root: Path, site: SiteFile) -> Planned:
+def draft(request: Request, root: Path, site: SiteFile) -> Draft:
     """The plan of a request. Raises LaunchError."""
     clouds_of(request.cloud)
-    recipe = repeated(read_recipe(request.recipe, root), request.stages, request.rounds)
+    recipe = with_rounds(read_recipe(request.recipe, root), request.stages, request.rounds)
     inputs = _inputs(recipe, request.data, root)
     choice = Choice(
         run=run_name(request.run or recipe.name.replace("_", "-")),
@@ -91,7 +91,7 @@ def planned(request: Request, root: Path, site: SiteFile) -> Planned:
             site.budget.max_hours if request.max_hours is None else request.max_hours,
         ),
     )
-    return Planned(replace(plan(recipe, choice, world), forced=tuple(sorted(set(request.force)))), recipe, inputs, job)
+    return Draft(replace(plan(recipe, choice, world), forced=tuple(sorted(set(request.force)))), recipe, inputs, job)
 
 
 def rehearsal_of(request: Request, root: Path) -> Request:
@@ -132,7 +132,7 @@ def _inputs(recipe: Recipe, data: Sequence[str], root: Path) -> dict[str, Input]
             name, path = "train", text
         if name not in specs:
             raise LaunchError(f"`--data {text}`: the recipe has no input `{name}`", did_you_mean(name, specs))
-        inputs[name] = measure(name, expanded(path))
+        inputs[name] = measure(name, expand_home(path))
     for name, spec in specs.items():
         if name not in inputs and spec.default:
             inputs[name] = measure(name, _relative(root / spec.default))
@@ -156,7 +156,7 @@ def _image(
     """The image that the files describe, and the identity of its packages; the files of the last commit when what
     changed since is laid over it. A name in the job file goes before ours."""
     overlay = code.dirty and request.dirty
-    with committed(root) if overlay else nullcontext(root) as folder:
+    with last_commit(root) if overlay else nullcontext(root) as folder:
         image = image_of(folder, recipe.file.image, recipe.family, variant_of(job), site.registry)
         environment = environment_of(folder, image.variant)
     name, _, digest = (job.image or "").removeprefix("docker:").partition("@")
@@ -166,10 +166,10 @@ def _image(
     return replace(image, digest=local, overlay=overlay), environment
 
 
-def resumed(old: Plan, folder: RunFolder, request: Request, root: Path, site: SiteFile) -> Planned:
+def continuation(old: Plan, folder: RunFolder, request: Request, root: Path, site: SiteFile) -> Draft:
     """`old`, which lies in `folder`, for the request's cloud and budget. Its inputs need not be where they were. Raises
     LaunchError."""
-    new = planned(replace(request, recipe=old.recipe, run=old.run), root, site)
+    new = draft(replace(request, recipe=old.recipe, run=old.run), root, site)
     plan_now = new.plan
     plan = replace(
         old,
@@ -182,7 +182,7 @@ def resumed(old: Plan, folder: RunFolder, request: Request, root: Path, site: Si
         forced=plan_now.forced,
     )
     inputs = {name: replace(file, path=str(folder.inputs / file.file)) for name, file in old.inputs.items()}
-    return Planned(plan, new.recipe, inputs, new.job)
+    return Draft(plan, new.recipe, inputs, new.job)
 
 
 def measure(name: str, path: Path) -> Input:

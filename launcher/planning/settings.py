@@ -28,7 +28,7 @@ def parse_change(text: str) -> Change:
         raise LaunchError(f"`--set {text}`: `{value}` is not valid YAML", "put the value in quotes") from None
 
 
-def shared(recipe: Recipe, changes: Sequence[Change]) -> dict[str, Any]:
+def shared_settings(recipe: Recipe, changes: Sequence[Change]) -> dict[str, Any]:
     """The settings several stages share."""
     where = f"recipes/{recipe.family}/sizes/{recipe.size}.yaml"
     settings = dict(recipe.file.settings)
@@ -134,7 +134,7 @@ def nth(stage: str, number: int) -> str:
     return f"{stage}{number}" if number > 1 else stage
 
 
-def repeated(recipe: Recipe, name: str, times: int) -> Recipe:
+def with_rounds(recipe: Recipe, name: str, times: int) -> Recipe:
     """The recipe in which the rounds of its list `name` are written out, `times` of them: stages `dpo`, `dpo2`, ...
     Raises LaunchError when it has none and is to do more than one."""
     order = recipe.file.lists.get(name)

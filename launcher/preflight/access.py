@@ -10,12 +10,12 @@ from typing import Any
 
 from launcher.clouds.providers import Provider, provider
 from launcher.config.pins import COMMIT
-from launcher.config.secrets import found_at, helps, login
+from launcher.config.secrets import login, lookup, remedy
 from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
 from launcher.planning.lock import git_commit, git_refs
-from launcher.planning.plan import unlocked
+from launcher.planning.plan import loose_pins
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.runfolder.plan import Plan, Source
 
@@ -90,13 +90,13 @@ def secrets(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
 
     Refused when one that is needed is not where it should be; one without the shape of a key is a warning."""
     try:
-        values = {name: found_at(name, site, env) for name in plan.secrets}
+        values = {name: lookup(name, site, env) for name in plan.secrets}
         login(site, env)
     except LaunchError as problem:
         return Finding("secrets", REFUSED, problem.error, problem.hint)
     absent = [name for name, required in plan.secrets.items() if required and not values[name]]
     if absent:
-        return Finding("secrets", REFUSED, f"not set: {', '.join(absent)}", helps(f"env:{absent[0]}"))
+        return Finding("secrets", REFUSED, f"not set: {', '.join(absent)}", remedy(f"env:{absent[0]}"))
     odd = [
         f"{name} ({value[0]})"
         for name, value in values.items()
@@ -116,12 +116,12 @@ def accounts(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
     comes first."""
     says, level, hint = [], OK, ""
     for name in plan.secrets:
-        value = found_at(name, site, env)
+        value = lookup(name, site, env)
         answer = ask(name, value[1], env) if value else None
         if not value or not answer:
             continue
         if answer.valid is False:
-            hint = hint or f"make a new one and put it where it is read: {helps(value[0])}"
+            hint = hint or f"make a new one and put it where it is read: {remedy(value[0])}"
             level = REFUSED
             says.append(f"{answer.service} does not know {name} ({value[0]})")
         else:
@@ -185,7 +185,7 @@ def pins(plan: Plan, paid: bool) -> Finding:
     """Is every pin a commit, so that the run can be repeated?
 
     A revision that is not locked is refused where a machine is paid, and warned of elsewhere."""
-    loose = unlocked(plan)
+    loose = loose_pins(plan)
     if loose:
         return Finding(
             "pins",
@@ -195,7 +195,7 @@ def pins(plan: Plan, paid: bool) -> Finding:
         )
     if plan.code.dirty:
         baked = plan.image is not None and not plan.image.overlay
-        laid = ", and is laid over the image's" if plan.image and plan.image.overlay else ""
+        laid = ", and replaces the code in the image" if plan.image and plan.image.overlay else ""
         return Finding(
             "pins",
             REFUSED if baked else WARNING,
@@ -238,7 +238,7 @@ def image(plan: Plan) -> Finding:
         return Finding(
             "image",
             REFUSED,
-            f"the Docker engine here has no `{plan.image.name}`, or none answers",
+            f"this machine has no image `{plan.image.name}`, or no Docker engine answers",
             f"`make image RECIPE={plan.recipe}` builds it; `docker info` says whether an engine answers",
         )
     return Finding("image", OK, f"{plan.image.name}, {plan.image.digest.removeprefix('sha256:')[:12]}")
@@ -249,9 +249,11 @@ def in_registry(plan: Plan, registry: str | None) -> Finding:
     assert plan.image
     where = f"`slurm.software: {plan.machine.software}`"
     if plan.image.overlay:
-        error = f"{where}: code cannot be laid over an image on a cluster"
+        error = f"{where}: on a cluster, code that is not committed cannot replace the code in an image"
         return Finding("image", REFUSED, error, "commit and push the image again, or use `slurm.software: environment`")
     if registry is None and "/" not in plan.image.name:
         hint = f"`registry: ghcr.io/acme` in site.yaml, then `make image RECIPE={plan.recipe} PUSH=ghcr.io/acme`"
-        return Finding("image", REFUSED, f"{where} wants an image from a registry, and site.yaml names none", hint)
+        return Finding(
+            "image", REFUSED, f"{where} needs an image from a registry, but site.yaml names no registry", hint
+        )
     return Finding("image", OK, f"{plan.image.name}, by {plan.machine.software}")

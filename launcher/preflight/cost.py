@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.clouds.catalog import Catalog
-from launcher.clouds.offers import Offer, apart, nearest, offers, old, unpriced
+from launcher.clouds.offers import Offer, joining_faults, missing_prices, nearest, offers, old_prices
 from launcher.clouds.providers import clouds_of, experimental, provider
 from launcher.clouds.skypilot import obstacle
 from launcher.config.job import Job
@@ -28,8 +28,8 @@ def price(plan: Plan, job: Job, catalogs: Mapping[str, Catalog]) -> Finding:
     Every machine that fits with its price, the cheapest first. Refused when none fits, or when the money is gone
     before anything has happened."""
     clouds, budget = clouds_of(plan.machine.cloud), plan.budget
-    fitting, unknown = offers(job, clouds, catalogs), unpriced(clouds, catalogs)
-    notes = (*unknown.values(), *apart(job, clouds).values(), *old(clouds, catalogs).values())
+    fitting, unknown = offers(job, clouds, catalogs), missing_prices(clouds, catalogs)
+    notes = (*unknown.values(), *joining_faults(job, clouds).values(), *old_prices(clouds, catalogs).values())
     if not fitting:
         return _none(job, clouds, catalogs)
     lines = (*_table(fitting, budget), *notes)
@@ -69,7 +69,7 @@ def hours_text(hours: float) -> str:
 
 
 def _none(job: Job, clouds: Sequence[str], catalogs: Mapping[str, Catalog]) -> Finding:
-    unknown, cannot = unpriced(clouds, catalogs), apart(job, clouds)
+    unknown, cannot = missing_prices(clouds, catalogs), joining_faults(job, clouds)
     if set(cannot) == set(clouds):
         hint = "take another cloud, or a size that one machine holds"
         return Finding("price", REFUSED, "; ".join(cannot.values()), hint)
@@ -230,13 +230,13 @@ def outlook(plan: Plan, recipe: Recipe, store: Store, root: Path) -> list[str]:
         return []
     request = {
         "stages": [{"name": stage.name, "settings": settings_of(stage)} for stage in plan.stages],
-        "measured": list(measured(recipe.family, store)),
+        "measured": list(measurements(recipe.family, store)),
     }
     answer = ask_about(recipe.file.outlook, request, root)
     return [f"no outlook: {answer.error}"] if answer.code else answer.out.rstrip().splitlines()
 
 
-def measured(family: str, store: Store) -> Iterator[dict[str, Any]]:
+def measurements(family: str, store: Store) -> Iterator[dict[str, Any]]:
     """The finished stages of the family's runs, the newest run first: what they were told and what they measured."""
     looked = 0
     for run in reversed(store.runs()):

@@ -22,7 +22,7 @@ from launcher.config.site import HERE, SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import Card, cards
-from launcher.planning.request import Planned
+from launcher.planning.request import Draft
 from launcher.preflight import access, cost, machine, recipe, slurm
 from launcher.preflight.finding import REFUSED, WARNING, Finding
 from launcher.runfolder.events import Tail
@@ -41,13 +41,13 @@ EVERYWHERE = (LOCAL, DOCKER, SLURM, RENTED)
 class Facts:
     """What the checks of a launch look at; what takes time is looked up once, when the first check asks for it."""
 
-    planned: Planned
+    draft: Draft
     root: Path
     site: SiteFile
 
     @property
     def plan(self) -> Plan:
-        return self.planned.plan
+        return self.draft.plan
 
     @property
     def paid(self) -> bool:
@@ -81,7 +81,7 @@ class Facts:
 
     @cached_property
     def catalogs(self) -> Mapping[str, Catalog]:
-        return read_catalogs(self.clouds, folder(os.environ), time.time(), self.planned.job)
+        return read_catalogs(self.clouds, folder(os.environ), time.time(), self.draft.job)
 
     @property
     def untested(self) -> list[str]:
@@ -91,9 +91,9 @@ class Facts:
     @property
     def prices(self) -> tuple[float, float] | None:
         """The cheapest and the dearest machine's, in dollars an hour."""
-        if self.where != RENTED or not self.planned.job:
+        if self.where != RENTED or not self.draft.job:
             return None
-        prices = [offer.price_per_hour for offer in offers(self.planned.job, self.clouds, self.catalogs)]
+        prices = [offer.price_per_hour for offer in offers(self.draft.job, self.clouds, self.catalogs)]
         return (prices[0], prices[-1]) if prices else None
 
     @cached_property
@@ -119,8 +119,8 @@ class Check:
 
 CHECKS = (
     Check("pins", PLAN, EVERYWHERE, access.pins, lambda it: (it.plan, it.paid)),
-    Check("inputs", PLAN, EVERYWHERE, recipe.inputs, lambda it: (_inputs(it), it.planned.inputs)),
-    Check("settings", PLAN, EVERYWHERE, recipe.settings, lambda it: (it.plan, it.planned.recipe, it.root)),
+    Check("inputs", PLAN, EVERYWHERE, recipe.inputs, lambda it: (_inputs(it), it.draft.inputs)),
+    Check("settings", PLAN, EVERYWHERE, recipe.settings, lambda it: (it.plan, it.draft.recipe, it.root)),
     Check(
         "disk",
         PLAN,
@@ -137,14 +137,14 @@ CHECKS = (
         PLAN,
         (DOCKER, SLURM, RENTED),
         machine.kernels,
-        lambda it: (it.plan, it.planned.recipe.file.flash_attention, it.cards, it.untested),
+        lambda it: (it.plan, it.draft.recipe.file.flash_attention, it.cards, it.untested),
     ),
     Check(
         "memory",
         PLAN,
         (DOCKER, SLURM, RENTED),
         machine.memory,
-        lambda it: (it.plan, it.planned.recipe, it.kinds, it.root),
+        lambda it: (it.plan, it.draft.recipe, it.kinds, it.root),
     ),
     Check(
         "credentials",
@@ -169,14 +169,14 @@ CHECKS = (
         lambda it: (it.site.slurm,) if it.site.slurm and (it.site.slurm.work or "").startswith("ws:") else None,
     ),
     Check("cloud", PLAN, (RENTED,), cost.experiment, lambda it: (it.untested,)),
-    Check("price", PLAN, (RENTED,), cost.price, lambda it: (it.plan, it.planned.job, it.catalogs)),
+    Check("price", PLAN, (RENTED,), cost.price, lambda it: (it.plan, it.draft.job, it.catalogs)),
     Check("credentials", PLAN, (RENTED,), access.credentials, lambda it: (it.clouds, Path.home())),
     Check(
         "offers",
         PLAN,
         (RENTED,),
         cost.features,
-        lambda it: (load(it.planned.job.path), it.planned.job.path.name, it.clouds) if it.planned.job else None,
+        lambda it: (load(it.draft.job.path), it.draft.job.path.name, it.clouds) if it.draft.job else None,
     ),
     Check("hours", PLAN, (SLURM, RENTED), cost.hours, lambda it: (it.plan, _past(it.plan, it.site), it.prices)),
     Check(
@@ -184,7 +184,7 @@ CHECKS = (
         LAUNCH,
         EVERYWHERE,
         recipe.data,
-        lambda it: (it.planned.recipe.file.check, it.planned.inputs, it.root, _python(it)),
+        lambda it: (it.draft.recipe.file.check, it.draft.inputs, it.root, _python(it)),
     ),
     Check("sources", LAUNCH, EVERYWHERE, access.sources, lambda it: (it.plan, it.paid) if it.plan.sources else None),
     Check(
@@ -199,7 +199,7 @@ CHECKS = (
         LAUNCH,
         (DOCKER, SLURM, RENTED),
         recipe.texts,
-        lambda it: None if it.secrets is None else (it.plan, it.planned.recipe, it.planned.inputs, it.secrets, it.root),
+        lambda it: None if it.secrets is None else (it.plan, it.draft.recipe, it.draft.inputs, it.secrets, it.root),
     ),
 )
 """All checks, in the order in which they are printed."""
@@ -207,20 +207,20 @@ BESIDE = ("memory",)
 """Checks that run beside the others: each starts a program of the recipe, and so does `settings`."""
 
 
-def quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
+def quick(draft: Draft, root: Path, site: SiteFile) -> list[Finding]:
     """What the checks find that cost no time. Raises LaunchError when `--force` names no check."""
-    return _findings(Facts(planned, root, site), (PLAN,))
+    return _findings(Facts(draft, root, site), (PLAN,))
 
 
-def thorough(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
+def thorough(draft: Draft, root: Path, site: SiteFile) -> list[Finding]:
     """What all checks find: also the recipe's own check of the data, and what the services say of the user's keys.
     Raises LaunchError when `--force` names no check."""
-    return _findings(Facts(planned, root, site), (PLAN, LAUNCH))
+    return _findings(Facts(draft, root, site), (PLAN, LAUNCH))
 
 
-def expected(planned: Planned, root: Path, site: SiteFile) -> list[str]:
+def outlook(draft: Draft, root: Path, site: SiteFile) -> list[str]:
     """What the recipe says that the run will do, take and cost."""
-    return cost.outlook(planned.plan, planned.recipe, Store(site), root)
+    return cost.outlook(draft.plan, draft.recipe, Store(site), root)
 
 
 def _findings(facts: Facts, when: tuple[str, ...]) -> list[Finding]:
@@ -248,7 +248,7 @@ def _overruled(finding: Finding, plan: Plan) -> Finding:
 
 
 def _inputs(facts: Facts) -> Mapping[str, InputSpec]:
-    return {**facts.planned.recipe.file.inputs, **facts.planned.recipe.change.inputs}
+    return {**facts.draft.recipe.file.inputs, **facts.draft.recipe.change.inputs}
 
 
 def _python(facts: Facts) -> Path:

@@ -5,7 +5,7 @@ import re
 import shutil
 from dataclasses import dataclass
 
-from launcher.config.site import SiteFile, expanded
+from launcher.config.site import SiteFile, expand_home
 from launcher.errors import LaunchError, did_you_mean
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, from_json, to_json
@@ -30,7 +30,7 @@ class Store:
 
     def home(self, run: str) -> RunFolder:
         """The folder that results are brought home to."""
-        return RunFolder((expanded(self.site.runs) / run).absolute())
+        return RunFolder((expand_home(self.site.runs) / run).absolute())
 
     def runs(self) -> list[str]:
         """The names of all runs that were ever started here, oldest first."""

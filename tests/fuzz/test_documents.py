@@ -19,7 +19,7 @@ from launcher.config.recipe import RecipeFile, SizeFile
 from launcher.config.secrets import references
 from launcher.config.site import SiteFile, read_site
 from launcher.config.yaml import load
-from launcher.planning.request import Request, planned
+from launcher.planning.request import Request, draft
 from launcher.planning.settings import parse_change
 from launcher.planning.shell_script import script
 from launcher.preflight import gpus, memory, pins, price, secrets
@@ -97,7 +97,7 @@ def put(root, texts):
 def plan_all(root):
     """Everything that is done with a recipe's files before a machine is asked for, but for programs that are run."""
     for cloud in ("local", "runpod,lambda", "slurm"):
-        given = planned(Request("toy-tiny", cloud), root, SiteFile())
+        given = draft(Request("toy-tiny", cloud), root, SiteFile())
         text = to_json(given.plan)
         assert to_json(from_json(text)) == text
         script(given.plan)
@@ -164,7 +164,7 @@ def test_a_site_file_is_read_or_refused_and_shows_no_value_of_a_secret(project, 
 def test_what_the_command_line_sets_is_planned_or_refused(project, words):
     put(project, {})
     changes = [f"{name}={as_json(value) if not isinstance(value, str) else value}" for name, value in words]
-    said(lambda: planned(Request("toy-tiny", changes=changes), project, SiteFile()))
+    said(lambda: draft(Request("toy-tiny", changes=changes), project, SiteFile()))
 
 
 @trials(25)
@@ -178,7 +178,7 @@ def test_the_words_of_a_launch_are_planned_or_refused(project, field, value):
     if field.startswith("max_"):
         words[field] = math.nan if len(value) % 2 else -1.0
     with only_below(project / "nowhere", project.parent.parent):
-        said(lambda: planned(Request(**words), project, SiteFile()))
+        said(lambda: draft(Request(**words), project, SiteFile()))
 
 
 LETTERS = "abcdefgh"

@@ -17,7 +17,7 @@ from launcher.backends.lifecycle import ready
 from launcher.backends.local import Local
 from launcher.config.site import BucketSite, SiteFile
 from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels
-from launcher.planning.request import Request, planned
+from launcher.planning.request import Request, draft
 from launcher.runfolder.files import tree_hash
 from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder
@@ -226,7 +226,7 @@ class Toy:
         self.recipe.write_text(text.replace(old, new))
 
     def planned(self, *changes, **request):
-        return planned(Request("toy-tiny", changes=changes, **request), self.root, self.site)
+        return draft(Request("toy-tiny", changes=changes, **request), self.root, self.site)
 
     def plan(self, *changes, **request):
         return self.planned(*changes, **request).plan

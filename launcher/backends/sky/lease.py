@@ -10,7 +10,7 @@ from launcher.clouds import skypilot
 from launcher.clouds.budget import seconds_left
 from launcher.clouds.ledger import Entry, Ledger, ledger
 from launcher.clouds.machines import down, gone
-from launcher.clouds.skypilot import Made, NoCapacity, Patience
+from launcher.clouds.skypilot import Cluster, NoCapacity, Patience
 from launcher.errors import LaunchError
 from launcher.interrupts import interruptible, undisturbed
 from launcher.runfolder.paths import RunFolder
@@ -90,7 +90,7 @@ class Lease:
             if self.book.alive(self.plan.run):
                 down(self.book, self.plan.run, why)
 
-    def _made(self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience) -> Made:
+    def _made(self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience) -> Cluster:
         until = time.monotonic() + self.wait * 3600
         with open(self.folder.path / "launch.log", "a", encoding="utf-8") as log:
 
@@ -109,7 +109,7 @@ class Lease:
                     self.show(f"waiting   {problem.error}")
                     time.sleep(AGAIN)
 
-    def _written(self, entry: Entry, made: Made) -> Entry:
+    def _written(self, entry: Entry, made: Cluster) -> Entry:
         price = {None: ", price unknown", 0.0: ""}.get(made.price, f", ${made.price or 0:.2f}/h")
         self.show(f"machine   {made.cloud} {made.region}, {made.machine}{price}")
         return self.book.write(

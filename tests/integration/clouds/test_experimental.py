@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.clouds.providers import known
+from launcher.clouds.providers import cloud_names
 from launcher.config.job import read_job
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -101,4 +101,4 @@ def test_skypilot_takes_each_job_file_and_we_plan_with_its_machines_and_prices(a
 
 def test_the_page_of_clouds_names_the_clouds_where_our_images_can_run(answers, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs/reference")
-    assert set(importlib.import_module("clouds").IMAGES) <= set(answers[0]) - set(known())
+    assert set(importlib.import_module("clouds").IMAGES) <= set(answers[0]) - set(cloud_names())

@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.clouds.accelerators import CARDS, for_cloud, gibibytes, meant
+from launcher.clouds.accelerators import CARDS, cards_of, for_cloud, gibibytes
 
 JOB = ("H100-SXM:8", "H100:8", "H200-SXM:8", "A100-80GB-SXM:8", "A100-80GB:8", "B200:8")
 
@@ -46,7 +46,7 @@ def test_no_two_cards_have_one_name_and_every_word_leads_to_its_card():
     for card in CARDS:
         for cloud in ("runpod", "lambda", "kubernetes"):
             if word := card.on(cloud):
-                assert card in meant(word)
+                assert card in cards_of(word)
                 assert f"{word}:8" in for_cloud([f"{card.name}:8"], cloud)
 
 

@@ -13,7 +13,7 @@ from launcher.clouds import accelerators, providers
 from launcher.clouds.catalog import Catalog, Kind
 from launcher.clouds.ledger import Ledger
 from launcher.clouds.machines import alive, down
-from launcher.clouds.offers import apart, offers, unpriced
+from launcher.clouds.offers import joining_faults, missing_prices, offers
 from launcher.clouds.providers import PROVIDERS, Provider, clouds_of
 from launcher.config.job import Job
 from launcher.config.site import SiteFile
@@ -76,8 +76,8 @@ def test_a_row_is_all_that_a_plan_needs(moon, tmp_path):
     catalog = Catalog("moon", (Kind("big", "H100-MOON", 8, 8, 64, 9.0, ("mare",)),))
     alone = replace(JOB, nodes=1)
     assert [one.instance_type for one in offers(alone, ["moon"], {"moon": catalog})] == ["big"]
-    assert apart(JOB, ["moon"]) == {"moon": "Moon joins no machines, and the job wants 2"}
-    assert unpriced(["moon"], {}) == {
+    assert joining_faults(JOB, ["moon"]) == {"moon": "Moon joins no machines, and the job wants 2"}
+    assert missing_prices(["moon"], {}) == {
         "moon": "SkyPilot has not fetched Moon's prices yet: `sky gpus list --infra moon` does"
     }
     assert offered({"resources": {"use_spot": True}}, "a.yaml", ["moon"]).level == REFUSED

@@ -1,7 +1,7 @@
 import pytest
 
 from launcher.planning.plan import all_read, check_words, order_of
-from launcher.planning.settings import changes_read, shared
+from launcher.planning.settings import changes_read, shared_settings
 
 TEXT = """
 name: some
@@ -160,7 +160,7 @@ def test_a_stage_sees_only_what_it_needs(recipe, refusal):
 def test_what_is_named_has_to_be_there_and_what_is_set_has_to_be_read(recipe, refusal, old, new, error):
     assert old in TEXT
     found = recipe(TEXT.replace(old, new))
-    assert refusal(all_read, found, shared(found, [])) == f"error: {WHERE}: {error}"
+    assert refusal(all_read, found, shared_settings(found, [])) == f"error: {WHERE}: {error}"
 
 
 def test_a_change_that_no_stage_of_the_list_reads_is_refused(recipe, refusal):
@@ -182,4 +182,4 @@ def test_a_change_that_no_stage_of_the_list_reads_is_refused(recipe, refusal):
 
 def test_a_setting_that_limits_rows_or_counts_checkpoints_is_read(recipe):
     found = recipe(TEXT)
-    all_read(found, shared(found, []))
+    all_read(found, shared_settings(found, []))

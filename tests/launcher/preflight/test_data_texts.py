@@ -5,7 +5,7 @@ import pytest
 
 from launcher.config.recipe import names
 from launcher.config.site import SiteFile
-from launcher.planning.request import Request, planned
+from launcher.planning.request import Request, draft
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
 from launcher.preflight.recipe import texts as check
 
@@ -76,6 +76,6 @@ def test_a_command_that_breaks_refuses(found):
 @pytest.mark.parametrize("name", [name for name in names(ROOT) if name.endswith("-tiny")])
 def test_every_recipe_looks_at_its_own_rehearsal_s_rows(project, monkeypatch, name):
     monkeypatch.chdir(project)
-    request = planned(Request(name, "docker"), project, SiteFile())
+    request = draft(Request(name, "docker"), project, SiteFile())
     found = check(request.plan, request.recipe, request.inputs, {}, project)
     assert found.level == OK, found
