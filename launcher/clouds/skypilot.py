@@ -192,7 +192,7 @@ def output(name: str, job: int, lines: int) -> str:
 def down(name: str) -> None:
     """The cluster does not exist any more, as far as SkyPilot knows. Raises LaunchError."""
     sky = _sky()
-    with contextlib.suppress(sky.exceptions.ClusterDoesNotExist):
+    with contextlib.suppress(sky.exceptions.ClusterDoesNotExist):  # it has ended already
         _answer(lambda: sky.down(name), f"sky down {name}", sky.exceptions.ClusterDoesNotExist)
 
 

@@ -16,7 +16,7 @@ from launcher.errors import LaunchError
 from launcher.format import size
 from launcher.images.docker_engine import cards, connect, facts
 from launcher.preflight.access import credentials
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 LEAST = 20 * 10**9
@@ -102,6 +102,8 @@ def _clouds(env: Mapping[str, str]) -> Iterator[Finding]:
         found = credentials([row.name], home)
         level = WARNING if found.level == REFUSED else OK
         yield Finding(row.name, level, found.says, found.hint)
+    says = "not checked: access to other clouds that SkyPilot knows, which are experimental"
+    yield Finding("other clouds", UNKNOWN, says, "`sky check` checks it")
 
 
 def _secrets(site: SiteFile, env: Mapping[str, str]) -> Iterator[Finding]:

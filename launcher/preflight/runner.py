@@ -261,7 +261,7 @@ def _past(plan: Plan, site: SiteFile) -> list[cost.Past]:
     """Earlier runs of the recipe, as far as they can be read; a damaged one teaches nothing."""
     store, past = Store(site), []
     for name in store.runs():
-        with contextlib.suppress(LaunchError):
+        with contextlib.suppress(LaunchError):  # a damaged run teaches nothing
             other = read_existing(store.machine(name))
             if other and other.recipe == plan.recipe:
                 past.append((other, status(other, Tail(store.machine(name).events).new(), False)))
