@@ -26,6 +26,8 @@ def test_a_card_has_each_cloud_s_own_name_and_a_shared_word_brings_no_other_card
         ("H100-PCIe:1", "kubernetes", ()),
         ("A6000:2", "runpod", ("RTXA6000:2",)),
         ("RTXA6000:2", "lambda", ("A6000:2",)),
+        ("RTXA6000:2", "vast", ("RTXA6000:2",)),
+        ("H100-SXM:8", "aws", ("H100:8",)),
         ("tpu-v5:4", "runpod", ("tpu-v5:4",)),
     ],
 )

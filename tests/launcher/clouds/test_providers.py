@@ -126,3 +126,30 @@ def test_a_row_is_on_the_reference_page(moon, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[3] / "docs/reference")
     page = importlib.import_module("clouds").text()
     assert "`moon`" in page and "## Moon\n" in page and "| not known | its prices by night |" in page
+
+
+def test_a_cloud_that_only_skypilot_knows_is_experimental(tmp_path, refusal):
+    assert clouds_of("runpod,aws") == ("runpod", "aws")
+    assert providers.experimental(["runpod", "aws", "slurm", "kubernetes"]) == ["aws", "kubernetes"]
+    assert isinstance(backend_of("kubernetes", tmp_path, SiteFile()), Sky)
+    assert refusal(clouds_of, "awz") == "error: unknown cloud `awz`\n\nhint: did you mean `aws`?"
+
+
+def test_without_skypilot_only_the_table_s_clouds_are_known(monkeypatch, refusal):
+    def absent():
+        raise LaunchError("SkyPilot is not installed here", "run `make setup-clouds`")
+
+    monkeypatch.setattr("launcher.clouds.skypilot.cloud_names", absent)
+    assert clouds_of("runpod,lambda") == ("runpod", "lambda")
+    assert refusal(clouds_of, "aws") == "error: SkyPilot is not installed here\n\nhint: run `make setup-clouds`"
+
+
+def test_the_end_of_a_machine_on_an_experimental_cloud_is_skypilot_s_word(monkeypatch, tmp_path):
+    monkeypatch.setattr("launcher.clouds.skypilot.state", lambda *_, **__: None)
+    book = Ledger(tmp_path / "book")
+    book.begin("toy", "aws", tmp_path, 1.0)
+    book.begin("other", "aws,runpod", tmp_path, 2.0)
+    monkeypatch.setattr(providers, "account_machines", lambda _: {})
+    monkeypatch.setattr(providers, "_name", lambda cloud, run: run)
+    assert alive(book) == []
+    assert [entry.end for entry in book.entries()] == ["not listed by SkyPilot", "not listed by SkyPilot and RunPod"]
