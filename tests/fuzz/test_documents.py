@@ -22,7 +22,7 @@ from launcher.config.yaml import load
 from launcher.planning.request import Request, draft
 from launcher.planning.settings import parse_change
 from launcher.planning.shell_script import script
-from launcher.preflight import gpus, memory, pins, price, secrets
+from launcher.preflight import access, cost, machine
 from launcher.runfolder.plan import from_json, to_json
 from launcher.ui import console
 
@@ -101,14 +101,14 @@ def plan_all(root):
         text = to_json(given.plan)
         assert to_json(from_json(text)) == text
         script(given.plan)
-        console.plan(given.plan, [pins.check(given.plan, True), secrets.check(given.plan, SiteFile(), {})])
+        console.plan(given.plan, [access.pins(given.plan, True), access.secrets(given.plan, SiteFile(), {})])
         if given.job is None:
             continue
         clouds = given.plan.machine.cloud.split(",")
-        kinds = memory.kinds_of(given.plan.machine.accelerators, given.plan.machine.nodes)
+        kinds = machine.kinds_of(given.plan.machine.accelerators, given.plan.machine.nodes)
         assert all(kind.gpus > 0 for kind in kinds)
         offers(given.job, clouds, CATALOGS), nearest(given.job, clouds, CATALOGS)
-        gpus.kernels(given.plan, True, []), gpus.check(given.plan, [])
+        machine.kernels(given.plan, True, []), machine.gpus(given.plan, [])
         document = load(given.job.path)
         if cloud == "slurm":
             site = SiteFile.model_validate(SITE).slurm
@@ -116,8 +116,8 @@ def plan_all(root):
                 batch_script.script(given.plan, group, site, "job")
             held_task(given.plan, document, site)
         else:
-            price.check(given.plan, given.job, CATALOGS)
-            price.offered(document, "toy-tiny.yaml", clouds)
+            cost.price(given.plan, given.job, CATALOGS)
+            cost.features(document, "toy-tiny.yaml", clouds)
             run_task(given.plan, document, "word")
             machine_task(given.plan, document)
 

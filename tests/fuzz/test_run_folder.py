@@ -23,7 +23,7 @@ from launcher.diagnosis.rules import rules
 from launcher.node.limits import read_limits
 from launcher.node.run import read_plan
 from launcher.node.stage import is_done
-from launcher.preflight import resume, runner
+from launcher.preflight import recipe, runner
 from launcher.preflight.cost import measurements
 from launcher.runfolder.bucket_index import holds, read_index
 from launcher.runfolder.done import fingerprint
@@ -162,7 +162,7 @@ class Place:
             lambda: examine(NAME, self.store),
             list_machines,
             lambda: list(measurements("toy", self.store)),
-            lambda: resume.check(plan_of(self.run), self.run),
+            lambda: recipe.resume(plan_of(self.run), self.run),
             lambda: runner._past(plan_of(self.run), self.site),
         ):
             said(call)
