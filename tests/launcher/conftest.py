@@ -27,26 +27,18 @@ from launcher.transfer.copy import pull
 from launcher.transfer.ssh import Remote
 from launcher.transfer.store import Store
 from tests.support.apt import install
+from tests.support.clouds import clouds_of_skypilot
 from tests.support.engine import engine
 from tests.support.objects import gate, objects, server
 from tests.support.patience import patience, until
 
-__all__ = ["engine", "gate", "objects", "server"]
+__all__ = ["clouds_of_skypilot", "engine", "gate", "objects", "server"]
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 90.0
 """Seconds to wait for something that takes a tenth of one on an idle machine."""
 UNDISTURBED = 3
 """The toy's total after both stages, in sums of all its numbers: once in `sum`, twice more in `again`."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def clouds_of_skypilot():
-    """SkyPilot itself is imported only by processes of its own: that takes seconds, and its libraries warn."""
-    names = ("aws", "gcp", "kubernetes", "lambda", "runpod", "vast")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("launcher.clouds.skypilot.cloud_names", lambda: names)
-        yield names
 
 
 def lines_of(path):
