@@ -20,7 +20,7 @@ from benchmarks.result import Result, Verdict, load, parser, say
 from launcher.clouds.ledger import ledger
 from launcher.config.site import read_site, site_path
 from launcher.config.yaml import load as load_yaml
-from launcher.planning.request import Request, planned
+from launcher.planning.request import Request, draft
 from launcher.runfolder.events import Tail
 
 PARTS = ("plan and checks", "SkyPilot's machine, with the job", "the upload and the node program's start")
@@ -67,7 +67,7 @@ def ours(recipe: str, cloud: str, parts: dict[str, list[float]]) -> float:
 
 def plain(recipe: str, cloud: str, *more: str) -> float:
     """SkyPilot's own launch, with more words."""
-    image = planned(Request(recipe, cloud), ROOT, read_site(site_path())).plan.image
+    image = draft(Request(recipe, cloud), ROOT, read_site(site_path())).plan.image
     assert image
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.yaml"

@@ -15,7 +15,7 @@ from statistics import median, quantiles
 from benchmarks.measure import ROOT, columns, in_turn, run
 from benchmarks.result import Result, Verdict, load, parser, say
 from launcher.config.site import SiteFile
-from launcher.planning.request import Request, planned
+from launcher.planning.request import Request, draft
 from launcher.runfolder.events import Events
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
@@ -57,7 +57,7 @@ def main() -> None:
     plans: list[Plan] = []
     for request in requests(args.number):
         began = time.perf_counter()
-        plans.append(planned(request, ROOT, SiteFile()).plan)
+        plans.append(draft(request, ROOT, SiteFile()).plan)
         seconds.append(time.perf_counter() - began)
     with tempfile.TemporaryDirectory(dir=args.scratch, prefix="plans-") as scratch:
         place = Path(scratch)

@@ -38,4 +38,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return f"did you mean `{near[0]}`?"
     if len(names) > 16:
         names = difflib.get_close_matches(name, names, n=3, cutoff=0.0)
-    return "known are " + ", ".join(f"`{name}`" for name in names) if names else "there is none to choose from"
+    return "choose one of " + ", ".join(f"`{name}`" for name in names) if names else "there is none to choose from"

@@ -65,10 +65,9 @@ def _first(context: typer.Context) -> str:
 
 
 def _clouds(context: typer.Context) -> list[str]:
-    from launcher.clouds.providers import rented
-    from launcher.config.site import HERE
+    from launcher.clouds.providers import cloud_names
 
-    return [*HERE, "slurm", *rented()]
+    return list(cloud_names())
 
 
 def _checks(context: typer.Context) -> Iterable[str]:
@@ -84,7 +83,7 @@ def _store() -> "Store":
     return Store(read_site(site_path()))
 
 
-CLOUDS = "local, docker, lambda, runpod, slurm or kubernetes; or several, as runpod,lambda"
+CLOUDS = "local, docker, lambda, runpod or slurm; or runpod,lambda. Experimental: SkyPilot's other clouds, such as aws"
 
 RecipeName = Annotated[
     str,

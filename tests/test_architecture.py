@@ -229,8 +229,7 @@ def test_only_the_edges_start_processes_or_ask_the_network():
             "launcher.backends.slurm.login",
             "launcher.backends.slurm.run_folder",
             "launcher.transfer.ssh",
-            "launcher.images.build",
-            "launcher.preflight.recipe_command",
+            "launcher.preflight.recipe",
             "launcher.backends.local",
             "launcher.node.process",
             "launcher.runfolder.rclone",
@@ -238,7 +237,7 @@ def test_only_the_edges_start_processes_or_ask_the_network():
         },
         "huggingface_hub": {"launcher.planning.lock"},
         "socket": {"launcher.images.docker_engine"},
-        "urllib": {"launcher.preflight.secrets"},
+        "urllib": {"launcher.preflight.access"},
         "requests": set(),
         "docker": {"launcher.images.docker_engine", "launcher.backends.docker"},
     }.items():

@@ -8,9 +8,10 @@ from page import Table, code, page
 from launcher.config.job import read_job
 from launcher.config.recipe import REHEARSAL, names
 from launcher.config.site import SiteFile
-from launcher.planning.request import Request, planned
+from launcher.planning.request import Request, draft
 from launcher.preflight.finding import Finding
-from launcher.preflight.memory import TIGHT, Moment, check, kinds_of, moments
+from launcher.preflight.machine import TIGHT, Moment, kinds_of, moments
+from launcher.preflight.machine import memory as check
 
 ROOT = Path(__file__).parents[2]
 CARDS = {"T4": 16, "RTX4090": 24, "A6000": 48, "H100-SXM": 80, "H200-SXM": 141}
@@ -39,7 +40,7 @@ def text() -> str:
 
 def _row(name: str) -> list[str]:
     gpus = [f"{card}:1" for card in CARDS]
-    made = planned(Request(name, "lambda", gpus=",".join(gpus)), ROOT, SiteFile())
+    made = draft(Request(name, "lambda", gpus=",".join(gpus)), ROOT, SiteFile())
     worst = moments(made.plan, made.recipe, kinds_of(gpus, 1), ROOT)
     assert not isinstance(worst, Finding), worst
     helps = check(made.plan, made.recipe, kinds_of([f"{MIDDLE}:1"], 1), ROOT).hint

@@ -13,7 +13,7 @@ from launcher.backends.base import End
 from launcher.config.secrets import values
 from launcher.config.site import DockerSite, SiteFile
 from launcher.errors import LaunchError
-from launcher.images.docker_engine import Facts, connect, facts, held
+from launcher.images.docker_engine import Facts, connect, facts, local_image
 from launcher.images.identity import PROGRAM, identity, node_home
 from launcher.runfolder.lock import PATIENCE, holder
 from launcher.runfolder.paths import RunFolder
@@ -235,7 +235,7 @@ def _works(client: "DockerClient", folder: RunFolder) -> list[DockerWork]:
 def _image(client: "DockerClient", plan: Plan) -> str:
     """The id of the plan's image. Raises LaunchError if its labels differ from the plan."""
     assert plan.image
-    image = held(client, plan.image.digest or plan.image.name) or held(client, plan.image.name)
+    image = local_image(client, plan.image.digest or plan.image.name) or local_image(client, plan.image.name)
     hint = f"run `make image RECIPE={plan.recipe}`"
     if image is None:
         raise LaunchError(f"the Docker engine has no image `{plan.image.name}`", hint)

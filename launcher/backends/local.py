@@ -10,7 +10,7 @@ from pathlib import Path
 import launcher
 from launcher.backends.base import KILLED, End
 from launcher.config.secrets import values
-from launcher.config.site import SiteFile, expanded
+from launcher.config.site import SiteFile, expand_home
 from launcher.errors import LaunchError
 from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder
@@ -94,7 +94,7 @@ class LocalWork:
 def find_python(root: Path, of_site: str | None) -> Path:
     """The interpreter with the packages of the stages: the one in site.yaml, or the one that `make setup-cpu` makes.
     Raises LaunchError if it does not exist."""
-    python = expanded(of_site) if of_site else root / ".venv-cpu" / "bin" / "python"
+    python = expand_home(of_site) if of_site else root / ".venv-cpu" / "bin" / "python"
     if not python.exists():
         reason = "site.yaml names it" if of_site else "the CPU environment of the recipes is not made yet"
         raise LaunchError(

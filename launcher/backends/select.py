@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launcher.backends.base import Backend
-from launcher.clouds.providers import rented
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
 
@@ -22,7 +21,7 @@ def backend_of(
         from launcher.backends.docker import Docker
 
         return Docker(root, site)
-    if set(cloud.split(",")) <= set(rented()):
+    if "slurm" not in cloud.split(","):
         from launcher.backends.sky.backend import Sky
 
         return Sky(root, site, show or (lambda _: None), wait)

@@ -55,30 +55,32 @@ MAJORS = (8, 9, 10)
 def for_cloud(accelerators: Iterable[str], cloud: str) -> tuple[str, ...]:
     """A job's alternatives, as `H100-SXM:8`, in a cloud's words; without those that the cloud does not rent. A word
     that several cards share (`H100`) is the card that the job names without doubt elsewhere, or else any of them. A
-    word that is not in the table stays as it is."""
-    wanted = [(name, count) for name, _, count in (one.partition(":") for one in accelerators)]
-    exact = {(card.name, count) for name, count in wanted for card in CARDS if card.name == name}
-    found = []
-    for name, count in wanted:
-        cards = [card for card in CARDS if name == card.name] or meant(name)
+    word that is not in the table stays as it is; on an experimental cloud, also one that is no card's own name."""
+    required = [(name, count) for name, _, count in (text.partition(":") for text in accelerators)]
+    exact = {(card.name, count) for name, count in required for card in CARDS if card.name == name}
+    alternatives = []
+    for name, count in required:
+        cards = [card for card in CARDS if name == card.name] or cards_of(name)
         if any((card.name, count) in exact for card in cards):
             cards = [card for card in cards if (card.name, count) in exact]
-        words = [card.on(cloud) for card in cards] or [name]
-        found += [f"{word}:{count}" for word in words if word]
-    return tuple(dict.fromkeys(found))
+        names = [card.on(cloud) for card in cards] or [name]
+        if providers.experimental([cloud]) and name not in {card.name for card in CARDS}:
+            names = [name]
+        alternatives += [f"{own}:{count}" for own in names if own]
+    return tuple(dict.fromkeys(alternatives))
 
 
-def meant(name: str) -> list[Card]:
+def cards_of(name: str) -> list[Card]:
     """The cards that are called so on some cloud."""
-    words = {(card, row.gpus.get(card)) for row in providers.PROVIDERS for card in row.gpus}
-    return [card for card in CARDS if name in (card.name, card.common) or (card.name, name) in words]
+    names = {(card, row.gpus.get(card)) for row in providers.PROVIDERS for card in row.gpus}
+    return [card for card in CARDS if name in (card.name, card.common) or (card.name, name) in names]
 
 
 def gibibytes(name: str) -> int | None:
     """The memory of a card, the least where several are called so; None for one that is not in the table."""
-    return min((card.gibibytes for card in meant(name)), default=None)
+    return min((card.gibibytes for card in cards_of(name)), default=None)
 
 
 def capability(name: str) -> float | None:
     """The compute capability of a card, the lowest where several are called so; None for one not in the table."""
-    return min((card.capability for card in meant(name)), default=None)
+    return min((card.capability for card in cards_of(name)), default=None)

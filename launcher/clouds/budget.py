@@ -14,22 +14,22 @@ LEAST = 60.0
 def seconds_left(plan: Plan, hours: float, dollars: float, price: float | None) -> float | None:
     """What the budget leaves after `hours` and `dollars` were spent, at `price` per hour; None without a limit. Raises
     LaunchError when it leaves nothing."""
-    found: list[float] = []
+    limits: list[float] = []
     if (most := plan.budget.max_hours) is not None:
-        found.append((most - hours) * 3600)
+        limits.append((most - hours) * 3600)
     if (cost := plan.budget.max_cost) is not None:
         if dollars >= cost:
             raise LaunchError(
                 f"run `{plan.run}` has cost ${dollars:.2f}, its budget is ${cost:.2f}", "allow more with `--max-cost`"
             )
         if price:
-            found.append((cost - dollars) / price * 3600)
-    if found and min(found) < LEAST:
+            limits.append((cost - dollars) / price * 3600)
+    if limits and min(limits) < LEAST:
         raise LaunchError(
             f"the budget of run `{plan.run}` is used up: {hours:.2f} hours and ${dollars:.2f}",
             "allow more with `--max-hours` or `--max-cost`",
         )
-    return min(found, default=None)
+    return min(limits, default=None)
 
 
 def limits(plan: Plan, left: float | None, stall_minutes: float, now: float) -> dict[str, Any]:

@@ -47,8 +47,8 @@ class Entry:
             and isinstance(self.clouds, str)
             and isinstance(self.folder, str)
             and moment(self.asked)
-            and all(one is None or isinstance(one, str) for one in texts)
-            and all(one is None or moment(one) for one in numbers)
+            and all(value is None or isinstance(value, str) for value in texts)
+            and all(value is None or moment(value) for value in numbers)
         )
 
     def hours(self, now: float) -> float:
@@ -62,11 +62,11 @@ class Entry:
         """That it costs money, and how much until now."""
         cost, where = self.cost(now), self.cloud or self.clouds
         if where == "slurm":
-            sure = "is held" if self.up else "may wait or be held"
+            sure = "is reserved" if self.up else "may be waiting or reserved"
             return f"an allocation of run `{self.run}` on slurm {sure}: {self.hours(now):.1f} hours until now"
-        money = f"${cost:.2f} until now, ${self.price:.2f} an hour" if cost is not None else "at an unknown price"
-        sure = "is" if self.up else "may be there, and is then"
-        return f"a machine of run `{self.run}` on {where} {sure} billed: {money}"
+        money = f"${cost:.2f} until now, ${self.price:.2f} an hour" if cost is not None else "its price is unknown"
+        sure = "still costs money" if self.up else "may exist and cost money"
+        return f"a machine of run `{self.run}` on {where} {sure}: {money}"
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,15 @@ class Ledger:
 
     def entries(self) -> list[Entry]:
         """All there are, oldest first. A file that cannot be read hides no other."""
-        found = []
+        entries = []
         for path in self.folder.glob("*.json"):
             try:
                 entry = Entry(**json.loads(path.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError, RecursionError):
                 continue
             if entry.sound:
-                found.append(entry)
-        return sorted(found, key=lambda entry: entry.asked)
+                entries.append(entry)
+        return sorted(entries, key=lambda entry: entry.asked)
 
     def files(self, run: str) -> list[Path]:
         """Where the entries of a run are, oldest first."""

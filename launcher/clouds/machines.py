@@ -18,18 +18,18 @@ class Machine:
 
 def alive(book: Ledger) -> list[Machine]:
     """What is alive of all that the ledger holds. What has ended is noted; who does not answer counts as alive."""
-    found = []
+    machines = []
     for entry in book.alive():
         try:
             if state := skypilot.state(entry.run, ask_provider=True):
-                found.append(Machine(entry, state.lower()))
+                machines.append(Machine(entry, state.lower()))
             elif left := _there(entry):
-                found.append(Machine(entry, f"not known to SkyPilot; at the provider's: {_named(left)}"))
+                machines.append(Machine(entry, f"not known to SkyPilot; at the provider's: {_named(left)}"))
             else:
-                book.close(entry, "it had ended when we looked")
+                book.close(entry, _not_listed(entry))
         except LaunchError as problem:
-            found.append(Machine(entry, problem.error))
-    return found
+            machines.append(Machine(entry, problem.error))
+    return machines
 
 
 def gone(book: Ledger, entry: Entry, why: str) -> bool:
@@ -58,8 +58,16 @@ def down(book: Ledger, run: str, why: str) -> None:
 def _there(entry: Entry) -> list[tuple[str, str]]:
     """(cloud, id) of the run's machines that providers list."""
     return [
-        (cloud, id) for cloud in _clouds(entry) for id in providers.of_run(providers.listed(cloud), cloud, entry.run)
+        (cloud, id)
+        for cloud in _clouds(entry)
+        for id in providers.of_run(providers.account_machines(cloud), cloud, entry.run)
     ]
+
+
+def _not_listed(entry: Entry) -> str:
+    """Why an entry is closed of which SkyPilot knows nothing: who was asked, and did not list it."""
+    asked = [row.title for cloud in entry.clouds.split(",") if (row := providers.provider(cloud))]
+    return f"not listed by {' and '.join(['SkyPilot', *asked])}"
 
 
 def _named(there: Iterable[tuple[str, str]]) -> str:

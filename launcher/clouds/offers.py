@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from launcher.clouds.accelerators import for_cloud, gibibytes
 from launcher.clouds.catalog import Catalog, Kind
 from launcher.clouds.providers import provider
+from launcher.clouds.skypilot import CLUSTERS
 from launcher.config.job import Job
 
 OLD = 7.0
@@ -30,14 +31,14 @@ class Offer:
 
 def offers(job: Job, clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> list[Offer]:
     """Every machine with the wanted GPUs; for a job without GPUs, each cloud's cheapest. The cheapest offer first."""
-    found: list[Offer] = []
+    matches: list[Offer] = []
     for cloud in clouds:
-        if cloud not in catalogs or cloud in apart(job, [cloud]):
+        if cloud not in catalogs or cloud in joining_faults(job, [cloud]):
             continue
         fit = [_offer(cloud, kind, job.nodes) for kind in catalogs[cloud].kinds if fits(job, cloud, kind)]
         fit.sort(key=_cheapest)
-        found += fit if job.accelerators else fit[:1]
-    return sorted(found, key=_cheapest)
+        matches += fit if job.accelerators else fit[:1]
+    return sorted(matches, key=_cheapest)
 
 
 def nearest(job: Job, clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> Offer | None:
@@ -45,25 +46,26 @@ def nearest(job: Job, clouds: Iterable[str], catalogs: Mapping[str, Catalog]) ->
     the one with the most memory."""
     near: list[tuple[tuple[bool, float, float], Offer]] = []
     for cloud in clouds:
-        wanted = {one.partition(":")[0] for one in for_cloud(job.accelerators, cloud)}
+        names = {pair.partition(":")[0] for pair in for_cloud(job.accelerators, cloud)}
         for kind in catalogs[cloud].kinds if cloud in catalogs else ():
-            size = kind.count * float(gibibytes(kind.accelerator) or 0) if wanted else kind.memory
-            near.append(((kind.accelerator in wanted, size, -kind.price), _offer(cloud, kind, 1)))
-    return max(near, key=lambda one: one[0])[1] if near else None
+            size = kind.count * float(gibibytes(kind.accelerator) or 0) if names else kind.memory
+            near.append(((kind.accelerator in names, size, -kind.price), _offer(cloud, kind, 1)))
+    return max(near, key=lambda pair: pair[0])[1] if near else None
 
 
-def unpriced(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
+def missing_prices(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
     """Clouds whose prices are not known here: a sentence for each."""
     return {
-        cloud: f"SkyPilot has not fetched {row.title}'s prices yet: `sky gpus list --infra {cloud}` does"
-        if (row := provider(cloud))
-        else f"what `{cloud}` costs is not known here"
+        cloud: f"the price of a machine on `{cloud}` is unknown: SkyPilot has no prices of it"
+        if cloud in (*CLUSTERS, "slurm")
+        else f"SkyPilot has not fetched {row.title if (row := provider(cloud)) else cloud}'s prices yet: "
+        f"`sky gpus list --infra {cloud}` does"
         for cloud in clouds
         if cloud not in catalogs
     }
 
 
-def apart(job: Job, clouds: Iterable[str]) -> dict[str, str]:
+def joining_faults(job: Job, clouds: Iterable[str]) -> dict[str, str]:
     """Clouds that have no machines for several nodes: a sentence for each."""
     return {
         cloud: f"{row.no_joining}, and the job wants {job.nodes}"
@@ -72,7 +74,7 @@ def apart(job: Job, clouds: Iterable[str]) -> dict[str, str]:
     }
 
 
-def old(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
+def old_prices(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str]:
     """Clouds whose prices are older than a week: a sentence for each."""
     rows = {cloud: provider(cloud) for cloud in clouds}
     return {
@@ -84,24 +86,24 @@ def old(clouds: Iterable[str], catalogs: Mapping[str, Catalog]) -> dict[str, str
 
 def fits(job: Job, cloud: str, kind: Kind) -> bool:
     """Whether one machine of that kind is what the job wants of each node."""
-    wanted = for_cloud(job.accelerators, cloud)
-    if wanted and f"{kind.accelerator}:{kind.count}".lower() not in [one.lower() for one in wanted]:
+    required = for_cloud(job.accelerators, cloud)
+    if required and f"{kind.accelerator}:{kind.count}".lower() not in [accelerator.lower() for accelerator in required]:
         return False
     cpus, memory = job.cpus, job.memory
     least = row.least if (row := provider(cloud)) else None
-    if least and not wanted and memory is None:
+    if least and not required and memory is None:
         cpus, memory = least if cpus is None else (cpus, least[1])
     return _enough(kind.cpus, cpus, 1) and _enough(kind.memory, memory, kind.cpus)
 
 
-def _enough(has: float, wanted: str | None, cpus: float) -> bool:
+def _enough(has: float, required: str | None, cpus: float) -> bool:
     """`wanted` is SkyPilot's `8`, `8+` or, of memory, `4x`: so much for each CPU."""
-    if wanted is None:
+    if required is None:
         return True
-    least = float(wanted.rstrip("+x"))
-    if wanted.endswith("x"):
+    least = float(required.rstrip("+x"))
+    if required.endswith("x"):
         return has >= least * cpus
-    return has >= least if wanted.endswith("+") else has == least
+    return has >= least if required.endswith("+") else has == least
 
 
 def _offer(cloud: str, kind: Kind, nodes: int) -> Offer:
@@ -110,5 +112,5 @@ def _offer(cloud: str, kind: Kind, nodes: int) -> Offer:
     return Offer(cloud, kind.name, kind.accelerator, kind.count, price, kind.regions, kind.cpus, kind.memory, nodes)
 
 
-def _cheapest(one: Offer) -> tuple[float, str, str]:
-    return one.price_per_hour, one.cloud, one.instance_type
+def _cheapest(offer: Offer) -> tuple[float, str, str]:
+    return offer.price_per_hour, offer.cloud, offer.instance_type

@@ -2,10 +2,11 @@
 asked for its machines through SkyPilot's clients for it, past everything SkyPilot remembers."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.clouds import skypilot
 from launcher.config.site import HERE
 from launcher.errors import FAILED, LaunchError, did_you_mean
 
@@ -46,24 +47,24 @@ class Provider:
     """What the launcher does not know before a launch."""
 
 
-def clouds_of(word: str) -> tuple[str, ...]:
-    """The clouds that `--cloud` names: one, or several rented ones with commas between. Raises LaunchError."""
-    found = tuple(dict.fromkeys(one.strip() for one in word.split(",")))
-    known = (*HERE, "slurm", *rented())
-    for one in found:
-        if one not in known:
-            raise LaunchError(f"unknown cloud `{one}`", did_you_mean(one, known))
-        if len(found) > 1 and one in HERE:
-            rest = ",".join(other for other in found if other not in HERE)
+def clouds_of(text: str) -> tuple[str, ...]:
+    """The clouds that `--cloud` names: one, or several rented ones with commas between. A cloud without a row is
+    accepted if the installed SkyPilot knows it. Raises LaunchError."""
+    clouds = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for cloud in clouds:
+        if cloud not in cloud_names():
+            _ask_skypilot(cloud)
+        if len(clouds) > 1 and cloud in HERE:
+            rest = ",".join(other for other in clouds if other not in HERE)
             raise LaunchError(
-                f"`{one}` is this machine, and not one of several clouds", f"`--cloud {rest or one}` without it"
+                f"`{cloud}` is this machine, and not one of several clouds", f"`--cloud {rest or cloud}` without it"
             )
-    return found
+    return clouds
 
 
-def rented() -> tuple[str, ...]:
-    """The clouds that are reached through SkyPilot."""
-    return (*(row.name for row in PROVIDERS), "kubernetes")
+def cloud_names() -> tuple[str, ...]:
+    """The values of `--cloud` that need no SkyPilot to be understood."""
+    return (*HERE, "slurm", *(row.name for row in PROVIDERS))
 
 
 def provider(cloud: str) -> Provider | None:
@@ -71,7 +72,21 @@ def provider(cloud: str) -> Provider | None:
     return next((row for row in PROVIDERS if row.name == cloud), None)
 
 
-def listed(cloud: str) -> dict[str, str]:
+def experimental(clouds: Iterable[str]) -> list[str]:
+    """The clouds that only SkyPilot knows: this launcher was never tested on them."""
+    return [cloud for cloud in clouds if cloud not in cloud_names()]
+
+
+def _ask_skypilot(cloud: str) -> None:
+    """Raises LaunchError if SkyPilot does not know the cloud, or is not installed."""
+    clouds: tuple[str, ...] = ()
+    if re.fullmatch("[a-z0-9]+", cloud):  # SkyPilot's import takes seconds
+        clouds = skypilot.cloud_names()
+    if cloud not in clouds:
+        raise LaunchError(f"unknown cloud `{cloud}`", did_you_mean(cloud, {*cloud_names(), *clouds}))
+
+
+def account_machines(cloud: str) -> dict[str, str]:
     """Id -> name of every machine of the account that is not ended; nothing of a cloud without a row. Raises
     LaunchError when it does not answer."""
     row = provider(cloud)
@@ -89,7 +104,7 @@ def end(cloud: str, id: str) -> None:
         row.terminate(id)
     except Exception as problem:
         raise LaunchError(
-            f"{row.title} did not terminate machine `{id}`: {_words(problem)}",
+            f"{row.title} did not terminate machine `{id}`: {_reason(problem)}",
             f"it may still cost money: terminate it at {row.console}",
             FAILED,
         ) from None
@@ -98,7 +113,7 @@ def end(cloud: str, id: str) -> None:
 def of_run(machines: Mapping[str, str], cloud: str, run: str) -> list[str]:
     """The ids of a run's machines among an account's: SkyPilot names them after the cluster and this user."""
     name = _name(cloud, run)
-    return [id for id, found in machines.items() if found in (f"{name}-head", f"{name}-worker") or found == name]
+    return [id for id, machine in machines.items() if machine in (f"{name}-head", f"{name}-worker") or machine == name]
 
 
 def _name(cloud: str, run: str) -> str:
@@ -112,11 +127,11 @@ def _name(cloud: str, run: str) -> str:
 
 def _silent(cloud: str, problem: Exception) -> LaunchError:
     return LaunchError(
-        f"{cloud} does not say which machines are alive: {_words(problem)}", f"look at {cloud}'s own console", FAILED
+        f"{cloud} does not say which machines are alive: {_reason(problem)}", f"look at {cloud}'s own console", FAILED
     )
 
 
-def _words(problem: Exception) -> str:
+def _reason(problem: Exception) -> str:
     """What a client of a provider says, in one short line."""
     return " ".join(str(problem).split())[:200] or type(problem).__name__
 
@@ -128,7 +143,7 @@ def _runpod() -> Any:
 
 
 def _runpod_machines() -> dict[str, str]:
-    return {id: one["name"] for id, one in _runpod().list_instances().items()}
+    return {id: machine["name"] for id, machine in _runpod().list_instances().items()}
 
 
 def _runpod_key_fault(text: str) -> str | None:
@@ -146,8 +161,9 @@ def _lambda() -> Any:
 
 
 def _lambda_machines() -> dict[str, str]:
-    found = _lambda().list_instances()
-    return {one["id"]: one.get("name") or "" for one in found if one["status"] not in ("terminating", "terminated")}
+    machines = _lambda().list_instances()
+    alive = [machine for machine in machines if machine["status"] not in ("terminating", "terminated")]
+    return {machine["id"]: machine.get("name") or "" for machine in alive}
 
 
 def _lambda_key_fault(text: str) -> str | None:

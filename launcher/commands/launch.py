@@ -22,7 +22,7 @@ from launcher.errors import DONE, INTERRUPTED, OURS, LaunchError, sentence
 from launcher.format import duration
 from launcher.planning.changes import followers
 from launcher.planning.code_version import find_root
-from launcher.planning.request import Planned, Request, any_family, rehearsal_of, resumed
+from launcher.planning.request import Draft, Request, any_family, continuation, rehearsal_of
 from launcher.preflight import runner
 from launcher.preflight.finding import REFUSED, Finding
 from launcher.runfolder.command_history import add_command
@@ -64,7 +64,7 @@ class LaunchOptions:
 class Launch:
     """What the steps of a launch share."""
 
-    planned: Planned
+    planned: Draft
     root: Path
     site: SiteFile
     options: LaunchOptions
@@ -101,7 +101,7 @@ def rehearse(request: Request, site: SiteFile, options: LaunchOptions) -> int:
     return launch(rehearsal_of(replace(request, recipe=request.recipe or any_family(root)), root), site, options)
 
 
-def carry_out(planned: Planned, root: Path, site: SiteFile, options: LaunchOptions) -> int:
+def carry_out(planned: Draft, root: Path, site: SiteFile, options: LaunchOptions) -> int:
     """Executes the plan, or continues its run, and pulls the export. Returns the exit code. At the end, whatever it is,
     the user is told which machine still costs money."""
     try:
@@ -114,18 +114,18 @@ def carry_out(planned: Planned, root: Path, site: SiteFile, options: LaunchOptio
         say_billed(planned.plan.run)
 
 
-def _opened(planned: Planned, root: Path, site: SiteFile, options: LaunchOptions) -> Launch:
+def _opened(planned: Draft, root: Path, site: SiteFile, options: LaunchOptions) -> Launch:
     run, store = planned.plan.run, Store(site)
     backend = backend_of(planned.plan.machine.cloud, root, site, console.say, options.wait)
     folder = store.folder(run)
     return Launch(planned, root, site, options, backend, folder, store.results(run), not folder.plan.exists())
 
 
-def _resumed(request: Request, name: str, site: SiteFile) -> tuple[Planned, Path]:
+def _resumed(request: Request, name: str, site: SiteFile) -> tuple[Draft, Path]:
     if request.recipe or request.run or request.data or request.changes:
         raise LaunchError("`--resume` continues a run as planned", "leave out the recipe, --run, --data and --set")
     folder, root = Store(site).existing(name), find_root()
-    return resumed(plan_of(folder), folder, request, root, site), root
+    return continuation(plan_of(folder), folder, request, root, site), root
 
 
 def _launch(launch: Launch) -> int:

@@ -9,7 +9,7 @@ from launcher.config.recipe import REHEARSAL, Recipe, families, names, read_reci
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
 from launcher.planning.code_version import code_of, find_root
-from launcher.planning.request import Planned, Request, planned, variant_of
+from launcher.planning.request import Draft, Request, draft, variant_of
 
 
 def plan(request: Request, site: SiteFile, as_json: bool, shell: bool, write: Path | None) -> str | None:
@@ -30,12 +30,12 @@ def plan(request: Request, site: SiteFile, as_json: bool, shell: bool, write: Pa
     return None
 
 
-def planned_of(request: Request, site: SiteFile) -> tuple[Planned, Path]:
+def planned_of(request: Request, site: SiteFile) -> tuple[Draft, Path]:
     """The request's plan, and the folder that holds `recipes/`. Raises LaunchError."""
     root = find_root()
     if not request.recipe:
-        raise LaunchError("you did not name a recipe", f"known are {', '.join(names(root))}")
-    return planned(request, root, site), root
+        raise LaunchError("you did not name a recipe", f"choose one of {', '.join(names(root))}")
+    return draft(request, root, site), root
 
 
 def lock(name: str) -> None:
@@ -56,19 +56,19 @@ def lock(name: str) -> None:
 
 def build_images(name: str | None, variant: str | None, base: str | None, push: str | None, site: SiteFile) -> None:
     """Builds the image of the recipe, of the family, or of all families, and prints its name."""
-    from launcher.images.build import Wanted, build
+    from launcher.images.docker_engine import ImageRequest, build
     from launcher.ui import console
 
     root = find_root()
     registry = push or site.registry
     for recipe in _recipes(name, root):
         kind = variant or (_variant(recipe, root) if recipe.name == name else "cuda")
-        order = Wanted(root, recipe.file.image, recipe.family, kind, registry, base, push is not None)
+        order = ImageRequest(root, recipe.file.image, recipe.family, kind, registry, base, push is not None)
         image = build(order, code_of(root, recipe.family, imaged=True), console.say_raw)
         console.say(f"image     {image.name}")
 
 
-def _write(result: Planned, folder: Path) -> None:
+def _write(result: Draft, folder: Path) -> None:
     from launcher.runfolder.paths import RunFolder
     from launcher.transfer.store import make_folder
     from launcher.ui import console
@@ -77,12 +77,12 @@ def _write(result: Planned, folder: Path) -> None:
     console.say(f"wrote {folder}" + (f"; image {result.plan.image.name}" if result.plan.image else ""))
 
 
-def _show(result: Planned, root: Path, site: SiteFile) -> None:
+def _show(result: Draft, root: Path, site: SiteFile) -> None:
     from launcher.preflight import runner
 
     with ThreadPoolExecutor(2) as pool:
         findings = pool.submit(runner.quick, result, root, site)
-        forecast = pool.submit(runner.expected, result, root, site)
+        forecast = pool.submit(runner.outlook, result, root, site)
         from launcher.ui import console  # its import takes as long as the programs that the two checks start meanwhile
 
         console.show_plan(result.plan, findings.result(), forecast.result())

@@ -59,9 +59,11 @@ def read_job(path: Path) -> Job:
     choices = resources.get("any_of") or resources.get("ordered") or [resources]
     if not isinstance(choices, list):
         raise LaunchError(f"`{path}`: `resources.any_of` is `{choices}`", "it is a list")
-    for one in choices:
-        _known(path, "resources.", one, RESOURCE_KEYS)
-    accelerators = tuple(dict.fromkeys(name for one in choices for name in _accelerators(path, {**resources, **one})))
+    for choice in choices:
+        _known(path, "resources.", choice, RESOURCE_KEYS)
+    accelerators = tuple(
+        dict.fromkeys(name for choice in choices for name in _accelerators(path, {**resources, **choice}))
+    )
     nodes = value.get("num_nodes", 1)
     if not _counts(nodes):
         raise LaunchError(f"`{path}`: `num_nodes` is `{nodes}`", "give a whole number from 1 on")
@@ -79,18 +81,18 @@ def read_job(path: Path) -> Job:
 
 
 def _accelerators(path: Path, resources: dict[str, Any]) -> list[str]:
-    wanted = resources.get("accelerators")
-    if wanted is None:
+    value = resources.get("accelerators")
+    if value is None:
         return []
-    if isinstance(wanted, str):
-        wanted = [wanted]
-    if isinstance(wanted, dict):
-        wanted = [f"{name}:{1 if count is None else count}" for name, count in wanted.items()]
-    named = isinstance(wanted, list) and all(isinstance(one, str) for one in wanted)
-    words = [one if ":" in one else f"{one}:1" for one in wanted] if named else [""]
-    if not all(map(ACCELERATOR.fullmatch, words)):
-        raise LaunchError(f"`{path}`: `resources.accelerators` is `{wanted}`", "write it as `H100:8`")
-    return words
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, dict):
+        value = [f"{name}:{1 if count is None else count}" for name, count in value.items()]
+    named = isinstance(value, list) and all(isinstance(text, str) for text in value)
+    accelerators = [text if ":" in text else f"{text}:1" for text in value] if named else [""]
+    if not all(map(ACCELERATOR.fullmatch, accelerators)):
+        raise LaunchError(f"`{path}`: `resources.accelerators` is `{value}`", "write it as `H100:8`")
+    return accelerators
 
 
 def _counts(value: Any) -> bool:

@@ -108,7 +108,7 @@ class StageSpec(Strict):
     """The command, as a list; placeholders are in the stage contract."""
     each: list[str] = []
     """After the rounds of a list: more words of `run`, for every round, of which `{round}` is the number."""
-    needs: Annotated[dict[str, str], BeforeValidator(lambda given: _by_name(given))] = {}
+    needs: Annotated[dict[str, str], BeforeValidator(lambda value: _by_name(value))] = {}
     """Placeholder -> the stage whose output it is; a list when they are called alike."""
     model: str | None = None
     """A name under `models`: its repo and commit become settings of the stage."""
@@ -217,7 +217,7 @@ def read_recipe(name: str, root: Path) -> Recipe:
     known = names(root)
     if name not in known:
         raise LaunchError(f"there is no recipe `{name}` under `{root / 'recipes'}`", did_you_mean(name, known))
-    family = max((one for one in families(root) if name.startswith(f"{one}-")), key=len)
+    family = max((known for known in families(root) if name.startswith(f"{known}-")), key=len)
     size, folder = name[len(family) + 1 :], root / "recipes" / family
     file = read(folder / "recipe.yaml", RecipeFile)
     if file.name != family:
@@ -225,10 +225,12 @@ def read_recipe(name: str, root: Path) -> Recipe:
     return Recipe(family, size, folder, file, read(folder / "sizes" / f"{size}.yaml", SizeFile))
 
 
-def _by_name(given: Any) -> Any:
+def _by_name(value: Any) -> Any:
     """A list of names as each by its own; anything else as it is."""
     return (
-        {one: one for one in given} if isinstance(given, list) and all(isinstance(one, str) for one in given) else given
+        {name: name for name in value}
+        if isinstance(value, list) and all(isinstance(name, str) for name in value)
+        else value
     )
 
 

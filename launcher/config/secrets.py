@@ -5,7 +5,7 @@ import netrc
 from collections.abc import Mapping
 from pathlib import Path
 
-from launcher.config.site import SiteFile, expanded
+from launcher.config.site import SiteFile, expand_home
 from launcher.errors import LaunchError
 from launcher.runfolder.plan import Plan
 
@@ -22,8 +22,8 @@ class Values(dict[str, str]):
 def values(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Values:
     """What the run is given, of the secrets it names, as far as there is a value. Raises LaunchError when a reference
     of site.yaml leads nowhere."""
-    found = {name: found_at(name, site, env) for name in plan.secrets}
-    return Values({name: one[1] for name, one in found.items() if one})
+    pairs = {name: lookup(name, site, env) for name in plan.secrets}
+    return Values({name: pair[1] for name, pair in pairs.items() if pair})
 
 
 def login(site: SiteFile, env: Mapping[str, str]) -> Values:
@@ -32,14 +32,15 @@ def login(site: SiteFile, env: Mapping[str, str]) -> Values:
         return Values()
     if site.registry is None:
         raise LaunchError("site.yaml has `registry_login` and no `registry`", "name it: `registry: ghcr.io/acme`")
-    given = site.registry_login
-    password = look(given.password, env)
+    account = site.registry_login
+    password = look(account.password, env)
     if password is None:
         raise LaunchError(
-            f"site.yaml: `registry_login.password` is `{given.password}`, where there is nothing", helps(given.password)
+            f"site.yaml: `registry_login.password` is `{account.password}`, where there is nothing",
+            remedy(account.password),
         )
     return Values(
-        SKYPILOT_DOCKER_USERNAME=given.username,
+        SKYPILOT_DOCKER_USERNAME=account.username,
         SKYPILOT_DOCKER_PASSWORD=password,
         SKYPILOT_DOCKER_SERVER=server(site.registry),
     )
@@ -64,55 +65,55 @@ def references(name: str, site: SiteFile, env: Mapping[str, str]) -> list[str]:
     return [f"env:{name}", *([own[name]] if name in own else [])]
 
 
-def found_at(name: str, site: SiteFile, env: Mapping[str, str]) -> tuple[str, str] | None:
+def lookup(name: str, site: SiteFile, env: Mapping[str, str]) -> tuple[str, str] | None:
     """The first reference that has a value, and the value. Raises LaunchError when site.yaml's has none."""
     for reference in references(name, site, env):
         if value := look(reference, env):
             return reference, value
     if name in site.secrets:
         where = site.secrets[name]
-        raise LaunchError(f"site.yaml: `secrets.{name}` is `{where}`, where there is nothing", helps(where))
+        raise LaunchError(f"site.yaml: `secrets.{name}` is `{where}`, where there is nothing", remedy(where))
     return None
 
 
 def look(reference: str, env: Mapping[str, str]) -> str | None:
     """What is at `env:NAME`, `file:PATH`, `netrc:HOST` or `keyring:SERVICE/USER`; None when there is nothing. Raises
     LaunchError for a keyring without its package."""
-    kind, _, place = reference.partition(":")
+    kind, _, address = reference.partition(":")
     if kind == "env":
-        text = env.get(place)
+        text = env.get(address)
     elif kind == "file":
-        text = _file(_path(place, env))
+        text = _file(_path(address, env))
     elif kind == "netrc":
-        text = _netrc(place, _path(env.get("NETRC") or "~/.netrc", env))
+        text = _netrc(address, _path(env.get("NETRC") or "~/.netrc", env))
     else:
-        text = _keyring(*place.rpartition("/")[::2])
+        text = _keyring(*address.rpartition("/")[::2])
     return (text or "").strip() or None
 
 
-def helps(reference: str) -> str:
+def remedy(reference: str) -> str:
     """What puts a value there."""
-    kind, _, place = reference.partition(":")
+    kind, _, address = reference.partition(":")
     return {
-        "env": f"`export {place}=...`",
-        "file": f"write it to `{place}`, for yourself alone: `umask 077`",
-        "netrc": f"add `machine {place} login user password ...` to ~/.netrc",
-        "keyring": f"`keyring set {' '.join(place.rpartition('/')[::2])}`",
+        "env": f"`export {address}=...`",
+        "file": f"write it to `{address}`, for yourself alone: `umask 077`",
+        "netrc": f"add `machine {address} login user password ...` to ~/.netrc",
+        "keyring": f"`keyring set {' '.join(address.rpartition('/')[::2])}`",
     }[kind]
 
 
-def _path(place: str, env: Mapping[str, str]) -> Path:
-    return Path(env["HOME"], place[2:]) if place.startswith("~/") and env.get("HOME") else expanded(place)
+def _path(text: str, env: Mapping[str, str]) -> Path:
+    return Path(env["HOME"], text[2:]) if text.startswith("~/") and env.get("HOME") else expand_home(text)
 
 
 def _file(path: Path) -> str | None:
-    with contextlib.suppress(OSError, UnicodeDecodeError):
+    with contextlib.suppress(OSError, UnicodeDecodeError):  # no such file is no secret
         return path.read_text(encoding="utf-8")
     return None
 
 
 def _netrc(host: str, path: Path) -> str | None:
-    with contextlib.suppress(OSError, UnicodeDecodeError, netrc.NetrcParseError):
+    with contextlib.suppress(OSError, UnicodeDecodeError, netrc.NetrcParseError):  # no such file is no secret
         account = netrc.netrc(path).authenticators(host)
         return account[2] if account else None
     return None
@@ -124,13 +125,13 @@ def _keyring(service: str, user: str) -> str | None:
         from keyring.errors import KeyringError
     except ImportError:
         raise LaunchError(
-            f"`keyring:{service}/{user}` wants the package `keyring`, which is not installed",
+            f"`keyring:{service}/{user}` needs the package `keyring`, which is not installed",
             "`.venv/bin/python -m pip install keyring`, or name an `env:` or `file:` reference",
         ) from None
     try:
-        found: str | None = keyring.get_password(service, user)
+        password: str | None = keyring.get_password(service, user)
     except KeyringError as problem:
         raise LaunchError(
             f"`keyring:{service}/{user}`: the keyring does not open: {problem}", "unlock it, or name another reference"
         ) from None
-    return found
+    return password

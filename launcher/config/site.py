@@ -117,11 +117,11 @@ class SiteFile(Strict):
     def _by_reference(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return reference("secrets", None)
-        return {name: reference(f"secrets.{name}", one) for name, one in value.items()}
+        return {name: reference(f"secrets.{name}", text) for name, text in value.items()}
 
     @property
     def local_store(self) -> Path:
-        return expanded(self.store or self.runs / ".store")
+        return expand_home(self.store or self.runs / ".store")
 
 
 def reference(key: str, value: Any) -> str:
@@ -147,7 +147,7 @@ def read_site(path: Path) -> SiteFile:
     return read(path, SiteFile) if path.exists() else SiteFile()
 
 
-def expanded(path: str | Path) -> Path:
+def expand_home(path: str | Path) -> Path:
     """The path with its `~` or `~user` replaced. Raises LaunchError when there is no such user."""
     try:
         return Path(path).expanduser()

@@ -20,7 +20,7 @@ TIME = re.compile(r"(?:(?P<days>\d{1,9})-)?(?P<first>\d{1,9})(?::(?P<second>\d{1
 
 
 def _line(text: str) -> str:
-    if any(ord(one) < 32 or ord(one) == 127 for one in text):
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
         raise ValueError("it has to be one line of text")
     return text
 
@@ -35,27 +35,27 @@ def _time(value: Any) -> Any:
 
 def seconds(time: str) -> int:
     """The length of one of Slurm's times: `M`, `M:S`, `H:M:S`, `D-H`, `D-H:M`, `D-H:M:S`. Raises ValueError."""
-    found = TIME.fullmatch(time)
-    if not found:
+    match = TIME.fullmatch(time)
+    if not match:
         raise ValueError(
             'it is not a time of Slurm\'s: "2:00:00" is two hours, "90" is 90 minutes, "2-00:00:00" two days'
         )
-    parts = [int(one) for one in (found["first"], found["second"], found["third"]) if one is not None]
-    if found["days"] is not None:
+    parts = [int(part) for part in (match["first"], match["second"], match["third"]) if part is not None]
+    if match["days"] is not None:
         hours, minutes, rest = [*parts, 0, 0][:3]
     elif len(parts) == 3:
         hours, minutes, rest = parts
     else:
         hours, minutes, rest = 0, parts[0], (parts[1] if len(parts) == 2 else 0)
-    return ((int(found["days"] or 0) * 24 + hours) * 60 + minutes) * 60 + rest
+    return ((int(match["days"] or 0) * 24 + hours) * 60 + minutes) * 60 + rest
 
 
 def gigabytes(memory: str) -> float:
     """The GiB of one of Slurm's sizes, megabytes without a letter. Raises ValueError."""
-    found = re.fullmatch(r"(\d{1,12})([KMGT]?)", memory)
-    if not found:
+    match = re.fullmatch(r"(\d{1,12})([KMGT]?)", memory)
+    if not match:
         raise ValueError("it is not a size: write it as `100G`")
-    return round(int(found[1]) * {"K": 2**-20, "M": 2**-10, "": 2**-10, "G": 1, "T": 2**10}[found[2]], 3)
+    return round(int(match[1]) * {"K": 2**-20, "M": 2**-10, "": 2**-10, "G": 1, "T": 2**10}[match[2]], 3)
 
 
 def _option(name: str) -> str:

@@ -88,7 +88,7 @@ def _values(node: Any, known: dict[int, int]) -> int:
         raise _refused(f"a number has {len(node.value):,} characters", node)
     count = 1
     if isinstance(node, yaml.SequenceNode):
-        count += sum(_values(one, known) for one in node.value)
+        count += sum(_values(child, known) for child in node.value)
     if isinstance(node, yaml.MappingNode):
         names: set[str] = set()
         for key, value in node.value:
@@ -105,8 +105,8 @@ def _values(node: Any, known: dict[int, int]) -> int:
     return count
 
 
-def _refused(problem: str, place: Any) -> yaml.YAMLError:
-    return yaml.constructor.ConstructorError(problem=problem, problem_mark=place.start_mark)
+def _refused(problem: str, mark: Any) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(problem=problem, problem_mark=mark.start_mark)
 
 
 class Strict(BaseModel):
@@ -153,30 +153,30 @@ def check(value: Any, kind: type[Kind], where: str) -> Kind:
 
 
 def _sentence(fault: ErrorDetails, kind: type[BaseModel], where: str) -> LaunchError:
-    place, key = fault["loc"], ".".join(str(one) for one in fault["loc"])
+    path, key = fault["loc"], ".".join(str(step) for step in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        parent = ".".join(str(one) for one in place[:-1])
+        parent = ".".join(str(step) for step in path[:-1])
         inside = f" under `{parent}`" if parent else ""
-        hint = did_you_mean(str(place[-1]), _fields(kind, place[:-1]))
-        return LaunchError(f"`{where}`: unknown key `{place[-1]}`{inside}", hint)
+        hint = did_you_mean(str(path[-1]), _fields(kind, path[:-1]))
+        return LaunchError(f"`{where}`: unknown key `{path[-1]}`{inside}", hint)
     if fault["type"] == "missing":
-        return LaunchError(f"`{where}`: the key `{key}` is missing", f"add `{place[-1]}:`")
+        return LaunchError(f"`{where}`: the key `{key}` is missing", f"add `{path[-1]}:`")
     message = fault["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     return LaunchError(f"`{where}`: `{key}` is {_shown(fault['input'])}: {message}", f"correct `{key}`")
 
 
-def _fields(kind: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+def _fields(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """The keys allowed at a place inside a model."""
     current: Any = kind
-    for step in place:
+    for step in path:
         if isinstance(current, type) and issubclass(current, BaseModel):
             current = current.model_fields[str(step)].annotation if str(step) in current.model_fields else None
         else:
-            inner = [one for one in getattr(current, "__args__", ()) if one not in (str, type(None))]
+            inner = [option for option in getattr(current, "__args__", ()) if option not in (str, type(None))]
             current = inner[-1] if inner else None
         while current is not None and not isinstance(current, type) and type(None) in getattr(current, "__args__", ()):
-            current = next(one for one in current.__args__ if one is not type(None))
+            current = next(option for option in current.__args__ if option is not type(None))
     return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
 
 

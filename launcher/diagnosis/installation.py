@@ -13,13 +13,13 @@ from pathlib import Path
 from launcher.backends.local import find_python
 from launcher.clouds import providers
 from launcher.clouds.ledger import ledger
-from launcher.config.secrets import found_at, helps, references
+from launcher.config.secrets import lookup, references, remedy
 from launcher.config.site import SiteFile, site_path
 from launcher.errors import LaunchError
 from launcher.format import size
 from launcher.images.docker_engine import cards, connect, facts
-from launcher.preflight.credentials import check
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.access import credentials
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 LEAST = 20 * 10**9
@@ -116,16 +116,18 @@ def _clouds(env: Mapping[str, str]) -> Iterator[Finding]:
     """Which providers' key files are here."""
     home = Path(env.get("HOME", "~")).expanduser()
     for row in providers.PROVIDERS:
-        finding = check([row.name], home)
+        finding = credentials([row.name], home)
         level = WARNING if finding.level == REFUSED else OK
         yield Finding(row.name, level, finding.says, finding.hint)
+    says = "not checked: access to other clouds that SkyPilot knows, which are experimental"
+    yield Finding("other clouds", UNKNOWN, says, "`sky check` checks it")
 
 
 def _secrets(site: SiteFile, env: Mapping[str, str]) -> Iterator[Finding]:
     """Where the value of each secret is; never the value."""
     for name in dict.fromkeys([*SECRETS, *site.secrets]):
         try:
-            source = found_at(name, site, env)
+            source = lookup(name, site, env)
         except LaunchError as problem:
             yield Finding(name, WARNING, problem.error, problem.hint)
             continue
@@ -133,7 +135,7 @@ def _secrets(site: SiteFile, env: Mapping[str, str]) -> Iterator[Finding]:
         yield (
             Finding(name, OK, source[0])
             if source
-            else Finding(name, WARNING, f"not set: looked at {', '.join(looked)}", helps(looked[0]))
+            else Finding(name, WARNING, f"not set: looked at {', '.join(looked)}", remedy(looked[0]))
         )
 
 

@@ -56,12 +56,14 @@ def labels(image: Image, code: Code) -> dict[str, str]:
 
 def recipe_folders(root: Path, family: str) -> tuple[str, ...]:
     """The recipes' code that an image carries below /opt/launcher, beside the node program."""
-    return tuple(one for one in ("recipes/common", f"recipes/{family}") if (root / one).is_dir())
+    return tuple(folder for folder in ("recipes/common", f"recipes/{family}") if (root / folder).is_dir())
 
 
 def node_home(root: Path) -> Path:
     """The folder that holds the node program: `root`, or where this program is installed."""
-    return root if all((root / one).is_dir() for one in PROGRAM) else Path(launcher.__file__).resolve().parent.parent
+    return (
+        root if all((root / folder).is_dir() for folder in PROGRAM) else Path(launcher.__file__).resolve().parent.parent
+    )
 
 
 def _base_files(variant: str) -> tuple[str, ...]:

@@ -13,29 +13,29 @@ from launcher.runfolder.plan import Plan
 def changes(old: Plan, new: Plan) -> dict[str, list[str]]:
     """Stage -> what differs, in words; only stages whose result would no longer be this plan's, in the new order."""
     before = {stage.name: stage for stage in old.stages}
-    found = {}
+    differences = {}
     for stage in new.stages:
         if stage.name not in before:
-            found[stage.name] = ["it is new"]
+            differences[stage.name] = ["it is new"]
             continue
-        one, other = identity(old, before[stage.name]), identity(new, stage)
+        was, now = identity(old, before[stage.name]), identity(new, stage)
         # what changed in the needed stages is said there; here, which ones they are
-        one["needs"], other["needs"] = before[stage.name].needs, stage.needs
-        says = [sentence for part in one for sentence in _differences(part, one[part], other[part])]
+        was["needs"], now["needs"] = before[stage.name].needs, stage.needs
+        says = [sentence for part in was for sentence in _differences(part, was[part], now[part])]
         if says:
-            found[stage.name] = says
-    return found
+            differences[stage.name] = says
+    return differences
 
 
 def followers(plan: Plan, first: str) -> list[str]:
     """`first` and every later stage that needs its result, directly or not. Raises LaunchError when there is none."""
     if first not in {stage.name for stage in plan.stages}:
         raise LaunchError(f"the run has no stage `{first}`", did_you_mean(first, (stage.name for stage in plan.stages)))
-    found = [first]
+    stages = [first]
     for stage in plan.stages:
-        if stage.name not in found and any(need in found for need in stage.needs.values()):
-            found.append(stage.name)
-    return found
+        if stage.name not in stages and any(need in stages for need in stage.needs.values()):
+            stages.append(stage.name)
+    return stages
 
 
 def set_aside(folder: RunFolder, stages: Iterable[str]) -> list[str]:
@@ -63,12 +63,12 @@ def _differences(part: str, before: Any, after: Any) -> list[str]:
     if part == "environment":
         return [f"its locked packages were `{str(before)[:12]}`, are now `{str(after)[:12]}`"]
     if not isinstance(before, dict) or not isinstance(after, dict):
-        return [f"its {part} was `{_shown(before)}`, is now `{_shown(after)}`"]
+        return [f"its {part} was `{_short(before)}`, is now `{_short(after)}`"]
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     label = {"config": "", "packages": "package ", "inputs": "input ", "source": "source ", "needs": "its "}[part]
-    return [f"{label}`{name}` was `{_shown(before.get(name))}`, is now `{_shown(after.get(name))}`" for name in names]
+    return [f"{label}`{name}` was `{_short(before.get(name))}`, is now `{_short(after.get(name))}`" for name in names]
 
 
-def _shown(value: Any) -> str:
-    text = " ".join(value) if isinstance(value, list) and all(isinstance(one, str) for one in value) else str(value)
+def _short(value: Any) -> str:
+    text = " ".join(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else str(value)
     return text if len(text) <= 40 else text[:39] + "…"

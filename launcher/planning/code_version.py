@@ -26,7 +26,7 @@ def changes(root: Path, folders: tuple[str, ...]) -> list[str]:
 
 
 @contextmanager
-def committed(root: Path) -> Iterator[Path]:
+def last_commit(root: Path) -> Iterator[Path]:
     """A folder with all of the project as its last commit has it, for as long as it is needed."""
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=root, capture_output=True, check=False)
     if archive.returncode:
@@ -42,9 +42,9 @@ def find_root() -> Path:
     return here if (here / "recipes").is_dir() else Path(__file__).resolve().parent.parent.parent
 
 
-def _git(root: Path, *words: str) -> str | None:
+def _git(root: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
     return done.stdout.rstrip("\n") if done.returncode == 0 else None

@@ -31,22 +31,22 @@ def resolve(recipe: Recipe) -> Pins:
 
 def git_commit(git: str, ref: str) -> str:
     """The commit that a branch or tag of a repository points to; of an annotated tag, the commit it names."""
-    wanted = [f"refs/heads/{ref}", f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}"]
-    found = git_refs(git, wanted)
-    for name in wanted:
-        if name in found:
-            return found[name]
+    names = [f"refs/heads/{ref}", f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}"]
+    refs = git_refs(git, names)
+    for name in names:
+        if name in refs:
+            return refs[name]
     raise LaunchError(f"`{git}` has no branch or tag `{ref}`", f"see `git ls-remote {git}`")
 
 
-def git_refs(git: str, wanted: Sequence[str]) -> dict[str, str]:
+def git_refs(git: str, names: Sequence[str]) -> dict[str, str]:
     """The repository's refs of these names, with their commits. Raises LaunchError when it cannot be read; it asks for
     no password, and waits no longer than PATIENCE."""
     env = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND") or SSH}
-    words = ["git", "ls-remote", "--", git, *wanted]
+    argv = ["git", "ls-remote", "--", git, *names]
     try:
         done = subprocess.run(
-            words, env={**os.environ, **env}, capture_output=True, text=True, timeout=PATIENCE, check=False
+            argv, env={**os.environ, **env}, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except FileNotFoundError:
         raise LaunchError("`git` is not installed", "install git") from None

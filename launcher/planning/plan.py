@@ -8,7 +8,7 @@ from typing import Any
 from launcher.config.pins import MADE_HERE, Pins, is_local
 from launcher.config.recipe import MOST, HubPin, Recipe, StageList, StageSpec
 from launcher.errors import LaunchError, did_you_mean
-from launcher.planning.settings import Change, changes_read, check_names, shared, stage_settings
+from launcher.planning.settings import Change, changes_read, check_names, shared_settings, stage_settings
 from launcher.runfolder.argv import PLACEHOLDER
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Model, Must, Plan, Source, Stage
 
@@ -40,7 +40,7 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
     """The complete plan. Raises LaunchError for anything in the recipe or the choice that does not fit together."""
     order = order_of(recipe, choice.stages)
     check_names(recipe, order.stages, choice.changes)
-    settings = shared(recipe, choice.changes)
+    settings = shared_settings(recipe, choice.changes)
     all_read(recipe, settings)
     changes_read(recipe, choice.stages, choice.changes)
     models = {**recipe.file.models, **recipe.change.models}
@@ -59,7 +59,7 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
             name: Model(pin.repo, pin.revision, world.pins.model(pin.repo, pin.revision))
             for name, pin in sorted(models.items())
         },
-        inputs={name: one for name, one in sorted(world.inputs.items()) if _named(name, stages)},
+        inputs={name: file for name, file in sorted(world.inputs.items()) if _named(name, stages)},
         image=world.image,
         environment=world.environment,
         secrets=recipe.file.secrets | recipe.change.secrets | keys(world.bucket),
@@ -88,8 +88,8 @@ def _stage(
     check_words(recipe, name, needs)
     steps = _steps(recipe, name, spec, settings, epochs, world.inputs) if spec.steps else None
     counted = {"step": {"equals": float(steps)}} if steps is not None else {}
-    wanted = {name: {str(word): limit for word, limit in tests.items()} for name, tests in spec.must.metrics.items()}
-    must = Must(tuple(spec.must.files), {**wanted, **counted})
+    metrics = {name: {str(test): limit for test, limit in tests.items()} for name, tests in spec.must.metrics.items()}
+    must = Must(tuple(spec.must.files), {**metrics, **counted})
     return Stage(name, tuple(spec.run), needs, config, must, spec.source, steps, spec.grace)
 
 
@@ -143,12 +143,12 @@ def _source(recipe: Recipe, name: str, pins: Pins) -> Source:
     return Source(pin.git, pin.ref, commit, pin.package, pin.folder)
 
 
-def unlocked(plan: Plan) -> list[str]:
+def loose_pins(plan: Plan) -> list[str]:
     """The models whose revision may mean something else tomorrow."""
     return [
-        f"{one.repo}@{one.revision}"
-        for one in plan.models.values()
-        if one.commit is None and one.repo != MADE_HERE and not is_local(one.repo)
+        f"{model.repo}@{model.revision}"
+        for model in plan.models.values()
+        if model.commit is None and model.repo != MADE_HERE and not is_local(model.repo)
     ]
 
 
@@ -180,7 +180,7 @@ def _kept(name: str, settings: Mapping[str, Any]) -> int:
 
 
 def _named(name: str, stages: Sequence[Stage]) -> bool:
-    return any(f"{{input.{name}}}" in word for stage in stages for word in stage.argv)
+    return any(f"{{input.{name}}}" in argument for stage in stages for argument in stage.argv)
 
 
 def order_of(recipe: Recipe, name: str) -> StageList:
@@ -217,13 +217,13 @@ def order_of(recipe: Recipe, name: str) -> StageList:
 def check_words(recipe: Recipe, name: str, needs: Mapping[str, str]) -> None:
     """Raises LaunchError when the command of stage `name` has a placeholder that nothing stands for."""
     spec = recipe.file.stages[name]
-    known = {"config", "work", "out", *needs, *(f"input.{one}" for one in recipe.file.inputs)}
-    for word in spec.run:
-        for found in PLACEHOLDER.findall(word):
-            if found not in known:
+    known = {"config", "work", "out", *needs, *(f"input.{file}" for file in recipe.file.inputs)}
+    where = f"`recipes/{recipe.family}/recipe.yaml`"
+    for argument in spec.run:
+        for mark in PLACEHOLDER.findall(argument):
+            if mark not in known:
                 raise LaunchError(
-                    f"`recipes/{recipe.family}/recipe.yaml`: stage `{name}` has the unknown placeholder `{{{found}}}`",
-                    did_you_mean(found, known),
+                    f"{where}: stage `{name}` has the unknown placeholder `{{{mark}}}`", did_you_mean(mark, known)
                 )
 
 
@@ -232,12 +232,13 @@ def all_read(recipe: Recipe, settings: Mapping[str, Any]) -> None:
     where = f"recipes/{recipe.family}/recipe.yaml"
     models = {**recipe.file.models, **recipe.change.models}
     read: set[str] = set()
-    for name, one in {**recipe.file.inputs, **recipe.change.inputs}.items():
-        if one.sample and one.sample not in settings:
+    for name, file in {**recipe.file.inputs, **recipe.change.inputs}.items():
+        if file.sample and file.sample not in settings:
             raise LaunchError(
-                f"`{where}`: input `{name}` uses the unknown setting `{one.sample}`", did_you_mean(one.sample, settings)
+                f"`{where}`: input `{name}` uses the unknown setting `{file.sample}`",
+                did_you_mean(file.sample, settings),
             )
-        read |= {one.sample} if one.sample else set()
+        read |= {file.sample} if file.sample else set()
     for name, spec in recipe.file.stages.items():
         kept = [spec.disk.kept] if spec.disk and spec.disk.kept else []
         for use in [*spec.uses, *([spec.steps.batch] if spec.steps else []), *kept]:
@@ -246,11 +247,11 @@ def all_read(recipe: Recipe, settings: Mapping[str, Any]) -> None:
                     f"`{where}`: stage `{name}` uses the unknown setting `{use}`", did_you_mean(use, settings)
                 )
             read.add(use)
-        used = [spec.model, spec.disk and spec.disk.model]
-        for model in [one for one in used if one]:
+        used = [spec.model, spec.disk.model if spec.disk else None]
+        for model in [name for name in used if name]:
             if model not in models:
                 raise LaunchError(
-                    f"`{where}`: stage `{name}` wants the unknown model `{model}`", did_you_mean(model, models)
+                    f"`{where}`: stage `{name}` needs the unknown model `{model}`", did_you_mean(model, models)
                 )
         if spec.steps and spec.steps.rows not in recipe.file.inputs:
             raise LaunchError(

@@ -12,13 +12,13 @@ from launcher.clouds.providers import clouds_of
 from launcher.config.job import Job, read_job
 from launcher.config.pins import read_pins
 from launcher.config.recipe import REHEARSAL, Recipe, families, read_recipe
-from launcher.config.site import SiteFile, expanded
+from launcher.config.site import SiteFile, expand_home
 from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import digest_of
 from launcher.images.identity import environment_of, image_of
-from launcher.planning.code_version import code_of, committed
+from launcher.planning.code_version import code_of, last_commit
 from launcher.planning.plan import Choice, World, plan
-from launcher.planning.settings import parse_change, repeated
+from launcher.planning.settings import parse_change, with_rounds
 from launcher.runfolder.files import sha256
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Plan
@@ -50,7 +50,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Planned:
+class Draft:
     """A plan, and the recipe and the job file it was made from."""
 
     plan: Plan
@@ -59,10 +59,10 @@ class Planned:
     job: Job | None = None
 
 
-def planned(request: Request, root: Path, site: SiteFile) -> Planned:
+def draft(request: Request, root: Path, site: SiteFile) -> Draft:
     """The plan of a request. Raises LaunchError."""
     clouds_of(request.cloud)
-    recipe = repeated(read_recipe(request.recipe, root), request.stages, request.rounds)
+    recipe = with_rounds(read_recipe(request.recipe, root), request.stages, request.rounds)
     inputs = _inputs(recipe, request.data, root)
     choice = Choice(
         run=run_name(request.run or recipe.name.replace("_", "-")),
@@ -91,7 +91,7 @@ def planned(request: Request, root: Path, site: SiteFile) -> Planned:
             site.budget.max_hours if request.max_hours is None else request.max_hours,
         ),
     )
-    return Planned(replace(plan(recipe, choice, world), forced=tuple(sorted(set(request.force)))), recipe, inputs, job)
+    return Draft(replace(plan(recipe, choice, world), forced=tuple(sorted(set(request.force)))), recipe, inputs, job)
 
 
 def rehearsal_of(request: Request, root: Path) -> Request:
@@ -105,38 +105,38 @@ def rehearsal_of(request: Request, root: Path) -> Request:
 
 def any_family(root: Path) -> str:
     """The rehearsal of the first family: what `rehearse` without a recipe runs. Raises LaunchError."""
-    found = families(root)
-    if not found:
+    names = families(root)
+    if not names:
         raise LaunchError(f"there is no recipe under `{root / 'recipes'}`", "run this in the project's folder")
-    return f"{'gad' if 'gad' in found else found[0]}-{REHEARSAL}"
+    return f"{'gad' if 'gad' in names else names[0]}-{REHEARSAL}"
 
 
 def _job(request: Request, path: Path) -> Job:
     job = read_job(path)
     if request.gpus is None:
         return job
-    words = tuple(word if ":" in word else f"{word}:1" for word in request.gpus.split(","))
-    if wrong := next((word for word in words if not re.fullmatch(r"[\w.-]+:[1-9]\d*", word)), None):
+    accelerators = tuple(name if ":" in name else f"{name}:1" for name in request.gpus.split(","))
+    if wrong := next((name for name in accelerators if not re.fullmatch(r"[\w.-]+:[1-9]\d*", name)), None):
         raise LaunchError(
             f"`--gpus {request.gpus}`: `{wrong}` must look like H100:2", "for example `--gpus H100-SXM:8,H200-SXM:4`"
         )
-    return replace(job, accelerators=words)
+    return replace(job, accelerators=accelerators)
 
 
 def _inputs(recipe: Recipe, data: Sequence[str], root: Path) -> dict[str, Input]:
     specs = {**recipe.file.inputs, **recipe.change.inputs}
-    found: dict[str, Input] = {}
+    inputs: dict[str, Input] = {}
     for text in data:
         name, equals, path = text.partition("=")
         if not equals:
             name, path = "train", text
         if name not in specs:
             raise LaunchError(f"`--data {text}`: the recipe has no input `{name}`", did_you_mean(name, specs))
-        found[name] = measure(name, expanded(path))
+        inputs[name] = measure(name, expand_home(path))
     for name, spec in specs.items():
-        if name not in found and spec.default:
-            found[name] = measure(name, _relative(root / spec.default))
-    return found
+        if name not in inputs and spec.default:
+            inputs[name] = measure(name, _relative(root / spec.default))
+    return inputs
 
 
 def _relative(path: Path) -> Path:
@@ -156,33 +156,33 @@ def _image(
     """The image that the files describe, and the identity of its packages; the files of the last commit when what
     changed since is laid over it. A name in the job file goes before ours."""
     overlay = code.dirty and request.dirty
-    with committed(root) if overlay else nullcontext(root) as place:
-        image = image_of(place, recipe.file.image, recipe.family, variant_of(job), site.registry)
-        environment = environment_of(place, image.variant)
+    with last_commit(root) if overlay else nullcontext(root) as folder:
+        image = image_of(folder, recipe.file.image, recipe.family, variant_of(job), site.registry)
+        environment = environment_of(folder, image.variant)
     name, _, digest = (job.image or "").removeprefix("docker:").partition("@")
     if name:
         return replace(image, name=name, digest=digest or None, overlay=overlay), environment
-    held = digest_of(image.name) if request.cloud == "docker" else None
-    return replace(image, digest=held, overlay=overlay), environment
+    local = digest_of(image.name) if request.cloud == "docker" else None
+    return replace(image, digest=local, overlay=overlay), environment
 
 
-def resumed(old: Plan, folder: RunFolder, request: Request, root: Path, site: SiteFile) -> Planned:
+def continuation(old: Plan, folder: RunFolder, request: Request, root: Path, site: SiteFile) -> Draft:
     """`old`, which lies in `folder`, for the request's cloud and budget. Its inputs need not be where they were. Raises
     LaunchError."""
-    new = planned(replace(request, recipe=old.recipe, run=old.run), root, site)
-    place = new.plan
+    new = draft(replace(request, recipe=old.recipe, run=old.run), root, site)
+    plan_now = new.plan
     plan = replace(
         old,
-        machine=place.machine,
-        image=place.image,
-        environment=place.environment,
-        code=place.code,
-        budget=place.budget,
-        bucket=place.bucket,
-        forced=place.forced,
+        machine=plan_now.machine,
+        image=plan_now.image,
+        environment=plan_now.environment,
+        code=plan_now.code,
+        budget=plan_now.budget,
+        bucket=plan_now.bucket,
+        forced=plan_now.forced,
     )
-    inputs = {name: replace(one, path=str(folder.inputs / one.file)) for name, one in old.inputs.items()}
-    return Planned(plan, new.recipe, inputs, new.job)
+    inputs = {name: replace(file, path=str(folder.inputs / file.file)) for name, file in old.inputs.items()}
+    return Draft(plan, new.recipe, inputs, new.job)
 
 
 def measure(name: str, path: Path) -> Input:

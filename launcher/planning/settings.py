@@ -28,30 +28,30 @@ def parse_change(text: str) -> Change:
         raise LaunchError(f"`--set {text}`: `{value}` is not valid YAML", "put the value in quotes") from None
 
 
-def shared(recipe: Recipe, changes: Sequence[Change]) -> dict[str, Any]:
+def shared_settings(recipe: Recipe, changes: Sequence[Change]) -> dict[str, Any]:
     """The settings several stages share."""
     where = f"recipes/{recipe.family}/sizes/{recipe.size}.yaml"
-    found = dict(recipe.file.settings)
+    settings = dict(recipe.file.settings)
     for name, value in recipe.change.settings.items():
-        found[name] = _retyped(f"`{where}`: `settings.{name}`", name, value, found)
+        settings[name] = _retyped(f"`{where}`: `settings.{name}`", name, value, settings)
     for name, value in changes:
         if "." not in name:
-            if name not in found:
+            if name not in settings:
                 raise LaunchError(
                     f"`--set {name}`: the recipe has no such setting",
-                    did_you_mean(name, [*found, *_stage_names(recipe)]),
+                    did_you_mean(name, [*settings, *_stage_names(recipe)]),
                 )
-            found[name] = _retyped(f"`--set {name}`", name, value, found)
-    return found
+            settings[name] = _retyped(f"`--set {name}`", name, value, settings)
+    return settings
 
 
 def stage_settings(recipe: Recipe, stage: str, changes: Sequence[Change]) -> tuple[dict[str, Any], float | None]:
     """The stage's own settings, and its epochs when it counts steps."""
     spec, where = recipe.file.stages[stage], f"recipes/{recipe.family}/sizes/{recipe.size}.yaml"
     change = recipe.change.stages.get(stage)
-    found = dict(spec.settings)
+    settings = dict(spec.settings)
     for name, value in (change.settings if change else {}).items():
-        found[name] = _retyped(f"`{where}`: `stages.{stage}.settings.{name}`", name, value, found)
+        settings[name] = _retyped(f"`{where}`: `stages.{stage}.settings.{name}`", name, value, settings)
     epochs = (change.epochs if change else None) or (spec.steps.epochs if spec.steps else None)
     for dotted, value in changes:
         owner, dot, name = dotted.partition(".")
@@ -62,8 +62,8 @@ def stage_settings(recipe: Recipe, stage: str, changes: Sequence[Change]) -> tup
             if not epochs or not 0 < epochs <= MOST:
                 raise LaunchError(f"`--set {dotted}={value}`: epochs have to be more than 0", "give a number above 0")
         else:
-            found[name] = _retyped(f"`--set {dotted}`", name, value, {**_inherited(recipe, spec), **found})
-    return found, epochs
+            settings[name] = _retyped(f"`--set {dotted}`", name, value, {**_inherited(recipe, spec), **settings})
+    return settings, epochs
 
 
 def check_names(recipe: Recipe, stages: Sequence[str], changes: Sequence[Change]) -> None:
@@ -86,7 +86,7 @@ def check_names(recipe: Recipe, stages: Sequence[str], changes: Sequence[Change]
 def changes_read(recipe: Recipe, name: str, changes: Sequence[Change]) -> None:
     """Raises LaunchError when a shared setting that the user changes reaches no stage of the list `name`."""
     chosen = {stage: recipe.file.stages[stage] for stage in recipe.file.lists[name].stages}
-    sampled = {one.sample for one in {**recipe.file.inputs, **recipe.change.inputs}.values()}
+    sampled = {item.sample for item in {**recipe.file.inputs, **recipe.change.inputs}.values()}
     for key, _ in changes:
         if "." in key or key in sampled:
             continue
@@ -134,7 +134,7 @@ def nth(stage: str, number: int) -> str:
     return f"{stage}{number}" if number > 1 else stage
 
 
-def repeated(recipe: Recipe, name: str, times: int) -> Recipe:
+def with_rounds(recipe: Recipe, name: str, times: int) -> Recipe:
     """The recipe in which the rounds of its list `name` are written out, `times` of them: stages `dpo`, `dpo2`, ...
     Raises LaunchError when it has none and is to do more than one."""
     order = recipe.file.lists.get(name)
@@ -145,7 +145,7 @@ def repeated(recipe: Recipe, name: str, times: int) -> Recipe:
             )
         return recipe
     specs, rounds = recipe.file.stages, order.rounds
-    if lacking := next((one for one in rounds.stages if one not in order.stages or one not in specs), None):
+    if lacking := next((stage for stage in rounds.stages if stage not in order.stages or stage not in specs), None):
         raise LaunchError(
             f"`recipes/{recipe.family}/recipe.yaml`: list `{name}` repeats `{lacking}`, which it does not run",
             "`rounds.stages` are some of its `stages`",
@@ -180,7 +180,9 @@ def _in(spec: StageSpec, rounds: Rounds, number: int) -> StageSpec:
         else need
         for name, need in spec.needs.items()
     }
-    return spec.model_copy(update={"needs": needs, "run": [word.replace(MARK, str(number)) for word in spec.run]})
+    return spec.model_copy(
+        update={"needs": needs, "run": [argument.replace(MARK, str(number)) for argument in spec.run]}
+    )
 
 
 def _after(spec: StageSpec, rounds: Rounds, times: int) -> StageSpec:
@@ -189,8 +191,8 @@ def _after(spec: StageSpec, rounds: Rounds, times: int) -> StageSpec:
     needs: dict[str, str] = {}
     for name, need in spec.needs.items():
         if MARK in name:
-            needs |= {name.replace(MARK, one): need.replace(MARK, one) for one in numbers}
+            needs |= {name.replace(MARK, number): need.replace(MARK, number) for number in numbers}
         else:
             needs[name] = nth(need, times) if need in rounds.stages else need
-    each = [word.replace(MARK, one) for one in numbers for word in spec.each]
+    each = [argument.replace(MARK, number) for number in numbers for argument in spec.each]
     return spec.model_copy(update={"needs": needs, "run": [*spec.run, *each], "each": []})

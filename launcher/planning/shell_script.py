@@ -24,37 +24,37 @@ def script(plan: Plan) -> str:
             f'    git clone --no-checkout -- {shlex.quote(source.git)} "$RUN/sources/{source.commit}"',
             f'git -C "$RUN/sources/{source.commit}" checkout --quiet --detach {source.commit}',
         ]
-    for one in plan.inputs.values():
-        lines += ["", 'mkdir -p "$RUN/inputs"', f'cp {shlex.quote(one.path)} "$RUN/inputs/{one.file}"']
+    for file in plan.inputs.values():
+        lines += ["", 'mkdir -p "$RUN/inputs"', f'cp {shlex.quote(file.path)} "$RUN/inputs/{file.file}"']
     for stage in plan.stages:
         config = settings_of(stage)
         folder = f'"$RUN/stages/{stage.name}'
-        places = {"config": f"{folder}/config.json", "work": f"{folder}/work", "out": f"{folder}/out"}
-        places |= {name: f'"$RUN/stages/{need}/out' for name, need in stage.needs.items()}
-        places |= {f"input.{name}": f'"$RUN/inputs/{one.file}' for name, one in plan.inputs.items()}
-        words = " ".join(_word(word, places) for word in stage.argv)
+        paths = {"config": f"{folder}/config.json", "work": f"{folder}/work", "out": f"{folder}/out"}
+        paths |= {name: f'"$RUN/stages/{need}/out' for name, need in stage.needs.items()}
+        paths |= {f"input.{name}": f'"$RUN/inputs/{file.file}' for name, file in plan.inputs.items()}
+        command = " ".join(_argument(argument, paths) for argument in stage.argv)
         if stage.source:
             source = plan.sources[stage.source]
-            words = f'PYTHONPATH="$RUN/sources/{source.commit}/{_inside(source.folder)}" {words}'
+            command = f'PYTHONPATH="$RUN/sources/{source.commit}/{_inside(source.folder)}" {command}'
         lines += [
             "",
             f"# {stage.name}",
             f'mkdir -p {folder}/work" {folder}/out"',
             f"printf '%s' {shlex.quote(json.dumps(config, sort_keys=True))} > {folder}/config.json\"",
-            words,
+            command,
         ]
     return "\n".join(lines) + "\n"
 
 
-def _word(word: str, places: dict[str, str]) -> str:
+def _argument(argument: str, paths: dict[str, str]) -> str:
     """One argument, quoted for the shell, its placeholders as quoted paths below $RUN; an input that was not given is
     the file that will have to be there."""
     parts, end = [], 0
-    for found in PLACEHOLDER.finditer(word):
-        before, end = word[end : found.start()], found.end()
+    for match in PLACEHOLDER.finditer(argument):
+        before, end = argument[end : match.start()], match.end()
         parts += [shlex.quote(before)] if before else []
-        parts.append(places.get(found[1], f'"$RUN/inputs/{found[1].removeprefix("input.")}') + '"')
-    tail = word[end:]
+        parts.append(paths.get(match[1], f'"$RUN/inputs/{match[1].removeprefix("input.")}') + '"')
+    tail = argument[end:]
     return "".join([*parts, shlex.quote(tail)] if tail or not parts else parts)
 
 

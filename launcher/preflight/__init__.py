@@ -1,1 +1,1 @@
-"""What is looked at before anything runs or is paid: one check a module, each a function that returns findings."""
+"""What is looked at before anything runs or is paid: each check is a function that returns a finding."""

@@ -15,30 +15,15 @@ from typing import Any
 from launcher.backends.local import find_python
 from launcher.clouds.catalog import Catalog, folder, read_catalogs
 from launcher.clouds.offers import offers
-from launcher.clouds.providers import clouds_of
+from launcher.clouds.providers import clouds_of, experimental
 from launcher.config.recipe import InputSpec
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile
 from launcher.config.yaml import load
 from launcher.errors import LaunchError, did_you_mean
 from launcher.images.docker_engine import Card, cards
-from launcher.planning.request import Planned
-from launcher.preflight import (
-    credentials,
-    data,
-    disk,
-    forecast,
-    gpus,
-    hours,
-    image,
-    memory,
-    pins,
-    price,
-    resume,
-    secrets,
-    settings,
-    slurm,
-)
+from launcher.planning.request import Draft
+from launcher.preflight import access, cost, machine, recipe, slurm
 from launcher.preflight.finding import REFUSED, WARNING, Finding
 from launcher.runfolder.events import Tail
 from launcher.runfolder.plan import Plan
@@ -56,13 +41,13 @@ EVERYWHERE = (LOCAL, DOCKER, SLURM, RENTED)
 class Facts:
     """What the checks of a launch look at; what takes time is looked up once, when the first check asks for it."""
 
-    planned: Planned
+    draft: Draft
     root: Path
     site: SiteFile
 
     @property
     def plan(self) -> Plan:
-        return self.planned.plan
+        return self.draft.plan
 
     @property
     def paid(self) -> bool:
@@ -87,29 +72,34 @@ class Facts:
         return cards() if self.where == DOCKER else []
 
     @property
-    def kinds(self) -> list[memory.Kind]:
+    def kinds(self) -> list[machine.Kind]:
         """The GPUs that the run may get."""
-        machine = self.plan.machine
-        if self.cards and machine.accelerators:
-            return [memory.kind_of(self.cards)]
-        return memory.kinds_of(machine.accelerators, machine.nodes)
+        accelerators, nodes = self.plan.machine.accelerators, self.plan.machine.nodes
+        if self.cards and accelerators:
+            return [machine.kind_of(self.cards)]
+        return machine.kinds_of(accelerators, nodes)
 
     @cached_property
     def catalogs(self) -> Mapping[str, Catalog]:
-        return read_catalogs(self.clouds, folder(os.environ), time.time())
+        return read_catalogs(self.clouds, folder(os.environ), time.time(), self.draft.job)
+
+    @property
+    def untested(self) -> list[str]:
+        """The clouds of the run on which this launcher was never tested."""
+        return experimental(self.clouds) if self.where == RENTED else []
 
     @property
     def prices(self) -> tuple[float, float] | None:
         """The cheapest and the dearest machine's, in dollars an hour."""
-        if self.where != RENTED or not self.planned.job:
+        if self.where != RENTED or not self.draft.job:
             return None
-        prices = [offer.price_per_hour for offer in offers(self.planned.job, self.clouds, self.catalogs)]
+        prices = [offer.price_per_hour for offer in offers(self.draft.job, self.clouds, self.catalogs)]
         return (prices[0], prices[-1]) if prices else None
 
     @cached_property
     def secrets(self) -> Mapping[str, str] | None:
         """The secrets that the job will have; None where one that is needed is not there."""
-        if secrets.check(self.plan, self.site, os.environ).level == REFUSED:
+        if access.secrets(self.plan, self.site, os.environ).level == REFUSED:
             return None
         return values(self.plan, self.site, os.environ)
 
@@ -118,50 +108,56 @@ class Facts:
 class Check:
     """`name`: as its finding prints it, and as `--force` takes it. `when` and `where` it is done: `PLAN` or `LAUNCH`,
     and some of `EVERYWHERE`. `function`: the check itself, whose docstring the reference page prints. `arguments`: what
-    it is given of the launch's facts; None where there is nothing to check."""
+    it is given of the launch's facts; None where there is nothing to check, as where the check itself returns None."""
 
     name: str
     when: str
     where: tuple[str, ...]
-    function: Callable[..., Finding]
+    function: Callable[..., Finding | None]
     arguments: Callable[[Facts], tuple[Any, ...] | None]
 
 
 CHECKS = (
-    Check("pins", PLAN, EVERYWHERE, pins.check, lambda it: (it.plan, it.paid)),
-    Check("inputs", PLAN, EVERYWHERE, data.given, lambda it: (_inputs(it), it.planned.inputs)),
-    Check("settings", PLAN, EVERYWHERE, settings.check, lambda it: (it.plan, it.planned.recipe, it.root)),
-    Check("disk", PLAN, EVERYWHERE, disk.check, lambda it: (it.plan, None if it.paid else _free(it.site.local_store))),
-    Check("secrets", PLAN, EVERYWHERE, secrets.check, lambda it: (it.plan, it.site, os.environ)),
-    Check("resume", PLAN, EVERYWHERE, resume.check, lambda it: (it.plan, Store(it.site).folder(it.plan.run))),
-    Check("image", PLAN, (DOCKER,), image.check, lambda it: (it.plan,)),
-    Check("gpus", PLAN, (DOCKER,), gpus.check, lambda it: (it.plan, it.cards)),
+    Check("pins", PLAN, EVERYWHERE, access.pins, lambda it: (it.plan, it.paid)),
+    Check("inputs", PLAN, EVERYWHERE, recipe.inputs, lambda it: (_inputs(it), it.draft.inputs)),
+    Check("settings", PLAN, EVERYWHERE, recipe.settings, lambda it: (it.plan, it.draft.recipe, it.root)),
+    Check(
+        "disk",
+        PLAN,
+        EVERYWHERE,
+        machine.disk,
+        lambda it: (it.plan, None if it.paid else _free(it.site.local_store), it.untested),
+    ),
+    Check("secrets", PLAN, EVERYWHERE, access.secrets, lambda it: (it.plan, it.site, os.environ)),
+    Check("resume", PLAN, EVERYWHERE, recipe.resume, lambda it: (it.plan, Store(it.site).folder(it.plan.run))),
+    Check("image", PLAN, (DOCKER,), access.image, lambda it: (it.plan,)),
+    Check("gpus", PLAN, (DOCKER,), machine.gpus, lambda it: (it.plan, it.cards)),
     Check(
         "kernels",
         PLAN,
         (DOCKER, SLURM, RENTED),
-        gpus.kernels,
-        lambda it: (it.plan, it.planned.recipe.file.flash_attention, it.cards),
+        machine.kernels,
+        lambda it: (it.plan, it.draft.recipe.file.flash_attention, it.cards, it.untested),
     ),
     Check(
         "memory",
         PLAN,
         (DOCKER, SLURM, RENTED),
-        memory.check,
-        lambda it: (it.plan, it.planned.recipe, it.kinds, it.root),
+        machine.memory,
+        lambda it: (it.plan, it.draft.recipe, it.kinds, it.root),
     ),
     Check(
         "credentials",
         PLAN,
         (SLURM,),
-        credentials.cluster,
+        access.cluster,
         lambda it: (it.site.slurm, Path.home()) if it.site.slurm and it.site.slurm.via == "sky" else None,
     ),
     Check(
         "image",
         PLAN,
         (SLURM,),
-        image.in_registry,
+        access.in_registry,
         lambda it: (it.plan, it.site.registry) if it.plan.image else None,
     ),
     Check("queue", PLAN, (SLURM,), slurm.queue, lambda it: (it.plan, it.site.slurm)),
@@ -172,37 +168,38 @@ CHECKS = (
         slurm.workspace,
         lambda it: (it.site.slurm,) if it.site.slurm and (it.site.slurm.work or "").startswith("ws:") else None,
     ),
-    Check("price", PLAN, (RENTED,), price.check, lambda it: (it.plan, it.planned.job, it.catalogs)),
-    Check("credentials", PLAN, (RENTED,), credentials.check, lambda it: (it.clouds, Path.home())),
+    Check("cloud", PLAN, (RENTED,), cost.experiment, lambda it: (it.untested,)),
+    Check("price", PLAN, (RENTED,), cost.price, lambda it: (it.plan, it.draft.job, it.catalogs)),
+    Check("credentials", PLAN, (RENTED,), access.credentials, lambda it: (it.clouds, Path.home())),
     Check(
         "offers",
         PLAN,
         (RENTED,),
-        price.offered,
-        lambda it: (load(it.planned.job.path), it.planned.job.path.name, it.clouds) if it.planned.job else None,
+        cost.features,
+        lambda it: (load(it.draft.job.path), it.draft.job.path.name, it.clouds) if it.draft.job else None,
     ),
-    Check("hours", PLAN, (SLURM, RENTED), hours.check, lambda it: (it.plan, _past(it.plan, it.site), it.prices)),
+    Check("hours", PLAN, (SLURM, RENTED), cost.hours, lambda it: (it.plan, _past(it.plan, it.site), it.prices)),
     Check(
         "data",
         LAUNCH,
         EVERYWHERE,
-        data.check,
-        lambda it: (it.planned.recipe.file.check, it.planned.inputs, it.root, _python(it)),
+        recipe.data,
+        lambda it: (it.draft.recipe.file.check, it.draft.inputs, it.root, _python(it)),
     ),
-    Check("sources", LAUNCH, EVERYWHERE, pins.sources, lambda it: (it.plan, it.paid) if it.plan.sources else None),
+    Check("sources", LAUNCH, EVERYWHERE, access.sources, lambda it: (it.plan, it.paid) if it.plan.sources else None),
     Check(
         "accounts",
         LAUNCH,
         (DOCKER, SLURM, RENTED),
-        secrets.accounts,
+        access.accounts,
         lambda it: None if it.secrets is None else (it.plan, it.site, os.environ),
     ),
     Check(
         "texts",
         LAUNCH,
         (DOCKER, SLURM, RENTED),
-        data.texts,
-        lambda it: None if it.secrets is None else (it.plan, it.planned.recipe, it.planned.inputs, it.secrets, it.root),
+        recipe.texts,
+        lambda it: None if it.secrets is None else (it.plan, it.draft.recipe, it.draft.inputs, it.secrets, it.root),
     ),
 )
 """All checks, in the order in which they are printed."""
@@ -210,20 +207,20 @@ BESIDE = ("memory",)
 """Checks that run beside the others: each starts a program of the recipe, and so does `settings`."""
 
 
-def quick(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
+def quick(draft: Draft, root: Path, site: SiteFile) -> list[Finding]:
     """What the checks find that cost no time. Raises LaunchError when `--force` names no check."""
-    return _findings(Facts(planned, root, site), (PLAN,))
+    return _findings(Facts(draft, root, site), (PLAN,))
 
 
-def thorough(planned: Planned, root: Path, site: SiteFile) -> list[Finding]:
+def thorough(draft: Draft, root: Path, site: SiteFile) -> list[Finding]:
     """What all checks find: also the recipe's own check of the data, and what the services say of the user's keys.
     Raises LaunchError when `--force` names no check."""
-    return _findings(Facts(planned, root, site), (PLAN, LAUNCH))
+    return _findings(Facts(draft, root, site), (PLAN, LAUNCH))
 
 
-def expected(planned: Planned, root: Path, site: SiteFile) -> list[str]:
+def outlook(draft: Draft, root: Path, site: SiteFile) -> list[str]:
     """What the recipe says that the run will do, take and cost."""
-    return forecast.lines(planned.plan, planned.recipe, Store(site), root)
+    return cost.outlook(draft.plan, draft.recipe, Store(site), root)
 
 
 def _findings(facts: Facts, when: tuple[str, ...]) -> list[Finding]:
@@ -234,8 +231,8 @@ def _findings(facts: Facts, when: tuple[str, ...]) -> list[Finding]:
     with ThreadPoolExecutor(1) as pool:
         beside = {check: pool.submit(_asked, check, facts) for check in checks if check.name in BESIDE}
         alone = {check: _asked(check, facts) for check in checks if check not in beside}
-        found = [beside[check].result() if check in beside else alone[check] for check in checks]
-    return [_overruled(finding, facts.plan) for finding in found if finding]
+        findings = [beside[check].result() if check in beside else alone[check] for check in checks]
+    return [_overruled(finding, facts.plan) for finding in findings if finding]
 
 
 def _asked(check: Check, facts: Facts) -> Finding | None:
@@ -251,7 +248,7 @@ def _overruled(finding: Finding, plan: Plan) -> Finding:
 
 
 def _inputs(facts: Facts) -> Mapping[str, InputSpec]:
-    return {**facts.planned.recipe.file.inputs, **facts.planned.recipe.change.inputs}
+    return {**facts.draft.recipe.file.inputs, **facts.draft.recipe.change.inputs}
 
 
 def _python(facts: Facts) -> Path:
@@ -260,19 +257,19 @@ def _python(facts: Facts) -> Path:
     return find_python(facts.root, facts.site.local.python) if local else Path(sys.executable)
 
 
-def _past(plan: Plan, site: SiteFile) -> list[hours.Past]:
+def _past(plan: Plan, site: SiteFile) -> list[cost.Past]:
     """Earlier runs of the recipe, as far as they can be read; a damaged one teaches nothing."""
-    store, found = Store(site), []
+    store, past = Store(site), []
     for name in store.runs():
-        with contextlib.suppress(LaunchError):
+        with contextlib.suppress(LaunchError):  # a damaged run teaches nothing
             other = read_existing(store.folder(name))
             if other and other.recipe == plan.recipe:
-                found.append((other, status(other, Tail(store.folder(name).events).new(), False)))
-    return found
+                past.append((other, status(other, Tail(store.folder(name).events).new(), False)))
+    return past
 
 
-def _free(place: Path) -> int:
-    place = place.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+def _free(path: Path) -> int:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free

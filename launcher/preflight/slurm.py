@@ -28,9 +28,10 @@ def queue(plan: Plan, site: SlurmSite) -> Finding:
     except LaunchError as problem:
         return Finding("queue", WARNING, problem.error, problem.hint)
     lines = said.splitlines()
-    found = finding([group.name for group in groups], "\n".join(one for at, one in enumerate(lines) if at % 3 != 2))
+    answers = [line for index, line in enumerate(lines) if index % 3 != 2]
+    answer = finding([group.name for group in groups], "\n".join(answers))
     costs = [charge(text, group, plan.machine.nodes) for text, group in zip(lines[2::3], groups, strict=False)]
-    return replace(found, details=(*found.details, *filter(None, costs)))
+    return replace(answer, details=(*answer.details, *filter(None, costs)))
 
 
 def question(plan: Plan, groups: Sequence[Group], site: SlurmSite) -> str:
@@ -55,12 +56,12 @@ def finding(names: Sequence[str], said: str) -> Finding:
     lines = said.splitlines()
     details = []
     for name, answer, ahead in zip(names, lines[::2], lines[1::2], strict=False):
-        found = START.search(answer)
-        if not found:
+        start = START.search(answer)
+        if not start:
             reason = answer.removeprefix("allocation failure: ").removeprefix("sbatch: error: ")
             return Finding("queue", REFUSED, f"`{name}`: {reason}", "correct `slurm:` in site.yaml")
         waiting = f"; jobs waiting there: {ahead.strip()}" if ahead.strip() != "0" else ""
-        details.append(f"{name}: could start at {found[1]} on {found[3]}{waiting}")
+        details.append(f"{name}: could start at {start[1]} on {start[3]}{waiting}")
     if len(details) < len(names):
         return Finding(
             "queue", WARNING, "the login node has no sbatch that answers", "log in and try `sbatch --version`"
@@ -78,8 +79,8 @@ def workspace(site: SlurmSite) -> Finding:
         listed = read(login_of(site).run(LIST))
     except LaunchError as problem:
         return Finding("workspace", WARNING, problem.error, problem.hint)
-    found = next((one for one in listed if one.name == name), None)
-    if found is None:
+    match = next((workspace for workspace in listed if workspace.name == name), None)
+    if match is None:
         return Finding("workspace", WARNING, f"the cluster lists no workspace `{name}`", hint)
-    soon = found.hours < SOON
-    return Finding("workspace", WARNING if soon else OK, found.says, hint if soon else "")
+    soon = match.hours < SOON
+    return Finding("workspace", WARNING if soon else OK, match.says, hint if soon else "")

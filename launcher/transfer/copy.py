@@ -121,14 +121,14 @@ def copy(source: Path, target: Path, moved: Callable[[int], None], expected: str
     """Like `link_or_copy`, but always a copy, which continues an earlier one that was cut off. A copy that is not
     `lasting` may be lost in a power failure: its reader compares its sha256."""
     part = _part(target)
-    resumed = part.stat().st_size if part.exists() else 0
+    continuation = part.stat().st_size if part.exists() else 0
     with open(source, "rb") as read, open(part, "a+b") as write:
         write.seek(0)
         hash = hashlib.sha256()
         while block := write.read(BLOCK):
             hash.update(block)
-        read.seek(resumed)
-        moved(resumed)
+        read.seek(continuation)
+        moved(continuation)
         while block := read.read(BLOCK):
             write.write(block)
             hash.update(block)
@@ -140,7 +140,7 @@ def copy(source: Path, target: Path, moved: Callable[[int], None], expected: str
     if actual != expected:
         part.unlink()
         # the earlier part may be of another file
-        return copy(source, target, lambda _: None, expected, lasting) if resumed else actual
+        return copy(source, target, lambda _: None, expected, lasting) if continuation else actual
     _replace(part, target)
     return actual
 

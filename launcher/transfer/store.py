@@ -4,7 +4,7 @@ import re
 import shutil
 from dataclasses import dataclass
 
-from launcher.config.site import SiteFile, expanded
+from launcher.config.site import SiteFile, expand_home
 from launcher.errors import LaunchError, did_you_mean
 from launcher.runfolder.files import write_text
 from launcher.runfolder.paths import RunFolder
@@ -30,7 +30,7 @@ class Store:
 
     def results(self, run: str) -> RunFolder:
         """The folder with the export and the report, for the user."""
-        return RunFolder((expanded(self.site.runs) / run).absolute())
+        return RunFolder((expand_home(self.site.runs) / run).absolute())
 
     def runs(self) -> list[str]:
         """The names of all runs that were started here, oldest first."""

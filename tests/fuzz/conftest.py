@@ -1,6 +1,10 @@
 import pytest
 
+from tests.support.clouds import clouds_of_skypilot
+
 from .outcome import said
+
+__all__ = ["clouds_of_skypilot"]
 
 
 @pytest.fixture

@@ -17,14 +17,14 @@ from launcher.clouds import providers
 from launcher.clouds.catalog import read_catalogs
 from launcher.clouds.ledger import Ledger
 from launcher.clouds.machines import alive
-from launcher.clouds.offers import nearest, offers, old
+from launcher.clouds.offers import nearest, offers, old_prices
 from launcher.clouds.skypilot import Lines, Tried, no_capacity
 from launcher.config.job import Job
 from launcher.config.slurm import Needs
 from launcher.diagnosis.installation import parse_cluster, slurm_section
 from launcher.node.process import gpu_usage
 from launcher.preflight import slurm as queue_check
-from launcher.preflight.secrets import Answer, ask
+from launcher.preflight.access import Answer, ask
 from launcher.runfolder import rclone
 from launcher.runfolder.plan import Code, Plan, Stage
 
@@ -68,7 +68,7 @@ def test_a_price_list_is_read_or_left_out(tmp_path_factory, data):
         for one in offers(job(folder, *wanted), ("runpod", "lambda"), found):
             assert 0 < one.price_per_hour < float("inf")
         nearest(job(folder, *wanted), ("runpod", "lambda"), found)
-    old(("runpod",), found)
+    old_prices(("runpod",), found)
 
 
 INSTANCES = {
@@ -91,7 +91,7 @@ def test_what_a_provider_lists_is_understood_or_it_counts_as_silent(monkeypatch,
     monkeypatch.setattr("launcher.clouds.skypilot.state", lambda *_, **__: None)
 
     def look():
-        providers.of_run(providers.listed(cloud), cloud, "toy")
+        providers.of_run(providers.account_machines(cloud), cloud, "toy")
 
     refused = said(look)
     assert refused is None or f"error: {cloud} does not say which machines are alive: " in refused

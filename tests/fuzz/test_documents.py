@@ -19,10 +19,10 @@ from launcher.config.recipe import RecipeFile, SizeFile
 from launcher.config.secrets import references
 from launcher.config.site import SiteFile, read_site
 from launcher.config.yaml import load
-from launcher.planning.request import Request, planned
+from launcher.planning.request import Request, draft
 from launcher.planning.settings import parse_change
 from launcher.planning.shell_script import script
-from launcher.preflight import gpus, memory, pins, price, secrets
+from launcher.preflight import access, cost, machine
 from launcher.runfolder.plan import from_json, to_json
 from launcher.ui import console
 
@@ -97,18 +97,18 @@ def put(root, texts):
 def plan_all(root):
     """Everything that is done with a recipe's files before a machine is asked for, but for programs that are run."""
     for cloud in ("local", "runpod,lambda", "slurm"):
-        given = planned(Request("toy-tiny", cloud), root, SiteFile())
+        given = draft(Request("toy-tiny", cloud), root, SiteFile())
         text = to_json(given.plan)
         assert to_json(from_json(text)) == text
         script(given.plan)
-        console.show_plan(given.plan, [pins.check(given.plan, True), secrets.check(given.plan, SiteFile(), {})])
+        console.show_plan(given.plan, [access.pins(given.plan, True), access.secrets(given.plan, SiteFile(), {})])
         if given.job is None:
             continue
         clouds = given.plan.machine.cloud.split(",")
-        kinds = memory.kinds_of(given.plan.machine.accelerators, given.plan.machine.nodes)
+        kinds = machine.kinds_of(given.plan.machine.accelerators, given.plan.machine.nodes)
         assert all(kind.gpus > 0 for kind in kinds)
         offers(given.job, clouds, CATALOGS), nearest(given.job, clouds, CATALOGS)
-        gpus.kernels(given.plan, True, []), gpus.check(given.plan, [])
+        machine.kernels(given.plan, True, []), machine.gpus(given.plan, [])
         document = load(given.job.path)
         if cloud == "slurm":
             site = SiteFile.model_validate(SITE).slurm
@@ -116,8 +116,8 @@ def plan_all(root):
                 batch_script.script(given.plan, group, site, "job")
             allocation_task(given.plan, document, site)
         else:
-            price.check(given.plan, given.job, CATALOGS)
-            price.offered(document, "toy-tiny.yaml", clouds)
+            cost.price(given.plan, given.job, CATALOGS)
+            cost.features(document, "toy-tiny.yaml", clouds)
             run_task(given.plan, document, "word")
             machine_task(given.plan, document)
 
@@ -164,7 +164,7 @@ def test_a_site_file_is_read_or_refused_and_shows_no_value_of_a_secret(project, 
 def test_what_the_command_line_sets_is_planned_or_refused(project, words):
     put(project, {})
     changes = [f"{name}={as_json(value) if not isinstance(value, str) else value}" for name, value in words]
-    said(lambda: planned(Request("toy-tiny", changes=changes), project, SiteFile()))
+    said(lambda: draft(Request("toy-tiny", changes=changes), project, SiteFile()))
 
 
 @trials(25)
@@ -178,7 +178,7 @@ def test_the_words_of_a_launch_are_planned_or_refused(project, field, value):
     if field.startswith("max_"):
         words[field] = math.nan if len(value) % 2 else -1.0
     with only_below(project / "nowhere", project.parent.parent):
-        said(lambda: planned(Request(**words), project, SiteFile()))
+        said(lambda: draft(Request(**words), project, SiteFile()))
 
 
 LETTERS = "abcdefgh"

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from launcher.config.recipe import names, read_recipe
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
-from launcher.planning.request import Request, measure, planned
+from launcher.planning.request import Request, draft, measure
 from launcher.runfolder.plan import settings_of
 from recipes.common.data import rows
 from recipes.common.model import fetch
@@ -155,7 +155,7 @@ def settings():
     for name in (one for one in names(ROOT) if one.endswith("-tiny")):
         recipe = read_recipe(name, ROOT)
         for order in recipe.file.lists:
-            plan = planned(Request(name, stages=order), ROOT, SiteFile()).plan
+            plan = draft(Request(name, stages=order), ROOT, SiteFile()).plan
             for stage in plan.stages:
                 if kind := recipe.file.stages[stage.name].check:
                     own = {"hub_repo": "me/it"} if "hub_repo" in stage.config else {}

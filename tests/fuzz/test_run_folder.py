@@ -22,8 +22,8 @@ from launcher.diagnosis.rules import rules
 from launcher.node.__main__ import read_plan
 from launcher.node.limits import read_limits
 from launcher.node.stage import is_done
-from launcher.preflight import resume, runner
-from launcher.preflight.forecast import measured
+from launcher.preflight import recipe, runner
+from launcher.preflight.cost import measurements
 from launcher.runfolder.bucket_index import holds, read_index
 from launcher.runfolder.done import fingerprint
 from launcher.runfolder.manifest import is_finished
@@ -161,8 +161,8 @@ class Place:
             lambda: report.compare_runs(NAME, NAME, self.store),
             lambda: examine(NAME, self.store),
             status_command.list_machines,
-            lambda: list(measured("toy", self.store)),
-            lambda: resume.check(plan_of(self.run), self.run),
+            lambda: list(measurements("toy", self.store)),
+            lambda: recipe.resume(plan_of(self.run), self.run),
             lambda: runner._past(plan_of(self.run), self.site),
         ):
             said(call)

@@ -17,7 +17,7 @@ from launcher.backends.lifecycle import prepare
 from launcher.backends.local import Local
 from launcher.config.site import BucketSite, SiteFile
 from launcher.images.identity import PROGRAM, base_name, identity, image_of, labels
-from launcher.planning.request import Request, planned
+from launcher.planning.request import Request, draft
 from launcher.runfolder.files import tree_hash
 from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder
@@ -27,11 +27,12 @@ from launcher.transfer.copy import pull
 from launcher.transfer.ssh import Remote
 from launcher.transfer.store import Store
 from tests.support.apt import install
+from tests.support.clouds import clouds_of_skypilot
 from tests.support.engine import engine
 from tests.support.objects import gate, objects, server
 from tests.support.patience import patience, until
 
-__all__ = ["engine", "gate", "objects", "server"]
+__all__ = ["clouds_of_skypilot", "engine", "gate", "objects", "server"]
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 90.0
@@ -217,7 +218,7 @@ class Toy:
         self.recipe.write_text(text.replace(old, new))
 
     def planned(self, *changes, **request):
-        return planned(Request("toy-tiny", changes=changes, **request), self.root, self.site)
+        return draft(Request("toy-tiny", changes=changes, **request), self.root, self.site)
 
     def plan(self, *changes, **request):
         return self.planned(*changes, **request).plan

@@ -44,7 +44,7 @@ def test_help_names_every_command(toy):
 @pytest.mark.parametrize("command", ["plan", "launch"])
 def test_a_command_without_a_recipe_says_which_there_are(toy, command):
     done = toy.launcher(command)
-    assert (done.returncode, done.stderr) == (2, "error: you did not name a recipe\n\nhint: known are toy-tiny\n")
+    assert (done.returncode, done.stderr) == (2, "error: you did not name a recipe\n\nhint: choose one of toy-tiny\n")
 
 
 @pytest.mark.parametrize("command", ["status", "logs", "verify"])

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 PROGRAM = "import sys; sys.argv[0] = 'launcher'; from launcher.cli import main; main()"
-CLOUDS = ["local", "docker", "slurm", "runpod", "lambda", "kubernetes"]
+CLOUDS = ["local", "docker", "slurm", "runpod", "lambda"]
 
 
 def asked(toy, shell, text):

@@ -13,7 +13,7 @@ def test_an_error_reads_as_error_blank_line_hint():
     ("word", "known", "hint"),
     [
         ("warmpu", ["model", "warmup"], "did you mean `warmup`?"),
-        ("x", ["b", "a"], "known are `a`, `b`"),
+        ("x", ["b", "a"], "choose one of `a`, `b`"),
         ("x", [], "there is none to choose from"),
         ("q", [f"name{number:02}" for number in range(17)], None),
     ],

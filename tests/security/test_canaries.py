@@ -16,7 +16,7 @@ from launcher.backends.slurm import run_folder
 from launcher.clouds.ledger import ledger
 from launcher.config import secrets
 from launcher.config.site import SiteFile
-from launcher.images.build import Wanted, gather
+from launcher.images.docker_engine import ImageRequest, gather
 from launcher.images.identity import PROGRAM
 from launcher.runfolder import secrets as run_secrets
 from launcher.transfer.ssh import Remote, _sockets
@@ -202,7 +202,7 @@ def test_an_image_carries_no_file_that_is_hidden_and_none_from_beside_the_code(t
     (root / "launcher/node/.git").mkdir()
     (root / "launcher/node/.git/config").write_text(PASSWORD)
     context = tmp_path / "context"
-    gather(Wanted(root, "gad", "gad"), context)
+    gather(ImageRequest(root, "gad", "gad"), context)
     assert (context / "recipes/gad/recipe.yaml").exists() and leaks(context) == []
     ignored = [one for one in (ROOT / ".dockerignore").read_text().splitlines() if not one.startswith("#")]
     assert ignored[0] == "*" and all(one.startswith("!") for one in ignored[1:]), "nothing but what is named"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from launcher.config.recipe import read_recipe
-from launcher.images.build import Wanted, build
+from launcher.images.docker_engine import ImageRequest, build
 from launcher.planning.code_version import code_of
 from launcher.transfer.copy import folder_lock
 from tests.support.apt import LOCKS, install, without
@@ -88,7 +88,7 @@ def cpu_image(engine: Engine):
 
     def made(recipe: str) -> str:
         found, said = read_recipe(recipe, ROOT), []
-        wanted = Wanted(ROOT, found.file.image, found.family, base=engine.local_base)
+        wanted = ImageRequest(ROOT, found.file.image, found.family, base=engine.local_base)
         return build(wanted, code_of(ROOT, found.family, True), said.append).name
 
     return made

@@ -17,7 +17,7 @@ from launcher.clouds import skypilot
 from launcher.clouds.budget import limits, seconds_left
 from launcher.clouds.ledger import Entry, Ledger, ledger
 from launcher.clouds.machines import down, gone
-from launcher.clouds.skypilot import Made, NoCapacity, Patience
+from launcher.clouds.skypilot import Cluster, NoCapacity, Patience
 from launcher.config.secrets import login, values
 from launcher.config.site import SiteFile
 from launcher.config.yaml import load
@@ -219,7 +219,7 @@ class Lease:
                 down(self.book, self.plan.run, why)
         return bool(alive)
 
-    def _request(self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience) -> Made:
+    def _request(self, task: Mapping[str, Any], login: Mapping[str, str], patience: Patience) -> Cluster:
         until = time.monotonic() + self.wait * 3600
         with open(self.folder.path / "launch.log", "a", encoding="utf-8") as log:
 
@@ -238,7 +238,7 @@ class Lease:
                     self.show(f"waiting   {problem.error}")
                     time.sleep(AGAIN)
 
-    def _record(self, entry: Entry, made: Made) -> Entry:
+    def _record(self, entry: Entry, made: Cluster) -> Entry:
         price = {None: ", price unknown", 0.0: ""}.get(made.price, f", ${made.price or 0:.2f}/h")
         self.show(f"machine   {made.cloud} {made.region}, {made.machine}{price}")
         return self.book.write(

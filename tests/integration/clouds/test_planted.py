@@ -96,4 +96,4 @@ def test_secret(launched):
 
 def test_price(launched):
     said = launched("--max-cost", "0.1")
-    assert said.startswith("error: price: $0.10 buys ") and said.endswith("`budget.max_cost` in site.yaml\n")
+    assert said.startswith("error: price: $0.10 pays for ") and said.endswith("`budget.max_cost` in site.yaml\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from launcher.config.recipe import families
-from launcher.images.build import Wanted, gather, image_argv, sbom_path
+from launcher.images.docker_engine import ImageRequest, gather, image_argv, sbom_path
 from launcher.images.identity import base_name, identity, image_of
 from launcher.planning.code_version import code_of
 
@@ -100,7 +100,7 @@ def test_its_history_names_no_file_of_this_machine(engine, image):
 
 def test_a_second_build_gives_the_same_files_and_the_same_labels(engine, image, tree):
     family = image.name.partition(":")[0].removeprefix("launcher-")
-    wanted = Wanted(ROOT, family, family, base=engine.local_base)
+    wanted = ImageRequest(ROOT, family, family, base=engine.local_base)
     argv = image_argv(engine.docker, wanted, image, base_name(ROOT, "cpu"), code_of(ROOT, family, True))
     again = "launcher-test-again"
     try:

@@ -237,7 +237,7 @@ def test_an_image_that_is_not_there_is_refused_before_anything_is_written(there)
     name = there.plan(cloud="docker").image.name
     assert (done.returncode, done.stderr) == (
         2,
-        f"error: image: the Docker engine here has no `{name}`, or none answers\n\n"
+        f"error: image: this machine has no image `{name}`, or no Docker engine answers\n\n"
         "hint: `make image RECIPE=toy-tiny` builds it; `docker info` says whether an engine answers\n",
     )
     assert not there.folder().stage("sum").path.exists()
@@ -286,7 +286,7 @@ def test_without_an_engine_a_launch_is_refused_and_a_status_still_answers(there,
     there.env["DOCKER_HOST"] = f"unix://{tmp_path / 'none.sock'}"
     assert "run toy-tiny  finished on docker" in there.launcher("status").stdout
     done = there.launcher("launch", "toy-tiny", *DOCKER, "--run", "other")
-    assert done.returncode == 2 and done.stderr.startswith("error: image: the Docker engine here has no `launcher-toy:")
+    assert done.returncode == 2 and done.stderr.startswith("error: image: this machine has no image `launcher-toy:")
 
 
 def test_a_run_folder_that_another_program_works_on_is_left_alone(there):

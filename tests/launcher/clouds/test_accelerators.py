@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.clouds.accelerators import CARDS, for_cloud, gibibytes, meant
+from launcher.clouds.accelerators import CARDS, cards_of, for_cloud, gibibytes
 
 JOB = ("H100-SXM:8", "H100:8", "H200-SXM:8", "A100-80GB-SXM:8", "A100-80GB:8", "B200:8")
 
@@ -26,6 +26,8 @@ def test_a_card_has_each_cloud_s_own_name_and_a_shared_word_brings_no_other_card
         ("H100-PCIe:1", "kubernetes", ()),
         ("A6000:2", "runpod", ("RTXA6000:2",)),
         ("RTXA6000:2", "lambda", ("A6000:2",)),
+        ("RTXA6000:2", "vast", ("RTXA6000:2",)),
+        ("H100-SXM:8", "aws", ("H100:8",)),
         ("tpu-v5:4", "runpod", ("tpu-v5:4",)),
     ],
 )
@@ -46,7 +48,7 @@ def test_no_two_cards_have_one_name_and_every_word_leads_to_its_card():
     for card in CARDS:
         for cloud in ("runpod", "lambda", "kubernetes"):
             if word := card.on(cloud):
-                assert card in meant(word)
+                assert card in cards_of(word)
                 assert f"{word}:8" in for_cloud([f"{card.name}:8"], cloud)
 
 

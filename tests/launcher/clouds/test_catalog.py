@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from launcher.clouds.catalog import Catalog, Kind, folder, read_catalogs
+from launcher.config.job import Job
 
 HEADER = (
     "InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,Region,SpotPrice,Price,AvailabilityZone,GpuInfo\n"
@@ -51,3 +52,24 @@ def test_a_machine_of_many_zones_is_one_kind_with_its_regions(tmp_path):
 def test_a_list_that_is_none_is_as_if_it_were_not_there(tmp_path, text):
     write(tmp_path, text)
     assert read_catalogs(["runpod"], tmp_path, 0) == {}
+
+
+def test_of_an_experimental_cloud_skypilot_says_which_machines_fit_once_it_has_a_list(tmp_path, monkeypatch):
+    asked = []
+    row = {"InstanceType": "p5", "AcceleratorName": "H100", "AcceleratorCount": "8", "vCPUs": 192, "MemoryGiB": 2048}
+
+    def machine_rows(*words):
+        asked.append(words)
+        return [{**row, "Price": 98.32, "Region": ""}]
+
+    monkeypatch.setattr("launcher.clouds.skypilot.machine_rows", machine_rows)
+    job = Job(Path("jobs/a.yaml"), ("H100-SXM:8", "H100:8"), 2, None, None, "8+")
+    assert read_catalogs(["aws"], tmp_path, 0, job) == {} and not asked
+    write(tmp_path, HEADER, "aws")
+    assert read_catalogs(["aws"], tmp_path, 86400 * 2) == {}
+    assert read_catalogs(["aws"], tmp_path, 86400 * 2, job) == {
+        "aws": Catalog("aws", (Kind("p5", "H100", 8, 192, 2048, 98.32, ("",)),), 1.0)
+    }
+    assert asked == [("aws", ("H100:8",), "8+", None)]
+    monkeypatch.setattr("launcher.clouds.skypilot.machine_rows", lambda *_: None)
+    assert read_catalogs(["aws"], tmp_path, 0, job) == {}

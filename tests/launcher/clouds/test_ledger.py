@@ -56,12 +56,10 @@ def test_a_file_with_a_value_of_another_kind_is_not_counted_with(book, tmp_path,
 
 def test_the_bill_says_whether_it_is_sure():
     asked = Entry("a", "runpod,lambda", "/run", START)
-    assert asked.bill(START) == (
-        "a machine of run `a` on runpod,lambda may be there, and is then billed: at an unknown price"
-    )
+    assert asked.bill(START) == ("a machine of run `a` on runpod,lambda may exist and cost money: its price is unknown")
     there = replace(asked, cloud="lambda", price=31.92, up=START + 60)
     assert there.bill(START + HOUR / 2) == (
-        "a machine of run `a` on lambda is billed: $15.96 until now, $31.92 an hour"
+        "a machine of run `a` on lambda still costs money: $15.96 until now, $31.92 an hour"
     )
 
 
@@ -76,6 +74,6 @@ def test_it_lies_where_xdg_says():
 
 def test_an_allocation_of_a_cluster_costs_hours():
     asked = Entry("run", "slurm", "/runs/run", 0.0)
-    assert asked.bill(1800) == "an allocation of run `run` on slurm may wait or be held: 0.5 hours until now"
+    assert asked.bill(1800) == "an allocation of run `run` on slurm may be waiting or reserved: 0.5 hours until now"
     up = Entry("run", "slurm", "/runs/run", 0.0, cloud="slurm", price=0.0, up=60.0)
-    assert up.bill(7200) == "an allocation of run `run` on slurm is held: 2.0 hours until now"
+    assert up.bill(7200) == "an allocation of run `run` on slurm is reserved: 2.0 hours until now"

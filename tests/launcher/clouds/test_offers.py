@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.clouds.catalog import Catalog, Kind
-from launcher.clouds.offers import Offer, apart, fits, nearest, offers, old, unpriced
+from launcher.clouds.offers import Offer, fits, joining_faults, missing_prices, nearest, offers, old_prices
 from launcher.config.job import Job
 
 ZONES = ("US", "RO")
@@ -56,19 +56,19 @@ def test_of_machines_without_gpus_it_is_each_cloud_s_cheapest():
 def test_the_price_is_of_all_nodes_and_runpod_s_do_not_work_together():
     [one] = offers(replace(GPUS, nodes=4), BOTH, BOTH)
     assert (one.cloud, one.price_per_hour, one.nodes) == ("lambda", 127.68, 4)
-    assert apart(replace(GPUS, nodes=4), BOTH) == {
+    assert joining_faults(replace(GPUS, nodes=4), BOTH) == {
         "runpod": "SkyPilot joins no machines on RunPod, and the job wants 4"
     }
-    assert apart(GPUS, BOTH) == {}
+    assert joining_faults(GPUS, BOTH) == {}
 
 
 def test_what_has_no_price_and_what_is_old_is_said():
-    assert unpriced(["runpod", "lambda", "slurm"], {"lambda": LAMBDA}) == {
+    assert missing_prices(["runpod", "lambda", "slurm"], {"lambda": LAMBDA}) == {
         "runpod": "SkyPilot has not fetched RunPod's prices yet: `sky gpus list --infra runpod` does",
-        "slurm": "what `slurm` costs is not known here",
+        "slurm": "the price of a machine on `slurm` is unknown: SkyPilot has no prices of it",
     }
-    assert old(["lambda", "slurm"], {"lambda": replace(LAMBDA, age=7.0)}) == {}
-    assert old(["lambda"], {"lambda": replace(LAMBDA, age=9.4)}) == {"lambda": "Lambda's prices are 9 days old"}
+    assert old_prices(["lambda", "slurm"], {"lambda": replace(LAMBDA, age=7.0)}) == {}
+    assert old_prices(["lambda"], {"lambda": replace(LAMBDA, age=9.4)}) == {"lambda": "Lambda's prices are 9 days old"}
     assert offers(GPUS, ["slurm", "runpod"], {}) == []
 
 

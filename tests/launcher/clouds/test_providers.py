@@ -13,15 +13,15 @@ from launcher.clouds import accelerators, providers
 from launcher.clouds.catalog import Catalog, Kind
 from launcher.clouds.ledger import Ledger
 from launcher.clouds.machines import alive, down
-from launcher.clouds.offers import apart, offers, unpriced
+from launcher.clouds.offers import joining_faults, missing_prices, offers
 from launcher.clouds.providers import PROVIDERS, Provider, clouds_of
 from launcher.config.job import Job
 from launcher.config.site import SiteFile
 from launcher.diagnosis import installation
 from launcher.errors import LaunchError
-from launcher.preflight.credentials import check
+from launcher.preflight.access import credentials as check
+from launcher.preflight.cost import features as offered
 from launcher.preflight.finding import OK, REFUSED
-from launcher.preflight.price import offered
 
 MAY_BE_NONE = {"no_spot", "no_mount", "no_joining", "least"}
 JOB = Job(Path("jobs/a.yaml"), ("H100-SXM:8",), 2, None, None)
@@ -76,8 +76,8 @@ def test_a_row_is_all_that_a_plan_needs(moon, tmp_path):
     catalog = Catalog("moon", (Kind("big", "H100-MOON", 8, 8, 64, 9.0, ("mare",)),))
     alone = replace(JOB, nodes=1)
     assert [one.instance_type for one in offers(alone, ["moon"], {"moon": catalog})] == ["big"]
-    assert apart(JOB, ["moon"]) == {"moon": "Moon joins no machines, and the job wants 2"}
-    assert unpriced(["moon"], {}) == {
+    assert joining_faults(JOB, ["moon"]) == {"moon": "Moon joins no machines, and the job wants 2"}
+    assert missing_prices(["moon"], {}) == {
         "moon": "SkyPilot has not fetched Moon's prices yet: `sky gpus list --infra moon` does"
     }
     assert offered({"resources": {"use_spot": True}}, "a.yaml", ["moon"]).level == REFUSED
@@ -126,3 +126,30 @@ def test_a_row_is_on_the_reference_page(moon, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[3] / "docs/reference")
     page = importlib.import_module("clouds").text()
     assert "`moon`" in page and "## Moon\n" in page and "| not known | its prices by night |" in page
+
+
+def test_a_cloud_that_only_skypilot_knows_is_experimental(tmp_path, refusal):
+    assert clouds_of("runpod,aws") == ("runpod", "aws")
+    assert providers.experimental(["runpod", "aws", "slurm", "kubernetes"]) == ["aws", "kubernetes"]
+    assert isinstance(backend_of("kubernetes", tmp_path, SiteFile()), Sky)
+    assert refusal(clouds_of, "awz") == "error: unknown cloud `awz`\n\nhint: did you mean `aws`?"
+
+
+def test_without_skypilot_only_the_table_s_clouds_are_known(monkeypatch, refusal):
+    def absent():
+        raise LaunchError("SkyPilot is not installed here", "run `make setup-clouds`")
+
+    monkeypatch.setattr("launcher.clouds.skypilot.cloud_names", absent)
+    assert clouds_of("runpod,lambda") == ("runpod", "lambda")
+    assert refusal(clouds_of, "aws") == "error: SkyPilot is not installed here\n\nhint: run `make setup-clouds`"
+
+
+def test_the_end_of_a_machine_on_an_experimental_cloud_is_skypilot_s_word(monkeypatch, tmp_path):
+    monkeypatch.setattr("launcher.clouds.skypilot.state", lambda *_, **__: None)
+    book = Ledger(tmp_path / "book")
+    book.begin("toy", "aws", tmp_path, 1.0)
+    book.begin("other", "aws,runpod", tmp_path, 2.0)
+    monkeypatch.setattr(providers, "account_machines", lambda _: {})
+    monkeypatch.setattr(providers, "_name", lambda cloud, run: run)
+    assert alive(book) == []
+    assert [entry.end for entry in book.entries()] == ["not listed by SkyPilot", "not listed by SkyPilot and RunPod"]

@@ -1,6 +1,11 @@
 """What SkyPilot says while it looks for a machine becomes a line for each place, and one sentence at the end."""
 
-from launcher.clouds.skypilot import Lines, Tried, no_capacity
+from types import SimpleNamespace
+
+import pytest
+
+from launcher.clouds import skypilot
+from launcher.clouds.skypilot import Lines, Tried, no_capacity, obstacle
 from launcher.errors import FAILED, MISTAKE
 
 SAID = """\x1b[0m⚙︎ Launching on RunPod RO\x1b[0m (EU-RO-1).
@@ -41,3 +46,16 @@ def test_lines_are_handed_on_whole_and_without_colour():
     for part in ("\x1b[32mone", " line\x1b[0m\r", "\n", "two\nthr"):
         stream.write(part)
     assert heard == ["one line", "two"]
+
+
+def test_a_cluster_s_price_is_unknown_where_skypilot_counts_nothing():
+    def price(cloud, dollars):
+        resources = SimpleNamespace(cloud=cloud, get_cost=lambda _: dollars)
+        return skypilot._price(SimpleNamespace(launched_resources=resources, launched_nodes=2))
+
+    assert (price("Kubernetes", 0.0), price("AWS", 3.5), price("Slurm", 0.0)) == (None, 7.0, 0.0)
+
+
+def test_what_a_cluster_supports_is_not_asked_before_a_launch(monkeypatch, refusal):
+    monkeypatch.setattr(skypilot, "_sky", lambda: pytest.fail("SkyPilot was asked"))
+    assert refusal(obstacle, "kubernetes", 1, False, False, code=2).startswith("error: SkyPilot asks the cluster what")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.config.secrets import Values, found_at, login, look, references, server, values
+from launcher.config.secrets import Values, login, look, lookup, references, server, values
 from launcher.config.site import SiteFile
 from launcher.runfolder.plan import Code, Plan
 
@@ -43,7 +43,7 @@ def test_the_services_own_variables_say_where_their_files_are():
 
 def test_site_yaml_s_reference_goes_before_all_others(home):
     env = {**home, "HF_TOKEN": "a", "MINE": " b\n"}
-    assert found_at("HF_TOKEN", site(secrets={"HF_TOKEN": "env:MINE"}), env) == ("env:MINE", "b")
+    assert lookup("HF_TOKEN", site(secrets={"HF_TOKEN": "env:MINE"}), env) == ("env:MINE", "b")
     assert references("HF_TOKEN", site(secrets={"HF_TOKEN": "env:MINE"}), env) == ["env:MINE"]
 
 
@@ -58,7 +58,7 @@ def test_site_yaml_s_reference_goes_before_all_others(home):
 )
 def test_a_reference_that_leads_nowhere_is_a_sentence(home, refusal, reference, hint):
     env = {**home, "HF_TOKEN": "there"}
-    assert refusal(found_at, "HF_TOKEN", site(secrets={"HF_TOKEN": reference}), env) == (
+    assert refusal(lookup, "HF_TOKEN", site(secrets={"HF_TOKEN": reference}), env) == (
         f"error: site.yaml: `secrets.HF_TOKEN` is `{reference}`, where there is nothing\n\nhint: {hint}"
     )
 
@@ -89,7 +89,7 @@ def test_a_keyring_is_asked_when_its_package_is_there(monkeypatch):
 def test_a_keyring_that_is_absent_or_does_not_open_is_a_sentence(monkeypatch, refusal):
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert refusal(look, "keyring:a/me", {}) == (
-        "error: `keyring:a/me` wants the package `keyring`, which is not installed\n\n"
+        "error: `keyring:a/me` needs the package `keyring`, which is not installed\n\n"
         "hint: `.venv/bin/python -m pip install keyring`, or name an `env:` or `file:` reference"
     )
     ring, errors = types.ModuleType("keyring"), types.ModuleType("keyring.errors")

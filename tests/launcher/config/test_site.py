@@ -102,7 +102,7 @@ def test_several_clouds_are_one_word_with_commas():
         ("runpod,lamda", "unknown cloud `lamda`\n\nhint: did you mean `lambda`?"),
         (
             "runpod,",
-            "unknown cloud ``\n\nhint: known are `docker`, `kubernetes`, `lambda`, `local`, `runpod`, `slurm`",
+            "unknown cloud ``\n\nhint: choose one of `docker`, `lambda`, `local`, `runpod`, `slurm`",
         ),
         (
             "local,runpod",

@@ -40,7 +40,7 @@ def test_a_document_is_read_as_its_model(tmp_path):
         ("name: a\ninnr: {}", "error: `FILE`: unknown key `innr`\n\nhint: did you mean `inner`?"),
         (
             "name: a\nzzz: {}",
-            "error: `FILE`: unknown key `zzz`\n\nhint: known are `deep`, `inner`, `name`, `table`, `words`",
+            "error: `FILE`: unknown key `zzz`\n\nhint: choose one of `deep`, `inner`, `name`, `table`, `words`",
         ),
         (
             "name: a\ninner: {trainbatch: 2}",

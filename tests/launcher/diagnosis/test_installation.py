@@ -47,6 +47,7 @@ def test_a_user_of_whom_nothing_is_known_is_told_what_helps(here):
         "skypilot": found["skypilot"].level,
         "runpod": "warning",
         "lambda": "warning",
+        "other clouds": "unknown",
         "HF_TOKEN": "warning",
         "WANDB_API_KEY": "warning",
         "programs": found["programs"].level,
@@ -62,6 +63,12 @@ def test_a_user_of_whom_nothing_is_known_is_told_what_helps(here):
         "no machine in the local ledger; providers were not asked",
     )
     assert found["runpod"].says == "`~/.runpod/config.toml` does not exist"
+    assert found["other clouds"] == Finding(
+        "other clouds",
+        "unknown",
+        "not checked: access to other clouds that SkyPilot knows, which are experimental",
+        "`sky check` checks it",
+    )
     assert found["HF_TOKEN"].says == "not set: looked at env:HF_TOKEN, file:~/.cache/huggingface/token"
     assert found["HF_TOKEN"].hint == "`export HF_TOKEN=...`"
 

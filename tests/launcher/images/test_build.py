@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import FAILED, MISTAKE, LaunchError
-from launcher.images.build import Wanted, base_argv, build, cpu_torch, image_argv, requirements, sbom_path, torch_argv
+from launcher.images.docker_engine import (
+    ImageRequest,
+    base_argv,
+    build,
+    cpu_torch,
+    image_argv,
+    requirements,
+    sbom_path,
+    torch_argv,
+)
 from launcher.images.identity import base_name, identity, image_of
 from launcher.runfolder.plan import Code
 
@@ -90,34 +99,34 @@ def after_builds(calls):
 
 def test_the_base_is_built_and_then_the_recipe_on_it(fake, root):
     base, name = names(root)
-    assert build(Wanted(root, "toy", "toy"), CODE, fake.said.append) == image_of(root, "toy", "toy", "cpu")
+    assert build(ImageRequest(root, "toy", "toy"), CODE, fake.said.append) == image_of(root, "toy", "toy", "cpu")
     assert [one for one in after_builds(fake.calls) if one[0] == "build"] == [["build", base], ["build", name]]
     assert fake.said == ["#1 BuildKit is 1\n"] * 2
 
 
 def test_what_the_engine_holds_is_not_built_again(fake, root):
-    build(Wanted(root, "toy", "toy"), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy"), CODE, fake.said.append)
     before = len(fake.calls)
-    build(Wanted(root, "toy", "toy"), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy"), CODE, fake.said.append)
     assert [one[1] for one in fake.calls[before:]] == ["version", "image", "image"]
 
 
 def test_changed_code_leaves_the_base_alone(fake, root):
-    build(Wanted(root, "toy", "toy"), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy"), CODE, fake.said.append)
     before = len(fake.calls)
     (root / "recipes/toy/count.py").write_text("changed = True\n")
-    build(Wanted(root, "toy", "toy"), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy"), CODE, fake.said.append)
     assert [one[1] for one in after_builds(fake.calls[before:]) if one[0] == "build"] == [names(root)[1]]
 
 
 def test_a_registry_gets_both(fake, root):
     base, name = names(root, registry="ghcr.io/acme")
-    build(Wanted(root, "toy", "toy", registry="ghcr.io/acme", push=True), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy", registry="ghcr.io/acme", push=True), CODE, fake.said.append)
     assert [one[1:] for one in fake.calls[-2:]] == [["push", base], ["push", name]]
 
 
 def test_a_registry_in_the_name_alone_gets_nothing(fake, root):
-    build(Wanted(root, "toy", "toy", registry="ghcr.io/acme"), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy", registry="ghcr.io/acme"), CODE, fake.said.append)
     assert not [one for one in fake.calls if one[1] == "push"]
 
 
@@ -125,7 +134,7 @@ def test_a_recipe_s_image_is_built_from_its_code_and_the_node_program_alone(fake
     (root / "recipes/toy/__pycache__").mkdir(exist_ok=True)
     (root / "recipes/toy/__pycache__/count.pyc").write_text("")
     (root / "recipes/toy/.env").write_text("TOKEN=secret")
-    build(Wanted(root, "toy", "toy"), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy"), CODE, fake.said.append)
     seen = fake.context("launcher-toy")
     assert {"launcher/__init__.py", "launcher/node/stage.py", "recipes/toy/count.py"} <= set(seen)
     assert {one.split("/")[0] for one in seen} == {"launcher", "recipes"}
@@ -133,18 +142,18 @@ def test_a_recipe_s_image_is_built_from_its_code_and_the_node_program_alone(fake
 
 
 def test_the_base_s_command_is_this(root):
-    wanted = Wanted(root, "toy", "toy", "cuda", base="debian-local:bookworm")
+    wanted = ImageRequest(root, "toy", "toy", "cuda", base="debian-local:bookworm")
     file, label = f"{root}/images/base/Dockerfile", "org.opencontainers.image.base.name=debian-local:bookworm"
     begun = ["docker", "build", "--progress", "plain", "--tag", "b:1", "--file", file, "--build-arg", "VARIANT=cuda"]
     given = ["--build-arg", "BASE=debian-local:bookworm", "--label", label]
     assert base_argv("docker", wanted, "b:1", None) == [*begun, *given, "."]
     assert base_argv("docker", wanted, "b:1", "/ca.pem") == [*begun, *given, "--secret", "id=ca,src=/ca.pem", "."]
-    assert base_argv("docker", Wanted(root, "toy", "toy", "cuda"), "b:1", None) == [*begun, "."]
+    assert base_argv("docker", ImageRequest(root, "toy", "toy", "cuda"), "b:1", None) == [*begun, "."]
 
 
 def test_a_recipe_s_command_carries_its_identity_and_its_labels(root):
     image = image_of(root, "toy", "toy", "cpu")
-    argv = image_argv("docker", Wanted(root, "toy", "toy"), image, "b:1", CODE)
+    argv = image_argv("docker", ImageRequest(root, "toy", "toy"), image, "b:1", CODE)
     arguments = [argv[at + 1] for at, word in enumerate(argv) if word == "--build-arg"]
     about = [argv[at + 1] for at, word in enumerate(argv) if word == "--label"]
     assert arguments == ["BASE=b:1", f"IDENTITY={json.dumps(identity(image), sort_keys=True)}"]
@@ -160,7 +169,7 @@ def test_torch_s_cpu_wheel_is_brought_for_the_images_python(root, fake, monkeypa
     (root / "images/.wheels/torch-9.1.0+cpu-cp311.whl").write_text("new")
     monkeypatch.setattr(sys, "executable", str(fake.program("python")))
     monkeypatch.setenv("TORCH_INDEX", "https://torch.example/cpu")
-    build(Wanted(root, "toy", "toy"), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy"), CODE, fake.said.append)
     [pip] = [one for one in fake.calls if one[0] == "python" and "pip" in one]
     assert pip[1:] == torch_argv("torch==9.1.0+cpu", root / "images/.wheels", "https://torch.example/cpu")[1:]
     assert pip[pip.index("--python-version") :][:2] == ["--python-version", "3.11"] and pip[-1] == "torch==9.1.0+cpu"
@@ -171,7 +180,7 @@ def test_gpus_need_no_wheel(root, fake, monkeypatch):
     for name in ("in", "lock"):
         shutil.copy(root / f"locks/cpu.{name}", root / f"locks/cuda.{name}")
     (root / "locks/cpu.in").write_text("torch==9.1.0\n")
-    build(Wanted(root, "toy", "toy", "cuda"), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy", "cuda"), CODE, fake.said.append)
     assert not [one for one in fake.calls if one[0] == "python"]
 
 
@@ -179,9 +188,9 @@ def test_a_bill_of_materials_lies_beside_it_and_is_the_same_each_time(fake, root
     pytest.importorskip("cyclonedx_py")
     (root / "locks/cpu.lock").write_text("ray==2.60.0 \\\n    --hash=sha256:" + "0" * 64 + "\n")
     (root / "locks/sky.lock").write_text("ray==2.9.3 \\\n    --hash=sha256:" + "1" * 64 + "\n")
-    image = build(Wanted(root, "toy", "toy"), CODE, fake.said.append)
+    image = build(ImageRequest(root, "toy", "toy"), CODE, fake.said.append)
     first = sbom_path(root, image).read_bytes()
-    build(Wanted(root, "toy", "toy"), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy"), CODE, fake.said.append)
     assert sbom_path(root, image).read_bytes() == first
     listed = json.loads(first)
     assert {(one["name"], one["version"]) for one in listed["components"]} == {("ray", "2.60.0"), ("ray", "2.9.3")}
@@ -196,7 +205,7 @@ def said_by(wanted):
 
 def test_a_missing_client_is_said(root, monkeypatch):
     monkeypatch.setenv("DOCKER", "/nowhere/docker")
-    assert said_by(Wanted(root, "toy", "toy")) == (
+    assert said_by(ImageRequest(root, "toy", "toy")) == (
         "error: there is no command `/nowhere/docker`\n\nhint: install Docker, or name a client with `DOCKER=`",
         MISTAKE,
     )
@@ -204,7 +213,7 @@ def test_a_missing_client_is_said(root, monkeypatch):
 
 def test_an_engine_that_does_not_answer_is_said(fake, root):
     (fake.folder / "down").touch()
-    assert said_by(Wanted(root, "toy", "toy")) == (
+    assert said_by(ImageRequest(root, "toy", "toy")) == (
         "error: no Docker engine answers: Cannot connect to the Docker daemon at unix:///nowhere. "
         "Is the docker daemon running?\n\nhint: start Docker, or name its socket in DOCKER_HOST",
         MISTAKE,
@@ -213,7 +222,7 @@ def test_an_engine_that_does_not_answer_is_said(fake, root):
 
 def test_a_client_without_buildkit_is_said(fake, root):
     (fake.folder / "fails").write_text("ERROR: BuildKit is enabled but the buildx component is missing or broken.")
-    assert said_by(Wanted(root, "toy", "toy")) == (
+    assert said_by(ImageRequest(root, "toy", "toy")) == (
         f"error: `{fake.docker}` builds with BuildKit only through its plugin `buildx`, which is not installed\n\n"
         "hint: install it (Debian: `docker-buildx`), or name another client: `DOCKER=/usr/bin/docker`",
         MISTAKE,
@@ -223,7 +232,7 @@ def test_a_client_without_buildkit_is_said(fake, root):
 def test_a_failed_build_ends_with_its_last_lines_and_nothing_after_it_is_done(fake, root):
     (fake.folder / "fails").write_text("ERROR: no such package")
     last = "".join(f"line {number}\n" for number in range(26, 40))
-    assert said_by(Wanted(root, "toy", "toy", registry="ghcr.io/acme", push=True)) == (
+    assert said_by(ImageRequest(root, "toy", "toy", registry="ghcr.io/acme", push=True)) == (
         f"error: `{fake.docker} build` ended with exit code 7:\n{last}ERROR: no such package\n\n"
         "hint: the step that failed is in the output above",
         FAILED,
@@ -233,7 +242,7 @@ def test_a_failed_build_ends_with_its_last_lines_and_nothing_after_it_is_done(fa
 
 def test_a_refused_push_says_how_to_log_in(fake, root):
     (fake.folder / "denied").touch()
-    assert said_by(Wanted(root, "toy", "toy", registry="ghcr.io/acme", push=True)) == (
+    assert said_by(ImageRequest(root, "toy", "toy", registry="ghcr.io/acme", push=True)) == (
         f"error: `{fake.docker} push` ended with exit code 1:\n"
         "denied: requested access to the resource is denied\n\n"
         "hint: `docker login ghcr.io/acme` lets you write there",
@@ -247,7 +256,7 @@ def test_a_wheel_that_no_index_has_is_said(fake, root, monkeypatch):
     pip.write_text("#!/bin/sh\necho 'ERROR: No matching distribution found for torch==9.1.0+cpu'\nexit 1\n")
     (root / "images/.wheels").mkdir()
     monkeypatch.setattr(sys, "executable", str(pip))
-    assert said_by(Wanted(root, "toy", "toy")) == (
+    assert said_by(ImageRequest(root, "toy", "toy")) == (
         f"error: `{pip} -m pip download` ended with exit code 1:\n"
         "ERROR: No matching distribution found for torch==9.1.0+cpu\n\n"
         "hint: `TORCH_INDEX=https://download.pytorch.org/whl/cpu` names the index that has `torch==9.1.0+cpu`",
@@ -258,7 +267,7 @@ def test_a_wheel_that_no_index_has_is_said(fake, root, monkeypatch):
 def test_a_certificate_authority_is_given_as_a_secret_by_its_path_alone(fake, root, monkeypatch, tmp_path):
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    build(Wanted(root, "toy", "toy"), CODE, fake.said.append)
+    build(ImageRequest(root, "toy", "toy"), CODE, fake.said.append)
     first, second = (one for one in fake.calls if one[1] == "build")
     assert f"id=ca,src={tmp_path}/ca.pem" in first and "--secret" not in second
     assert os.environ["SSL_CERT_FILE"] not in (root / "images/base/Dockerfile").read_text()

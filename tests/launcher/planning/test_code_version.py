@@ -3,7 +3,7 @@ import subprocess
 import pytest
 
 from launcher.errors import LaunchError
-from launcher.planning.code_version import changes, code_of, committed, find_root
+from launcher.planning.code_version import changes, code_of, find_root, last_commit
 from launcher.runfolder.files import tree_hash
 
 
@@ -45,14 +45,14 @@ def test_in_git_the_commit_is_named_and_a_change_of_the_family_s_code_is_seen(to
     (toy.root / "recipes/toy/more.py").write_text("")
     assert code_of(toy.root, "toy").dirty
     assert changes(toy.root, ("recipes/toy",)) == ["recipes/toy/more.py"]
-    with committed(toy.root) as place:
+    with last_commit(toy.root) as place:
         assert (place / "recipes/toy/count.py").read_bytes() == (toy.root / "recipes/toy/count.py").read_bytes()
         assert not (place / "recipes/toy/more.py").exists()
     assert not place.exists()
 
 
 def test_what_was_never_committed_cannot_be_had(toy):
-    with pytest.raises(LaunchError) as caught, committed(toy.root):
+    with pytest.raises(LaunchError) as caught, last_commit(toy.root):
         pass
     assert str(caught.value).endswith("hint: `--dirty` needs a git checkout")
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from launcher.config.pins import Pins
-from launcher.planning.plan import Choice, World, plan, unlocked
+from launcher.planning.plan import Choice, World, loose_pins, plan
 from launcher.planning.settings import parse_change
 from launcher.runfolder.plan import Budget, Code, Image, Input, Machine, from_json, to_json
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_trained_is_not_planned(recipe, refusal, changes, error):
 
 def test_a_change_of_a_stage_that_the_list_does_not_run_is_refused(recipe, refusal):
     assert refusal(made, recipe(TEXT), "warmup.epochs=1", stages="short") == (
-        "error: `--set warmup.epochs`: this run has no stage `warmup`\n\nhint: known are `model`"
+        "error: `--set warmup.epochs`: this run has no stage `warmup`\n\nhint: choose one of `model`"
     )
 
 
@@ -178,14 +178,14 @@ def test_a_source_pinned_to_a_commit_needs_no_lock(recipe):
 def test_a_model_without_a_lock_is_planned_by_name_and_told(recipe):
     found = made(recipe(TEXT), world=World(Pins({"/there@main": COMMIT}), Code("tree")))
     assert found.stage("model").config["revision"] == "main"
-    assert unlocked(found) == ["who/what@main"]
-    assert unlocked(made(recipe(TEXT))) == []
+    assert loose_pins(found) == ["who/what@main"]
+    assert loose_pins(made(recipe(TEXT))) == []
 
 
 @pytest.mark.parametrize("repo", ["tiny", "./here", "/there", "~/home"])
 def test_a_model_that_is_no_hub_s_needs_no_lock(recipe, repo):
     world = World(Pins({"/there@main": COMMIT}), Code("tree"))
-    assert unlocked(made(recipe(TEXT.replace("who/what", repo)), world=world)) == []
+    assert loose_pins(made(recipe(TEXT.replace("who/what", repo)), world=world)) == []
 
 
 def test_disk_is_every_checkpoint_kept_the_best_one_and_one_being_written(recipe):

@@ -1,7 +1,7 @@
 import pytest
 
 from launcher.planning.plan import all_read, check_words, order_of
-from launcher.planning.settings import changes_read, shared
+from launcher.planning.settings import changes_read, shared_settings
 
 TEXT = """
 name: some
@@ -48,7 +48,8 @@ def test_a_list_whose_stages_come_after_what_they_need_is_an_order(recipe):
         (
             "[data, warmup, convert]",
             "[warmup, data, convert]",
-            f"error: {WHERE}: stage `warmup` needs `data`, which no earlier stage makes\n\nhint: known are `student`",
+            f"error: {WHERE}: stage `warmup` needs `data`, which no earlier stage makes\n\n"
+            "hint: choose one of `student`",
         ),
         (
             "needs: [student]",
@@ -60,7 +61,7 @@ def test_a_list_whose_stages_come_after_what_they_need_is_an_order(recipe):
             "needs: [student]",
             "needs: [convert]",
             f"error: {WHERE}: stage `convert` needs `convert`, which no earlier stage makes\n\n"
-            "hint: known are `data`, `student`, `warmup`",
+            "hint: choose one of `data`, `student`, `warmup`",
         ),
         (
             "names: {student: warmup}, export: convert",
@@ -88,7 +89,7 @@ def test_a_list_that_does_not_fit_together_is_a_sentence(recipe, refusal, old, n
 def test_two_stages_that_need_each_other_are_refused(recipe, refusal):
     found = recipe(TEXT.replace('data: {run: [python, "{input.train}", "{out}"]}', "data: {run: [a], needs: [warmup]}"))
     assert refusal(order_of, found, "default") == (
-        f"error: {WHERE}: stage `data` needs `warmup`, which no earlier stage makes\n\nhint: known are `student`"
+        f"error: {WHERE}: stage `data` needs `warmup`, which no earlier stage makes\n\nhint: choose one of `student`"
     )
 
 
@@ -142,12 +143,12 @@ def test_a_stage_sees_only_what_it_needs(recipe, refusal):
         (
             "disk: {model: student",
             "disk: {model: studnet",
-            "stage `warmup` wants the unknown model `studnet`\n\nhint: did you mean `student`?",
+            "stage `warmup` needs the unknown model `studnet`\n\nhint: did you mean `student`?",
         ),
         (
             ", model: student}\nlists",
             ", model: studnet}\nlists",
-            "stage `convert` wants the unknown model `studnet`\n\nhint: did you mean `student`?",
+            "stage `convert` needs the unknown model `studnet`\n\nhint: did you mean `student`?",
         ),
         (
             "keep: 1}",
@@ -159,7 +160,7 @@ def test_a_stage_sees_only_what_it_needs(recipe, refusal):
 def test_what_is_named_has_to_be_there_and_what_is_set_has_to_be_read(recipe, refusal, old, new, error):
     assert old in TEXT
     found = recipe(TEXT.replace(old, new))
-    assert refusal(all_read, found, shared(found, [])) == f"error: {WHERE}: {error}"
+    assert refusal(all_read, found, shared_settings(found, [])) == f"error: {WHERE}: {error}"
 
 
 def test_a_change_that_no_stage_of_the_list_reads_is_refused(recipe, refusal):
@@ -181,4 +182,4 @@ def test_a_change_that_no_stage_of_the_list_reads_is_refused(recipe, refusal):
 
 def test_a_setting_that_limits_rows_or_counts_checkpoints_is_read(recipe):
     found = recipe(TEXT)
-    all_read(found, shared(found, []))
+    all_read(found, shared_settings(found, []))

@@ -6,7 +6,7 @@ import pytest
 
 from launcher.config.job import read_job
 from launcher.config.site import BucketSite, BudgetSite, SiteFile
-from launcher.planning.request import Request, any_family, planned, rehearsal_of
+from launcher.planning.request import Request, any_family, draft, rehearsal_of
 from launcher.runfolder.plan import Bucket, Budget, to_json
 from tests.emulator import catalog
 
@@ -86,7 +86,7 @@ def test_a_run_outside_this_environment_has_an_image_named_by_what_is_in_it(toy)
     image = toy.plan(cloud="runpod").image
     assert image.name.startswith("launcher-toy:cpu-") and (image.digest, image.overlay) == (None, False)
     named = SiteFile(registry="ghcr.io/acme/")
-    assert planned(Request("toy-tiny", "runpod"), toy.root, named).plan.image.name == f"ghcr.io/acme/{image.name}"
+    assert draft(Request("toy-tiny", "runpod"), toy.root, named).plan.image.name == f"ghcr.io/acme/{image.name}"
     (toy.root / "recipes/toy/count.py").write_text("other = 1\n")
     edited = toy.plan(cloud="runpod").image
     assert edited.lock == image.lock and edited.code != image.code and edited.name != image.name
@@ -117,11 +117,11 @@ def test_the_site_s_bucket_is_the_plan_s_with_the_names_of_its_keys(toy):
         site = SiteFile(
             bucket=BucketSite(url="s3://some/deep", endpoint="https://e", provider="Cloudflare", region="auto")
         )
-        found = planned(Request("toy-tiny", cloud), toy.root, site).plan
+        found = draft(Request("toy-tiny", cloud), toy.root, site).plan
         assert found.bucket == Bucket("s3://some/deep", "https://e", "Cloudflare", "auto")
         assert found.secrets == keys
     site = SiteFile(bucket=BucketSite(url="mine:deep"))
-    assert planned(Request("toy-tiny"), toy.root, site).plan.secrets == {}
+    assert draft(Request("toy-tiny"), toy.root, site).plan.secrets == {}
     assert toy.plan().bucket is None
 
 
@@ -158,7 +158,7 @@ def test_what_is_not_committed_is_laid_over_the_committed_image(toy):
 def test_the_command_line_s_budget_wins_over_the_site_s(toy, cost, hours, budget):
     site = SiteFile(budget=BudgetSite(max_cost=5, max_hours=6))
     request = Request("toy-tiny", max_cost=cost, max_hours=hours)
-    assert planned(request, toy.root, site).plan.budget == budget
+    assert draft(request, toy.root, site).plan.budget == budget
 
 
 def test_a_rehearsal_is_the_smallest_size_here_under_its_own_name(toy):

@@ -1,6 +1,6 @@
 import pytest
 
-from launcher.planning.settings import check_names, parse_change, shared, stage_settings
+from launcher.planning.settings import check_names, parse_change, shared_settings, stage_settings
 
 TEXT = """
 name: some
@@ -55,7 +55,7 @@ def test_a_change_that_is_none_is_a_sentence(refusal, text, error):
 
 def test_the_command_line_wins_over_the_size_and_the_size_over_the_recipe(recipe):
     found = recipe(TEXT, "about: a\nsettings: {batch: 4, rate: 2}")
-    settings = shared(found, [("batch", 2), ("sample", 5)])
+    settings = shared_settings(found, [("batch", 2), ("sample", 5)])
     assert settings == {"batch": 2, "rate": 2.0, "offload": False, "name": "gad", "sample": 5, "words": []}
     assert isinstance(settings["rate"], float)
 
@@ -91,7 +91,7 @@ def test_a_shared_setting_can_be_changed_for_one_stage(recipe):
     ],
 )
 def test_a_wrong_change_of_a_shared_setting_is_a_sentence(recipe, refusal, name, value, error):
-    assert refusal(shared, recipe(TEXT), [(name, value)]) == error
+    assert refusal(shared_settings, recipe(TEXT), [(name, value)]) == error
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ def test_a_wrong_change_of_a_stage_s_setting_is_a_sentence(recipe, refusal, name
     [
         (
             "settings: {bacth: 4}",
-            lambda found: shared(found, []),
+            lambda found: shared_settings(found, []),
             "error: `recipes/some/sizes/tiny.yaml`: `settings.bacth`: unknown setting `bacth`\n\n"
             "hint: did you mean `batch`?",
         ),
         (
             "settings: {batch: a}",
-            lambda found: shared(found, []),
+            lambda found: shared_settings(found, []),
             "error: `recipes/some/sizes/tiny.yaml`: `settings.batch` is `a`, not a whole number\n\n"
             "hint: the default is `8`",
         ),
@@ -157,7 +157,7 @@ def test_a_wrong_size_is_a_sentence(recipe, refusal, size, call, error):
     ("change", "error"),
     [
         ("warmpu.rate", "error: `--set warmpu.rate`: there is no stage `warmpu`\n\nhint: did you mean `warmup`?"),
-        ("convert.a", "error: `--set convert.a`: this run has no stage `convert`\n\nhint: known are `warmup`"),
+        ("convert.a", "error: `--set convert.a`: this run has no stage `convert`\n\nhint: choose one of `warmup`"),
     ],
 )
 def test_a_change_of_a_stage_that_does_not_run_is_a_sentence(recipe, refusal, change, error):

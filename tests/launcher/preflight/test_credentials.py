@@ -1,7 +1,8 @@
 import pytest
 
 from launcher.config.slurm import SlurmSite
-from launcher.preflight.credentials import check, cluster
+from launcher.preflight.access import cluster
+from launcher.preflight.access import credentials as check
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
 
 RUNPOD = '[default]\napi_key = "abc"\n'

@@ -5,9 +5,9 @@ import pytest
 
 from launcher.config.recipe import names
 from launcher.config.site import SiteFile
-from launcher.planning.request import Request, planned
-from launcher.preflight.data import texts as check
+from launcher.planning.request import Request, draft
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.recipe import texts as check
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -40,8 +40,7 @@ def found(toy):
 
 def test_a_recipe_without_the_command_is_not_looked_at(toy):
     planned = toy.planned()
-    nothing = Finding("texts", OK, "the recipe has no look at them")
-    assert check(planned.plan, planned.recipe, planned.inputs, {}, toy.root) == nothing
+    assert check(planned.plan, planned.recipe, planned.inputs, {}, toy.root) is None
 
 
 def test_the_command_gets_the_stage_s_settings_the_input_and_the_job_s_token(found):
@@ -77,6 +76,6 @@ def test_a_command_that_breaks_refuses(found):
 @pytest.mark.parametrize("name", [name for name in names(ROOT) if name.endswith("-tiny")])
 def test_every_recipe_looks_at_its_own_rehearsal_s_rows(project, monkeypatch, name):
     monkeypatch.chdir(project)
-    request = planned(Request(name, "docker"), project, SiteFile())
+    request = draft(Request(name, "docker"), project, SiteFile())
     found = check(request.plan, request.recipe, request.inputs, {}, project)
     assert found.level == OK, found

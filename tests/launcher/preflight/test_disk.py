@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from launcher.preflight.disk import check
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
+from launcher.preflight.machine import disk as check
 from launcher.runfolder.plan import Code, Machine, Plan
 
 PLAN = Plan("run", "some-tiny", (), "one", Code("t"), disk_bytes=1_500 * 10**9)
@@ -48,6 +48,13 @@ PLAN = Plan("run", "some-tiny", (), "one", Code("t"), disk_bytes=1_500 * 10**9)
 )
 def test_what_does_not_fit_is_refused_and_what_is_not_known_is_warned_of(disk_gb, free, finding):
     assert check(dataclasses.replace(PLAN, machine=Machine(disk_gb=disk_gb)), free) == finding
+
+
+def test_nobody_has_seen_the_disk_of_an_experimental_cloud():
+    plan = dataclasses.replace(PLAN, machine=Machine(disk_gb=2000))
+    says = "not checked: whether aws gives a machine the 2.0 TB of the job file; the run needs 1.5 TB a node"
+    assert check(plan, None, ["aws"]) == Finding("disk", UNKNOWN, says, "watch the disk of the first hours")
+    assert check(dataclasses.replace(PLAN, machine=Machine(disk_gb=100)), None, ["aws"]).level == REFUSED
 
 
 def test_a_recipe_without_weights_needs_no_room():

@@ -6,8 +6,9 @@ import os
 import pytest
 
 from launcher.config.site import SiteFile
-from launcher.planning.request import Request, planned
-from launcher.preflight.forecast import RUNS, lines, measured
+from launcher.planning.request import Request, draft
+from launcher.preflight.cost import RUNS, measurements
+from launcher.preflight.cost import outlook as lines
 from launcher.runfolder.plan import Code, Machine, Plan, Stage, to_json
 from launcher.transfer.store import Store
 from launcher.ui import console
@@ -71,7 +72,7 @@ def test_a_damaged_run_is_passed_over_and_old_runs_are_not_all_read(store):
     for number in range(RUNS + 3):
         earlier(store, f"run{number}", age=number)
     store.folder("run1").plan.write_text("{")
-    found = [one["run"] for one in measured("toy", store)]
+    found = [one["run"] for one in measurements("toy", store)]
     assert len(found) == RUNS and "run1" not in found and found[-1] == f"run{RUNS}"
 
 
@@ -83,7 +84,7 @@ def test_it_is_shown_below_the_checks(capsys, monkeypatch):
 
 def test_the_planning_table_of_profile_dpo(project, store, monkeypatch):
     monkeypatch.chdir(project)
-    found = planned(Request("profile_dpo-phi3-mini", changes=["candidates=16", "orders=1"]), project, SiteFile())
+    found = draft(Request("profile_dpo-phi3-mini", changes=["candidates=16", "orders=1"]), project, SiteFile())
     said = lines(found.plan, found.recipe, store, project)
     assert "judged       945 comparisons: 945 questions" in said and "tokens       unknown" in said
     judged = [("tournament", {"tokens_in_a_reply": 3000, "tokens_out_a_reply": 300, "seconds_a_reply": 6})]
@@ -95,7 +96,7 @@ def test_the_planning_table_of_profile_dpo(project, store, monkeypatch):
         folder.stage(name).path.mkdir(parents=True)
         folder.stage(name).done.write_text(json.dumps({"metrics": metrics}))
     words = ["candidates=16", "orders=1", "judge=endpoint", "endpoint_url=https://a.example/v1", "endpoint_model=gpt"]
-    found = planned(
+    found = draft(
         Request("profile_dpo-phi3-mini", changes=[*words, "price_in=5.0", "price_out=15.0"]), project, SiteFile()
     )
     said = lines(found.plan, found.recipe, store, project)

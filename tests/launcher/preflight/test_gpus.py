@@ -1,6 +1,6 @@
 from launcher.images.docker_engine import Card
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.preflight.gpus import check
+from launcher.preflight.machine import gpus as check
 from launcher.runfolder.plan import Code, Machine, Plan
 
 H200 = Card("NVIDIA H200", 141_000_000_000)

@@ -3,7 +3,7 @@ import pytest
 from launcher.clouds.accelerators import capability
 from launcher.images.docker_engine import Card
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
-from launcher.preflight.gpus import kernels as check
+from launcher.preflight.machine import kernels as check
 from launcher.runfolder.plan import Code, Machine, Plan
 
 H200 = Card("NVIDIA H200", 141_000_000_000, 9.0, "580.65.06")
@@ -23,20 +23,24 @@ def test_cards_of_the_table_are_told_with_their_capability():
     )
     says = "not checked: GPU X1:8 is not in the table"
     assert check(plan("X1:8"), True, []) == Finding("kernels", UNKNOWN, says, "watch the first steps")
+    driver = "not checked: the NVIDIA driver on aws; CUDA 13 in the image needs 580 or newer"
+    assert check(plan("A6000:4"), True, [], ["aws"]) == Finding(
+        "kernels", UNKNOWN, f"{driver}; compute capability: A6000:4 8.6", "watch the first steps"
+    )
     some = Finding("kernels", UNKNOWN, f"{says}; compute capability: A6000:4 8.6", "watch the first steps")
     assert check(plan("X1:8", "A6000:4"), True, []) == some
 
 
 @pytest.mark.parametrize(("name", "value"), [("T4:1", 7.5), ("RTX5090:1", 12.0)])
 def test_a_card_that_no_kernel_is_compiled_for_is_refused(name, value):
-    says = f"{name} has compute capability {value}; the image wants 8.x, 9.x or 10.x, as flash-attn is compiled"
+    says = f"{name} has compute capability {value}; the image needs 8.x, 9.x or 10.x, for flash-attn"
     assert check(plan("H100-SXM:1", name), True, []) == Finding("kernels", REFUSED, says, "take another GPU: `--gpus`")
     assert check(plan("H100-SXM:1", name), False, []).level == OK
 
 
 def test_without_flash_attention_only_what_cuda_no_longer_knows_is_refused():
     v100 = Card("Tesla V100", 32_000_000_000, 7.0, "580.1")
-    says = "Tesla V100 has compute capability 7.0; the image wants 7.5 or more, as CUDA 13"
+    says = "Tesla V100 has compute capability 7.0; the image needs 7.5 or more, for CUDA 13"
     assert check(plan("V100:1"), False, [v100]) == Finding("kernels", REFUSED, says, "take another GPU: `--gpus`")
 
 
@@ -50,6 +54,6 @@ def test_this_machine_s_driver_has_to_know_the_image_s_cuda():
     assert check(plan("H100-SXM:1"), True, [H200, old]) == Finding(
         "kernels",
         REFUSED,
-        "the driver here is 570.133.20; CUDA 13 in the image wants 580 or newer",
+        "the driver here is 570.133.20; CUDA 13 in the image needs 580 or newer",
         "update the NVIDIA driver, or run elsewhere",
     )

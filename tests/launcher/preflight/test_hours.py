@@ -1,7 +1,7 @@
 import dataclasses
 
+from launcher.preflight.cost import hours as check
 from launcher.preflight.finding import OK, UNKNOWN, WARNING, Finding
-from launcher.preflight.hours import check
 from launcher.runfolder.plan import Budget, Code, Machine, Plan, Stage
 from launcher.runfolder.status import status
 
@@ -43,14 +43,14 @@ def test_nothing_is_guessed():
 
 def test_the_newest_run_on_such_gpus_gives_the_pace():
     found = check(plan("H100:8", "H200:8"), [past("H100:8", pace=1.0), past("H200:8", run="newer")], (20.0, 30.0))
-    says = "about 10 h of steps: train 1,000 steps at 36 s (run `newer`); $200.00 to $300.00"
+    says = "the training steps take about 10 h: train 1,000 steps at 36 s (run `newer`); $200.00 to $300.00"
     assert found == Finding("hours", OK, says)
 
 
 def test_what_the_limits_do_not_reach_is_a_warning():
     found = check(plan("H100:8", max_cost=100), [past("H100:8")], (20.0, 20.0))
-    says = "about 10 h of steps: train 1,000 steps at 36 s (run `old`); $200.00; the limits end it after 5 h"
-    assert found == Finding("hours", WARNING, says, "raise them, or expect to resume")
+    says = "the training steps take about 10 h: train 1,000 steps at 36 s (run `old`); $200.00"
+    assert found == Finding("hours", WARNING, f"{says}; the limits end it after 5 h", "raise them, or expect to resume")
     assert check(plan("H100:8", max_hours=11), [past("H100:8")], None).level == OK
 
 

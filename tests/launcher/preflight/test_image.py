@@ -1,7 +1,8 @@
 import dataclasses
 
+from launcher.preflight.access import image as check
+from launcher.preflight.access import in_registry
 from launcher.preflight.finding import OK, REFUSED, Finding
-from launcher.preflight.image import check, in_registry
 from launcher.runfolder.plan import Code, Image, Machine, Plan
 
 IMAGE = Image("launcher-some:cpu-1", "cpu", "l" * 64, "c" * 64)
@@ -12,7 +13,7 @@ def test_an_image_that_is_not_here_is_refused_with_the_command_that_makes_it():
     assert check(PLAN) == Finding(
         "image",
         REFUSED,
-        "the Docker engine here has no `launcher-some:cpu-1`, or none answers",
+        "this machine has no image `launcher-some:cpu-1`, or no Docker engine answers",
         "`make image RECIPE=some-7b` builds it; `docker info` says whether an engine answers",
     )
 
@@ -29,7 +30,7 @@ def test_a_cluster_fetches_images_from_a_registry_or_not_at_all():
     assert in_registry(ON_CLUSTER, None) == Finding(
         "image",
         REFUSED,
-        "`slurm.software: pyxis` wants an image from a registry, and site.yaml names none",
+        "`slurm.software: pyxis` needs an image from a registry, but site.yaml names no registry",
         "`registry: ghcr.io/acme` in site.yaml, then `make image RECIPE=some-7b PUSH=ghcr.io/acme`",
     )
     named = dataclasses.replace(ON_CLUSTER, image=dataclasses.replace(IMAGE, name="ghcr.io/acme/launcher-some:cpu-1"))
@@ -41,6 +42,6 @@ def test_code_is_not_laid_over_an_image_on_a_cluster():
     assert in_registry(laid, "ghcr.io/acme") == Finding(
         "image",
         REFUSED,
-        "`slurm.software: pyxis`: code cannot be laid over an image on a cluster",
+        "`slurm.software: pyxis`: on a cluster, code that is not committed cannot replace the code in an image",
         "commit and push the image again, or use `slurm.software: environment`",
     )

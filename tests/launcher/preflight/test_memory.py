@@ -7,9 +7,10 @@ import pytest
 
 from launcher.config.recipe import names, read_recipe
 from launcher.config.site import SiteFile
-from launcher.planning.request import Request, planned
+from launcher.planning.request import Request, draft
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
-from launcher.preflight.memory import Kind, check, kinds_of
+from launcher.preflight.machine import Kind, kinds_of
+from launcher.preflight.machine import memory as check
 
 GIB = 2**30
 H100 = Kind("H100-SXM:2", 2, 1, 80 * GIB)
@@ -142,7 +143,7 @@ def paid(project):
 def test_every_recipe_fits_on_every_gpu_of_its_job_file(project, monkeypatch):
     monkeypatch.chdir(project)
     for name in paid(project):
-        found = planned(Request(name, "lambda"), project, SiteFile())
+        found = draft(Request(name, "lambda"), project, SiteFile())
         machine = found.plan.machine
         kinds = kinds_of(machine.accelerators, machine.nodes)
         assert len(kinds) == len(machine.accelerators), f"{name}: a GPU of unknown memory"
@@ -152,7 +153,7 @@ def test_every_recipe_fits_on_every_gpu_of_its_job_file(project, monkeypatch):
 
 def fits(project, name, gpus, **more):
     """What the check says of a recipe on other GPUs than its job file's."""
-    found = planned(Request(name, "lambda", gpus=gpus, **more), project, SiteFile())
+    found = draft(Request(name, "lambda", gpus=gpus, **more), project, SiteFile())
     return check(found.plan, found.recipe, kinds_of(found.plan.machine.accelerators, 1), project)
 
 

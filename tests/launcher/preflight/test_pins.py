@@ -1,7 +1,7 @@
 import dataclasses
 
+from launcher.preflight.access import pins as check
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.preflight.pins import check
 from launcher.runfolder.plan import Code, Image, Model, Plan
 
 LOCKED = Plan("run", "some-7b", (), "one", Code("0" * 64), models={"a": Model("who/what", "main", "a" * 40)})
@@ -23,7 +23,7 @@ def test_code_that_is_not_committed_is_warned_of_and_refused_where_it_would_be_a
         "pins", REFUSED, says, f"{hint}; or launch with `--dirty`"
     )
     laid = dataclasses.replace(dirty, image=dataclasses.replace(image, overlay=True))
-    assert check(laid, paid=False) == Finding("pins", WARNING, f"{says}, and is laid over the image's", hint)
+    assert check(laid, paid=False) == Finding("pins", WARNING, f"{says}, and replaces the code in the image", hint)
 
 
 def test_a_run_that_can_be_repeated_is_fine():

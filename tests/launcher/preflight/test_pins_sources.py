@@ -6,8 +6,8 @@ from threading import Thread
 import pytest
 
 from launcher.config.site import SiteFile
+from launcher.preflight.access import sources as check
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.preflight.pins import sources as check
 from launcher.preflight.runner import quick, thorough
 from launcher.runfolder.plan import Code, Plan, Source
 

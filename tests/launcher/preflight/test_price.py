@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from launcher.clouds.catalog import Catalog, Kind
 from launcher.clouds.offers import Offer
 from launcher.config.job import Job
+from launcher.preflight.cost import bound
+from launcher.preflight.cost import price as check
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
-from launcher.preflight.price import bound, check
 from launcher.runfolder.plan import Budget, Code, Machine, Plan
 
 CATALOGS = {
@@ -83,7 +84,7 @@ def test_money_that_is_gone_before_anything_happened_is_refused(cost, minutes):
     found = check(plan("runpod", cost), JOB, CATALOGS)
     assert (found.level, found.says, found.hint) == (
         REFUSED,
-        f"${cost:.2f} buys {minutes} minutes of the cheapest machine",
+        f"${cost:.2f} pays for {minutes} minutes of the cheapest machine",
         "raise `--max-cost`, or `budget.max_cost` in site.yaml",
     )
     assert check(plan("runpod", 4.0), JOB, CATALOGS).level == OK
@@ -99,12 +100,12 @@ def test_a_price_that_is_not_known_is_a_warning():
     assert check(plan("kubernetes"), JOB, {}) == Finding(
         "price",
         UNKNOWN,
-        "what `kubernetes` costs is not known here",
+        "the price of a machine on `kubernetes` is unknown: SkyPilot has no prices of it",
         "without prices only `--max-hours` limits the run",
     )
     some = check(plan("runpod,kubernetes", 100), JOB, CATALOGS)
     assert (some.level, some.hint) == (WARNING, "a machine without a known price may cost more")
-    assert some.details[-1] == "what `kubernetes` costs is not known here"
+    assert some.details[-1] == "the price of a machine on `kubernetes` is unknown: SkyPilot has no prices of it"
 
 
 def test_a_job_that_no_machine_fits_is_refused_with_the_nearest():

@@ -1,7 +1,8 @@
 import pytest
 
+from launcher.preflight.cost import experiment
+from launcher.preflight.cost import features as check
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
-from launcher.preflight.price import offered as check
 
 BUCKET = {"file_mounts": {"/data": {"source": "s3://acme/data"}}}
 
@@ -42,3 +43,42 @@ def test_nobody_looked_at_a_cloud_that_has_no_row():
         "not checked: whether kubernetes supports everything in the job file",
         "SkyPilot says it at the launch, before a machine is rented",
     )
+
+
+@pytest.fixture
+def skypilot(monkeypatch):
+    """What SkyPilot says: nothing against AWS, and that Vast joins no machines."""
+    asked = []
+
+    def obstacle(cloud, *needs):
+        asked.append((cloud, *needs))
+        return "Multi-node not supported yet" if cloud == "vast" else None
+
+    monkeypatch.setattr("launcher.preflight.cost.obstacle", obstacle)
+    return asked
+
+
+def test_skypilot_says_what_an_experimental_cloud_cannot_do(skypilot):
+    assert check({"num_nodes": 8}, "a.yaml", ["aws", "gcp"]) == Finding(
+        "offers", OK, "SkyPilot can do on aws and gcp what the job file asks for"
+    )
+    assert check({**BUCKET, "resources": {"use_spot": True}}, "a.yaml", ["runpod", "vast"]).says.startswith(
+        "SkyPilot m"
+    )
+    assert check({"resources": {"use_spot": True}}, "a.yaml", ["aws", "vast"]) == Finding(
+        "offers", REFUSED, "SkyPilot cannot run this job on vast: Multi-node not supported yet", "take another cloud"
+    )
+    assert skypilot == [
+        ("aws", 8, False, False),
+        ("gcp", 8, False, False),
+        ("aws", 1, True, False),
+        ("vast", 1, True, False),
+    ]
+
+
+def test_a_cloud_that_nobody_tried_is_called_experimental():
+    hint = "begin with a small run: `launcher launch gad-tiny --cloud aws --max-hours 1`"
+    says = "experimental: no run of this launcher was ever made there"
+    assert experiment(["aws"]) == Finding("cloud", UNKNOWN, f"`aws` is {says}", hint)
+    assert experiment(["aws", "gcp"]) == Finding("cloud", UNKNOWN, f"`aws` and `gcp` are {says}", hint)
+    assert experiment([]) is None

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.preflight.resume import check
+from launcher.preflight.recipe import resume as check
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Machine, Plan, Stage
 

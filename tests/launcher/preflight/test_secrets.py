@@ -1,9 +1,10 @@
 import pytest
 
 from launcher.config.site import SiteFile
-from launcher.preflight import secrets
+from launcher.preflight import access
+from launcher.preflight.access import Answer, accounts
+from launcher.preflight.access import secrets as check
 from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
-from launcher.preflight.secrets import Answer, accounts, check
 from launcher.runfolder.plan import Code, Plan
 
 TOKEN, KEY = "hf_" + "a1" * 17, "0123456789" * 4
@@ -95,7 +96,7 @@ def test_several_that_do_not_look_like_keys_are_one_warning():
 def test_a_key_that_its_service_does_not_know_is_refused(monkeypatch, answers, finding):
     hosts = {"HF_TOKEN": "hub.test", "WANDB_API_KEY": "wandb.test"}
     monkeypatch.setattr(
-        secrets, "ask", lambda name, value, env: Answer(hosts[name], answers[name]) if name in answers else None
+        access, "ask", lambda name, value, env: Answer(hosts[name], answers[name]) if name in answers else None
     )
     env = {"HF_TOKEN": TOKEN, "WANDB_API_KEY": KEY, "OTHER": "x"}
     assert accounts(plan(HF_TOKEN=False, WANDB_API_KEY=False, OTHER=True), SiteFile(), env) == finding

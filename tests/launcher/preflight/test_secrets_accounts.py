@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from launcher.preflight.secrets import Answer, ask
+from launcher.preflight.access import Answer, ask
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def test_the_newest_run_is_meant_when_none_is_named(tmp_path, refusal):
     assert store.runs() == ["a", "b", "c"]
     assert store.existing(None).path.name == "c"
     assert store.existing("a").path.name == "a"
-    assert refusal(store.existing, "d").startswith("error: there is no run `d`\n\nhint: known are `a`, `b`, `c`")
+    assert refusal(store.existing, "d").startswith("error: there is no run `d`\n\nhint: choose one of `a`, `b`, `c`")
 
 
 @pytest.mark.parametrize("name", ["a", "gad-7b", "a" * 48])
