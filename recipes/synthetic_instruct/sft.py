@@ -20,7 +20,7 @@ from recipes.common.stage.command import StopSignal, run
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
 from recipes.synthetic_instruct.settings import SftSettings
-from recipes.synthetic_instruct.training import check_chats, finish, learn, planned, read_command, read_split
+from recipes.synthetic_instruct.training import check_chats, finish, learn, planned, read_command, read_rows
 
 SHOWN = ("loss", "mean_token_accuracy")
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
     settings, inputs = read_command(__doc__, argv, SftSettings)
-    rows = read_split(inputs.data)
+    rows = read_rows(inputs.data)
     texts = {name: [(row["instruction"], row["response"]) for row in part] for name, part in rows.items()}
     chat = check_chats(inputs.model, settings, texts["train"])
     peak = Peak(settings.device)
