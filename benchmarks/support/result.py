@@ -1,10 +1,11 @@
-"""What a benchmark found, as JSON in benchmarks/results, and all of them as one page."""
+"""The result of a benchmark, as JSON in benchmarks/results; and all results as one page."""
 
 import argparse
 import importlib.metadata
 import json
 import os
 import platform
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -22,25 +23,29 @@ beginning disturbs.
 
 @dataclass(frozen=True)
 class Verdict:
-    """A number beside its target, which it has to keep below; or above, where `least`."""
+    """A number and its target: the most that it may be, or with `least` the least."""
 
     what: str
-    found: float
+    value: float
     target: float
     unit: str = ""
     least: bool = False
 
     @property
     def met(self) -> bool:
-        return self.found >= self.target if self.least else self.found <= self.target
+        return self.value >= self.target if self.least else self.value <= self.target
 
     @property
     def cells(self) -> list[str]:
         sign = "≥" if self.least else "≤"
-        return [self.what, f"{self.found:.3g}{self.unit}", f"{sign} {self.target:g}{self.unit}", self.word]
+        return [self.what, f"{self.value:.3g}{self.unit}", f"{sign} {self.target:g}{self.unit}", self.outcome]
 
     @property
-    def word(self) -> str:
+    def line(self) -> str:
+        return f"{self.what}: {self.value:.3g}{self.unit}, target {self.target:g}{self.unit}: {self.outcome}."
+
+    @property
+    def outcome(self) -> str:
         return "met" if self.met else "**missed**"
 
 
@@ -49,7 +54,7 @@ class Result:
     """One section of the page."""
 
     name: str
-    """The module that measured it."""
+    """The module that measured it, without `bench_`."""
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -58,24 +63,24 @@ class Result:
     """Paragraphs below the table: how it was measured, and why a target was missed."""
     versions: Sequence[str] = ()
     facts: dict[str, str] = field(default_factory=dict)
-    """Filled by `conditions`."""
+    """When and where it was measured. Filled by `report`."""
 
 
 def parser(text: str | None) -> argparse.ArgumentParser:
-    """Of a benchmark with this docstring."""
-    made = argparse.ArgumentParser(description=(text or "").splitlines()[0])
-    made.add_argument("--rounds", type=int, default=3)
-    made.add_argument("--scratch", type=Path, help="where files are made and removed again")
-    made.add_argument("--result", type=Path, help="write what was found there, as JSON")
-    return made
+    """The parser of a benchmark with this docstring."""
+    options = argparse.ArgumentParser(description=(text or "").splitlines()[0])
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--scratch", type=Path, help="where files are made and removed again")
+    options.add_argument("--result", type=Path, help="write the result there, as JSON")
+    return options
 
 
 def load() -> str:
     return f"{os.getloadavg()[0]:.1f}"
 
 
-def say(result: Result, before: str, to: Path | None) -> None:
-    """The result is printed, and in the file; `before` is the load when it began."""
+def report(result: Result, before: str, to: Path | None) -> None:
+    """Prints the result, and writes it to the file. `before`: the load when the benchmark began."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     facts = {
@@ -84,21 +89,25 @@ def say(result: Result, before: str, to: Path | None) -> None:
         "load": f"{before} before, {load()} after",
         "versions": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in result.versions),
     }
-    written = {**asdict(result), "facts": facts}
+    value = {**asdict(result), "facts": facts}
     if to:
-        to.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(section(read(written)))
+        to.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(section(read(value)))
 
 
 def read(value: dict) -> Result:
     """The result that was written as JSON."""
-    return Result(**{**value, "verdicts": [Verdict(**one) for one in value["verdicts"]]})
+    return Result(**{**value, "verdicts": [Verdict(**verdict) for verdict in value["verdicts"]]})
 
 
 def page(results: Iterable[Result]) -> str:
     """The document."""
     shown = list(results)
-    cells = [[*one.cells, f"[{result.title}](#{anchor(result.title)})"] for result in shown for one in result.verdicts]
+    cells = [
+        [*verdict.cells, f"[{result.title}](#{anchor(result.title)})"]
+        for result in shown
+        for verdict in result.verdicts
+    ]
     summary = table(["", "measured", "target", "", "below"], cells)
     return "\n".join([INTRODUCTION, summary, *map(section, shown)])
 
@@ -106,21 +115,18 @@ def page(results: Iterable[Result]) -> str:
 def section(result: Result) -> str:
     """A result under its heading."""
     facts = [result.facts[name] for name in ("when", "machine", "versions") if result.facts.get(name)]
-    said = f"`python -m benchmarks.{result.name}`; {'; '.join(facts)}; load {result.facts['load']}."
-    verdicts = [
-        f"{one.what}: {one.found:.3g}{one.unit}, target {one.target:g}{one.unit}: {one.word}."
-        for one in result.verdicts
-    ]
-    parts = [f"## {result.title}", said, table(result.head, result.rows), "\n".join(verdicts), *result.notes]
+    conditions = f"`python -m benchmarks.bench_{result.name}`; {'; '.join(facts)}; load {result.facts['load']}."
+    verdicts = [verdict.line for verdict in result.verdicts]
+    parts = [f"## {result.title}", conditions, table(result.head, result.rows), "\n".join(verdicts), *result.notes]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Of Markdown; the first column is words, the others are numbers."""
+    """A Markdown table. Its first column is text, the others are numbers."""
     lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def anchor(title: str) -> str:
     """What a heading's link is, as GitHub makes it."""
-    return "".join(one for one in title.lower().replace(" ", "-") if one.isalnum() or one in "-_")
+    return re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
