@@ -93,8 +93,8 @@ def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], f
 
 
 def _topics(data: dict[str, Any]) -> str:
-    used = {topic: one for topic, one in data["topics"].items() if one["train"] or one["val"]}
-    return "\n".join(f"| {topic} | {one['train']:,} | {one['val']:,} |" for topic, one in used.items())
+    used = {topic: counts for topic, counts in data["topics"].items() if counts["train"] or counts["val"]}
+    return "\n".join(f"| {topic} | {counts['train']:,} | {counts['val']:,} |" for topic, counts in used.items())
 
 
 if __name__ == "__main__":

@@ -63,16 +63,16 @@ def write_form(form: Form, folder: Path) -> None:
 
 def read_form(folder: Path) -> Form:
     """What `write_form` wrote. A Mistake when there is none."""
-    found: Any = read_json(folder / FILE)
-    if not isinstance(found, dict) or set(found) != {field.name for field in dataclasses.fields(Form)}:
+    value: Any = read_json(folder / FILE)
+    if not isinstance(value, dict) or set(value) != {field.name for field in dataclasses.fields(Form)}:
         raise Mistake(f"`{folder / FILE}` is not a persona", "name the folder that `prepare` or `train` made")
-    return Form(**found)
+    return Form(**value)
 
 
 def embeddings(model: Path) -> int:
     """How many tokens the model in the folder has a vector for."""
     config = read_json(model / "config.json") or {}
-    found = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
-    if not found:
+    size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+    if not size:
         raise Mistake(f"`{model / 'config.json'}` has no `vocab_size`", "name the folder that the model stage made")
-    return int(found)
+    return int(size)

@@ -56,7 +56,7 @@ backend's business."""
 
 
 @dataclass(frozen=True)
-class Imported:
+class Translation:
     """What the two files say, in this recipe's words."""
 
     settings: dict[str, Any]
@@ -65,7 +65,7 @@ class Imported:
     """Key there -> what it is here."""
 
 
-def imported(config: dict[str, Any], env: dict[str, Any]) -> Imported:
+def translate(config: dict[str, Any], env: dict[str, Any]) -> Translation:
     """A Mistake for a key that nothing reads."""
     settings, envs, mapping = {}, {}, []
     for key, value in config.items():
@@ -79,12 +79,12 @@ def imported(config: dict[str, Any], env: dict[str, Any]) -> Imported:
     for key, value in env.items():
         if key not in VARIABLES:
             raise _unread("env.json", key, list(VARIABLES))
-        word = VARIABLES[key]
-        if word == "job":
+        target = VARIABLES[key]
+        if target == "job":
             envs[key] = str(value)
-            word = f"envs of the job file: {key}: {json.dumps(envs[key])}"
-        mapping.append((f"env.json {key}", word))
-    return Imported(settings, envs, mapping)
+            target = f"envs of the job file: {key}: {json.dumps(envs[key])}"
+        mapping.append((f"env.json {key}", target))
+    return Translation(settings, envs, mapping)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,18 +99,18 @@ class Inputs:
 def main(argv: list[str] | None = None) -> None:
     """Prints or writes the size."""
     inputs = read_inputs(__doc__, Inputs, argv)
-    made = imported(_read(inputs.config), _read(inputs.env) if inputs.env else {})
-    wide = max((len(key) for key, _ in made.mapping), default=0)
-    for key, word in made.mapping:
-        print(f"{key:<{wide}}  ->  {word}")
-    text = size_yaml(made.settings, inputs.config.name)
+    translation = translate(_read(inputs.config), _read(inputs.env) if inputs.env else {})
+    wide = max((len(key) for key, _ in translation.mapping), default=0)
+    for key, target in translation.mapping:
+        print(f"{key:<{wide}}  ->  {target}")
+    text = size_yaml(translation.settings, inputs.config.name)
     if inputs.out:
         write_text(inputs.out, text)
         print(f"\n{inputs.out}: name its model under `models:`, as in sizes/8b.yaml")
     else:
         print(f"\n{text}", end="")
-    if made.envs:
-        lines = "\n".join(f"  {name}: {json.dumps(value)}" for name, value in made.envs.items())
+    if translation.envs:
+        lines = "\n".join(f"  {name}: {json.dumps(value)}" for name, value in translation.envs.items())
         print(f"\n# for the job file\nenvs:\n{lines}")
 
 
@@ -133,8 +133,8 @@ def _value(key: str, value: Any) -> Any:
 
 def _unread(file: str, key: str, known: list[str]) -> Mistake:
     near = difflib.get_close_matches(key, known, 1)
-    hint = f"did you mean `{near[0]}`?" if near else "leave it out, once you know that the run does not depend on it"
-    return Mistake(f"`{file}`: nothing here reads `{key}`", hint)
+    hint = f"did you mean `{near[0]}`?" if near else "remove it if the run does not depend on it"
+    return Mistake(f"`{file}`: this recipe does not read `{key}`", hint)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -143,9 +143,9 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise Mistake(f"no file `{path}`", "name the project's config.json, and its env.json") from None
     except ValueError as problem:
-        raise Mistake(f"`{path}` is not JSON: {problem}", "mend it") from None
+        raise Mistake(f"`{path}` is not JSON: {problem}", "correct the file") from None
     if not isinstance(value, dict):
-        raise Mistake(f"`{path}` is not a JSON object", "mend it")
+        raise Mistake(f"`{path}` is not a JSON object", "correct the file")
     return value
 
 

@@ -88,7 +88,7 @@ class Loop:
                 self._stop_if_asked(stop, step - 1)
                 metrics = self.trainer.step(step, length, rows["train"])
                 if step in heavy and rows["val"]:
-                    metrics |= self._heard(rows["val"])
+                    metrics |= self._listen(rows["val"])
                 self._report(step, metrics, log)
                 if step == length.steps or step in length.epoch_ends or step % (settings.save_every or step + 1) == 0:
                     self._save(step)
@@ -96,7 +96,7 @@ class Loop:
             if log:
                 log.finish()
 
-    def _heard(self, rows: list[Row]) -> dict[str, float]:
+    def _listen(self, rows: list[Row]) -> dict[str, float]:
         coder = Coder(Tokens(self.inputs.model).tokenizer, self.form)
         listener = Listener(coder, self.settings.max_new_tokens, self.settings.validation_batch_size)
         heard = self.trainer.listen(rows, listener)
@@ -108,7 +108,7 @@ class Loop:
     def _report(self, step: int, metrics: dict[str, float], log: Any) -> None:
         for name in ("loss", "grad_norm"):
             if not math.isfinite(metrics[name]):
-                raise StageError(f"`{name}` is {metrics[name]} in step {step}", "lower `lr`, and start anew")
+                raise StageError(f"`{name}` is {metrics[name]} in step {step}", "set `lr` lower, and start a new run")
         if not self.ranks.main:
             return
         # Before the checkpoint: a kill in between has the step done and reported again, never left out.
@@ -116,8 +116,8 @@ class Loop:
         if log:
             log.log(metrics, step=step)
         shown = {"loss": "loss", "grad_norm": "norm", "lr": "lr", "val/accuracy": "accuracy"}
-        words = "  ".join(f"{word} {metrics[name]:.4g}" for name, word in shown.items() if name in metrics)
-        print(f"step {step}/{self.length.steps}  {words}", flush=True)
+        texts = "  ".join(f"{label} {metrics[name]:.4g}" for name, label in shown.items() if name in metrics)
+        print(f"step {step}/{self.length.steps}  {texts}", flush=True)
 
     def _save(self, step: int) -> None:
         """The checkpoint after `step` is complete on disk, and older ones have made room."""
@@ -179,5 +179,5 @@ def summary(last: Checkpoint, length: Length, work: Path) -> dict[str, Any]:
     if heard:
         numbers |= {name.replace("/", "_"): heard[-1][name] for name in ("val/accuracy", "val/unparsed")}
     adapter = load_file(last.folder / "adapter/adapter_model.safetensors")
-    numbers["adapter_change"] = max(float(one.abs().max()) for name, one in adapter.items() if "lora_B" in name)
+    numbers["adapter_change"] = max(float(tensor.abs().max()) for name, tensor in adapter.items() if "lora_B" in name)
     return numbers | {"unsharded": 0}  # or the trainer had stopped

@@ -18,9 +18,9 @@ def survey(path: Path) -> str:
     """What there is in the file; a Mistake when its batches cannot be used."""
     topics: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
-    for one in read(path):
-        topics[one.topic] += 1
-        kinds[one.kind.partition("__")[0]] += 1
+    for sample in read(path):
+        topics[sample.topic] += 1
+        kinds[sample.kind.partition("__")[0]] += 1
     shown = ", ".join(f"{kind} {count:,}" for kind, count in sorted(kinds.items()))
     return f"{topics.total():,} reviews of {len(topics)} topics: {shown}"
 

@@ -27,11 +27,11 @@ def training(settings: Settings, models: Mapping[str, Any], machine: Machine) ->
     sequences, told = settings["micro_batch"], settings["max_new_tokens"]
     learning = states | {"gradients": 4 * adapter, "activations": _activations(base, settings)}
     learning["logits"] = float(sequences * told * base.shape.vocabulary * (2 + LOSS_BYTES))
-    found = {"learning": learning}
+    phases = {"learning": learning}
     if settings["first_heavy_log_step"] is not None:
         heard = generating(base.shape, "bfloat16", False, settings["validation_batch_size"], TOKENS + told)
-        found["listening"] = states | {name: heard[name] for name in ("kv_cache", "logits")}
-    return found
+        phases["listening"] = states | {name: heard[name] for name in ("kv_cache", "logits")}
+    return phases
 
 
 def listening(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
