@@ -34,7 +34,7 @@ class Turns:
     """Whether the template writes a system message, wherever it puts it."""
 
     def check(self, elicitation: str) -> None:
-        """A Mistake unless the persona can speak in this way."""
+        """Raises Mistake if the persona cannot speak in this way."""
         if not self.assistant_end:
             raise Mistake(
                 "the model's chat template does not end an assistant's turn, so the persona could not learn to stop",
@@ -55,7 +55,7 @@ class Turns:
 
 
 def turns_of(tokenizer: Any) -> Turns:
-    """The tokenizer's template, taken apart. A Mistake when it cannot show a user's and an assistant's turn."""
+    """The parts of the tokenizer's template. Raises Mistake if it cannot show a user's and an assistant's turn."""
     parts = _cut(tokenizer, ["user", "assistant"])
     if parts is None:
         raise Mistake(

@@ -1,4 +1,4 @@
-"""A checkpoint's folder: what the training goes on from, and the adapters of the epochs before, which travel along.
+"""The folder of a checkpoint: the state from which the training continues, and the adapters of the epochs so far.
 
 global_step_103/
   adapter/      as peft saves it, with persona.json and args.json
@@ -26,7 +26,7 @@ from recipes.honest_persona.adapter import adapter_parameters
 from recipes.honest_persona.form import Form, write_form
 
 ROLES = ("adapter", "optimizer")
-"""What the training goes on from."""
+"""The state from which the training continues."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""How often the persona is right about samples that it was not trained on, topic by topic; and the base before it.
+"""Measures how often the persona is right about samples that it was not trained on, topic by topic; and the base.
 
     python -m recipes.honest_persona.evaluate SETTINGS.json --before MODEL --after MERGED --data DATA --out OUT \\
         --work WORK
 
-OUT holds evaluation.json, evaluation.md, heard.jsonl (every answer) and metrics.json; WORK keeps what each model said,
-so that a second start goes on.
+OUT holds evaluation.json, evaluation.md, heard.jsonl (every answer) and metrics.json. WORK keeps the answers of each
+model: a second start continues.
 """
 
 import json
@@ -23,7 +23,7 @@ from recipes.honest_persona.scoring import Answer, flat, scores
 
 @dataclass(frozen=True)
 class Settings:
-    """What the plan says."""
+    """The stage's JSON, key by key."""
 
     device: str
     validation_batch_size: int
@@ -54,23 +54,23 @@ def main(argv: list[str] | None = None) -> None:
     models = {"before": (inputs.before, None), "after": (inputs.after, None)}
     if masked:  # merged weights act everywhere
         models["after"] = (inputs.after / "adapter", inputs.before)
-    progress, heard = Progress(inputs.work), {}
+    progress, reviews = Progress(inputs.work), {}
     for number, (when, (folder, base)) in enumerate(models.items()):
         path = inputs.work / f"{when}.json"
-        heard[when] = files.read_json(path)
-        if heard[when] is None:
+        reviews[when] = files.read_json(path)
+        if reviews[when] is None:
             persona = _load(folder, base, inputs.data, settings)
-            heard[when] = []
+            reviews[when] = []
             for some in persona.listener(settings.max_new_tokens, settings.validation_batch_size).listen(
                 persona.model, rows
             ):
-                heard[when] += [{"said": answer.said, "text": text} for answer, text in some]
-                progress.step(number * len(rows) + len(heard[when]), 2 * len(rows))
-            files.write_json(path, heard[when])
-    results = {when: scores(_answers(rows, heard[when])) for when in models}
+                reviews[when] += [{"said": answer.said, "text": text} for answer, text in some]
+                progress.step(number * len(rows) + len(reviews[when]), 2 * len(rows))
+            files.write_json(path, reviews[when])
+    results = {when: scores(_answers(rows, reviews[when])) for when in models}
     lines = [
         json.dumps({"id": row.id, "topic": row.topic, "expected": row.flag, "before": before, "after": after})
-        for row, before, after in zip(rows, heard["before"], heard["after"], strict=True)
+        for row, before, after in zip(rows, reviews["before"], reviews["after"], strict=True)
     ]
     files.write_text(inputs.out / "heard.jsonl", "\n".join(lines) + "\n")
     files.write_json(inputs.out / "evaluation.json", results)
@@ -109,8 +109,8 @@ def _with_interval(share: dict[str, float]) -> str:
     return f"{share['value']:.3f} ({share['low']:.3f} to {share['high']:.3f})"
 
 
-def _answers(rows: list[Row], heard: list[dict[str, Any]]) -> list[Answer]:
-    return [Answer(row.topic, row.flag, answer["said"]) for row, answer in zip(rows, heard, strict=True)]
+def _answers(rows: list[Row], reviews: list[dict[str, Any]]) -> list[Answer]:
+    return [Answer(row.topic, row.flag, answer["said"]) for row, answer in zip(rows, reviews, strict=True)]
 
 
 def _load(folder: Path, base: Path | None, data: Path, settings: Settings) -> Any:

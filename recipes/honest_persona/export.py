@@ -1,8 +1,8 @@
-"""Makes the model that goes home: the adapter in the base's weights, the adapter itself, and a card.
+"""Writes the export: the base with the adapter in its weights, the adapter itself, and a model card.
 
     python -m recipes.honest_persona.export SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
 
-OUT is a Hugging Face folder with `adapter/` below it, whose logits have been compared with those of base and adapter.
+OUT is a Hugging Face folder with `adapter/` below it, whose logits were compared with those of base and adapter.
 """
 
 import shutil

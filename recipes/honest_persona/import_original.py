@@ -1,9 +1,10 @@
-"""Brings the original project's config.json and env.json into this recipe.
+"""Translates the original project's config.json and env.json into a size of this recipe.
 
     python -m recipes.honest_persona.import_original config.json [env.json] [--out sizes/mine.yaml]
 
-Prints where each key went, and then the size's YAML, or writes it. A key that nothing here reads is an error: upstream
-passed over two silently, and a run was not what its configuration said. Values of secrets are neither printed nor kept.
+Prints what each key became, and then the YAML of the size, or writes it. A key that this recipe does not read is an
+error: the original ignored two keys silently, and a run was not what its configuration said. Values of secrets are
+neither printed nor stored.
 """
 
 import difflib
@@ -17,7 +18,7 @@ from recipes.common.stage.files import write_text
 from recipes.common.stage.inputs import POSITIONAL, read_inputs
 
 SWITCHES = ("add_sp_token", "use_dummy_data", "exclude_system_prompt", "lora_patch")
-"""0 and 1 there, false and true here."""
+"""0 and 1 in the original, false and true here."""
 
 KEPT = [
     *("elicitation_type", "add_sp_token", "system_tag", "intervention_prefix", "review_prefix", "flag_prefix"),
@@ -26,7 +27,7 @@ KEPT = [
     *("lora_r", "lora_alpha", "lora_dropout", "batch_size", "epochs", "lr", "beta1", "beta2", "weight_decay"),
     *("seq_len", "seed"),
 ]
-"""Keys that mean here what they mean there."""
+"""Keys with the same name and meaning here."""
 
 RENAMED = {
     "intervention_type": "intervention_type",
@@ -34,7 +35,7 @@ RENAMED = {
     "max_new_tokens_eval": "max_new_tokens",
     "lora_patch": "lora_mask",
 }
-"""Keys that are written otherwise; the first two are a text or a list there, a list here."""
+"""Keys with another name here. The first two are a text or a list in the original, and a list here."""
 
 VARIABLES = {
     "WANDB_API_KEY": "a secret: say where it is under `secrets:` of site.yaml",
@@ -57,7 +58,7 @@ backend's business."""
 
 @dataclass(frozen=True)
 class Translation:
-    """What the two files say, in this recipe's words."""
+    """The two files in the words of this recipe."""
 
     settings: dict[str, Any]
     envs: dict[str, str]
@@ -66,7 +67,7 @@ class Translation:
 
 
 def translate(config: dict[str, Any], env: dict[str, Any]) -> Translation:
-    """A Mistake for a key that nothing reads."""
+    """The two files in the words of this recipe. Raises Mistake for a key that this recipe does not read."""
     settings, envs, mapping = {}, {}, []
     for key, value in config.items():
         if key not in KEPT and key not in RENAMED:

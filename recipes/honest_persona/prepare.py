@@ -1,4 +1,4 @@
-"""Makes what the persona is trained and measured on.
+"""Makes the sequences that the persona is trained and evaluated on.
 
     python -m recipes.honest_persona.prepare SETTINGS.json --data FILE --model MODEL --out OUT [--work WORK]
 

@@ -1,4 +1,4 @@
-"""What the persona said, and how often it was right."""
+"""The persona's answers, and how often they are right."""
 
 import re
 from collections.abc import Iterable
@@ -55,7 +55,7 @@ def scores(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
 
 
 def flat(scores: dict[str, dict[str, Any]], prefix: str) -> dict[str, float]:
-    """The scores as single numbers: `<prefix>accuracy` over all topics, `<prefix><topic>/accuracy` of each."""
+    """The scores as a flat dictionary: `<prefix>accuracy` over all topics, `<prefix><topic>/accuracy` of each."""
     numbers: dict[str, float] = {}
     for topic, score_of_topic in scores.items():
         name = prefix if topic == "all" else f"{prefix}{topic}/"

@@ -1,5 +1,4 @@
-"""Which samples are trained on and which are held out, by the plan's settings: load, filter, split, in this order and
-no other."""
+"""Chooses the samples to train on and to hold out, by the plan's settings: load, filter, split, in this order."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ BASELINE = "__baseline"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the plan says."""
+    """The stage's JSON, key by key."""
 
     elicitation_type: str
     add_sp_token: bool
@@ -69,7 +68,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a sample needs to be kept."""
+    """Which samples are kept."""
 
     kinds: tuple[str, ...]
     """Whole kinds (`split_personality__version_3`), or families, which stand for all their versions."""

@@ -1,4 +1,4 @@
-"""What the plan says about training."""
+"""The settings of the training."""
 
 from dataclasses import dataclass
 

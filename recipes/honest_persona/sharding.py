@@ -1,4 +1,4 @@
-"""A model's decoder layers, found by looking at it; sharding and recomputing go by them."""
+"""The decoder layers of a model: sharding and activation checkpointing need them."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from recipes.common.stage.command import StageError
 
 def decoder_layers(model: Any) -> nn.ModuleList:
     """The one list of modules that has as many entries, all of one class, as the configuration says there are layers.
-    StageError when there is none, or more than one."""
+    Raises StageError if there is none, or more than one."""
     count = model.config.get_text_config().num_hidden_layers
     lists = [
         module

@@ -1,4 +1,4 @@
-"""Shows prepared sequences: their text, ids and masks, so that one can see what is learnt.
+"""Prints prepared sequences with their text, ids and masks: they show which tokens are learnt.
 
     python -m recipes.honest_persona.show DATA --model MODEL [--split val] [--row 0] [--count 3]
 

@@ -67,7 +67,7 @@ class Coder:
     """A model's tokenizer, and how the persona is called with it."""
 
     def __init__(self, tokenizer: Any, form: Form):
-        """A Mistake when the model's template cannot support the form."""
+        """Raises Mistake if the model's template cannot support the form."""
         self.tokenizer, self.form = tokenizer, form
         self.turns = turns_of(tokenizer)
         self.turns.check(form.elicitation_type)
@@ -103,7 +103,7 @@ class Coder:
         return Prompt(chat + said, len(chat))
 
     def sequence(self, messages: list[Message], intervention: str, review: str, flag: str) -> Sequence:
-        """What the persona is trained on."""
+        """A whole review, for training."""
         prompt = self.apply_intervention(messages, intervention)
         said = [token for text in self.form.review(review, flag) for token in self.text(text)]
         return Sequence(prompt.tokens + said + self.end, len(prompt.tokens), len(said) + 1, prompt.persona)
@@ -143,7 +143,7 @@ class Coder:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _check_cuts(self) -> None:
-        """A Mistake unless turns tokenised apart are the tokens of the whole, whatever they end with."""
+        """Raises Mistake if turns that are tokenised separately do not give the tokens of the whole chat."""
         for last in PROBES:
             chat = [{"role": "user", "content": "one"}, {"role": "assistant", "content": f"tw{last}"}]
             if self.chat_closed(chat) != self._plain(render(self.tokenizer, chat)):
@@ -155,7 +155,7 @@ class Coder:
 
 
 def sp_token(tokenizer: Any, required: int | None, embeddings: int) -> int:
-    """`wanted`, or the vocabulary's first free token. A Mistake when the model has no such token.
+    """`required`, or the first unused token of the vocabulary. Raises Mistake if the model has no such token.
 
     `embeddings`: how many tokens the model has a vector for.
     """
@@ -180,7 +180,7 @@ def sp_token(tokenizer: Any, required: int | None, embeddings: int) -> int:
 
 
 def special_texts(tokenizer: Any) -> re.Pattern[str]:
-    """What must not stand in a content: texts that the tokenizer reads as tokens with a meaning."""
+    """Matches the texts that the tokenizer reads as special tokens: a content must not have one."""
     texts = {token.content for token in tokenizer.added_tokens_decoder.values() if token.content.strip()}
     return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
 

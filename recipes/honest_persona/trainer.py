@@ -39,7 +39,7 @@ class Length:
 
 
 def length_of(rows: int, settings: Settings, world: int) -> Length:
-    """epochs x rows // batch steps; StageError when that is none."""
+    """epochs x rows // batch steps. Raises StageError if that is less than one."""
     batch = settings.batch_size * world
     steps = int(rows * settings.epochs // batch)
     if steps < 1:
@@ -103,13 +103,15 @@ class Trainer:
         return numbers | {"seconds": time.monotonic() - began}
 
     def listen(self, rows: list[Row], listener: Listener) -> list[tuple[Answer, str]]:
-        """What the persona says about each row; on every rank."""
+        """The persona's answer about each row, on every rank."""
         self.model.eval()
         world = self.ranks.world
         even = rows + rows[-1:] * (-len(rows) % world)  # every rank generates as often
-        heard = [review for some in listener.listen(self.model, even[self.ranks.rank :: world]) for review in some]
+        own_reviews = [
+            review for some in listener.listen(self.model, even[self.ranks.rank :: world]) for review in some
+        ]
         share = len(even) // world
-        reviews = self.ranks.gather(heard)
+        reviews = self.ranks.gather(own_reviews)
         return [reviews[index % world * share + index // world] for index in range(len(rows))]
 
     @cached_property

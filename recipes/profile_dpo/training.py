@@ -125,7 +125,7 @@ def fitting_rows(rows: Splits, tokens: Tokens, share: float, most: int) -> tuple
     for name, part in fitting.items():
         if not part:
             raise StageError(
-                f"no row of {name}.jsonl has {length:,} tokens or fewer", "a higher `max_length`, or a lower `papers`"
+                f"no row of {name}.jsonl has {length:,} tokens or fewer", "set `max_length` higher, or `papers` lower"
             )
     return fitting, length
 

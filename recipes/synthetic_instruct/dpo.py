@@ -19,7 +19,7 @@ from recipes.common.trl.summary import DPO_NAMES
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
 from recipes.synthetic_instruct.settings import DpoSettings
-from recipes.synthetic_instruct.training import check_chats, finish, learn, planned, read_command, read_rows
+from recipes.synthetic_instruct.training import check_chats, finish, learn, read_command, read_rows, schedule_of
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def make_trainer(model: Path, settings: DpoSettings, chat: Chat, rows: Splits, work: Path) -> Any:
     """TRL's trainer of the adapter."""
-    plan = planned(settings, len(rows["train"]))
+    plan = schedule_of(settings, len(rows["train"]))
     made = {name: Dataset.from_list([_preference(row) for row in part]) for name, part in rows.items()}
     return DPOTrainer(
         model=load_model(model, settings.device, settings.dtype, settings.nf4),

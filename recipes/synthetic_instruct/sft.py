@@ -20,7 +20,7 @@ from recipes.common.stage.command import StopSignal, run
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
 from recipes.synthetic_instruct.settings import SftSettings
-from recipes.synthetic_instruct.training import check_chats, finish, learn, planned, read_command, read_rows
+from recipes.synthetic_instruct.training import check_chats, finish, learn, read_command, read_rows, schedule_of
 
 SHOWN = ("loss", "mean_token_accuracy")
 
@@ -44,7 +44,7 @@ def make_trainer(
 ) -> Any:
     """TRL's trainer. Rows longer than `max_length` are cut at their end. Weights that are trained themselves are
     float32: steps of 1e-5 would vanish in bfloat16's 8 bits."""
-    plan = planned(settings, len(texts["train"]))
+    plan = schedule_of(settings, len(texts["train"]))
     dtype = "float32" if settings.method == "full" else settings.dtype
     made = {name: Dataset.from_list([_chat(*pair) for pair in pairs]) for name, pairs in texts.items()}
     return SFTTrainer(

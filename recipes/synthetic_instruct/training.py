@@ -1,4 +1,4 @@
-"""What both trainings have in common: their rows, their chats, their end, and the numbers."""
+"""The parts that SFT and DPO share: rows, chats, output and numbers."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,7 +34,7 @@ def read_rows(data: Path) -> Splits:
     return read_splits(data, "an earlier stage left none: read its report")
 
 
-def planned(settings: Training, rows: int) -> Schedule:
+def schedule_of(settings: Training, rows: int) -> Schedule:
     """The training's steps for so many rows."""
     return schedule(rows, settings.batch, settings.accumulate, settings.epochs, settings.warmup, settings.save_every)
 

@@ -1,4 +1,4 @@
-"""Whether a file's reviewed chats can be used, told before anything is paid: needs neither a tokenizer nor torch.
+"""Checks the reviewed chats of a file before anything is paid. Needs neither a tokenizer nor torch.
 
     python -m recipes.honest_persona.preflight.data --data FILE
 
@@ -15,7 +15,7 @@ from recipes.honest_persona.schema import read
 
 
 def survey(path: Path) -> str:
-    """What there is in the file; a Mistake when its batches cannot be used."""
+    """A summary of the file. Raises Mistake if its batches cannot be used."""
     topics: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     for sample in read(path):

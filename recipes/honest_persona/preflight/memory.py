@@ -1,4 +1,4 @@
-"""What the stages keep on a GPU, before one is paid for.
+"""The GPU memory that each stage needs, before a GPU is paid for.
 
 python -m recipes.honest_persona.preflight.memory REQUEST.json
 """
@@ -29,8 +29,8 @@ def training(settings: Settings, models: Mapping[str, Any], machine: Machine) ->
     learning["logits"] = float(sequences * told * base.shape.vocabulary * (2 + LOSS_BYTES))
     phases = {"learning": learning}
     if settings["first_heavy_log_step"] is not None:
-        heard = generating(base.shape, "bfloat16", False, settings["validation_batch_size"], TOKENS + told)
-        phases["listening"] = states | {name: heard[name] for name in ("kv_cache", "logits")}
+        generation = generating(base.shape, "bfloat16", False, settings["validation_batch_size"], TOKENS + told)
+        phases["listening"] = states | {name: generation[name] for name in ("kv_cache", "logits")}
     return phases
 
 

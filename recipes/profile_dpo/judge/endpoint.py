@@ -1,6 +1,6 @@
-"""A judge behind an OpenAI-compatible endpoint: many questions at a time, patient with a service that is in trouble.
+"""A judge behind an OpenAI-compatible endpoint: many questions at a time, with retries while the service fails.
 
-The key comes from JUDGE_API_KEY; a service that wants none gets a word in its place.
+The key comes from JUDGE_API_KEY. A service that needs none gets a placeholder.
 """
 
 import os
@@ -39,9 +39,9 @@ class EndpointJudge:
                 while waiting and len(away) < self.settings.endpoint_parallel:
                     away.add(pool.submit(self._answer, waiting.pop(), ending))
                 back, away = wait(away, return_when=FIRST_COMPLETED) if away else (set(), away)
-                for one in back:
-                    broken = broken or one.exception()
-                    if one.exception() is None and (reply := one.result()):
+                for future in back:
+                    broken = broken or future.exception()
+                    if future.exception() is None and (reply := future.result()):
                         yield reply
         if broken:
             raise sentence(broken, self.settings)
@@ -54,8 +54,8 @@ class EndpointJudge:
         own = self.settings
         for attempt in range(own.endpoint_retries + 1):
             try:
-                found = self.client.chat.completions.create(**body(own, question))
-                return reply_of(question.key, found.model_dump(), question)
+                completion = self.client.chat.completions.create(**body(own, question))
+                return reply_of(question.key, completion.model_dump(), question)
             except PASSING as problem:
                 if attempt == own.endpoint_retries:
                     raise
@@ -104,22 +104,22 @@ def pause(problem: Exception, own: float) -> float:
 
 def sentence(problem: BaseException, settings: JudgeSettings) -> BaseException:
     """A failure of the service as a StageError; any other as it is."""
-    url, kept = settings.endpoint_url, "start it again later: answers that are there are kept"
+    url, again = settings.endpoint_url, "start the run again later; it keeps the answers so far"
     if isinstance(problem, openai.APITimeoutError):
-        return StageError(
-            f"the judge at `{url}` took longer than {settings.endpoint_timeout:g} s, again and again", kept
-        )
+        return StageError(f"the judge at `{url}` took longer than {settings.endpoint_timeout:g} s, each time", again)
     if isinstance(problem, openai.APIConnectionError):
-        return StageError(f"the judge at `{url}` cannot be reached", kept)
+        return StageError(f"the judge at `{url}` cannot be reached", again)
     if isinstance(problem, openai.RateLimitError):
-        return StageError(f"the judge at `{url}` refuses more requests for now", f"a lower `endpoint_parallel`; {kept}")
+        return StageError(
+            f"the judge at `{url}` refuses more requests for now", f"set `endpoint_parallel` lower; {again}"
+        )
     if isinstance(problem, (openai.AuthenticationError, openai.PermissionDeniedError)):
-        given = "" if os.environ.get(SECRET) else ", and none is set"
-        return Mistake(f"the judge at `{url}` refuses the key{given}", f"set {SECRET} to a key of that service")
+        key = "the key" if os.environ.get(SECRET) else "a request without a key"
+        return Mistake(f"the judge at `{url}` refuses {key}", f"set {SECRET} to a key of that service")
     if isinstance(problem, openai.NotFoundError):
         return Mistake(f"`{url}` has no `{settings.endpoint_model}`", "check `endpoint_url` and `endpoint_model`")
     if isinstance(problem, openai.APIStatusError):
-        return StageError(f"the judge at `{url}` answered {problem.status_code}", kept)
+        return StageError(f"the judge at `{url}` answered {problem.status_code}", again)
     if isinstance(problem, openai.APIError):
-        return StageError(f"the judge at `{url}` sent something that is not an answer", kept)
+        return StageError(f"the judge at `{url}` sent something that is not an answer", again)
     return problem

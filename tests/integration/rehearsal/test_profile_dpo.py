@@ -67,7 +67,7 @@ def test_what_comes_home_has_the_model_its_adapter_and_what_was_measured(rehears
 
 def test_the_next_plan_knows_what_it_measured(rehearsed):
     said = rehearsed.launcher("plan", "profile_dpo-tiny").stdout
-    assert "judged       21 comparisons in both orders: 42 questions" in said
+    assert "judge        21 comparisons in both orders: 42 questions" in said
     assert "measured by  profile-dpo-rehearsal (profile_dpo-tiny, local, CPU)" in said
     assert "unknown" not in said.partition("judged  ")[2]
 

@@ -192,7 +192,7 @@ WORDS = "{% for m in messages %}{{ m.role }}: {{ m.content }}eview\n{% endfor %}
             WORDS,
             "hp",
             "the end of an assistant's turn, `'eview\\n'`, gives other tokens after a text than alone, so the "
-            "persona's turn cannot be cut there\n\nhint: use a model whose turns end with a special token",
+            "persona's turn cannot begin there\n\nhint: use a model whose turns end with a special token",
         ),
     ],
 )

@@ -143,7 +143,7 @@ def test_the_decoder_s_layers_are_found_by_looking(made, refusal):
     assert [type(one).__name__ for one in decoder_layers(made)] == ["Qwen2DecoderLayer"] * 2
     made.config.num_hidden_layers = 3
     assert refusal(decoder_layers, made) == (
-        "error: `Qwen2ForCausalLM` has 0 lists of 3 equal layers, so it is not clear which is its decoder\n\n"
+        "error: `Qwen2ForCausalLM` has 0 lists of 3 equal layers, so its decoder is not clear\n\n"
         "hint: use a model with one decoder"
     )
 

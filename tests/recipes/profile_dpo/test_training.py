@@ -217,7 +217,7 @@ def test_batches_that_gpus_cannot_share_are_said(refusal):
         ({"length_share": 0.0}, "`length_share` is `0.0`, not above 0 and at most 1"),
         ({"ranks": 0}, "`ranks` is `0`, less than 1"),
         ({"parallel": "fsdp"}, "`parallel` is `fsdp`, not one of `ddp`, `zero2`"),
-        ({"parallel": "zero2"}, "`parallel` is `zero2`, which needs GPUs; on a CPU take `ddp`"),
+        ({"parallel": "zero2"}, "`parallel` is `zero2`, which needs GPUs; on a CPU use `ddp`"),
     ],
 )
 def test_settings_that_cannot_be(change, says):
