@@ -41,23 +41,23 @@ class Speaker:
     def __init__(self, chance: random.Random):
         self.random = chance
         drawn = ("".join(chance.choices(SYLLABLES, k=1 + min(3, rank // 2000))) for rank in range(VOCABULARY_WORDS))
-        self.words = [*drawn]
+        self.vocabulary = [*drawn]
         self.weights = [*itertools.accumulate(1 / (rank + 1) for rank in range(VOCABULARY_WORDS))]
 
     def text(self, characters: float) -> str:
-        words = self.random.choices(self.words, cum_weights=self.weights, k=max(3, int(characters / 5.2)))
-        for index in range(0, len(words), 50):
-            words[index] = "".join(self.random.choices("abcdefghijklmnopqrstuvwxyz0123456789_", k=9))
-        for index in range(12, len(words), 12):
-            words[index] = words[index].capitalize()
-            words[index - 1] += "."
-        for index in range(60, len(words), 60):
-            words[index] = f"{words[index - 1]}\n\n{words[index]}"
-            words[index - 1] = "So"
-        if len(words) > 30:
-            words[17] = str(self.random.randrange(10_000))
-            words[23] = f"({words[23]}, “{words[24]}”)"
-        return " ".join(words)
+        terms = self.random.choices(self.vocabulary, cum_weights=self.weights, k=max(3, int(characters / 5.2)))
+        for index in range(0, len(terms), 50):
+            terms[index] = "".join(self.random.choices("abcdefghijklmnopqrstuvwxyz0123456789_", k=9))
+        for index in range(12, len(terms), 12):
+            terms[index] = terms[index].capitalize()
+            terms[index - 1] += "."
+        for index in range(60, len(terms), 60):
+            terms[index] = f"{terms[index - 1]}\n\n{terms[index]}"
+            terms[index - 1] = "So"
+        if len(terms) > 30:
+            terms[17] = str(self.random.randrange(10_000))
+            terms[23] = f"({terms[23]}, “{terms[24]}”)"
+        return " ".join(terms)
 
 
 def main() -> None:
