@@ -93,20 +93,20 @@ class Coder:
     def apply_intervention(self, messages: list[Message], intervention: str) -> Prompt:
         """What the persona's review of the chat is generated from."""
         called = [] if self.form.sp_token is None else [self.form.sp_token]
-        asked = self.text(self.form.intervention_prefix + intervention)
+        question = self.text(self.form.intervention_prefix + intervention)
         if self.form.elicitation_type == "hp":
-            chat, said = self.chat_open(messages), called + asked
+            chat, persona = self.chat_open(messages), called + question
         else:
-            chat, said = self.chat_closed(messages) + self.user_prefix, called + asked
+            chat, persona = self.chat_closed(messages) + self.user_prefix, called + question
             if self.form.elicitation_type == "ur":
-                said = asked + self.user_end + self.assistant_prefix + called
-        return Prompt(chat + said, len(chat))
+                persona = question + self.user_end + self.assistant_prefix + called
+        return Prompt(chat + persona, len(chat))
 
     def sequence(self, messages: list[Message], intervention: str, review: str, flag: str) -> Sequence:
         """A whole review, for training."""
         prompt = self.apply_intervention(messages, intervention)
-        said = [token for text in self.form.review(review, flag) for token in self.text(text)]
-        return Sequence(prompt.tokens + said + self.end, len(prompt.tokens), len(said) + 1, prompt.persona)
+        answer = [token for text in self.form.review(review, flag) for token in self.text(text)]
+        return Sequence(prompt.tokens + answer + self.end, len(prompt.tokens), len(answer) + 1, prompt.persona)
 
     def text(self, text: str) -> list[int]:
         """A text in the middle of a chat."""

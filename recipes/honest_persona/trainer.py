@@ -80,12 +80,12 @@ class Trainer:
     def step(self, step: int, length: Length, rows: list[Row]) -> dict[str, float]:
         """One update; returns its numbers, `loss` being the mean over all learnt tokens of all ranks."""
         began = time.monotonic()
-        own = self._own(step, length, rows)
-        learnt = self.ranks.sum(sum(row.learnt for row in own))
+        rank_rows = self._own(step, length, rows)
+        learnt = self.ranks.sum(sum(row.learnt for row in rank_rows))
         torch.manual_seed(self.settings.seed + step * self.ranks.world + self.ranks.rank)  # dropout's
         self.model.train()
         loss = 0.0
-        for batch in self._micro_batches(own):
+        for batch in self._micro_batches(rank_rows):
             part = self._loss_sum(batch) / learnt
             # FSDP averages gradients over the ranks.
             (part * self.ranks.world).backward()

@@ -110,13 +110,15 @@ def pairs_of(name: str, old: Profiles, new: Profiles) -> list[Pair]:
 def compare(pairs: list[Pair], asking: Asking, judge: Any, bias: Bias) -> dict[str, str]:
     """How the new profile of each author did: win, tie or loss."""
     seed = asking.settings.seed
-    asked = {pair.name: orders(pair.name, OLD, NEW, asking.settings.orders, seed) for pair in pairs if not pair.settled}
-    questions = [question(pair, shown) for pair in pairs for shown in asked.get(pair.name, [])]
+    orders_of = {
+        pair.name: orders(pair.name, OLD, NEW, asking.settings.orders, seed) for pair in pairs if not pair.settled
+    }
+    questions = [question(pair, shown) for pair in pairs for shown in orders_of.get(pair.name, [])]
     answers = asking.settle(questions, judge) if questions else {}
     ends = {}
     for pair in pairs:
         if not (end := pair.settled):
-            match = result(asked[pair.name], answers, seed, bias)
+            match = result(orders_of[pair.name], answers, seed, bias)
             end = TIE if not match.decided else (WIN if match.winner == NEW else LOSS)
         ends[pair.name] = end
     return ends

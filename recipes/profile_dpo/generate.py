@@ -117,10 +117,10 @@ def writing(writer: Speaker, settings: Settings) -> Write:
     write = sample if settings.method == "sampling" else search
 
     def each(units: list[dict[str, Any]], start: int) -> list[list[tuple[str, int]]]:
-        asked = [unit | {"ids": ask(writer, unit["prompt"])} for unit in units]
-        short = [unit for unit in asked if len(unit["ids"]) <= settings.prompt_tokens]
-        made = dict(zip([unit["unit"] for unit in short], write(short, start) if short else [], strict=True))
-        return [made.get(unit["unit"], []) for unit in units]
+        prompts = [unit | {"ids": ask(writer, unit["prompt"])} for unit in units]
+        short = [unit for unit in prompts if len(unit["ids"]) <= settings.prompt_tokens]
+        texts_of = dict(zip([unit["unit"] for unit in short], write(short, start) if short else [], strict=True))
+        return [texts_of.get(unit["unit"], []) for unit in units]
 
     return each
 
@@ -142,7 +142,7 @@ def write_all(
             raise Interrupted(f"profiles of {done:,} of {len(units):,} authors are written")
         start, before = done - done % each, time.monotonic()
         part = units[start : start + each]
-        made = write(part, start)
+        texts_of_authors = write(part, start)
         seconds = round((time.monotonic() - before) / len(part), 4)
         # of a batch that was cut off, the authors that are there stay
         journal.append(
@@ -153,7 +153,7 @@ def write_all(
                     "tokens": sum(count for _, count in texts),
                     "seconds": seconds,
                 }
-                for unit, texts in zip(part, made, strict=True)
+                for unit, texts in zip(part, texts_of_authors, strict=True)
             ][done - start :]
         )
         rate = (time.monotonic() - began) / (len(journal.rows) - first)
@@ -169,9 +169,9 @@ def candidates_of(
     """The authors with two different profiles or more, and how many texts are no profile, by reason."""
     candidates, failed = [], Counter[str]()
     for unit, row in zip(units, rows, strict=True):
-        made = [profile.parse(profile.START + text) for text in row["texts"]]
-        failed.update(parsed for parsed in made if isinstance(parsed, str))
-        profiles = different([parsed.text() for parsed in made if not isinstance(parsed, str)], likeness)
+        results = [profile.parse(profile.START + text) for text in row["texts"]]
+        failed.update(parsed for parsed in results if isinstance(parsed, str))
+        profiles = different([parsed.text() for parsed in results if not isinstance(parsed, str)], likeness)
         if len(profiles) > 1:
             candidates.append(unit | {"profiles": profiles})
     return candidates, failed

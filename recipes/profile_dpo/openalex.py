@@ -93,12 +93,12 @@ class OpenAlex:
 
     def _refused(self, reply: httpx.Response) -> StageError:
         try:
-            says = str(reply.json()["message"])
+            message = str(reply.json()["message"])
         except (ValueError, KeyError, TypeError):
-            says = reply.reason_phrase
+            message = reply.reason_phrase
         if reply.status_code in (401, 403):
-            return Mistake(f"OpenAlex refuses the requests: {says}", "set OPENALEX_API_KEY to a key of your account")
-        return Mistake(f"OpenAlex answered {reply.status_code}: {says}", "correct the row's `openalex` filter")
+            return Mistake(f"OpenAlex refuses the requests: {message}", "set OPENALEX_API_KEY to a key of your account")
+        return Mistake(f"OpenAlex answered {reply.status_code}: {message}", "correct the row's `openalex` filter")
 
 
 def abstract(index: dict[str, list[int]]) -> str:

@@ -56,9 +56,9 @@ def by_author(papers: Iterable[Paper], each: int) -> dict[str, list[str]]:
     abstracts: dict[str, list[str]] = {}
     for paper in papers:
         text = " ".join(paper.abstract.split())
-        own = abstracts.setdefault(paper.author, [])
-        if len(text) >= SHORTEST and text[:ABSTRACT] not in own:
-            own.append(text[:ABSTRACT])
+        texts = abstracts.setdefault(paper.author, [])
+        if len(text) >= SHORTEST and text[:ABSTRACT] not in texts:
+            texts.append(text[:ABSTRACT])
     return {author: texts[:each] for author, texts in abstracts.items() if len(texts) >= each}
 
 

@@ -61,8 +61,8 @@ def _tokens(tokenizer: Any, chat: list[Message], answer: str) -> tuple[list[int]
     """The whole chat's ids, and how many of them come before the answer."""
     before = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
     whole = tokenizer.apply_chat_template([*chat, {"role": "assistant", "content": answer}], tokenize=False)
-    asked = tokenizer.encode(before, add_special_tokens=False)
-    return asked + tokenizer.encode(whole[len(before) :], add_special_tokens=False), len(asked)
+    prompt = tokenizer.encode(before, add_special_tokens=False)
+    return prompt + tokenizer.encode(whole[len(before) :], add_special_tokens=False), len(prompt)
 
 
 def _teach(model: torch.nn.Module, lessons: list[tuple[list[int], int]], steps: int) -> None:

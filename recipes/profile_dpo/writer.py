@@ -76,5 +76,5 @@ def ends(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
     closed = tokenizer.apply_chat_template(chat, tokenize=False).rpartition(mark)[2]
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     after = [token for token in tokenizer.encode(closed, add_special_tokens=False) if token in special]
-    own = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return tuple(dict.fromkeys([*after[:1], *own]))
+    end_of_text = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return tuple(dict.fromkeys([*after[:1], *end_of_text]))

@@ -34,7 +34,7 @@ def open_chat(model: Path, template: str) -> Chat:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-    own = tokenizer.eos_token_id
+    base_end = tokenizer.eos_token_id
     text = (FOLDER / f"{template}.jinja").read_text(encoding="utf-8").rstrip("\n")
     for token in {*re.findall(r"<\|\w+\|>", text), ENDS[template]}:
         if tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id):
@@ -48,11 +48,11 @@ def open_chat(model: Path, template: str) -> Chat:
     if tokenizer.pad_token_id in (None, end):
         others = [
             tokenizer.convert_ids_to_tokens(token)
-            for token in (own, tokenizer.unk_token_id)
+            for token in (base_end, tokenizer.unk_token_id)
             if token not in (None, end)
         ]
         tokenizer.pad_token = [*others, ENDS[template]][0]
-    return Chat(tokenizer, end, tuple(dict.fromkeys([end, *([] if own is None else [own])])))
+    return Chat(tokenizer, end, tuple(dict.fromkeys([end, *([] if base_end is None else [base_end])])))
 
 
 def save_chat(chat: Chat, model: Path) -> None:

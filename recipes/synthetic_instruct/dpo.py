@@ -40,12 +40,12 @@ def main(argv: list[str] | None = None) -> None:
 def make_trainer(model: Path, settings: DpoSettings, chat: Chat, rows: Splits, work: Path) -> Any:
     """TRL's trainer of the adapter."""
     plan = schedule_of(settings, len(rows["train"]))
-    made = {name: Dataset.from_list([_preference(row) for row in part]) for name, part in rows.items()}
+    datasets = {name: Dataset.from_list([_preference(row) for row in part]) for name, part in rows.items()}
     return DPOTrainer(
         model=load_model(model, settings.device, settings.dtype, settings.nf4),
         args=DPOConfig(**arguments(settings, plan, work), beta=settings.beta),
-        train_dataset=made["train"],
-        eval_dataset=made["eval"],
+        train_dataset=datasets["train"],
+        eval_dataset=datasets["eval"],
         processing_class=chat.tokenizer,
         peft_config=lora(settings),
     )

@@ -130,20 +130,20 @@ class Harness:
         """
         import lm_eval
 
-        own = self.settings
+        settings = self.settings
         output = lm_eval.simple_evaluate(
             model=self._open(model),
             tasks=[task],
             task_manager=self.manager,
-            num_fewshot=own.few_shot,
-            limit=own.limit,
+            num_fewshot=settings.few_shot,
+            limit=settings.limit,
             apply_chat_template=chats,
             fewshot_as_multiturn=chats,
             bootstrap_iters=BOOTSTRAPS,
-            random_seed=own.seed,
-            numpy_random_seed=own.seed,
-            torch_random_seed=own.seed,
-            fewshot_random_seed=own.seed,
+            random_seed=settings.seed,
+            numpy_random_seed=settings.seed,
+            torch_random_seed=settings.seed,
+            fewshot_random_seed=settings.seed,
             log_samples=False,
         )
         samples = output.get("n-samples", {})

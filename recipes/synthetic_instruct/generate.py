@@ -76,9 +76,9 @@ def main(argv: list[str] | None = None) -> None:
             f"the pre-query prefix {before.text!r} is not one that Magpie's authors used: read some of the pairs"
         )
     print(f"pre-query prefix ({before.known or 'of no known family'}): {before.text!r}", flush=True)
-    made = fill(journal, settings, magpie(speaker, settings), progress, stop)
+    pairs = fill(journal, settings, magpie(speaker, settings), progress, stop)
     inputs.out.mkdir(parents=True, exist_ok=True)
-    write_jsonl(inputs.out / "pairs.jsonl", made)
+    write_jsonl(inputs.out / "pairs.jsonl", pairs)
     numbers = summary(journal.rows, settings.rows) | speaker.numbers(settings.at_once)
     write_json(inputs.out / "metrics.json", numbers | {"prequery": before.text})
 
@@ -104,8 +104,8 @@ def magpie(speaker: Speaker, settings: Settings) -> Batch:
                 rows[-1] |= {"rejected": why}
         good = [row for row in rows if "rejected" not in row]
         if good:
-            asked = [speaker.question(row["instruction"]) for row in good]
-            for row, (text, ended) in zip(good, speaker.write(asked, respond, seed + settings.at_once), strict=True):
+            prompts = [speaker.question(row["instruction"]) for row in good]
+            for row, (text, ended) in zip(good, speaker.write(prompts, respond, seed + settings.at_once), strict=True):
                 row |= {"response": text, "response_ended": ended}
                 if len(text) <= SHORT:
                     row |= {"rejected": "response of 10 characters or fewer"}

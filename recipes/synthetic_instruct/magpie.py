@@ -63,8 +63,8 @@ def ends(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
     after = [token for token in tokenizer.encode(closed, add_special_tokens=False) if token in special]
     first = tokenizer.encode(_header(tokenizer), add_special_tokens=False)[:1]
     header = [token for token in first if token in special]
-    own = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    tokens = tuple(dict.fromkeys([*after[:1], *own, *header]))
+    end_of_text = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    tokens = tuple(dict.fromkeys([*after[:1], *end_of_text, *header]))
     if not tokens:
         raise StageError("the generator's chat template ends a turn with no special token", "use another generator")
     return tokens

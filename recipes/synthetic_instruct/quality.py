@@ -116,16 +116,16 @@ def judge(instruction: str, response: str, limits: Limits) -> Verdict:
 
 def length(instruction: str, response: str, limits: Limits) -> Look:
     """Words, as they are between white space."""
-    asked, said = len(instruction.split()), len(response.split())
+    instruction_length, response_length = len(instruction.split()), len(response.split())
     for name, count, (least, most) in (
-        ("instruction", asked, limits.instruction_words),
-        ("response", said, limits.response_words),
+        ("instruction", instruction_length, limits.instruction_words),
+        ("response", response_length, limits.response_words),
     ):
         if count < least:
             return Look(0.0, f"{name} too short")
         if count > most:
             return Look(0.0, f"{name} too long")
-    return Look(max(0.5, 1 - abs(said - BEST_WORDS) / SPREAD))
+    return Look(max(0.5, 1 - abs(response_length - BEST_WORDS) / SPREAD))
 
 
 def language(instruction: str, response: str, limits: Limits) -> Look:
@@ -170,10 +170,10 @@ def toxicity(instruction: str, response: str) -> Look:
 
 def content(instruction: str, response: str) -> Look:
     """Whether something is asked for, in how many different words it is answered, and whether that has a structure."""
-    asked = 0.6 + 0.1 * ("?" in instruction) + 0.1 * bool(ACTION.search(instruction))
+    request = 0.6 + 0.1 * ("?" in instruction) + 0.1 * bool(ACTION.search(instruction))
     terms = response.casefold().split()
     different = len(set(terms)) / len(terms) if terms else 0.0
-    score = min(1.0, asked * (0.5 + 0.5 * different) + 0.1 * bool(STRUCTURE.search(response)))
+    score = min(1.0, request * (0.5 + 0.5 * different) + 0.1 * bool(STRUCTURE.search(response)))
     return Look(score, None if score >= CONTENT else "little content")
 
 

@@ -88,12 +88,12 @@ def answer_all(
 
 def answers(rows: list[dict[str, Any]], start: int, settings: Settings, speaker: Speaker) -> list[dict[str, Any]]:
     """Each row with a response at each temperature; draws differ by `start`, the first row's place among all."""
-    asked = [speaker.question(row["instruction"]) for row in rows]
+    prompts = [speaker.question(row["instruction"]) for row in rows]
     answered = [{"index": row["index"], "instruction": row["instruction"], "responses": []} for row in rows]
     for index, temperature in enumerate(settings.temperatures):
         sampling = Sampling(settings.response_tokens, float(temperature), settings.top_p, speaker.ends)
         seed = settings.seed + start * len(settings.temperatures) + index * settings.at_once
-        for row, (text, ended) in zip(answered, speaker.write(asked, sampling, seed), strict=True):
+        for row, (text, ended) in zip(answered, speaker.write(prompts, sampling, seed), strict=True):
             row["responses"].append({"temperature": temperature, "text": text, "ended": ended})
     return answered
 

@@ -46,12 +46,12 @@ def make_trainer(
     float32: steps of 1e-5 would vanish in bfloat16's 8 bits."""
     plan = schedule_of(settings, len(texts["train"]))
     dtype = "float32" if settings.method == "full" else settings.dtype
-    made = {name: Dataset.from_list([_chat(*pair) for pair in pairs]) for name, pairs in texts.items()}
+    datasets = {name: Dataset.from_list([_chat(*pair) for pair in pairs]) for name, pairs in texts.items()}
     return SFTTrainer(
         model=load_model(model, settings.device, dtype, settings.nf4),
         args=SFTConfig(**arguments(settings, plan, work), assistant_only_loss=True, packing=False),
-        train_dataset=made["train"],
-        eval_dataset=made["eval"],
+        train_dataset=datasets["train"],
+        eval_dataset=datasets["eval"],
         processing_class=chat.tokenizer,
         peft_config={"lora": lora, "prompt": prompt, "full": lambda _: None}[settings.method](settings),
     )
@@ -66,8 +66,8 @@ def prompt(settings: SftSettings) -> Any:
     )
 
 
-def _chat(asked: str, said: str) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]}
+def _chat(instruction: str, response: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}]}
 
 
 if __name__ == "__main__":

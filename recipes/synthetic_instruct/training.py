@@ -42,8 +42,8 @@ def schedule_of(settings: Training, rows: int) -> Schedule:
 def check_chats(model: Path, settings: Training, texts: list[tuple[str, str]]) -> Chat:
     """The target's chat, once it is sure that no chat begins with two BOS."""
     chat = open_chat(model, settings.template)
-    for asked, said in texts[:8]:
-        turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
+    for instruction, response in texts[:8]:
+        turns = [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}]
         ids = chat.tokenizer.apply_chat_template(turns, return_dict=False)
         one_bos(ids, chat.tokenizer.bos_token_id, "the chat")
     return chat

@@ -35,13 +35,13 @@ class Answers:
         if "allowance" in row:
             self.allowances += 1
             return
-        key, made = row["key"], row["choice"]
+        key, choice = row["key"], row["choice"]
         self.replies += 1
         self.tries[key] = self.tries.get(key, 0) + 1
-        if made is None:
+        if choice is None:
             self.garbage += 1
         else:
-            self.choices.setdefault(key, made)
+            self.choices.setdefault(key, choice)
         self.tokens_in += row["tokens_in"]
         self.tokens_out += row["tokens_out"]
         self.half_in += row["tokens_in"] if row["half_price"] else 0
@@ -139,12 +139,12 @@ class Asking:
 
     def _spent(self) -> tuple[str, str] | None:
         """What was used up: how much of what limit."""
-        own, count = self.settings, self.answers.allowances
-        dollars, tokens = self.answers.dollars(own), self.answers.tokens_in + self.answers.tokens_out
-        if own.max_dollars is not None and dollars is not None and dollars >= own.max_dollars * count:
-            return f"${dollars:.2f}", f"`max_dollars` is {own.max_dollars:g}"
-        if own.max_tokens is not None and tokens >= own.max_tokens * count:
-            return f"{tokens:,} tokens", f"`max_tokens` is {own.max_tokens:,}"
+        settings, count = self.settings, self.answers.allowances
+        dollars, tokens = self.answers.dollars(settings), self.answers.tokens_in + self.answers.tokens_out
+        if settings.max_dollars is not None and dollars is not None and dollars >= settings.max_dollars * count:
+            return f"${dollars:.2f}", f"`max_dollars` is {settings.max_dollars:g}"
+        if settings.max_tokens is not None and tokens >= settings.max_tokens * count:
+            return f"{tokens:,} tokens", f"`max_tokens` is {settings.max_tokens:,}"
         return None
 
     def _check_budget(self) -> None:

@@ -51,15 +51,15 @@ class EndpointJudge:
 
     def _answer(self, question: Question, ending: threading.Event) -> Reply | None:
         """None when there is no point in waiting any longer. Raises the last failure."""
-        own = self.settings
-        for attempt in range(own.endpoint_retries + 1):
+        settings = self.settings
+        for attempt in range(settings.endpoint_retries + 1):
             try:
-                completion = self.client.chat.completions.create(**body(own, question))
+                completion = self.client.chat.completions.create(**body(settings, question))
                 return reply_of(question.key, completion.model_dump(), question)
             except PASSING as problem:
-                if attempt == own.endpoint_retries:
+                if attempt == settings.endpoint_retries:
                     raise
-                if ending.wait(pause(problem, own.endpoint_pause * 2**attempt)):
+                if ending.wait(pause(problem, settings.endpoint_pause * 2**attempt)):
                     return None
         return None
 
@@ -89,17 +89,17 @@ def reply_of(key: str, completion: dict[str, Any], question: Question, half_pric
     choices = completion.get("choices") or [{}]
     text = (choices[0].get("message") or {}).get("content") or ""
     usage = completion.get("usage") or {}
-    asked = sum(len(message["content"]) for message in question.chat)
-    tokens_in = usage.get("prompt_tokens") or asked // CHARACTERS
+    characters = sum(len(message["content"]) for message in question.chat)
+    tokens_in = usage.get("prompt_tokens") or characters // CHARACTERS
     return Reply(key, text, tokens_in, usage.get("completion_tokens") or len(text) // CHARACTERS, half_price)
 
 
-def pause(problem: Exception, own: float) -> float:
+def pause(problem: Exception, seconds: float) -> float:
     """Seconds until the next try: what the service says, or `own` give or take a quarter."""
-    said = problem.response.headers.get("retry-after") if isinstance(problem, openai.APIStatusError) else None
-    if said and said.replace(".", "", 1).isdecimal():
-        return min(float(said), LONGEST_WAIT)
-    return min(own, LONGEST_WAIT) * random.uniform(0.75, 1.25)
+    retry_after = problem.response.headers.get("retry-after") if isinstance(problem, openai.APIStatusError) else None
+    if retry_after and retry_after.replace(".", "", 1).isdecimal():
+        return min(float(retry_after), LONGEST_WAIT)
+    return min(seconds, LONGEST_WAIT) * random.uniform(0.75, 1.25)
 
 
 def sentence(problem: BaseException, settings: JudgeSettings) -> BaseException:

@@ -127,8 +127,10 @@ def table(settings: Settings, measured: Sequence[Mapping[str, Any]]) -> list[str
         ("generation", _hours(plan.tournaments, writing, "seconds_an_author", plan.candidates)),
         ("judging", _hours(plan.calls, judging, "seconds_a_reply")),
     ]
-    if own := settings.get("dpo"):
-        count = steps(plan.preferences, own["batch"], own["accumulate"], own["epochs"])
+    if training_settings := settings.get("dpo"):
+        count = steps(
+            plan.preferences, training_settings["batch"], training_settings["accumulate"], training_settings["epochs"]
+        )
         lines.append(("training", f"{count:,} steps, {_hours(count, learning, 'seconds_a_step')}"))
     sources = sorted({measurement.of for measurement in (judging, writing, learning) if measurement})
     lines.append(("measured by", "; ".join(sources) or "no run yet: `launcher rehearse` measures a tiny model's"))

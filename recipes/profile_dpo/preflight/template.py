@@ -45,9 +45,9 @@ def main(argv: list[str] | None = None) -> None:
         print(f"{sum(query.authors for query in queries):,} authors from OpenAlex; `mailto` is {settings.mailto}")
         return
     train, held = split(sorted(abstracts_of), settings)
-    says = f"{len(train):,} authors to learn from, {len(held):,} held out"
+    summary = f"{len(train):,} authors to learn from, {len(held):,} held out"
     if (tokens := tokens_of(inputs.model)) is None:
-        print(f"{says}; the model and its chat template are made on the spot")
+        print(f"{summary}; the model and its chat template are made on the spot")
         return
     near = Nearest([" ".join(example["abstracts"]) for example in examples])
     prompts = [
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     ]
     lengths = tokens.lengths([tokens.render(prompt) for prompt in prompts])
     demand(lengths, limit, "prompt_tokens", MOST)
-    print(f"{says}; of {len(lengths)} prompts {share(lengths, limit):.1%} over prompt_tokens")
+    print(f"{summary}; of {len(lengths)} prompts {share(lengths, limit):.1%} over prompt_tokens")
 
 
 if __name__ == "__main__":

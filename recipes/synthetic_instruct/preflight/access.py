@@ -38,11 +38,11 @@ def source_of(path: Path) -> Source:
 
 def check_access(sources: Iterable[Source]) -> str:
     """How many of the models are on the hub, in a sentence. Raises Mistake if one of these cannot be read."""
-    asked = [source for source in dict.fromkeys(sources) if source.on_hub]
+    on_hub = [source for source in dict.fromkeys(sources) if source.on_hub]
     with tempfile.TemporaryDirectory() as folder:
-        for source in asked:
+        for source in on_hub:
             hub.snapshot(source.repo, source.revision or "main", Path(folder), ("config.json",), ())
-    return f"{len(asked)} models of the hub can be read" if asked else "no model of the hub is needed"
+    return f"{len(on_hub)} models of the hub can be read" if on_hub else "no model of the hub is needed"
 
 
 if __name__ == "__main__":
