@@ -13,11 +13,11 @@ from pathlib import Path
 
 INTRODUCTION = """# Benchmarks
 
-`make bench` measures all of this and writes this page; `python -m benchmarks NAME ...` measures some of it anew. Ours
-and the peer run in turn, in one session of one machine: ratios count, seconds are this machine's. Numbers are
-medians, with the least and the greatest in brackets where there was more than one round. The load is what the machine
-had to do before the benchmark began and when it ended (`/proc/loadavg`, one minute): on 2 cores, more than 1 at the
-beginning disturbs.
+`make bench` measures everything on this page and writes the page. `python -m benchmarks NAME ...` measures a part of it
+again. Our program and the other one run alternately, on one machine. Compare the ratios: the seconds are those of this
+machine. Numbers are medians; the smallest and the largest are in brackets if there was more than one round. The load
+(`/proc/loadavg`, one minute) is given before the benchmark and after it. On 2 cores, a load of more than 1 before the
+benchmark disturbs the measurement.
 """
 
 
