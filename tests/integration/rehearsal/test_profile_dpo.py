@@ -89,5 +89,5 @@ def test_a_key_among_the_settings_is_refused_before_a_run_exists(tmp_path):
     key = "sk-" + "0123456789abcdef"
     done = place.launcher("plan", "profile_dpo-tiny", "--set", f"api_key={key}")
     says = " ".join(done.stdout.split())
-    assert "refused settings: stage `tournament`: `api_key` holds a key" in says
+    assert "refused settings: stage `tournament`: `api_key` contains a key" in says
     assert "give it as the secret JUDGE_API_KEY" in says and key not in done.stdout + done.stderr
