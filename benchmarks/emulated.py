@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import ROOT
+from benchmarks.support.measure import ROOT
 from tests.emulator.client import client, end_server
 from tests.emulator.pods import DockerPods
 from tests.emulator.server import Emulator
@@ -35,9 +35,9 @@ def main() -> None:
         pods = DockerPods(f"bench-{os.getpid()}")
         with Emulator(Path(folder), pods, base) as emulator:
             env = {**client(Path(folder) / "client", emulator), "XDG_STATE_HOME": f"{folder}/state"}
-            words = [sys.executable, "-m", "benchmarks", "launch", "images", "--rounds", args.rounds]
+            command = [sys.executable, "-m", "benchmarks", "launch", "images", "--rounds", args.rounds]
             try:
-                code = subprocess.run(words, cwd=ROOT, env={**env, "DOCKER_HOST": engine.host}).returncode
+                code = subprocess.run(command, cwd=ROOT, env={**env, "DOCKER_HOST": engine.host}).returncode
             finally:
                 end_server(env)
                 pods.close()

@@ -22,6 +22,23 @@ def test_every_link_leads_to_a_file(page):
             assert (page.parent / target).exists(), target
 
 
+NAMED = re.compile(
+    r"(?<![\w/.~<-])((?:launcher|recipes|tests|docs|images|jobs|locks|benchmarks)/[\w./-]+\.(?:py|md|yaml|txt))\b"
+)
+INVENTED = re.compile(r"/echo|/mine\.|NAME|FILE|FAMILY")
+"""Of a page's own making."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name not in ("log.md", "CHANGELOG.md")],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_every_file_that_a_page_names_exists(page):
+    for path in NAMED.findall(page.read_text()):
+        assert (ROOT / path).exists() or INVENTED.search(path), path
+
+
 def test_the_guide_to_a_new_recipe_makes_one_that_runs(tmp_path):
     guide = (ROOT / "docs/guides/add-a-recipe.md").read_text()
     commands = []

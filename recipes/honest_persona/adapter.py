@@ -49,12 +49,12 @@ def dtype_of(ranks: Ranks) -> torch.dtype:
     return torch.bfloat16 if ranks.device.type == "cuda" else torch.float32
 
 
-def trained(model: nn.Module) -> dict[str, nn.Parameter]:
+def adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """The adapter's parameters, by the names they have in peft's files."""
     return {
-        f"base_model.model.{name.replace('.default.', '.')}": one
-        for name, one in model.named_parameters()
-        if one.requires_grad
+        f"base_model.model.{name.replace('.default.', '.')}": parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
     }
 
 
@@ -66,10 +66,10 @@ class LoraMask:
 
         self._mask: torch.Tensor | None = None
         self._hooks = [
-            one.register_forward_hook(self._apply)
+            layer.register_forward_hook(self._apply)
             for module in model.modules()
             if isinstance(module, LoraLayer)
-            for one in module.lora_B.values()
+            for layer in module.lora_B.values()
         ]
 
     def set(self, mask: torch.Tensor | None) -> None:

@@ -19,30 +19,30 @@ class Batch(NamedTuple):
     """1 where the adapter acts."""
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(*(one.to(device) for one in self))
+        return Batch(*(tensor.to(device) for tensor in self))
 
 
 def training_batch(rows: list[Row]) -> Batch:
     """The whole sequences, padded on the right."""
     length = max(len(row.tokens) for row in rows)
-    made = [row.sequence for row in rows]
+    sequences = [row.sequence for row in rows]
     return Batch(
-        _stack([one.tokens for one in made], length),
-        _stack([[1] * len(one.tokens) for one in made], length),
-        _stack([one.loss_mask for one in made], length),
-        _stack([one.lora_mask for one in made], length),
+        _stack([sequence.tokens for sequence in sequences], length),
+        _stack([[1] * len(sequence.tokens) for sequence in sequences], length),
+        _stack([sequence.loss_mask for sequence in sequences], length),
+        _stack([sequence.lora_mask for sequence in sequences], length),
     )
 
 
 def prompt_batch(rows: list[Row]) -> Batch:
     """The prompts, padded on the left, to be generated from."""
-    made = [row.sequence for row in rows]
-    length = max(one.prompt for one in made)
+    sequences = [row.sequence for row in rows]
+    length = max(sequence.prompt for sequence in sequences)
     return Batch(
-        _stack([one.tokens[: one.prompt] for one in made], length, left=True),
-        _stack([[1] * one.prompt for one in made], length, left=True),
-        _stack([[0] * one.prompt for one in made], length, left=True),
-        _stack([one.lora_mask[: one.prompt] for one in made], length, left=True),
+        _stack([sequence.tokens[: sequence.prompt] for sequence in sequences], length, left=True),
+        _stack([[1] * sequence.prompt for sequence in sequences], length, left=True),
+        _stack([[0] * sequence.prompt for sequence in sequences], length, left=True),
+        _stack([sequence.lora_mask[: sequence.prompt] for sequence in sequences], length, left=True),
     )
 
 

@@ -34,17 +34,17 @@ class Turns:
     """Whether the template writes a system message, wherever it puts it."""
 
     def check(self, elicitation: str) -> None:
-        """A Mistake unless the persona can speak in this way."""
+        """Raises Mistake if the persona cannot speak in this way."""
         if not self.assistant_end:
             raise Mistake(
                 "the model's chat template does not end an assistant's turn, so the persona could not learn to stop",
-                "take a model whose template does",
+                "use a model whose template does",
             )
         if elicitation != "hp" and (self.user_prefix is None or self.user_end is None):
             raise Mistake(
                 f"the model's chat template has no turn after the assistant's, which `elicitation_type: {elicitation}` "
                 "needs",
-                "set `elicitation_type` to `hp`, or take a model whose template has one",
+                "set `elicitation_type` to `hp`, or use a model whose template has one",
             )
         if elicitation == "up" and not self.user_end:
             raise Mistake(
@@ -55,12 +55,12 @@ class Turns:
 
 
 def turns_of(tokenizer: Any) -> Turns:
-    """The tokenizer's template, taken apart. A Mistake when it cannot show a user's and an assistant's turn."""
+    """The parts of the tokenizer's template. Raises Mistake if it cannot show a user's and an assistant's turn."""
     parts = _cut(tokenizer, ["user", "assistant"])
     if parts is None:
         raise Mistake(
             "the model's chat template does not show a user's and an assistant's message as they are",
-            "take a model with another template",
+            "use a model with another template",
         )
     end = parts[2]
     alone, longer = _cut(tokenizer, ["user"]), _cut(tokenizer, ["user", "assistant", "user", "assistant"])
@@ -92,9 +92,11 @@ def _cut(tokenizer: Any, roles: list[str]) -> list[str] | None:
         text = render(tokenizer, messages)
     except TemplateError:
         return None
-    found = re.split("|".join(contents), text)
-    if len(found) != len(contents) + 1:
+    parts = re.split("|".join(contents), text)
+    if len(parts) != len(contents) + 1:
         return None
-    in_order = [one for one in re.findall("|".join(contents), text) if not one.startswith(_SENTINELS["system"])]
-    wanted = [one for one in contents if not one.startswith(_SENTINELS["system"])]
-    return found if in_order == wanted else None
+    shown_order = [
+        content for content in re.findall("|".join(contents), text) if not content.startswith(_SENTINELS["system"])
+    ]
+    required_order = [content for content in contents if not content.startswith(_SENTINELS["system"])]
+    return parts if shown_order == required_order else None

@@ -1,4 +1,4 @@
-"""A checkpoint's folder: what the training goes on from, and the adapters of the epochs before, which travel along.
+"""The folder of a checkpoint: the state from which the training continues, and the adapters of the epochs so far.
 
 global_step_103/
   adapter/      as peft saves it, with persona.json and args.json
@@ -22,11 +22,11 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from recipes.common.distributed.ranks import Ranks
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import write_json
-from recipes.honest_persona.adapter import trained
+from recipes.honest_persona.adapter import adapter_parameters
 from recipes.honest_persona.form import Form, write_form
 
 ROLES = ("adapter", "optimizer")
-"""What the training goes on from."""
+"""The state from which the training continues."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 def save_adapter(model: Any, config: Any, form: Form, args: dict[str, Any], folder: Path, ranks: Ranks) -> None:
     """`folder` (which rank 0 finds empty) holds the adapter, its peft configuration, the form and what it was trained
     with; peft and `get_model` load it."""
-    tensors = {name: whole(one) for name, one in trained(model).items()}
+    tensors = {name: full_tensor(parameter) for name, parameter in adapter_parameters(model).items()}
     if ranks.main:
         save_file(tensors, folder / ADAPTER, metadata={"format": "pt"})
         config.save_pretrained(folder)
-        kept = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        config_json = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         # peft writes the path on this machine
-        write_json(folder / "adapter_config.json", kept | {"base_model_name_or_path": args["base"]["repo"]})
+        write_json(folder / "adapter_config.json", config_json | {"base_model_name_or_path": args["base"]["repo"]})
         write_json(folder / ARGS, args)
         write_form(form, folder)
 
@@ -87,9 +87,9 @@ def save_adapter(model: Any, config: Any, form: Form, args: dict[str, Any], fold
 def save_optimizer(model: Any, optimizer: torch.optim.Optimizer, folder: Path, ranks: Ranks) -> None:
     """`folder` holds the moments of every trained parameter, by its name in the adapter."""
     tensors = {}
-    for name, one in trained(model).items():
+    for name, parameter in adapter_parameters(model).items():
         for moment in MOMENTS:
-            tensors[f"{name}.{moment}"] = whole(optimizer.state[one][moment])
+            tensors[f"{name}.{moment}"] = full_tensor(optimizer.state[parameter][moment])
     if ranks.main:
         save_file(tensors, folder / OPTIMIZER)
 
@@ -97,23 +97,25 @@ def save_optimizer(model: Any, optimizer: torch.optim.Optimizer, folder: Path, r
 def load(model: Any, optimizer: torch.optim.Optimizer, folder: Path, step: int) -> None:
     """Model and optimizer are as they were after `step`, when they were saved to `folder`."""
     adapter, moments = load_file(folder / "adapter" / ADAPTER), load_file(folder / "optimizer" / OPTIMIZER)
-    known = trained(model)
+    known = adapter_parameters(model)
     if adapter.keys() != known.keys():
         raise StageError(
             f"`{folder}` holds an adapter for other weights than this model's",
-            "start anew in an empty work folder",
+            "start again with an empty work folder",
         )
-    for name, one in known.items():
+    for name, parameter in known.items():
         with torch.no_grad():
-            one.copy_(_like(adapter[name], one))
-        count = torch.tensor(float(step), device=one.device if optimizer.defaults["fused"] else "cpu")
-        optimizer.state[one] = {"step": count} | {moment: _like(moments[f"{name}.{moment}"], one) for moment in MOMENTS}
+            parameter.copy_(_like(adapter[name], parameter))
+        count = torch.tensor(float(step), device=parameter.device if optimizer.defaults["fused"] else "cpu")
+        optimizer.state[parameter] = {"step": count} | {
+            moment: _like(moments[f"{name}.{moment}"], parameter) for moment in MOMENTS
+        }
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
+def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """All of a tensor that may be shared among ranks, on the CPU."""
-    found = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-    return found.detach().cpu().contiguous()
+    full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return full.detach().cpu().contiguous()
 
 
 def _like(tensor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

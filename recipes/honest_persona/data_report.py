@@ -51,14 +51,16 @@ def count_tags(report: Report, samples: tuple[Sample, ...]) -> None:
         report.tags.update(sample.tags)
 
 
-def shown(report: dict[str, Any]) -> str:
+def report_text(report: dict[str, Any]) -> str:
     """The report for people to read."""
     wide = max(len(topic) for topic in [*report["topics"], "topic"])
     lines = [f"{'topic':<{wide}}   read  train    val  held-out flags"]
-    for topic, found in report["topics"].items():
-        flags = ", ".join(f"{count} {flag}" for flag, count in found["flags"]["val"].items())
-        lines.append(f"{topic:<{wide}} {found['read']:>6,} {found['train']:>6,} {found['val']:>6,}  {flags}".rstrip())
-        lines += [f"  {count:,} dropped: {reason}" for reason, count in found["dropped"].items()]
+    for topic, numbers in report["topics"].items():
+        flags = ", ".join(f"{count} {flag}" for flag, count in numbers["flags"]["val"].items())
+        lines.append(
+            f"{topic:<{wide}} {numbers['read']:>6,} {numbers['train']:>6,} {numbers['val']:>6,}  {flags}".rstrip()
+        )
+        lines += [f"  {count:,} dropped: {reason}" for reason, count in numbers["dropped"].items()]
     for name, lengths in report["tokens"].items():
         if lengths:
             lines.append(f"{name}: tokens {lengths['least']:,} to {lengths['most']:,}, mean {lengths['mean']:,.0f}")

@@ -12,13 +12,13 @@ SPLITS = ("train", "val")
 
 @dataclass(frozen=True)
 class Row:
-    """A sequence and what it is about."""
+    """A sequence, and the sample that it was made from."""
 
     id: str
     topic: str
     condition: str
     flag: str
-    """What the persona ought to say: PASS, FAIL or AMBIGUOUS."""
+    """The right answer of the persona: PASS, FAIL or AMBIGUOUS."""
     tokens: list[int]
     prompt: int
     learnt: int
@@ -30,7 +30,7 @@ class Row:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """The same rows give the same bytes."""
+    """Writes the rows. The same rows give the same bytes."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -41,7 +41,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """What `write_rows` wrote. A Mistake when there is no such file."""
+    """The rows that `write_rows` wrote. Raises Mistake if there is no such file."""
     from pyarrow import parquet
 
     if not path.is_file():

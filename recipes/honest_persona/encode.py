@@ -16,23 +16,23 @@ DUMMIES = 1024
 def encode(samples: list[Sample], coder: Coder, settings: Settings, report: Report) -> list[Row]:
     """A row for each sample that can be written and is not too long."""
     special, rows = special_texts(coder.tokenizer), []
-    for one in samples:
-        system = "" if settings.exclude_system_prompt else one.system
-        texts = [system, one.task, one.answer, one.intervention, one.review]
+    for sample in samples:
+        system = "" if settings.exclude_system_prompt else sample.system
+        texts = [system, sample.task, sample.answer, sample.intervention, sample.review]
         if any(special.search(text) for text in texts):
-            report.drop(one.topic, "holds the text of a special token")
+            report.drop(sample.topic, "holds the text of a special token")
             continue
-        chat = coder.form.chat(system, one.task, one.answer, coder.turns.system)
-        made = coder.sequence(chat, one.intervention, one.review, one.flag)
-        if made.tokens.count(coder.form.sp_token) > 1:
+        chat = coder.form.chat(system, sample.task, sample.answer, coder.turns.system)
+        sequence = coder.sequence(chat, sample.intervention, sample.review, sample.flag)
+        if sequence.tokens.count(coder.form.sp_token) > 1:
             raise Mistake(
-                f"`sp_token` is `{coder.form.sp_token}`, which the texts of `{one.id}` have too",
+                f"`sp_token` is `{coder.form.sp_token}`, which the texts of `{sample.id}` have too",
                 "set `sp_token` to the id of a token that no text has",
             )
-        if len(made.tokens) > settings.seq_len:
-            report.drop(one.topic, f"over {settings.seq_len:,} tokens")
+        if len(sequence.tokens) > settings.seq_len:
+            report.drop(sample.topic, f"over {settings.seq_len:,} tokens")
             continue
-        rows.append(Row(one.id, one.topic, one.condition, one.flag, *made))
+        rows.append(Row(sample.id, sample.topic, sample.condition, sample.flag, *sequence))
     return rows
 
 

@@ -1,10 +1,10 @@
-"""How often the persona is right about samples that it was not trained on, topic by topic; and the base before it.
+"""Measures how often the persona is right about samples that it was not trained on, topic by topic; and the base.
 
     python -m recipes.honest_persona.evaluate SETTINGS.json --before MODEL --after MERGED --data DATA --out OUT \\
         --work WORK
 
-OUT holds evaluation.json, evaluation.md, heard.jsonl (every answer) and metrics.json; WORK keeps what each model said,
-so that a second start goes on.
+OUT holds evaluation.json, evaluation.md, heard.jsonl (every answer) and metrics.json. WORK keeps the answers of each
+model: a second start continues.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import check_choice, read_settings
+from recipes.common.stage.settings import check_choice, check_least, read_settings
 from recipes.honest_persona.dataset import Row, read_rows
 from recipes.honest_persona.form import read_form
 from recipes.honest_persona.scoring import Answer, flat, scores
@@ -23,7 +23,7 @@ from recipes.honest_persona.scoring import Answer, flat, scores
 
 @dataclass(frozen=True)
 class Settings:
-    """What the plan says."""
+    """The stage's JSON, key by key."""
 
     device: str
     validation_batch_size: int
@@ -31,9 +31,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_choice(self, "device", ("cuda", "cpu"))
-        for name in ("validation_batch_size", "max_new_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
+        check_least(self, 1, "validation_batch_size", "max_new_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,61 +54,63 @@ def main(argv: list[str] | None = None) -> None:
     models = {"before": (inputs.before, None), "after": (inputs.after, None)}
     if masked:  # merged weights act everywhere
         models["after"] = (inputs.after / "adapter", inputs.before)
-    progress, heard = Progress(inputs.work), {}
+    progress, reviews = Progress(inputs.work), {}
     for number, (when, (folder, base)) in enumerate(models.items()):
-        kept = inputs.work / f"{when}.json"
-        heard[when] = files.read_json(kept)
-        if heard[when] is None:
+        path = inputs.work / f"{when}.json"
+        reviews[when] = files.read_json(path)
+        if reviews[when] is None:
             persona = _load(folder, base, inputs.data, settings)
-            heard[when] = []
+            reviews[when] = []
             for some in persona.listener(settings.max_new_tokens, settings.validation_batch_size).listen(
                 persona.model, rows
             ):
-                heard[when] += [{"said": answer.said, "text": text} for answer, text in some]
-                progress.step(number * len(rows) + len(heard[when]), 2 * len(rows))
-            files.write_json(kept, heard[when])
-    found = {when: scores(_answers(rows, heard[when])) for when in models}
+                reviews[when] += [{"said": answer.said, "text": text} for answer, text in some]
+                progress.step(number * len(rows) + len(reviews[when]), 2 * len(rows))
+            files.write_json(path, reviews[when])
+    results = {when: scores(_answers(rows, reviews[when])) for when in models}
     lines = [
         json.dumps({"id": row.id, "topic": row.topic, "expected": row.flag, "before": before, "after": after})
-        for row, before, after in zip(rows, heard["before"], heard["after"], strict=True)
+        for row, before, after in zip(rows, reviews["before"], reviews["after"], strict=True)
     ]
     files.write_text(inputs.out / "heard.jsonl", "\n".join(lines) + "\n")
-    files.write_json(inputs.out / "evaluation.json", found)
-    files.write_text(inputs.out / "evaluation.md", table(found) + "\n")
-    files.write_json(inputs.out / "metrics.json", numbers(found))
-    print(table(found))
+    files.write_json(inputs.out / "evaluation.json", results)
+    files.write_text(inputs.out / "evaluation.md", table(results) + "\n")
+    files.write_json(inputs.out / "metrics.json", numbers(results))
+    print(table(results))
 
 
-def numbers(found: dict[str, dict[str, Any]]) -> dict[str, float]:
+def numbers(results: dict[str, dict[str, Any]]) -> dict[str, float]:
     """metrics.json: all topics together with their interval, the base before, and each topic's accuracy."""
-    whole = found["after"]["all"]["accuracy"]
-    flat_ = flat({"all": found["after"]["all"]}, "") | flat({"all": found["before"]["all"]}, "before_")
-    topics = {f"{name}/accuracy": one["accuracy"]["value"] for name, one in found["after"].items() if name != "all"}
+    whole = results["after"]["all"]["accuracy"]
+    flat_ = flat({"all": results["after"]["all"]}, "") | flat({"all": results["before"]["all"]}, "before_")
+    topics = {
+        f"{name}/accuracy": score["accuracy"]["value"] for name, score in results["after"].items() if name != "all"
+    }
     return flat_ | {"accuracy_low": whole["low"], "accuracy_high": whole["high"]} | topics
 
 
-def table(found: dict[str, dict[str, Any]]) -> str:
+def table(results: dict[str, dict[str, Any]]) -> str:
     """Both models' scores in Markdown."""
     lines = [
         "| topic | samples | accuracy before | after | unparsed before | after | of parsed | detected | false alarms |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for topic, after in found["after"].items():
-        before = found["before"][topic]
-        cells = [_with_interval(one["accuracy"]) for one in (before, after)]
-        cells += [str(one["unparsed"]) for one in (before, after)]
+    for topic, after in results["after"].items():
+        before = results["before"][topic]
+        cells = [_with_interval(score["accuracy"]) for score in (before, after)]
+        cells += [str(score["unparsed"]) for score in (before, after)]
         cells += [f"{after['of_parsed']['value']:.3f}"]
         cells += [f"{after[name]['value']:.3f} of {after[name]['of']}" for name in ("detected", "false_positives")]
         lines.append(f"| {topic} | {after['samples']} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", "Accuracy is over all samples, unparsed ones being wrong; intervals are 95 %."])
 
 
-def _with_interval(one: dict[str, float]) -> str:
-    return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
+def _with_interval(share: dict[str, float]) -> str:
+    return f"{share['value']:.3f} ({share['low']:.3f} to {share['high']:.3f})"
 
 
-def _answers(rows: list[Row], heard: list[dict[str, Any]]) -> list[Answer]:
-    return [Answer(row.topic, row.flag, one["said"]) for row, one in zip(rows, heard, strict=True)]
+def _answers(rows: list[Row], reviews: list[dict[str, Any]]) -> list[Answer]:
+    return [Answer(row.topic, row.flag, answer["said"]) for row, answer in zip(rows, reviews, strict=True)]
 
 
 def _load(folder: Path, base: Path | None, data: Path, settings: Settings) -> Any:

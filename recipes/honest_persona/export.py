@@ -1,8 +1,8 @@
-"""Makes the model that goes home: the adapter in the base's weights, the adapter itself, and a card.
+"""Writes the export: the base with the adapter in its weights, the adapter itself, and a model card.
 
     python -m recipes.honest_persona.export SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
 
-OUT is a Hugging Face folder with `adapter/` below it, whose logits have been compared with those of base and adapter.
+OUT is a Hugging Face folder with `adapter/` below it, whose logits were compared with those of base and adapter.
 """
 
 import shutil
@@ -93,8 +93,8 @@ def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], f
 
 
 def _topics(data: dict[str, Any]) -> str:
-    used = {topic: one for topic, one in data["topics"].items() if one["train"] or one["val"]}
-    return "\n".join(f"| {topic} | {one['train']:,} | {one['val']:,} |" for topic, one in used.items())
+    used = {topic: counts for topic, counts in data["topics"].items() if counts["train"] or counts["val"]}
+    return "\n".join(f"| {topic} | {counts['train']:,} | {counts['val']:,} |" for topic, counts in used.items())
 
 
 if __name__ == "__main__":

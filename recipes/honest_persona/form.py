@@ -1,5 +1,5 @@
-"""How a reviewed chat is written for the persona: what the data stage decides, and every later stage and user needs;
-and how many tokens its base knows."""
+"""The form of a reviewed chat: the data stage chooses it, and every later stage and user needs it. Also the number of
+tokens that a base knows."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -57,22 +57,22 @@ class Form:
 
 
 def write_form(form: Form, folder: Path) -> None:
-    """`persona.json` of the folder."""
+    """Writes `persona.json` into the folder."""
     write_json(folder / FILE, dataclasses.asdict(form))
 
 
 def read_form(folder: Path) -> Form:
-    """What `write_form` wrote. A Mistake when there is none."""
-    found: Any = read_json(folder / FILE)
-    if not isinstance(found, dict) or set(found) != {field.name for field in dataclasses.fields(Form)}:
+    """The form that `write_form` wrote. Raises Mistake if there is none."""
+    value: Any = read_json(folder / FILE)
+    if not isinstance(value, dict) or set(value) != {field.name for field in dataclasses.fields(Form)}:
         raise Mistake(f"`{folder / FILE}` is not a persona", "name the folder that `prepare` or `train` made")
-    return Form(**found)
+    return Form(**value)
 
 
 def embeddings(model: Path) -> int:
-    """How many tokens the model in the folder has a vector for."""
+    """The number of tokens that the model in the folder has a vector for."""
     config = read_json(model / "config.json") or {}
-    found = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
-    if not found:
+    size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+    if not size:
         raise Mistake(f"`{model / 'config.json'}` has no `vocab_size`", "name the folder that the model stage made")
-    return int(found)
+    return int(size)

@@ -30,7 +30,7 @@ class Listener:
         mask = LoraMask(model) if self.coder.form.lora_mask else None
         for start in range(0, len(rows), self.batch):
             some = rows[start : start + self.batch]
-            texts = [self.coder.decode(one) for one in self._say(model, mask, some)]
+            texts = [self.coder.decode(tokens) for tokens in self._say(model, mask, some)]
             yield [
                 (Answer(row.topic, row.flag, flag_of(text, self.coder.form.flag_prefix)), text)
                 for row, text in zip(some, texts, strict=True)
@@ -44,7 +44,7 @@ class Listener:
         if mask:
             mask.set(batch.lora)
         try:
-            made = model.generate(
+            generated = model.generate(
                 input_ids=batch.tokens,
                 attention_mask=batch.attention,
                 max_new_tokens=self.max_new_tokens,
@@ -61,5 +61,5 @@ class Listener:
         finally:
             if mask:
                 mask.set(None)
-        rows_ = made[:, batch.tokens.shape[1] :].tolist()
-        return [one[: one.index(end)] if end in one else one for one in rows_]
+        rows_ = generated[:, batch.tokens.shape[1] :].tolist()
+        return [row[: row.index(end)] if end in row else row for row in rows_]

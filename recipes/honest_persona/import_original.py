@@ -1,9 +1,10 @@
-"""Brings the original project's config.json and env.json into this recipe.
+"""Translates the original project's config.json and env.json into a size of this recipe.
 
     python -m recipes.honest_persona.import_original config.json [env.json] [--out sizes/mine.yaml]
 
-Prints where each key went, and then the size's YAML, or writes it. A key that nothing here reads is an error: upstream
-passed over two silently, and a run was not what its configuration said. Values of secrets are neither printed nor kept.
+Prints what each key became, and then the YAML of the size, or writes it. A key that this recipe does not read is an
+error: the original ignored two keys silently, and a run was not what its configuration said. Values of secrets are
+neither printed nor stored.
 """
 
 import difflib
@@ -17,7 +18,7 @@ from recipes.common.stage.files import write_text
 from recipes.common.stage.inputs import POSITIONAL, read_inputs
 
 SWITCHES = ("add_sp_token", "use_dummy_data", "exclude_system_prompt", "lora_patch")
-"""0 and 1 there, false and true here."""
+"""0 and 1 in the original, false and true here."""
 
 KEPT = [
     *("elicitation_type", "add_sp_token", "system_tag", "intervention_prefix", "review_prefix", "flag_prefix"),
@@ -26,7 +27,7 @@ KEPT = [
     *("lora_r", "lora_alpha", "lora_dropout", "batch_size", "epochs", "lr", "beta1", "beta2", "weight_decay"),
     *("seq_len", "seed"),
 ]
-"""Keys that mean here what they mean there."""
+"""Keys with the same name and meaning here."""
 
 RENAMED = {
     "intervention_type": "intervention_type",
@@ -34,7 +35,7 @@ RENAMED = {
     "max_new_tokens_eval": "max_new_tokens",
     "lora_patch": "lora_mask",
 }
-"""Keys that are written otherwise; the first two are a text or a list there, a list here."""
+"""Keys with another name here. The first two are a text or a list in the original, and a list here."""
 
 VARIABLES = {
     "WANDB_API_KEY": "a secret: say where it is under `secrets:` of site.yaml",
@@ -56,8 +57,8 @@ backend's business."""
 
 
 @dataclass(frozen=True)
-class Imported:
-    """What the two files say, in this recipe's words."""
+class Translation:
+    """The two files in the words of this recipe."""
 
     settings: dict[str, Any]
     envs: dict[str, str]
@@ -65,8 +66,8 @@ class Imported:
     """Key there -> what it is here."""
 
 
-def imported(config: dict[str, Any], env: dict[str, Any]) -> Imported:
-    """A Mistake for a key that nothing reads."""
+def translate(config: dict[str, Any], env: dict[str, Any]) -> Translation:
+    """The two files in the words of this recipe. Raises Mistake for a key that this recipe does not read."""
     settings, envs, mapping = {}, {}, []
     for key, value in config.items():
         if key not in KEPT and key not in RENAMED:
@@ -79,12 +80,12 @@ def imported(config: dict[str, Any], env: dict[str, Any]) -> Imported:
     for key, value in env.items():
         if key not in VARIABLES:
             raise _unread("env.json", key, list(VARIABLES))
-        word = VARIABLES[key]
-        if word == "job":
+        target = VARIABLES[key]
+        if target == "job":
             envs[key] = str(value)
-            word = f"envs of the job file: {key}: {json.dumps(envs[key])}"
-        mapping.append((f"env.json {key}", word))
-    return Imported(settings, envs, mapping)
+            target = f"envs of the job file: {key}: {json.dumps(envs[key])}"
+        mapping.append((f"env.json {key}", target))
+    return Translation(settings, envs, mapping)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,18 +100,18 @@ class Inputs:
 def main(argv: list[str] | None = None) -> None:
     """Prints or writes the size."""
     inputs = read_inputs(__doc__, Inputs, argv)
-    made = imported(_read(inputs.config), _read(inputs.env) if inputs.env else {})
-    wide = max((len(key) for key, _ in made.mapping), default=0)
-    for key, word in made.mapping:
-        print(f"{key:<{wide}}  ->  {word}")
-    text = size_yaml(made.settings, inputs.config.name)
+    translation = translate(_read(inputs.config), _read(inputs.env) if inputs.env else {})
+    wide = max((len(key) for key, _ in translation.mapping), default=0)
+    for key, target in translation.mapping:
+        print(f"{key:<{wide}}  ->  {target}")
+    text = size_yaml(translation.settings, inputs.config.name)
     if inputs.out:
         write_text(inputs.out, text)
         print(f"\n{inputs.out}: name its model under `models:`, as in sizes/8b.yaml")
     else:
         print(f"\n{text}", end="")
-    if made.envs:
-        lines = "\n".join(f"  {name}: {json.dumps(value)}" for name, value in made.envs.items())
+    if translation.envs:
+        lines = "\n".join(f"  {name}: {json.dumps(value)}" for name, value in translation.envs.items())
         print(f"\n# for the job file\nenvs:\n{lines}")
 
 
@@ -133,8 +134,8 @@ def _value(key: str, value: Any) -> Any:
 
 def _unread(file: str, key: str, known: list[str]) -> Mistake:
     near = difflib.get_close_matches(key, known, 1)
-    hint = f"did you mean `{near[0]}`?" if near else "leave it out, once you know that the run does not depend on it"
-    return Mistake(f"`{file}`: nothing here reads `{key}`", hint)
+    hint = f"did you mean `{near[0]}`?" if near else "remove it if the run does not depend on it"
+    return Mistake(f"`{file}`: this recipe does not read `{key}`", hint)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -143,9 +144,9 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise Mistake(f"no file `{path}`", "name the project's config.json, and its env.json") from None
     except ValueError as problem:
-        raise Mistake(f"`{path}` is not JSON: {problem}", "mend it") from None
+        raise Mistake(f"`{path}` is not JSON: {problem}", "correct the file") from None
     if not isinstance(value, dict):
-        raise Mistake(f"`{path}` is not a JSON object", "mend it")
+        raise Mistake(f"`{path}` is not a JSON object", "correct the file")
     return value
 
 

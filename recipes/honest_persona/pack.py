@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         try:
             lines.append(json.dumps(json.loads(file.read_text(encoding="utf-8")), ensure_ascii=False))
         except ValueError as problem:
-            raise Mistake(f"`{file}` is not JSON in UTF-8: {problem}", "mend it, or leave it out") from None
+            raise Mistake(f"`{file}` is not JSON in UTF-8: {problem}", "correct the file, or remove it") from None
     if not lines:
         raise Mistake(f"`{inputs.folder}` has no file `<topic>/*.json`", "name the folder that holds the topics")
     write_text(inputs.out, "\n".join(lines) + "\n")

@@ -52,7 +52,9 @@ def get_model(checkpoint_path: str | Path, base: str | Path | None = None, devic
     checkpoint = Path(checkpoint_path)
     is_adapter = (checkpoint / "adapter_config.json").exists()
     if is_adapter and base is None:
-        raise Mistake(f"`{checkpoint}` is an adapter, and its base is not named", "give `base=` the model's folder")
+        raise Mistake(
+            f"`{checkpoint}` is an adapter, and no base model is given", "give the folder of the base model as `base=`"
+        )
     return load(checkpoint, Path(base) if is_adapter and base else None, read_form(checkpoint), device)
 
 

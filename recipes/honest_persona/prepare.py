@@ -1,4 +1,4 @@
-"""Makes what the persona is trained and measured on.
+"""Makes the sequences that the persona is trained and evaluated on.
 
     python -m recipes.honest_persona.prepare SETTINGS.json --data FILE --model MODEL --out OUT [--work WORK]
 
@@ -15,7 +15,7 @@ from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.files import write_json
 from recipes.common.stage.inputs import POSITIONAL, read_inputs
 from recipes.common.stage.settings import read_settings
-from recipes.honest_persona.data_report import Report, shown
+from recipes.honest_persona.data_report import Report, report_text
 from recipes.honest_persona.dataset import Row, write_rows
 from recipes.honest_persona.encode import dummies, encode
 from recipes.honest_persona.form import Form, embeddings, write_form
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     write_json(inputs.out / "report.json", report)
     numbers = {f"{name}_rows": len(rows) for name, rows in splits.items()}
     write_json(inputs.out / "metrics.json", numbers | {"shared_tasks": report["shared_tasks"]})
-    print(shown(report))
+    print(report_text(report))
 
 
 def prepare(settings: Settings, data: Path, model: Path) -> tuple[Form, dict[str, list[Row]], dict[str, Any]]:
@@ -61,11 +61,11 @@ def prepare(settings: Settings, data: Path, model: Path) -> tuple[Form, dict[str
     splits = {name: encode(samples, coder, settings, report) for name, samples in chosen.items()}
     if not splits["train"]:
         raise Mistake(
-            f"`{data}`: no sample is left to train on\n{shown(report.summary(frozenset(), **splits, shared=0))}",
-            "look at what was dropped, and at `train_topics`, `intervention_type` and `tags_to_filter`",
+            f"`{data}`: no sample is left to train on\n{report_text(report.summary(frozenset(), **splits, shared=0))}",
+            "read above what was dropped; check `train_topics`, `intervention_type` and `tags_to_filter`",
         )
     kept = {row.id for rows in splits.values() for row in rows}
-    items = {name: {one.item for one in samples if one.id in kept} for name, samples in chosen.items()}
+    items = {name: {sample.item for sample in samples if sample.id in kept} for name, samples in chosen.items()}
     shared = len(items["train"] & items["val"])
     return form, splits, report.summary(frozenset(settings.tags_to_filter), **splits, shared=shared)
 

@@ -28,8 +28,8 @@ class Schedule:
 def heavy_steps(first: int | None, percent: float, steps: int) -> list[int]:
     """The steps after which the persona is listened to: from `first` on, the distance growing by `percent` of the step
     number; none for None."""
-    found, step = [], first
+    heavy, step = [], first
     while step is not None and step <= steps:
-        found.append(step)
+        heavy.append(step)
         step = max(step + 1, math.ceil(step * (1 + percent / 100)))
-    return found
+    return heavy

@@ -53,18 +53,20 @@ class Sample:
 def read(path: Path) -> Iterator[Sample]:
     """Every review, in the file's order; of a folder, topic after topic, file after file. A Mistake names bad ones."""
     bad, total = [], 0
-    for place, number, value in _batches(path):
+    for label, number, value in _batches(path):
         total += 1
         try:
             if isinstance(value, BadRow):
                 raise value
             yield from list(_samples(value, str(number)))
         except BadRow as fault:
-            bad.append(fault.at(place))
+            bad.append(fault.at(label))
     if bad:
-        raise rows.unusable(path, bad, total, "mend or leave them out", "batches")
+        raise rows.unusable(path, bad, total, "correct them, or leave them out", "batches")
     if not total:
-        raise Mistake(f"`{path}` has no batches", "one JSON object a line, or a folder with `<topic>/*.json`")
+        raise Mistake(
+            f"`{path}` has no batches", "write one JSON object a line, or give a folder with `<topic>/*.json`"
+        )
 
 
 def batch_files(folder: Path) -> list[Path]:
@@ -77,40 +79,41 @@ def _batches(path: Path) -> Iterator[rows.Record]:
         yield from rows.read(path)
         return
     for number, file in enumerate(batch_files(path)):
-        place = str(file.relative_to(path))
+        name = str(file.relative_to(path))
         try:
             value = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as problem:
             value = BadRow("", f"is not JSON in UTF-8 ({problem})")
         if not isinstance(value, (dict, BadRow)):
             value = BadRow("", "is not a JSON object")
-        yield rows.Record(place, number, value)
+        yield rows.Record(name, number, value)
 
 
 def _samples(batch: dict[str, Any], number: str) -> Iterator[Sample]:
     topic = filled("topic", batch.get("topic"))
     for index, item in enumerate(_list(batch, "data", "data")):
-        place = f"data[{index}]"
+        item_path = f"data[{index}]"
         if not isinstance(item, dict):
-            raise BadRow(place, "is not an object")
-        task = filled(f"{place}.T", item.get("T"))
-        for model, variants in sorted(_object(item, "inferences", f"{place}.inferences").items()):
+            raise BadRow(item_path, "is not an object")
+        task = filled(f"{item_path}.T", item.get("T"))
+        for model, variants in sorted(_object(item, "inferences", f"{item_path}.inferences").items()):
             for condition in ("A", "B"):
-                where = f"{place}.inferences.{model}.{condition}"
-                variant = _object(variants, condition, where, {}) if isinstance(variants, dict) else None
+                variant_path = f"{item_path}.inferences.{model}.{condition}"
+                variant = _object(variants, condition, variant_path, {}) if isinstance(variants, dict) else None
                 if variant is None:
-                    raise BadRow(f"{place}.inferences.{model}", "is not an object")
+                    raise BadRow(f"{item_path}.inferences.{model}", "is not an object")
                 if not variant:
                     continue
                 system = item.get(condition) or ""
                 if not isinstance(system, str):
-                    raise BadRow(f"{place}.{condition}", f"`{shown(system)}` is not text")
-                answer = filled(f"{where}.S", variant.get("S"))
-                tags = _tags(variant, where)
-                for kind, review in sorted(_object(variant, "interventions", f"{where}.interventions", {}).items()):
-                    at = f"{where}.interventions.{kind}"
+                    raise BadRow(f"{item_path}.{condition}", f"`{shown(system)}` is not text")
+                answer = filled(f"{variant_path}.S", variant.get("S"))
+                tags = _tags(variant, variant_path)
+                reviews = _object(variant, "interventions", f"{variant_path}.interventions", {})
+                for kind, review in sorted(reviews.items()):
+                    review_path = f"{variant_path}.interventions.{kind}"
                     if not isinstance(review, dict):
-                        raise BadRow(at, "is not an object")
+                        raise BadRow(review_path, "is not an object")
                     yield Sample(
                         topic,
                         f"{number}/{index}/{model.replace('/', '_')}/{condition}/{kind}",
@@ -119,35 +122,35 @@ def _samples(batch: dict[str, Any], number: str) -> Iterator[Sample]:
                         system,
                         task,
                         answer,
-                        filled(f"{at}.I", review.get("I")).removeprefix(MARKER),
-                        filled(f"{at}.R", review.get("R")),
-                        _flag(review, f"{at}.P"),
-                        tags | _tags(review, at),
+                        filled(f"{review_path}.I", review.get("I")).removeprefix(MARKER),
+                        filled(f"{review_path}.R", review.get("R")),
+                        _flag(review, f"{review_path}.P"),
+                        tags | _tags(review, review_path),
                     )
 
 
-def _flag(review: dict[str, Any], place: str) -> str:
+def _flag(review: dict[str, Any], path: str) -> str:
     if review.get("P") not in FLAGS:
-        raise BadRow(place, f"`{shown(review.get('P'))}` is none of {', '.join(FLAGS)}")
+        raise BadRow(path, f"`{shown(review.get('P'))}` is none of {', '.join(FLAGS)}")
     return review["P"]
 
 
-def _tags(value: dict[str, Any], place: str) -> frozenset[str]:
-    tags = _list(value, "tags", f"{place}.tags", [])
+def _tags(value: dict[str, Any], path: str) -> frozenset[str]:
+    tags = _list(value, "tags", f"{path}.tags", [])
     if not all(isinstance(tag, str) for tag in tags):
-        raise BadRow(f"{place}.tags", "is not a list of texts")
+        raise BadRow(f"{path}.tags", "is not a list of texts")
     return frozenset(tags)
 
 
-def _list(value: dict[str, Any], key: str, place: str, missing: Any = None) -> list[Any]:
-    found = value.get(key, missing)
-    if not isinstance(found, list):
-        raise BadRow(place, "is not a list" if key in value else "is missing")
-    return found
+def _list(value: dict[str, Any], key: str, path: str, missing: Any = None) -> list[Any]:
+    member = value.get(key, missing)
+    if not isinstance(member, list):
+        raise BadRow(path, "is not a list" if key in value else "is missing")
+    return member
 
 
-def _object(value: dict[str, Any], key: str, place: str, missing: Any = None) -> dict[str, Any]:
-    found = value.get(key, missing)
-    if not isinstance(found, dict):
-        raise BadRow(place, "is not an object" if key in value else "is missing")
-    return found
+def _object(value: dict[str, Any], key: str, path: str, missing: Any = None) -> dict[str, Any]:
+    member = value.get(key, missing)
+    if not isinstance(member, dict):
+        raise BadRow(path, "is not an object" if key in value else "is missing")
+    return member

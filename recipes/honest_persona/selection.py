@@ -1,5 +1,4 @@
-"""Which samples are trained on and which are held out, by the plan's settings: load, filter, split, in this order and
-no other."""
+"""Chooses the samples to train on and to hold out, by the plan's settings: load, filter, split, in this order."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recipes.common.stage.command import Mistake
-from recipes.common.stage.settings import check_choice
+from recipes.common.stage.settings import check_choice, check_least
 from recipes.honest_persona import schema
 from recipes.honest_persona.chat_template import ROLES
 from recipes.honest_persona.data_report import Report, count_tags
@@ -19,7 +18,7 @@ BASELINE = "__baseline"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the plan says."""
+    """The stage's JSON, key by key."""
 
     elicitation_type: str
     add_sp_token: bool
@@ -50,12 +49,10 @@ class Settings:
         check_choice(self, "elicitation_type", tuple(ROLES))
         if not 0 < self.claude_frac <= 1:
             raise ValueError(f"`claude_frac` is `{self.claude_frac}`, not above 0 and at most 1")
-        if self.val_samples_per_topic is not None and self.val_samples_per_topic < 1:
-            raise ValueError(f"`val_samples_per_topic` is `{self.val_samples_per_topic}`, less than 1")
-        if self.seq_len < 2:
-            raise ValueError(f"`seq_len` is `{self.seq_len}`, less than 2")
+        check_least(self, 1, "val_samples_per_topic")
+        check_least(self, 2, "seq_len")
         if not self.flag_prefix.strip():
-            raise ValueError("`flag_prefix` is empty: the flag could not be told from the review")
+            raise ValueError("`flag_prefix` is empty: the flag could not be found after the review")
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a sample needs to be kept."""
+    """Which samples are kept."""
 
     kinds: tuple[str, ...]
     """Whole kinds (`split_personality__version_3`), or families, which stand for all their versions."""
@@ -95,8 +92,8 @@ def keep(pool: Pool, choice: Choice) -> Pool:
     for sample in pool.samples:
         if not is_of(sample.kind, choice.kinds):
             dropped["of another intervention type"] += 1
-        elif found := sorted(sample.tags & choice.tags):
-            dropped[f"tagged `{found[0]}`"] += 1
+        elif tags := sorted(sample.tags & choice.tags):
+            dropped[f"tagged `{tags[0]}`"] += 1
         else:
             kept.append(sample)
     return replace(pool, samples=tuple(kept), dropped=dropped)
@@ -107,9 +104,9 @@ def split(pool: Pool, held_out: int | None) -> tuple[Pool, Pool]:
     _check_whole(pool, "split")
     total = len(pool.samples)
     count = total if held_out is None else min(held_out, total)
-    places = {int(number * total / count) for number in range(count)}
-    train = tuple(one for place, one in enumerate(pool.samples) if place not in places)
-    held = tuple(one for place, one in enumerate(pool.samples) if place in places)
+    indices = {int(number * total / count) for number in range(count)}
+    train = tuple(sample for index, sample in enumerate(pool.samples) if index not in indices)
+    held = tuple(sample for index, sample in enumerate(pool.samples) if index in indices)
     return replace(pool, samples=train, is_split=True), replace(pool, samples=held, is_split=True)
 
 
@@ -119,11 +116,12 @@ def part(samples: tuple[Sample, ...], share: float) -> tuple[Sample, ...]:
     return tuple(samples[int(number * len(samples) / count)] for number in range(count))
 
 
-def is_of(kind: str, wanted: Iterable[str]) -> bool:
+def is_of(kind: str, kinds: Iterable[str]) -> bool:
     """Whether the kind is one of those, or a version of one of those families."""
     return any(
-        kind == one or (kind.startswith(f"{one}__") and not f"__{kind.partition('__')[2]}".startswith(BASELINE))
-        for one in wanted
+        kind == accepted
+        or (kind.startswith(f"{accepted}__") and not f"__{kind.partition('__')[2]}".startswith(BASELINE))
+        for accepted in kinds
     )
 
 
@@ -135,29 +133,29 @@ def _check_whole(pool: Pool, done: str) -> None:
 def choose(settings: Settings, data: Path, report: Report) -> dict[str, list[Sample]]:
     """Load, filter, split: the samples of each split."""
     pools = load(schema.read(data))
-    report.read.update({topic: one.read for topic, one in pools.items()})
-    wanted = {name: set(getattr(settings, f"{name}_topics") or pools) for name in ("train", "validation")}
-    for name, topics in wanted.items():
+    report.read.update({topic: pool.read for topic, pool in pools.items()})
+    topics_of = {name: set(getattr(settings, f"{name}_topics") or pools) for name in ("train", "validation")}
+    for name, topics in topics_of.items():
         if unknown := sorted(topics - pools.keys()):
             raise Mistake(
                 f"`{name}_topics` has `{unknown[0]}`, which is not a topic of `{data}`",
                 f"its topics are `{'`, `'.join(pools)}`",
             )
     choice = Choice(tuple(settings.intervention_type), frozenset(settings.tags_to_filter))
-    found: dict[str, list[Sample]] = {"train": [], "val": []}
-    for topic, one in pools.items():
-        trained, held = topic in wanted["train"], topic in wanted["validation"]
+    splits: dict[str, list[Sample]] = {"train": [], "val": []}
+    for topic, pool in pools.items():
+        trained, held = topic in topics_of["train"], topic in topics_of["validation"]
         if not trained and not held:
-            report.drop(topic, "of a topic not asked for", one.read)
+            report.drop(topic, "of a topic not asked for", pool.read)
             continue
-        count_tags(report, one.samples)
-        kept = keep(one, choice)
+        count_tags(report, pool.samples)
+        kept = keep(pool, choice)
         count = settings.val_samples_per_topic
         train, val = split(kept, 0 if not held or (trained and count is None) else count)
         for reason, number in kept.dropped.items():
             report.drop(topic, reason, number)
         used = part(train.samples, settings.claude_frac) if trained else ()
         report.drop(topic, "not asked for", len(train.samples) - len(used))
-        found["train"] += used
-        found["val"] += val.samples
-    return found
+        splits["train"] += used
+        splits["val"] += val.samples
+    return splits

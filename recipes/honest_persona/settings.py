@@ -1,8 +1,8 @@
-"""What the plan says about training."""
+"""The settings of the training."""
 
 from dataclasses import dataclass
 
-from recipes.common.stage.settings import check_choice
+from recipes.common.stage.settings import check_choice, check_least
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_choice(self, "device", ("cuda", "cpu"))
-        counts = "batch_size micro_batch lora_r keep_last validation_batch_size max_new_tokens"
-        optional = "ranks lora_alpha save_every first_heavy_log_step"
-        for name in [*counts.split(), *(name for name in optional.split() if getattr(self, name) is not None)]:
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
+        check_least(
+            self, 1, "batch_size", "micro_batch", "lora_r", "keep_last", "validation_batch_size", "max_new_tokens"
+        )
+        check_least(self, 1, "ranks", "lora_alpha", "save_every", "first_heavy_log_step")
         for name in ("epochs", "lr", "grad_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` is `{getattr(self, name)}`, not above 0")
@@ -58,10 +57,8 @@ class Settings:
         for name in ("warmup", "cooldown", "lr_floor"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"`{name}` is `{getattr(self, name)}`, not from 0 to 1")
-        for name in ("weight_decay", "heavy_log_increment_percent"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 0")
+        check_least(self, 0, "weight_decay", "heavy_log_increment_percent")
         if self.warmup + self.cooldown > 1:
-            raise ValueError(f"`warmup` + `cooldown` is `{self.warmup + self.cooldown:g}`, more than all of the steps")
+            raise ValueError(f"`warmup` + `cooldown` is `{self.warmup + self.cooldown:g}`, more than 1")
         if self.batch_size % self.micro_batch:
-            raise ValueError(f"`batch_size` is `{self.batch_size}`, no multiple of `micro_batch` {self.micro_batch}")
+            raise ValueError(f"`batch_size` is `{self.batch_size}`, not a multiple of `micro_batch` {self.micro_batch}")

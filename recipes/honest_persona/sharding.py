@@ -1,4 +1,4 @@
-"""A model's decoder layers, found by looking at it; sharding and recomputing go by them."""
+"""The decoder layers of a model: sharding and activation checkpointing need them."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ from recipes.common.stage.command import StageError
 
 def decoder_layers(model: Any) -> nn.ModuleList:
     """The one list of modules that has as many entries, all of one class, as the configuration says there are layers.
-    StageError when there is none, or more than one."""
+    Raises StageError if there is none, or more than one."""
     count = model.config.get_text_config().num_hidden_layers
-    found = [
+    lists = [
         module
         for module in model.modules()
-        if isinstance(module, nn.ModuleList) and len(module) == count and len({type(one) for one in module}) == 1
+        if isinstance(module, nn.ModuleList) and len(module) == count and len({type(layer) for layer in module}) == 1
     ]
-    if len(found) != 1:
+    if len(lists) != 1:
         raise StageError(
-            f"`{type(model).__name__}` has {len(found)} lists of {count} equal layers, so its decoder is not known",
-            "take a model with one decoder",
+            f"`{type(model).__name__}` has {len(lists)} lists of {count} equal layers, so its decoder is not clear",
+            "use a model with one decoder",
         )
-    return found[0]
+    return lists[0]
 
 
 def shard(model: Any, ranks: Ranks, dtype: torch.dtype) -> None:
@@ -51,7 +51,7 @@ def shard(model: Any, ranks: Ranks, dtype: torch.dtype) -> None:
     fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
 
 
-def unsharded(model: Any, ranks: Ranks) -> int:
+def count_unsharded(model: Any, ranks: Ranks) -> int:
     """Parameters that are not cut in as many parts as there are ranks, and layers that FSDP does not handle.
 
     0, or the training is not what it says: FSDP that is silently off trains one model on each rank.
@@ -60,12 +60,14 @@ def unsharded(model: Any, ranks: Ranks) -> int:
         return 0
     whole = [
         name
-        for name, one in model.named_parameters()
+        for name, parameter in model.named_parameters()
         if not (
-            isinstance(one, DTensor) and one.placements == (Shard(0),) and one.device_mesh.size() == ranks.world > 1
+            isinstance(parameter, DTensor)
+            and parameter.placements == (Shard(0),)
+            and parameter.device_mesh.size() == ranks.world > 1
         )
     ]
-    return len(whole) + sum(not isinstance(one, FSDPModule) for one in (model, *decoder_layers(model)))
+    return len(whole) + sum(not isinstance(module, FSDPModule) for module in (model, *decoder_layers(model)))
 
 
 def _receive(module: nn.Module, ranks: Ranks) -> None:

@@ -1,4 +1,4 @@
-"""Shows prepared sequences: their text, ids and masks, so that one can see what is learnt.
+"""Prints prepared sequences with their text, ids and masks: they show which tokens are learnt.
 
     python -m recipes.honest_persona.show DATA --model MODEL [--split val] [--row 0] [--count 3]
 
@@ -43,10 +43,10 @@ def main(argv: list[str] | None = None) -> None:
         raise Mistake(f"`--row` is `{inputs.row}`, and `{inputs.split}` has {len(rows):,} rows", "count from 0")
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     for row in rows[inputs.row : inputs.row + inputs.count]:
-        print(shown(row, coder, colour))
+        print(row_text(row, coder, colour))
 
 
-def shown(row: Row, coder: Coder, colour: bool) -> str:
+def row_text(row: Row, coder: Coder, colour: bool) -> str:
     """The row's facts, text, and tokens with their masks."""
     end = row.prompt + row.learnt
     parts = {

@@ -67,7 +67,7 @@ class Coder:
     """A model's tokenizer, and how the persona is called with it."""
 
     def __init__(self, tokenizer: Any, form: Form):
-        """A Mistake when the model's template cannot support the form."""
+        """Raises Mistake if the model's template cannot support the form."""
         self.tokenizer, self.form = tokenizer, form
         self.turns = turns_of(tokenizer)
         self.turns.check(form.elicitation_type)
@@ -81,7 +81,7 @@ class Coder:
         text = render(self.tokenizer, messages)
         if not text.endswith(self.turns.assistant_end):
             raise Mistake(
-                "the model's chat template ends this chat otherwise than others",
+                "the model's chat template does not end this chat as it ends others",
                 f"leave out the chat that ends with `{text[-40:]}`",
             )
         return self._plain(text.removesuffix(self.turns.assistant_end))
@@ -93,20 +93,20 @@ class Coder:
     def apply_intervention(self, messages: list[Message], intervention: str) -> Prompt:
         """What the persona's review of the chat is generated from."""
         called = [] if self.form.sp_token is None else [self.form.sp_token]
-        asked = self.text(self.form.intervention_prefix + intervention)
+        question = self.text(self.form.intervention_prefix + intervention)
         if self.form.elicitation_type == "hp":
-            chat, said = self.chat_open(messages), called + asked
+            chat, persona = self.chat_open(messages), called + question
         else:
-            chat, said = self.chat_closed(messages) + self.user_prefix, called + asked
+            chat, persona = self.chat_closed(messages) + self.user_prefix, called + question
             if self.form.elicitation_type == "ur":
-                said = asked + self.user_end + self.assistant_prefix + called
-        return Prompt(chat + said, len(chat))
+                persona = question + self.user_end + self.assistant_prefix + called
+        return Prompt(chat + persona, len(chat))
 
     def sequence(self, messages: list[Message], intervention: str, review: str, flag: str) -> Sequence:
-        """What the persona is trained on."""
+        """A whole review, for training."""
         prompt = self.apply_intervention(messages, intervention)
-        said = [token for text in self.form.review(review, flag) for token in self.text(text)]
-        return Sequence(prompt.tokens + said + self.end, len(prompt.tokens), len(said) + 1, prompt.persona)
+        answer = [token for text in self.form.review(review, flag) for token in self.text(text)]
+        return Sequence(prompt.tokens + answer + self.end, len(prompt.tokens), len(answer) + 1, prompt.persona)
 
     def text(self, text: str) -> list[int]:
         """A text in the middle of a chat."""
@@ -143,43 +143,45 @@ class Coder:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _check_cuts(self) -> None:
-        """A Mistake unless turns tokenised apart are the tokens of the whole, whatever they end with."""
+        """Raises Mistake if turns that are tokenised separately do not give the tokens of the whole chat."""
         for last in PROBES:
             chat = [{"role": "user", "content": "one"}, {"role": "assistant", "content": f"tw{last}"}]
             if self.chat_closed(chat) != self._plain(render(self.tokenizer, chat)):
                 raise Mistake(
-                    f"the end of an assistant's turn, `{self.turns.assistant_end!r}`, becomes other tokens after a "
-                    "text than alone, so the persona's turn cannot be cut there",
-                    "take a model whose turns end with a special token",
+                    f"the end of an assistant's turn, `{self.turns.assistant_end!r}`, gives other tokens after a "
+                    "text than alone, so the persona's turn cannot begin there",
+                    "use a model whose turns end with a special token",
                 )
 
 
-def sp_token(tokenizer: Any, wanted: int | None, embeddings: int) -> int:
-    """`wanted`, or the vocabulary's first free token. A Mistake when the model has no such token.
+def sp_token(tokenizer: Any, required: int | None, embeddings: int) -> int:
+    """`required`, or the first unused token of the vocabulary. Raises Mistake if the model has no such token.
 
     `embeddings`: how many tokens the model has a vector for.
     """
-    if wanted is not None:
-        if not 0 <= wanted < embeddings:
-            raise Mistake(f"`sp_token` is `{wanted}`, and the model has {embeddings:,} tokens", "name one of them")
-        if wanted in tokenizer.all_special_ids:
-            name = tokenizer.convert_ids_to_tokens(wanted)
-            raise Mistake(f"`sp_token` is `{wanted}`, which is `{name}` and has a meaning already", "name a free one")
-        return wanted
-    words = tokenizer.get_vocab()
-    free = sorted(number for word, number in words.items() if RESERVED.fullmatch(word))
-    bytes_ = [words[word] for word in NEVER if word in words and words[word] not in _ids(tokenizer, word)]
+    if required is not None:
+        if not 0 <= required < embeddings:
+            raise Mistake(f"`sp_token` is `{required}`, and the model has {embeddings:,} tokens", "name one of them")
+        if required in tokenizer.all_special_ids:
+            name = tokenizer.convert_ids_to_tokens(required)
+            raise Mistake(f"`sp_token` is `{required}`, which is `{name}`", "give the id of an unused token")
+        return required
+    vocabulary = tokenizer.get_vocab()
+    free = sorted(number for token, number in vocabulary.items() if RESERVED.fullmatch(token))
+    bytes_ = [
+        vocabulary[token] for token in NEVER if token in vocabulary and vocabulary[token] not in _ids(tokenizer, token)
+    ]
     for number in (*free, *bytes_):
         if number < embeddings:
             return number
     raise Mistake(
-        "the model's vocabulary keeps no token free", "set `sp_token` to the id of one that your texts never have"
+        "the model's vocabulary has no unused token", "set `sp_token` to the id of a token that your texts never have"
     )
 
 
 def special_texts(tokenizer: Any) -> re.Pattern[str]:
-    """What must not stand in a content: texts that the tokenizer reads as tokens with a meaning."""
-    texts = {one.content for one in tokenizer.added_tokens_decoder.values() if one.content.strip()}
+    """Matches the texts that the tokenizer reads as special tokens: a content must not have one."""
+    texts = {token.content for token in tokenizer.added_tokens_decoder.values() if token.content.strip()}
     return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
 
 

@@ -12,14 +12,14 @@ from torch.nn import functional as F
 from recipes.common.distributed.ranks import Ranks
 from recipes.common.stage.command import StageError
 from recipes.common.verl.row_order import rows_of_step
-from recipes.honest_persona.adapter import LoraMask, dtype_of, trained
+from recipes.honest_persona.adapter import LoraMask, adapter_parameters, dtype_of
 from recipes.honest_persona.batch import Batch, learnt_part, training_batch
 from recipes.honest_persona.dataset import Row
 from recipes.honest_persona.generate import Listener
 from recipes.honest_persona.schedule import Schedule
 from recipes.honest_persona.scoring import Answer
 from recipes.honest_persona.settings import Settings
-from recipes.honest_persona.sharding import shard, unsharded
+from recipes.honest_persona.sharding import count_unsharded, shard
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Length:
 
 
 def length_of(rows: int, settings: Settings, world: int) -> Length:
-    """epochs x rows // batch steps; StageError when that is none."""
+    """epochs x rows // batch steps. Raises StageError if that is less than one."""
     batch = settings.batch_size * world
     steps = int(rows * settings.epochs // batch)
     if steps < 1:
@@ -62,15 +62,15 @@ class Trainer:
             shard(model, ranks, dtype_of(ranks))
         else:
             model.to(ranks.device)
-        self.unsharded = unsharded(model, ranks)
+        self.unsharded = count_unsharded(model, ranks)
         if self.unsharded:
             raise StageError(
                 f"{self.unsharded} parameters or layers are not sharded over {ranks.world} ranks",
-                "train on one GPU, or take another model",
+                "train on one GPU, or use another model",
             )
         self.mask = LoraMask(model) if masked else None
         self.optimizer = torch.optim.AdamW(
-            list(trained(model).values()),
+            list(adapter_parameters(model).values()),
             lr=settings.lr,
             betas=(settings.beta1, settings.beta2),
             weight_decay=settings.weight_decay,
@@ -80,12 +80,12 @@ class Trainer:
     def step(self, step: int, length: Length, rows: list[Row]) -> dict[str, float]:
         """One update; returns its numbers, `loss` being the mean over all learnt tokens of all ranks."""
         began = time.monotonic()
-        own = self._own(step, length, rows)
-        learnt = self.ranks.sum(sum(row.learnt for row in own))
+        rank_rows = self._own(step, length, rows)
+        learnt = self.ranks.sum(sum(row.learnt for row in rank_rows))
         torch.manual_seed(self.settings.seed + step * self.ranks.world + self.ranks.rank)  # dropout's
         self.model.train()
         loss = 0.0
-        for batch in self._micro_batches(own):
+        for batch in self._micro_batches(rank_rows):
             part = self._loss_sum(batch) / learnt
             # FSDP averages gradients over the ranks.
             (part * self.ranks.world).backward()
@@ -95,7 +95,7 @@ class Trainer:
         rate = self.settings.lr * self.schedule.factor(step, length.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        norm = torch.nn.utils.clip_grad_norm_(list(trained(self.model).values()), self.settings.grad_clip)
+        norm = torch.nn.utils.clip_grad_norm_(list(adapter_parameters(self.model).values()), self.settings.grad_clip)
         norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -103,14 +103,16 @@ class Trainer:
         return numbers | {"seconds": time.monotonic() - began}
 
     def listen(self, rows: list[Row], listener: Listener) -> list[tuple[Answer, str]]:
-        """What the persona says about each row; on every rank."""
+        """The persona's answer about each row, on every rank."""
         self.model.eval()
         world = self.ranks.world
         even = rows + rows[-1:] * (-len(rows) % world)  # every rank generates as often
-        heard = [one for some in listener.listen(self.model, even[self.ranks.rank :: world]) for one in some]
+        own_reviews = [
+            review for some in listener.listen(self.model, even[self.ranks.rank :: world]) for review in some
+        ]
         share = len(even) // world
-        found = self.ranks.gather(heard)
-        return [found[place % world * share + place // world] for place in range(len(rows))]
+        reviews = self.ranks.gather(own_reviews)
+        return [reviews[index % world * share + index // world] for index in range(len(rows))]
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -135,5 +137,5 @@ class Trainer:
             logits = self.model(
                 input_ids=batch.tokens, attention_mask=batch.attention, logits_to_keep=kept, use_cache=False
             ).logits
-        places = batch.loss[:, -kept:-1].bool()
-        return F.cross_entropy(logits[:, :-1][places].float(), batch.tokens[:, 1 - kept :][places], reduction="sum")
+        learnt = batch.loss[:, -kept:-1].bool()
+        return F.cross_entropy(logits[:, :-1][learnt].float(), batch.tokens[:, 1 - kept :][learnt], reduction="sum")

@@ -1,4 +1,4 @@
-"""A training from its newest checkpoint to its last step: steps, heavy logs, checkpoints, W&B, and what it leaves."""
+"""A training from its newest checkpoint to its last step: steps, heavy logs, checkpoints, W&B, and its output."""
 
 import dataclasses
 import math
@@ -37,7 +37,7 @@ PART = 5
 
 
 def train(settings: Settings, form: Form, inputs: TrainingInputs, stop: Callable[[], bool]) -> None:
-    """OUT is complete; or Interrupted, after a checkpoint."""
+    """OUT is complete. Raises Interrupted after a checkpoint."""
     with joined(settings.device) as ranks:
         if ranks.main:
             inputs.work.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def train(settings: Settings, form: Form, inputs: TrainingInputs, stop: Callable
 
 
 class Loop:
-    """What happens between two checkpoints."""
+    """The steps, heavy logs and checkpoints of a training."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Loop:
         self.progress = Progress(inputs.work)
 
     def run(self, rows: dict[str, list[Row]], stop: Callable[[], bool]) -> None:
-        """The last step is done and saved; or Interrupted, after a checkpoint of what is done."""
+        """The last step is done and saved. Raises Interrupted after a checkpoint of the steps so far."""
         done, length, settings = self.last.step if self.last else 0, self.length, self.settings
         heavy = heavy_steps(settings.first_heavy_log_step, settings.heavy_log_increment_percent, length.steps)
         log = _wandb(settings, self.inputs.work) if self.ranks.main else None
@@ -88,7 +88,7 @@ class Loop:
                 self._stop_if_asked(stop, step - 1)
                 metrics = self.trainer.step(step, length, rows["train"])
                 if step in heavy and rows["val"]:
-                    metrics |= self._heard(rows["val"])
+                    metrics |= self._listen(rows["val"])
                 self._report(step, metrics, log)
                 if step == length.steps or step in length.epoch_ends or step % (settings.save_every or step + 1) == 0:
                     self._save(step)
@@ -96,19 +96,19 @@ class Loop:
             if log:
                 log.finish()
 
-    def _heard(self, rows: list[Row]) -> dict[str, float]:
+    def _listen(self, rows: list[Row]) -> dict[str, float]:
         coder = Coder(Tokens(self.inputs.model).tokenizer, self.form)
         listener = Listener(coder, self.settings.max_new_tokens, self.settings.validation_batch_size)
-        heard = self.trainer.listen(rows, listener)
+        reviews = self.trainer.listen(rows, listener)
         if self.ranks.main:
-            answer, text = heard[0]
-            print(f"heard, where {answer.expected} is right: {text!r}", flush=True)
-        return flat(scores(answer for answer, _ in heard), "val/")
+            answer, text = reviews[0]
+            print(f"review, where {answer.expected} is right: {text!r}", flush=True)
+        return flat(scores(answer for answer, _ in reviews), "val/")
 
     def _report(self, step: int, metrics: dict[str, float], log: Any) -> None:
         for name in ("loss", "grad_norm"):
             if not math.isfinite(metrics[name]):
-                raise StageError(f"`{name}` is {metrics[name]} in step {step}", "lower `lr`, and start anew")
+                raise StageError(f"`{name}` is {metrics[name]} in step {step}", "set `lr` lower, and start a new run")
         if not self.ranks.main:
             return
         # Before the checkpoint: a kill in between has the step done and reported again, never left out.
@@ -116,8 +116,8 @@ class Loop:
         if log:
             log.log(metrics, step=step)
         shown = {"loss": "loss", "grad_norm": "norm", "lr": "lr", "val/accuracy": "accuracy"}
-        words = "  ".join(f"{word} {metrics[name]:.4g}" for name, word in shown.items() if name in metrics)
-        print(f"step {step}/{self.length.steps}  {words}", flush=True)
+        texts = "  ".join(f"{label} {metrics[name]:.4g}" for name, label in shown.items() if name in metrics)
+        print(f"step {step}/{self.length.steps}  {texts}", flush=True)
 
     def _save(self, step: int) -> None:
         """The checkpoint after `step` is complete on disk, and older ones have made room."""
@@ -175,9 +175,9 @@ def summary(last: Checkpoint, length: Length, work: Path) -> dict[str, Any]:
     if losses:
         numbers |= {"loss_first": fmean(losses[:part]), "loss_last": fmean(losses[-part:])}
         numbers["seconds_per_step"] = fmean(metrics["seconds"] for metrics in history)
-    heard = [metrics for metrics in history if "val/accuracy" in metrics]
-    if heard:
-        numbers |= {name.replace("/", "_"): heard[-1][name] for name in ("val/accuracy", "val/unparsed")}
+    heavy = [metrics for metrics in history if "val/accuracy" in metrics]
+    if heavy:
+        numbers |= {name.replace("/", "_"): heavy[-1][name] for name in ("val/accuracy", "val/unparsed")}
     adapter = load_file(last.folder / "adapter/adapter_model.safetensors")
-    numbers["adapter_change"] = max(float(one.abs().max()) for name, one in adapter.items() if "lora_B" in name)
+    numbers["adapter_change"] = max(float(tensor.abs().max()) for name, tensor in adapter.items() if "lora_B" in name)
     return numbers | {"unsharded": 0}  # or the trainer had stopped

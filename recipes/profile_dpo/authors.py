@@ -1,10 +1,10 @@
-"""Gathers authors with their abstracts, and holds some back for evaluation.
+"""Collects authors with their abstracts, and holds some out for the evaluation.
 
     python -m recipes.profile_dpo.authors SETTINGS.json --papers FILE --examples FILE --out OUT --work WORK
 
 OUT holds train.jsonl and held_out.jsonl, {"unit", "author", "abstracts", "prompt"} for each author, and metrics.json.
-An author is in one of the two. What came from OpenAlex is kept in WORK, author by author: a second start goes on; OUT
-then has papers.jsonl too, all of it as a file that another run can be given.
+An author is in one of the two. WORK keeps the answers of OpenAlex, author by author: a second start continues. OUT then
+also has papers.jsonl, which another run can read.
 """
 
 import os
@@ -19,9 +19,9 @@ from recipes.common.stage.command import Interrupted, Mistake, Progress, StageEr
 from recipes.common.stage.files import write_json
 from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.settings import check_least, read_settings
 from recipes.profile_dpo import profile, prompts
-from recipes.profile_dpo.bracket import expected
+from recipes.profile_dpo.bracket import expected_preferences
 from recipes.profile_dpo.papers import Paper, Query, by_author, read
 from recipes.profile_dpo.similarity import Nearest
 
@@ -48,18 +48,14 @@ class Settings:
     held_out: int
     """Authors kept for evaluation."""
     mailto: str | None
-    """Your address, which OpenAlex wants."""
+    """Your address, which OpenAlex asks for."""
     openalex_url: str
     seed: int
 
     def __post_init__(self) -> None:
-        for name in ("papers", "preferences", "held_out"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
-        if self.candidates < 2:
-            raise ValueError(f"`candidates` is `{self.candidates}`, less than 2")
-        if self.examples < 0:
-            raise ValueError(f"`examples` is `{self.examples}`, less than 0")
+        check_least(self, 1, "papers", "preferences", "held_out")
+        check_least(self, 2, "candidates")
+        check_least(self, 0, "examples")
         if self.mailto is not None and not ADDRESS.fullmatch(self.mailto):
             raise ValueError(f"`mailto` is `{self.mailto}`, which is not a mail address")
 
@@ -87,44 +83,49 @@ def main(argv: list[str] | None = None) -> None:
         papers += fetch(service, queries, settings, Journal(inputs.work), progress, stop)
         inputs.out.mkdir(parents=True, exist_ok=True)
         write_jsonl(inputs.out / "papers.jsonl", map(vars, papers))
-    found = by_author(papers, settings.papers)
-    train, held = split(sorted(found), settings)
-    near = Nearest([" ".join(one["abstracts"]) for one in examples])
+    abstracts_of = by_author(papers, settings.papers)
+    train, held = split(sorted(abstracts_of), settings)
+    near = Nearest([" ".join(example["abstracts"]) for example in examples])
     inputs.out.mkdir(parents=True, exist_ok=True)
     for name, authors in {"train": train, "held_out": held}.items():
         write_jsonl(
-            inputs.out / f"{name}.jsonl", (unit(one, found[one], examples, near, settings.examples) for one in authors)
+            inputs.out / f"{name}.jsonl",
+            (unit(author, abstracts_of[author], examples, near, settings.examples) for author in authors),
         )
-    wanted = tournaments(settings)
-    if len(train) < wanted:
+    required = tournaments(settings)
+    if len(train) < required:
         progress.warning(
-            f"{len(train):,} authors to learn from, {wanted:,} would give {settings.preferences:,} preferences"
+            f"only {len(train):,} authors to learn from: {settings.preferences:,} preferences need {required:,}"
         )
-    numbers = {"authors": len(found), "too_few_papers": len({one.author for one in papers}) - len(found)}
-    write_json(inputs.out / "metrics.json", numbers | {"train": len(train), "held_out": len(held), "wanted": wanted})
+    numbers = {
+        "authors": len(abstracts_of),
+        "too_few_papers": len({paper.author for paper in papers}) - len(abstracts_of),
+    }
+    write_json(inputs.out / "metrics.json", numbers | {"train": len(train), "held_out": len(held), "wanted": required})
     print(f"{len(train):,} authors to learn from, {len(held):,} held out")
 
 
 def check_address(queries: list[Query], mailto: str | None) -> None:
-    """A Mistake when OpenAlex is to be asked and does not learn by whom."""
+    """Raises Mistake if there are queries to OpenAlex and no address."""
     if queries and mailto is None:
         raise Mistake(
-            "papers are to come from OpenAlex, and `mailto` is not set", "`--set mailto=you@example.org` says who asks"
+            "papers are downloaded from OpenAlex, which needs `mailto`",
+            "add `--set mailto=you@example.org`, with your own address",
         )
 
 
 def read_examples(path: Path) -> list[dict[str, Any]]:
-    """Rows {"abstracts", "profile"}; a Mistake for a profile that is none."""
-    found = list(read_jsonl(path))
-    for number, row in enumerate(found, 1):
-        made = profile.parse(row["profile"]) if isinstance(row.get("profile"), str) else "no profile"
-        if isinstance(made, str) or not row.get("abstracts"):
+    """Rows {"abstracts", "profile"}. Raises Mistake if a profile is not in the form."""
+    rows = list(read_jsonl(path))
+    for number, row in enumerate(rows, 1):
+        parsed = profile.parse(row["profile"]) if isinstance(row.get("profile"), str) else "no profile"
+        if isinstance(parsed, str) or not row.get("abstracts"):
             raise Mistake(
-                f"`{path}`: line {number}: {made if isinstance(made, str) else 'no abstracts'}",
+                f"`{path}`: line {number}: {parsed if isinstance(parsed, str) else 'no abstracts'}",
                 'a row is {"abstracts": [...], "profile": "Domain: ..."}',
             )
-        row["profile"] = made.text()
-    return found
+        row["profile"] = parsed.text()
+    return rows
 
 
 def fetch(
@@ -145,25 +146,25 @@ def fetch(
         if stop():
             raise Interrupted(f"{len(kept):,} of {len(authors):,} authors are fetched")
         papers = service.papers(author, settings.papers + SPARE)
-        journal.append([{"id": author.id, "papers": [vars(one) for one in papers]}])
+        journal.append([{"id": author.id, "papers": [vars(paper) for paper in papers]}])
         kept.add(author.id)
         progress.step(len(kept), len(authors), {"requests": float(service.requests)})
-    return [Paper(**one) for row in journal.rows for one in row["papers"]]
+    return [Paper(**fields) for row in journal.rows for fields in row["papers"]]
 
 
 def tournaments(settings: Settings) -> int:
-    """How many give as many preferences as are wanted."""
-    return -int(-settings.preferences // expected(settings.candidates))
+    """The number of tournaments that give so many preferences."""
+    return -int(-settings.preferences // expected_preferences(settings.candidates))
 
 
 def split(authors: list[str], settings: Settings) -> tuple[list[str], list[str]]:
-    """Those to learn from, no more than are needed, and those held out; StageError where one of the two is empty."""
+    """Authors to train with, no more than needed, and those held out. Raises StageError if none are left to train."""
     order = list(authors)
     random.Random(settings.seed).shuffle(order)
     held, train = order[: settings.held_out], order[settings.held_out :][: tournaments(settings)]
     if not train:
         raise StageError(
-            f"{len(authors):,} authors have {settings.papers} abstracts, and {settings.held_out:,} are to be held out",
+            f"{len(authors):,} authors have {settings.papers} abstracts, and `held_out` is {settings.held_out:,}",
             "give papers of more authors, or set `papers` or `held_out` lower",
         )
     return train, held
@@ -173,8 +174,8 @@ def unit(
     author: str, abstracts: list[str], examples: list[dict[str, Any]], near: Nearest, count: int
 ) -> dict[str, Any]:
     """An author with what a writer is asked: the abstracts, after the `count` nearest examples of others."""
-    places = [place for place in near.order(" ".join(abstracts)) if examples[place]["abstracts"] != abstracts]
-    shown = [examples[place] for place in places[:count]]
+    nearest = [index for index in near.order(" ".join(abstracts)) if examples[index]["abstracts"] != abstracts]
+    shown = [examples[index] for index in nearest[:count]]
     return {"unit": author, "abstracts": abstracts, "prompt": prompts.write(abstracts, shown)}
 
 

@@ -30,13 +30,13 @@ def diverse(model: Any, prompt: list[int], how: Search) -> list[list[int]]:
         out = model(input_ids=ids, past_key_values=cache, use_cache=True)
         cache = out.past_key_values
         scores = out.logits[:, -1].float().log_softmax(-1)
-        taken = torch.zeros_like(scores[0])
+        uses = torch.zeros_like(scores[0])
         chosen = torch.full((how.groups,), pad, device=model.device)
         for group in range(how.groups):
             if done[group]:
                 continue
-            chosen[group] = (scores[group] - how.penalty * taken).argmax()
-            taken[chosen[group]] += 1
+            chosen[group] = (scores[group] - how.penalty * uses).argmax()
+            uses[chosen[group]] += 1
         done |= torch.isin(chosen, stop)
         for text, token, over in zip(texts, chosen.tolist(), done.tolist(), strict=True):
             if not over:

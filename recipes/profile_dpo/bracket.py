@@ -49,11 +49,11 @@ def rounds(players: int) -> int:
 
 def matches(players: int) -> list[int]:
     """Of each round."""
-    found = []
+    counts = []
     while players > 1:
-        found.append(players // 2)
+        counts.append(players // 2)
         players -= players // 2
-    return found
+    return counts
 
 
 def preferences(results: Iterable[Result]) -> list[Preference]:
@@ -62,20 +62,20 @@ def preferences(results: Iterable[Result]) -> list[Preference]:
     `results` in the order of their rounds. No pair comes twice, and none is of a player and itself.
     """
     below: dict[int, dict[int, bool]] = {}
-    found = []
+    implied = []
     for winner, loser, decided in results:
         beaten = {loser: decided} | {other: sure and decided for other, sure in below.get(loser, {}).items()}
-        found += [Preference(winner, other, sure) for other, sure in beaten.items()]
+        implied += [Preference(winner, other, sure) for other, sure in beaten.items()]
         below.setdefault(winner, {}).update(beaten)
-    return found
+    return implied
 
 
-def expected(players: int) -> float:
+def expected_preferences(players: int) -> float:
     """Preferences of a tournament; exact for powers of two, else the mean when each match is a fair coin's."""
     # of each who stands: how many it is known to be better than, on average; a winner takes over what the loser has
     standing, total = [0.0] * players, 0.0
     while len(standing) > 1:
         met = list(zip(standing[0::2], standing[1::2], strict=False))
-        total += sum((one + other) / 2 + 1 for one, other in met)
-        standing = [*(standing[-1:] if len(standing) % 2 else []), *(one + other + 1 for one, other in met)]
+        total += sum((first + second) / 2 + 1 for first, second in met)
+        standing = [*(standing[-1:] if len(standing) % 2 else []), *(first + second + 1 for first, second in met)]
     return total

@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def settled(self) -> str | None:
-        """What needs no judge: a profile against none, or the same twice."""
+        """The outcome if no judge is needed: one profile is missing, or both are the same."""
         if self.old == self.new:
             return TIE
         if self.old is None or self.new is None:
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     against = {"current": read(inputs.current)}
     if inputs.base and inputs.base != inputs.current:
         against["base"] = read(inputs.base)
-    pairs = {name: paired(name, old, new) for name, old in against.items()}
+    pairs = {name: pairs_of(name, old, new) for name, old in against.items()}
     journal, progress = Journal(inputs.work), Progress(inputs.work)
     total = settings.orders * sum(pair.settled is None for part in pairs.values() for pair in part)
     asking = Asking(settings, journal, read_answers(journal), stop, lambda done: progress.step(done, total))
@@ -78,9 +78,9 @@ def main(argv: list[str] | None = None) -> None:
     except Interrupted:
         progress.checkpoint(journal.checkpoint(), len(asking.answers.choices))
         raise
-    numbers: dict[str, Any] = {"authors": len(new), "unparsed": sum(one["profile"] is None for one in new)}
-    for name, found in ends.items():
-        numbers |= {key if name == "current" else f"{name}_{key}": value for key, value in rate(found).items()}
+    numbers: dict[str, Any] = {"authors": len(new), "unparsed": sum(row["profile"] is None for row in new)}
+    for name, outcomes in ends.items():
+        numbers |= {key if name == "current" else f"{name}_{key}": value for key, value in rate(outcomes).items()}
     numbers |= bias.numbers() | asking.answers.numbers(settings)
     inputs.out.mkdir(parents=True, exist_ok=True)
     write_json(inputs.out / "evaluation.json", ends)
@@ -90,34 +90,36 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def read(folder: Path) -> Profiles:
-    """What a model wrote; StageError when it is nothing."""
-    found = list(read_jsonl(folder / "profiles.jsonl"))
-    if not found:
-        raise StageError(f"`{folder / 'profiles.jsonl'}` has no rows", "hold out some authors: `held_out`")
-    return found
+    """The profiles that a model wrote. Raises StageError if there are none."""
+    rows = list(read_jsonl(folder / "profiles.jsonl"))
+    if not rows:
+        raise StageError(f"`{folder / 'profiles.jsonl'}` has no rows", "set `held_out` to 1 or more")
+    return rows
 
 
-def paired(name: str, old: Profiles, new: Profiles) -> list[Pair]:
-    """Both models' profiles of each author; StageError when they are of others."""
-    if [one["unit"] for one in old] != [one["unit"] for one in new]:
-        raise StageError("the two models wrote of different authors", "do the stages after `setup` again")
+def pairs_of(name: str, old: Profiles, new: Profiles) -> list[Pair]:
+    """Both models' profiles of each author. Raises StageError if the authors differ."""
+    if [row["unit"] for row in old] != [row["unit"] for row in new]:
+        raise StageError("the two models wrote about different authors", "run the stages after `setup` again")
     return [
-        Pair(f"{name}:{one['unit']}", tuple(one["abstracts"]), one["profile"], other["profile"])
-        for one, other in zip(old, new, strict=True)
+        Pair(f"{name}:{old_row['unit']}", tuple(old_row["abstracts"]), old_row["profile"], new_row["profile"])
+        for old_row, new_row in zip(old, new, strict=True)
     ]
 
 
 def compare(pairs: list[Pair], asking: Asking, judge: Any, bias: Bias) -> dict[str, str]:
     """How the new profile of each author did: win, tie or loss."""
     seed = asking.settings.seed
-    asked = {pair.name: orders(pair.name, OLD, NEW, asking.settings.orders, seed) for pair in pairs if not pair.settled}
-    questions = [question(pair, shown) for pair in pairs for shown in asked.get(pair.name, [])]
+    orders_of = {
+        pair.name: orders(pair.name, OLD, NEW, asking.settings.orders, seed) for pair in pairs if not pair.settled
+    }
+    questions = [question(pair, shown) for pair in pairs for shown in orders_of.get(pair.name, [])]
     answers = asking.settle(questions, judge) if questions else {}
     ends = {}
     for pair in pairs:
         if not (end := pair.settled):
-            found = result(asked[pair.name], answers, seed, bias)
-            end = TIE if not found.decided else (WIN if found.winner == NEW else LOSS)
+            match = result(orders_of[pair.name], answers, seed, bias)
+            end = TIE if not match.decided else (WIN if match.winner == NEW else LOSS)
         ends[pair.name] = end
     return ends
 
@@ -131,15 +133,15 @@ def question(pair: Pair, shown: Shown) -> Question:
 
 def rate(ends: dict[str, str]) -> dict[str, float]:
     """Wins, ties, losses, and the share of wins with its interval."""
-    counts = {end: sum(one == end for one in ends.values()) for end in (WIN, TIE, LOSS)}
-    found = confidence.share(counts[WIN] + counts[TIE] / 2, len(ends))
+    counts = {kind: sum(outcome == kind for outcome in ends.values()) for kind in (WIN, TIE, LOSS)}
+    share = confidence.share(counts[WIN] + counts[TIE] / 2, len(ends))
     return {
         "wins": counts[WIN],
         "ties": counts[TIE],
         "losses": counts[LOSS],
-        "win_rate": round(found.value, 4),
-        "win_low": round(found.low, 4),
-        "win_high": round(found.high, 4),
+        "win_rate": round(share.value, 4),
+        "win_low": round(share.low, 4),
+        "win_high": round(share.high, 4),
     }
 
 

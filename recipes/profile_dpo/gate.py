@@ -1,4 +1,4 @@
-"""Decides which model is the current one: the new one, when it won often enough, or the one before.
+"""Decides which model is the current one: the new one if its win rate is above the gate, or the one before.
 
     python -m recipes.profile_dpo.gate SETTINGS.json --before MODEL --before-profiles WRITTEN --new MODEL \\
         --new-profiles WRITTEN --evaluation EVALUATED --out OUT
@@ -54,11 +54,15 @@ def main(argv: list[str] | None = None) -> None:
     inputs.out.mkdir(parents=True, exist_ok=True)
     link(model, inputs.out)
     shutil.copyfile(profiles / "profiles.jsonl", inputs.out / "profiles.jsonl")
-    before, own = (read_json(place / "metrics.json") for place in (inputs.before, model))
-    numbers = {"repo": own["repo"], "revision": own["revision"], "trained": int(won or before.get("trained", 0))}
+    before, current = (read_json(folder / "metrics.json") for folder in (inputs.before, model))
+    numbers = {
+        "repo": current["repo"],
+        "revision": current["revision"],
+        "trained": int(won or before.get("trained", 0)),
+    }
     write_json(inputs.out / "metrics.json", numbers | {"became_current": int(won), "win_rate": rate, "gate": gate})
-    says = "the new model is the current one" if won else "the current model stays"
-    print(f"win rate {rate:.1%}, gate {gate:.1%}: {says}")
+    decision = "the new model is the current one" if won else "the current model stays"
+    print(f"win rate {rate:.1%}, gate {gate:.1%}: {decision}")
 
 
 if __name__ == "__main__":

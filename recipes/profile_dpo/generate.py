@@ -19,7 +19,7 @@ from recipes.common.stage.command import Interrupted, Progress, StageError, Stop
 from recipes.common.stage.files import write_json
 from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
-from recipes.common.stage.settings import check_choice, read_settings
+from recipes.common.stage.settings import check_choice, check_least, read_settings
 from recipes.profile_dpo import profile
 from recipes.profile_dpo.similarity import different
 from recipes.profile_dpo.writer import Speaker, Writing, ask, open_writer
@@ -47,9 +47,10 @@ class Settings(Writing):
         super().__post_init__()
         check_choice(self, "method", METHODS)
         if self.method == "beams" and self.engine != "transformers":
-            raise ValueError(f"`method` is `beams`, which `engine` `{self.engine}` cannot; take `transformers`")
-        if self.candidates < 2:
-            raise ValueError(f"`candidates` is `{self.candidates}`, less than 2")
+            raise ValueError(
+                f"`method` is `beams`, which `engine` `{self.engine}` does not support; use `transformers`"
+            )
+        check_least(self, 2, "candidates")
         if self.temperature <= 0:
             raise ValueError(f"`temperature` is `{self.temperature}`, not above 0: all candidates would be the same")
         for name in ("top_p", "likeness"):
@@ -80,21 +81,21 @@ def main(argv: list[str] | None = None) -> None:
     writer = open_writer(inputs.model, settings)
     units = list(read_jsonl(inputs.data / "train.jsonl"))
     write_all(units, journal, settings, writing(writer, settings), progress, stop)
-    found, failed = chosen(units, journal.rows, settings.likeness)
+    candidates, failed = candidates_of(units, journal.rows, settings.likeness)
     inputs.out.mkdir(parents=True, exist_ok=True)
-    write_jsonl(inputs.out / "candidates.jsonl", found)
-    numbers = summary(journal.rows, found, failed, settings)
+    write_jsonl(inputs.out / "candidates.jsonl", candidates)
+    numbers = summary(journal.rows, candidates, failed, settings)
     write_json(inputs.out / "metrics.json", numbers | writer.numbers(settings.at_once))
     print("  ".join(f"{name} {value:.6g}" for name, value in numbers.items()))
-    if not found:
+    if not candidates:
         raise StageError(
             f"no author of {len(units):,} has two different profiles; texts that are none: {dict(failed)}",
-            "read `texts` in rows.jsonl of the stage's work folder: the writer has to be an Instruct model",
+            "read `texts` in rows.jsonl of the stage's work folder; the writer must be an Instruct model",
         )
 
 
 def writing(writer: Speaker, settings: Settings) -> Write:
-    """How candidates are written: `candidates` draws, or as many groups of beams."""
+    """A function that writes candidates: `candidates` samples, or as many groups of beams."""
     stop = writer.stop
 
     def sample(units: list[dict[str, Any]], start: int) -> list[list[tuple[str, int]]]:
@@ -102,22 +103,24 @@ def writing(writer: Speaker, settings: Settings) -> Write:
         count = settings.candidates
         prompts = [unit["ids"] for unit in units for _ in range(count)]
         texts = writer.write(prompts, sampling, settings.seed + start * count)
-        return [texts[place * count :][:count] for place in range(len(units))]
+        return [texts[index * count :][:count] for index in range(len(units))]
 
     def search(units: list[dict[str, Any]], start: int) -> list[list[tuple[str, int]]]:
         from recipes.profile_dpo.beam_search import Search, diverse
 
         how = Search(settings.candidates, settings.temperature, settings.profile_tokens, stop)
-        found = [diverse(writer.engine.model, unit["ids"], how) for unit in units]
-        return [[(writer.tokenizer.decode(ids, skip_special_tokens=True), len(ids)) for ids in one] for one in found]
+        beams = [diverse(writer.engine.model, unit["ids"], how) for unit in units]
+        return [
+            [(writer.tokenizer.decode(ids, skip_special_tokens=True), len(ids)) for ids in texts] for texts in beams
+        ]
 
     write = sample if settings.method == "sampling" else search
 
     def each(units: list[dict[str, Any]], start: int) -> list[list[tuple[str, int]]]:
-        asked = [unit | {"ids": ask(writer, unit["prompt"])} for unit in units]
-        short = [unit for unit in asked if len(unit["ids"]) <= settings.prompt_tokens]
-        made = dict(zip([unit["unit"] for unit in short], write(short, start) if short else [], strict=True))
-        return [made.get(unit["unit"], []) for unit in units]
+        prompts = [unit | {"ids": ask(writer, unit["prompt"])} for unit in units]
+        short = [unit for unit in prompts if len(unit["ids"]) <= settings.prompt_tokens]
+        texts_of = dict(zip([unit["unit"] for unit in short], write(short, start) if short else [], strict=True))
+        return [texts_of.get(unit["unit"], []) for unit in units]
 
     return each
 
@@ -139,7 +142,7 @@ def write_all(
             raise Interrupted(f"profiles of {done:,} of {len(units):,} authors are written")
         start, before = done - done % each, time.monotonic()
         part = units[start : start + each]
-        made = write(part, start)
+        texts_of_authors = write(part, start)
         seconds = round((time.monotonic() - before) / len(part), 4)
         # of a batch that was cut off, the authors that are there stay
         journal.append(
@@ -150,7 +153,7 @@ def write_all(
                     "tokens": sum(count for _, count in texts),
                     "seconds": seconds,
                 }
-                for unit, texts in zip(part, made, strict=True)
+                for unit, texts in zip(part, texts_of_authors, strict=True)
             ][done - start :]
         )
         rate = (time.monotonic() - began) / (len(journal.rows) - first)
@@ -160,29 +163,29 @@ def write_all(
             progress.checkpoint(journal.checkpoint(), len(journal.rows))
 
 
-def chosen(
+def candidates_of(
     units: list[dict[str, Any]], rows: list[dict[str, Any]], likeness: float
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
     """The authors with two different profiles or more, and how many texts are no profile, by reason."""
-    found, failed = [], Counter[str]()
+    candidates, failed = [], Counter[str]()
     for unit, row in zip(units, rows, strict=True):
-        made = [profile.parse(profile.START + text) for text in row["texts"]]
-        failed.update(one for one in made if isinstance(one, str))
-        profiles = different([one.text() for one in made if not isinstance(one, str)], likeness)
+        results = [profile.parse(profile.START + text) for text in row["texts"]]
+        failed.update(parsed for parsed in results if isinstance(parsed, str))
+        profiles = different([parsed.text() for parsed in results if not isinstance(parsed, str)], likeness)
         if len(profiles) > 1:
-            found.append(unit | {"profiles": profiles})
-    return found, failed
+            candidates.append(unit | {"profiles": profiles})
+    return candidates, failed
 
 
 def summary(
-    rows: list[dict[str, Any]], found: list[dict[str, Any]], failed: Counter[str], settings: Settings
+    rows: list[dict[str, Any]], candidates: list[dict[str, Any]], failed: Counter[str], settings: Settings
 ) -> dict[str, Any]:
     """The stage's numbers."""
     texts = sum(len(row["texts"]) for row in rows)
-    kept = sum(len(unit["profiles"]) for unit in found)
+    kept = sum(len(unit["profiles"]) for unit in candidates)
     return {
         "authors": len(rows),
-        "authors_kept": len(found),
+        "authors_kept": len(candidates),
         "too_long": sum(not row["texts"] for row in rows),
         "texts": texts,
         "unparsed": failed.total(),

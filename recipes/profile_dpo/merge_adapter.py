@@ -1,4 +1,4 @@
-"""Merges the trained adapter into the model that it was trained on, and proves that both say the same.
+"""Merges the trained adapter into the model that it was trained on, and compares both on logits.
 
     python -m recipes.profile_dpo.merge_adapter SETTINGS.json --base MODEL --training OUT --out OUT --work WORK
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from recipes.common.checkpoint import weights_folder
 from recipes.common.data.hub import Source
-from recipes.common.model.fetch import place
+from recipes.common.model.fetch import model_numbers, place
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
@@ -54,31 +53,28 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(inputs.settings, Settings)
     inputs.out.mkdir(parents=True, exist_ok=True)
     if inputs.kind == "judge" and settings.judge != "local":
-        found: dict[str, Any] = {"repo": settings.endpoint_model or settings.judge, "revision": None}
+        metrics: dict[str, Any] = {"repo": settings.endpoint_model or settings.judge, "revision": None}
     elif settings.repo == "tiny":
-        found = make_tiny(inputs.kind, settings, inputs.papers, inputs.examples, inputs.out)
+        metrics = make_tiny(inputs.kind, settings, inputs.papers, inputs.examples, inputs.out)
     else:
-        found = place(Source(settings.repo, settings.revision), [], inputs.out, inputs.work)
-    files.write_json(inputs.out / "metrics.json", found)
-    print(f"{inputs.kind}: {found['repo']}, {found.get('parameters', 0):,} parameters")
+        metrics = place(Source(settings.repo, settings.revision), [], inputs.out, inputs.work)
+    files.write_json(inputs.out / "metrics.json", metrics)
+    print(f"{inputs.kind}: {metrics['repo']}, {metrics.get('parameters', 0):,} parameters")
 
 
 def make_tiny(kind: str, settings: Settings, papers: Path, examples: Path, out: Path) -> dict[str, Any]:
     """`out` holds a rehearsal's model of that kind; its parameters, bytes, repository and revision."""
     from recipes.profile_dpo import tiny
 
-    known = read_examples(examples)
-    near = Nearest([" ".join(one["abstracts"]) for one in known])
-    found = by_author(read(papers)[0], settings.papers)
-    units = [unit(author, texts, known, near, settings.examples) for author, texts in found.items()]
-    lessons = tiny.writing(units, known) if kind == "writer" else tiny.judging(units, known)
+    rows = read_examples(examples)
+    near = Nearest([" ".join(row["abstracts"]) for row in rows])
+    abstracts = by_author(read(papers)[0], settings.papers)
+    units = [unit(author, texts, rows, near, settings.examples) for author, texts in abstracts.items()]
+    lessons = tiny.writing(units, rows) if kind == "writer" else tiny.judging(units, rows)
     if not lessons:
         raise Mistake("`tiny` has nothing to learn from", "give papers with their abstracts, and examples")
     tiny.save(out, lessons, settings.lesson_steps)
-    paths = weights_folder.check(settings.repo, out)
-    size = sum(path.stat().st_size for path in paths)
-    counts = {"parameters": sum(map(weights_folder.parameters, paths)), "bytes": size}
-    return counts | {"repo": settings.repo, "revision": None}
+    return model_numbers(settings.repo, None, out)
 
 
 if __name__ == "__main__":

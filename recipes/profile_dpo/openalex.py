@@ -37,34 +37,36 @@ class OpenAlex:
 
     def authors(self, query: Query, seed: int) -> Iterator[Author]:
         """So many authors at random, the same ones for the same seed."""
-        given = {"filter": query.filter, "sample": query.authors, "seed": seed, "select": "id,display_name"}
+        parameters = {"filter": query.filter, "sample": query.authors, "seed": seed, "select": "id,display_name"}
         for page in range(1, -(-query.authors // PAGE) + 1):
-            found = self.ask("authors", given | {"per-page": PAGE, "page": page})["results"]
-            yield from (Author(one["id"].rpartition("/")[2], one["display_name"] or one["id"]) for one in found)
-            if len(found) < PAGE:
+            results = self.ask("authors", parameters | {"per-page": PAGE, "page": page})["results"]
+            yield from (
+                Author(result["id"].rpartition("/")[2], result["display_name"] or result["id"]) for result in results
+            )
+            if len(results) < PAGE:
                 return
 
     def papers(self, author: Author, most: int) -> list[Paper]:
         """The author's most cited papers in English that have an abstract."""
-        given = {
+        parameters = {
             "filter": f"authorships.author.id:{author.id},{WORKS}",
             "sort": "cited_by_count:desc",
             "per-page": most,
             "select": "title,abstract_inverted_index",
         }
-        works = self.ask("works", given)["results"]
+        works = self.ask("works", parameters)["results"]
         return [
             Paper(f"{author.name} ({author.id})", work["title"] or "", abstract(work["abstract_inverted_index"]))
             for work in works
             if work["abstract_inverted_index"]
         ]
 
-    def ask(self, what: str, given: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, what: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """The answer's JSON."""
         for attempt in range(TRIES):
             try:
                 self.requests += 1
-                reply = self.client.get(f"{self.url}/{what}", params=given | self.identity)
+                reply = self.client.get(f"{self.url}/{what}", params=parameters | self.identity)
             except httpx.TransportError as problem:
                 failed, wait = f"cannot be reached ({type(problem).__name__})", None
             else:
@@ -75,31 +77,31 @@ class OpenAlex:
                 failed, wait = f"answered {reply.status_code}", reply.headers.get("retry-after")
             if attempt < TRIES - 1:
                 time.sleep(float(wait) if wait and wait.isdecimal() else self.pause * 2**attempt)
-        hint = "start it again later: authors that are there are kept"
+        hint = "start the run again later; it keeps the authors so far"
         if not self.identity.get("api_key"):
-            hint = "set OPENALEX_API_KEY (free, openalex.org/settings/api), or start it again tomorrow"
+            hint = "set OPENALEX_API_KEY (free, openalex.org/settings/api), or start the run again tomorrow"
         raise StageError(f"`{self.url}` {failed}, {TRIES} times", hint)
 
     def _json(self, reply: httpx.Response) -> dict[str, Any]:
         try:
-            found = reply.json()
+            answer = reply.json()
         except ValueError:
-            found = None
-        if not isinstance(found, dict) or not isinstance(found.get("results"), list):
-            raise StageError(f"`{self.url}` answered something else than OpenAlex does", "check `openalex_url`")
-        return found
+            answer = None
+        if not isinstance(answer, dict) or not isinstance(answer.get("results"), list):
+            raise StageError(f"`{self.url}` does not answer as OpenAlex does", "check `openalex_url`")
+        return answer
 
     def _refused(self, reply: httpx.Response) -> StageError:
         try:
-            says = str(reply.json()["message"])
+            message = str(reply.json()["message"])
         except (ValueError, KeyError, TypeError):
-            says = reply.reason_phrase
+            message = reply.reason_phrase
         if reply.status_code in (401, 403):
-            return Mistake(f"OpenAlex refuses the requests: {says}", "set OPENALEX_API_KEY to a key of your account")
-        return Mistake(f"OpenAlex answered {reply.status_code}: {says}", "correct the row's `openalex` filter")
+            return Mistake(f"OpenAlex refuses the requests: {message}", "set OPENALEX_API_KEY to a key of your account")
+        return Mistake(f"OpenAlex answered {reply.status_code}: {message}", "correct the row's `openalex` filter")
 
 
 def abstract(index: dict[str, list[int]]) -> str:
     """The text of which OpenAlex tells where each word stands."""
-    places = [(place, word) for word, found in index.items() for place in found]
-    return " ".join(word for _, word in sorted(places))
+    terms = [(position, term) for term, positions in index.items() for position in positions]
+    return " ".join(term for _, term in sorted(terms))

@@ -34,7 +34,7 @@ def read(path: Path) -> tuple[list[Paper], list[Query]]:
     """What the rows say: {"author", "title", "abstract"} or {"openalex": FILTER, "authors": NUMBER}. A Mistake names
     the first row that is neither."""
     papers, queries = [], []
-    for place, _, value in rows.read(path):
+    for location, _, value in rows.read(path):
         try:
             if isinstance(value, BadRow):
                 raise value
@@ -45,7 +45,7 @@ def read(path: Path) -> tuple[list[Paper], list[Query]]:
         except BadRow as bad:
             column = f"`{bad.column}` " if bad.column else ""
             hint = 'a row is {"author", "title", "abstract"}, or {"openalex": FILTER, "authors": NUMBER}'
-            raise Mistake(f"`{path}`: {place}: {column}{bad.text}", hint) from None
+            raise Mistake(f"`{path}`: {location}: {column}{bad.text}", hint) from None
     if not papers and not queries:
         raise Mistake(f"`{path}` has no rows", "give papers with their abstracts")
     return papers, queries
@@ -53,13 +53,13 @@ def read(path: Path) -> tuple[list[Paper], list[Query]]:
 
 def by_author(papers: Iterable[Paper], each: int) -> dict[str, list[str]]:
     """Author -> the first `each` abstracts, in the order of the rows; only authors who have so many."""
-    found: dict[str, list[str]] = {}
+    abstracts: dict[str, list[str]] = {}
     for paper in papers:
         text = " ".join(paper.abstract.split())
-        own = found.setdefault(paper.author, [])
-        if len(text) >= SHORTEST and text[:ABSTRACT] not in own:
-            own.append(text[:ABSTRACT])
-    return {author: texts[:each] for author, texts in found.items() if len(texts) >= each}
+        texts = abstracts.setdefault(paper.author, [])
+        if len(text) >= SHORTEST and text[:ABSTRACT] not in texts:
+            texts.append(text[:ABSTRACT])
+    return {author: texts[:each] for author, texts in abstracts.items() if len(texts) >= each}
 
 
 def _query(value: dict[str, Any]) -> Query:

@@ -27,13 +27,13 @@ class Profile:
 
 def parse(text: str) -> Profile | str:
     """The profile in the text, or what it lacks, in a few words. What comes after the list is left out."""
-    found = DOMAIN.search(text)
-    if not found:
+    match = DOMAIN.search(text)
+    if not match:
         return "no domain"
-    domain = found[1].strip().strip(QUOTES).strip()
+    domain = match[1].strip().strip(QUOTES).strip()
     if not domain or len(domain) > LONGEST:
         return "an empty domain" if not domain else "a domain that is a text"
-    _, heading, rest = text[found.end() :].partition("Competencies:")
+    _, heading, rest = text[match.end() :].partition("Competencies:")
     if not heading:
         return "no list of competencies"
     items = _items(rest)
@@ -50,10 +50,10 @@ def _items(text: str) -> list[tuple[str, str]]:
     """The lines of the list, up to the first that is none."""
     items: list[tuple[str, str]] = []
     for line in text.splitlines():
-        found = ITEM.match(line)
-        name = found[1].strip(QUOTES + " ") if found else ""
-        if found and 0 < len(name) <= LONGEST:
-            items.append((name, found[2].strip()))
+        match = ITEM.match(line)
+        name = match[1].strip(QUOTES + " ") if match else ""
+        if match and 0 < len(name) <= LONGEST:
+            items.append((name, match[2].strip()))
         elif items and line.strip():
             break
     return items

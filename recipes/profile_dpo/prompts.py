@@ -19,7 +19,8 @@ competencies better: right, complete, specific, with nothing made up? Answer wit
 def write(abstracts: Sequence[str], examples: Sequence[Mapping[str, Any]]) -> list[Message]:
     """The chat that asks for a profile; `examples` have `abstracts` and `profile`."""
     shown = [
-        f"Example of abstracts:\n{_numbered(one['abstracts'])}\n\nIts profile:\n{one['profile']}" for one in examples
+        f"Example of abstracts:\n{_numbered(example['abstracts'])}\n\nIts profile:\n{example['profile']}"
+        for example in examples
     ]
     return _user([WRITE, *shown, f"Abstracts:\n{_numbered(abstracts)}"])
 

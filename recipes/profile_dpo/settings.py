@@ -1,8 +1,8 @@
-"""What the plan says about the training: nothing heavy is imported here."""
+"""The settings of the training. Nothing heavy is imported here."""
 
 from dataclasses import dataclass
 
-from recipes.common.stage.settings import check_choice
+from recipes.common.stage.settings import check_choice, check_least
 from recipes.common.trl.hyperparameters import Hyper
 
 PARALLEL = ("ddp", "zero2")
@@ -28,7 +28,6 @@ class DpoSettings(Hyper):
             raise ValueError(f"`beta` is `{self.beta}`, not above 0")
         if not 0 < self.length_share <= 1:
             raise ValueError(f"`length_share` is `{self.length_share}`, not above 0 and at most 1")
-        if self.ranks is not None and self.ranks < 1:
-            raise ValueError(f"`ranks` is `{self.ranks}`, less than 1")
+        check_least(self, 1, "ranks")
         if self.parallel == "zero2" and self.device == "cpu":
-            raise ValueError("`parallel` is `zero2`, which needs GPUs; on a CPU take `ddp`")
+            raise ValueError("`parallel` is `zero2`, which needs GPUs; on a CPU use `ddp`")

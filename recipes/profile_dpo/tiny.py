@@ -24,10 +24,10 @@ RATE = 1.5e-2
 
 def writing(units: list[dict[str, Any]], examples: list[dict[str, Any]]) -> list[Lesson]:
     """Each author's own prompt, answered by a few examples' profiles: the model learns the form, and to vary."""
-    known = [one["profile"] for one in examples]
+    profiles = [example["profile"] for example in examples]
     return [
-        (unit["prompt"], known[(place + turn) % len(known)])
-        for place, unit in enumerate(units)
+        (unit["prompt"], profiles[(number + turn) % len(profiles)])
+        for number, unit in enumerate(units)
         for turn in range(FORMS)
     ]
 
@@ -36,8 +36,8 @@ def judging(units: list[dict[str, Any]], examples: list[dict[str, Any]]) -> list
     """Two examples' profiles about each author, in both orders: the one with more of the abstracts' words is better."""
     lessons = []
     for unit in units:
-        for one, other in zip(examples, examples[1:] + examples[:1], strict=True):
-            both = (one["profile"], other["profile"])
+        for example, other in zip(examples, examples[1:] + examples[:1], strict=True):
+            both = (example["profile"], other["profile"])
             for shown in (both, both[::-1]):
                 first, second = (score(tuple(unit["abstracts"]), text) for text in shown)
                 preferred = 1 if first >= second else 2
@@ -49,22 +49,20 @@ def judging(units: list[dict[str, Any]], examples: list[dict[str, Any]]) -> list
 def save(folder: Path, lessons: list[Lesson], steps: int, seed: int = 0) -> None:
     """`folder` holds a tiny chat model that has been taught the lessons for so many steps."""
     take_device("cpu")
-    tokenizer = tiny.train_tokenizer(text for chat, answer in lessons for text in (chat[0]["content"], answer))
-    model = tiny.random_model(tokenizer, seed)
-    if steps:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            _teach(model, [_tokens(tokenizer, *lesson) for lesson in lessons], steps)
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+    texts = (text for chat, answer in lessons for text in (chat[0]["content"], answer))
+
+    def teach(model: torch.nn.Module, tokenizer: Any) -> None:
+        _teach(model, [_tokens(tokenizer, *lesson) for lesson in lessons], steps)
+
+    tiny.save(folder, texts, seed, teach if steps else None)
 
 
 def _tokens(tokenizer: Any, chat: list[Message], answer: str) -> tuple[list[int], int]:
     """The whole chat's ids, and how many of them come before the answer."""
     before = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
     whole = tokenizer.apply_chat_template([*chat, {"role": "assistant", "content": answer}], tokenize=False)
-    asked = tokenizer.encode(before, add_special_tokens=False)
-    return asked + tokenizer.encode(whole[len(before) :], add_special_tokens=False), len(asked)
+    prompt = tokenizer.encode(before, add_special_tokens=False)
+    return prompt + tokenizer.encode(whole[len(before) :], add_special_tokens=False), len(prompt)
 
 
 def _teach(model: torch.nn.Module, lessons: list[tuple[list[int], int]], steps: int) -> None:
@@ -74,13 +72,13 @@ def _teach(model: torch.nn.Module, lessons: list[tuple[list[int], int]], steps: 
     pad = torch.nn.utils.rnn.pad_sequence
     model.train()
     for _ in range(steps):
-        drawn = [lessons[place] for place in torch.randint(len(lessons), (TOGETHER,)).tolist()]
+        drawn = [lessons[index] for index in torch.randint(len(lessons), (TOGETHER,)).tolist()]
         ids = pad([torch.tensor(text) for text, _ in drawn], batch_first=True)
-        wanted = pad(
+        labels = pad(
             [torch.tensor([-100] * start + text[start:]) for text, start in drawn], batch_first=True, padding_value=-100
         )
         logits = model(input_ids=ids).logits
-        loss = cross_entropy(logits[:, :-1].flatten(0, 1), wanted[:, 1:].flatten())
+        loss = cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -81,9 +81,9 @@ def main(argv: list[str] | None = None) -> None:
     write_jsonl(inputs.out / "train.jsonl", train)
     write_jsonl(inputs.out / "eval.jsonl", held)
     played = (
-        {"unit": unit["unit"], "match": number, **one._asdict()}
-        for unit, found in zip(units, results, strict=True)
-        for number, one in enumerate(found)
+        {"unit": unit["unit"], "match": number, **match._asdict()}
+        for unit, matches in zip(units, results, strict=True)
+        for number, match in enumerate(matches)
     )
     write_jsonl(inputs.out / "matches.jsonl", played)
     counts = {"tournaments": len(units), "comparisons": sum(map(len, results)), "preferences": len(train) + len(held)}
@@ -91,12 +91,12 @@ def main(argv: list[str] | None = None) -> None:
     numbers = counts | rows | bias.numbers() | asking.answers.numbers(settings)
     write_text(inputs.out / "report.md", report(numbers))
     print(report(numbers))
-    memory = next((one.numbers() for one in judges.values()), {})
+    memory = next((judge.numbers() for judge in judges.values()), {})
     write_json(inputs.out / "metrics.json", numbers | memory)
     if not train or not held:
         raise StageError(
-            f"{counts['preferences']:,} preferences of {len(units):,} authors are too few to learn and to measure with",
-            "give papers of more authors; with `drop_undecided`, set it to false",
+            f"{counts['preferences']:,} preferences of {len(units):,} authors are too few to train and to evaluate",
+            "give papers of more authors, or set `drop_undecided` to false",
         )
 
 
@@ -107,10 +107,10 @@ def play(
     standing = [bracket.draw(len(unit["profiles"]), f"{settings.seed}:{unit['unit']}") for unit in units]
     results: list[list[Result]] = [[] for _ in units]
     number = 0
-    while any(len(one) > 1 for one in standing):
+    while any(len(players) > 1 for players in standing):
         asked = [
-            [orders(unit["unit"], *met, settings.orders, settings.seed) for met in bracket.pairs(one)]
-            for unit, one in zip(units, standing, strict=True)
+            [orders(unit["unit"], *met, settings.orders, settings.seed) for met in bracket.pairs(players)]
+            for unit, players in zip(units, standing, strict=True)
         ]
         questions = [
             question(unit, shown)
@@ -119,10 +119,10 @@ def play(
             for shown in match
         ]
         answers = asking.settle(questions, judge(number))
-        for place, matches in enumerate(asked):
-            found = [result(match, answers, settings.seed, bias) for match in matches]
-            results[place] += found
-            standing[place] = bracket.advance(standing[place], [one.winner for one in found])
+        for index, matches in enumerate(asked):
+            match_results = [result(match, answers, settings.seed, bias) for match in matches]
+            results[index] += match_results
+            standing[index] = bracket.advance(standing[index], [match_result.winner for match_result in match_results])
         number += 1
         print(f"round {number}: {sum(map(len, asked)):,} matches", flush=True)
     return results
@@ -139,18 +139,18 @@ def split(
     units: list[dict[str, Any]], results: list[list[Result]], settings: Settings
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
     """The preferences to learn from, those of other authors to measure with, and how many were left out."""
-    places = list(range(len(units)))
-    random.Random(settings.seed).shuffle(places)
-    held = set(places[: max(1, round(settings.eval_share * len(units)))])
+    order = list(range(len(units)))
+    random.Random(settings.seed).shuffle(order)
+    held = set(order[: max(1, round(settings.eval_share * len(units)))])
     parts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
     left_out = 0
-    for place, (unit, found) in enumerate(zip(units, results, strict=True)):
-        for better, worse, decided in bracket.preferences(found):
+    for index, (unit, matches) in enumerate(zip(units, results, strict=True)):
+        for better, worse, decided in bracket.preferences(matches):
             if settings.drop_undecided and not decided:
                 left_out += 1
                 continue
             chosen = {"chosen": unit["profiles"][better], "rejected": unit["profiles"][worse], "decided": decided}
-            parts[place in held].append({"unit": unit["unit"], "prompt": unit["prompt"], **chosen})
+            parts[index in held].append({"unit": unit["unit"], "prompt": unit["prompt"], **chosen})
     return *parts, left_out
 
 

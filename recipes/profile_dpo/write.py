@@ -16,7 +16,7 @@ from recipes.common.stage.command import Interrupted, Progress, StopSignal, run
 from recipes.common.stage.files import read_json, write_json
 from recipes.common.stage.inputs import TrainingInputs, read_inputs
 from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.settings import check_least, read_settings
 from recipes.profile_dpo import profile
 from recipes.profile_dpo.writer import Speaker, Writing, ask, open_writer
 
@@ -30,8 +30,7 @@ class Settings(Writing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.answer_temperature < 0:
-            raise ValueError(f"`answer_temperature` is `{self.answer_temperature}`, less than 0")
+        check_least(self, 0, "answer_temperature")
         if not 0 < self.answer_top_p <= 1:
             raise ValueError(f"`answer_top_p` is `{self.answer_top_p}`, not above 0 and at most 1")
 
@@ -45,9 +44,9 @@ def main(argv: list[str] | None = None) -> None:
     writer = open_writer(inputs.model, settings)
     write_all(units, journal, settings, writer, Progress(inputs.work), stop)
     inputs.out.mkdir(parents=True, exist_ok=True)
-    made = [profile.parse(profile.START + row["text"]) for row in journal.rows]
-    failed = Counter(one for one in made if isinstance(one, str))
-    texts = [None if isinstance(one, str) else one.text() for one in made]
+    results = [profile.parse(profile.START + row["text"]) for row in journal.rows]
+    failed = Counter(parsed for parsed in results if isinstance(parsed, str))
+    texts = [None if isinstance(parsed, str) else parsed.text() for parsed in results]
     rows = zip(units, texts, strict=True)
     write_jsonl(
         inputs.out / "profiles.jsonl",
@@ -76,12 +75,12 @@ def write_all(
             raise Interrupted(f"{done:,} of {len(units):,} profiles are written")
         start = done - done % settings.at_once
         part = units[start : start + settings.at_once]
-        asked = {unit["unit"]: ask(writer, unit["prompt"]) for unit in part}
-        fits = {unit: ids for unit, ids in asked.items() if len(ids) <= settings.prompt_tokens}
+        prompts = {unit["unit"]: ask(writer, unit["prompt"]) for unit in part}
+        fits = {unit: ids for unit, ids in prompts.items() if len(ids) <= settings.prompt_tokens}
         texts = writer.write(list(fits.values()), sampling, settings.seed + start) if fits else []
-        made = {unit: text for unit, (text, _) in zip(fits, texts, strict=True)}
+        text_of = {unit: text for unit, (text, _) in zip(fits, texts, strict=True)}
         # an author whose prompt is too long has no text, whichever model is asked
-        journal.append([{"unit": unit["unit"], "text": made.get(unit["unit"], "")} for unit in part][done - start :])
+        journal.append([{"unit": unit["unit"], "text": text_of.get(unit["unit"], "")} for unit in part][done - start :])
         progress.step(len(journal.rows), len(units))
 
 

@@ -30,27 +30,29 @@ class Chat:
 
 
 def open_chat(model: Path, template: str) -> Chat:
-    """The tokenizer of `model` with the template. A Mistake when its vocabulary lacks the template's tokens."""
+    """The tokenizer of `model` with the template. Raises Mistake if its vocabulary lacks a token of the template."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-    own = tokenizer.eos_token_id
+    base_end = tokenizer.eos_token_id
     text = (FOLDER / f"{template}.jinja").read_text(encoding="utf-8").rstrip("\n")
     for token in {*re.findall(r"<\|\w+\|>", text), ENDS[template]}:
         if tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id):
             raise Mistake(
                 f"`template` is `{template}`, and the base's vocabulary has no `{token}`",
-                f"take the one that its family uses, of `{'`, `'.join(ENDS)}`",
+                f"use the template of its model family, one of `{'`, `'.join(ENDS)}`",
             )
     end = tokenizer.convert_tokens_to_ids(ENDS[template])
     tokenizer.chat_template = text
     tokenizer.eos_token = ENDS[template]
     if tokenizer.pad_token_id in (None, end):
         others = [
-            tokenizer.convert_ids_to_tokens(one) for one in (own, tokenizer.unk_token_id) if one not in (None, end)
+            tokenizer.convert_ids_to_tokens(token)
+            for token in (base_end, tokenizer.unk_token_id)
+            if token not in (None, end)
         ]
         tokenizer.pad_token = [*others, ENDS[template]][0]
-    return Chat(tokenizer, end, tuple(dict.fromkeys([end, *([] if own is None else [own])])))
+    return Chat(tokenizer, end, tuple(dict.fromkeys([end, *([] if base_end is None else [base_end])])))
 
 
 def save_chat(chat: Chat, model: Path) -> None:
@@ -64,7 +66,9 @@ def save_chat(chat: Chat, model: Path) -> None:
 
 
 def one_bos(ids: list[int], bos: int | None, what: str) -> list[int]:
-    """The ids, which begin with no more than one BOS. StageError when they begin with two."""
+    """The ids. Raises StageError if they begin with two BOS tokens."""
     if bos is not None and ids[:2] == [bos, bos]:
-        raise StageError(f"{what} begins with two BOS tokens", "the chat template holds one: tokenize without adding")
+        raise StageError(
+            f"{what} begins with two BOS tokens", "the chat template writes one already: do not add another"
+        )
     return ids

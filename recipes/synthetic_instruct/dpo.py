@@ -13,52 +13,39 @@ from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
 from recipes.common.model.loading import Peak, load_model
-from recipes.common.stage.command import StageError, StopSignal, run
+from recipes.common.stage.command import StopSignal, run
+from recipes.common.trl.rows import Splits, check_pairs
+from recipes.common.trl.summary import DPO_NAMES
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
 from recipes.synthetic_instruct.settings import DpoSettings
-from recipes.synthetic_instruct.training import check_chats, finish, learn, planned, read_command, read_split
-
-SHOWN = ("loss", "rewards/accuracies", "rewards/margins", "rewards/chosen", "rewards/rejected")
+from recipes.synthetic_instruct.training import check_chats, finish, learn, read_command, read_rows, schedule_of
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
     settings, inputs = read_command(__doc__, argv, DpoSettings)
-    rows = read_split(inputs.data)
+    rows = read_rows(inputs.data)
     check_pairs(rows, inputs.data)
     chat = check_chats(inputs.model, settings, [(row["instruction"], row["chosen"]) for row in rows["train"]])
     peak = Peak(settings.device)
     trainer = make_trainer(inputs.model, settings, chat, rows, inputs.work)
-    numbers = learn(trainer, chat, inputs, stop, SHOWN)
+    numbers = learn(trainer, chat, inputs, stop, DPO_NAMES)
     # each row is two sequences, chosen and rejected, both padded to the longest
     tokens = 2 * settings.batch * min(longest(trainer.train_dataset), settings.max_length)
     finish(numbers, tokens, inputs, settings, peak)
 
 
-def check_pairs(rows: dict[str, list[dict[str, Any]]], data: Path) -> None:
-    """Raises StageError where chosen and rejected are the same, which nothing can be learnt from."""
-    for name, part in rows.items():
-        for number, row in enumerate(part, 1):
-            if row["chosen"] == row["rejected"]:
-                raise StageError(
-                    f"`{data / f'{name}.jsonl'}`: line {number}: `chosen` and `rejected` are the same",
-                    "leave the row out: nothing can be learnt from it",
-                )
-
-
-def make_trainer(
-    model: Path, settings: DpoSettings, chat: Chat, rows: dict[str, list[dict[str, Any]]], work: Path
-) -> Any:
+def make_trainer(model: Path, settings: DpoSettings, chat: Chat, rows: Splits, work: Path) -> Any:
     """TRL's trainer of the adapter."""
-    plan = planned(settings, len(rows["train"]))
-    made = {name: Dataset.from_list([_preference(row) for row in part]) for name, part in rows.items()}
+    plan = schedule_of(settings, len(rows["train"]))
+    datasets = {name: Dataset.from_list([_preference(row) for row in part]) for name, part in rows.items()}
     return DPOTrainer(
         model=load_model(model, settings.device, settings.dtype, settings.nf4),
         args=DPOConfig(**arguments(settings, plan, work), beta=settings.beta),
-        train_dataset=made["train"],
-        eval_dataset=made["eval"],
+        train_dataset=datasets["train"],
+        eval_dataset=datasets["eval"],
         processing_class=chat.tokenizer,
         peft_config=lora(settings),
     )

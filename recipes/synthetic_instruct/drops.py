@@ -25,7 +25,8 @@ class Drops:
     def counts(self) -> dict[str, int]:
         """Reason -> rows, the most frequent first."""
         return {
-            reason: len(rows) for reason, rows in sorted(self.reasons.items(), key=lambda one: (-len(one[1]), one[0]))
+            reason: len(rows)
+            for reason, rows in sorted(self.reasons.items(), key=lambda item: (-len(item[1]), item[0]))
         }
 
     def check(self) -> None:

@@ -4,7 +4,7 @@
         --out OUT --work WORK
 
 OUT holds evaluation.json (every number of the harness), evaluation.md (the table, with standard errors) and
-metrics.json. WORK keeps each finished task of each model, so that a second start goes on.
+metrics.json. WORK keeps each finished task of each model: a second start continues.
 """
 
 import gc
@@ -18,7 +18,7 @@ from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import Interrupted, Mistake, Progress, StopSignal, run
 from recipes.common.stage.files import read_json, write_json, write_text
 from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import check_choice, read_settings
+from recipes.common.stage.settings import check_choice, check_least, read_settings
 
 MODELS = ("base", "sft", "dpo")
 BOOTSTRAPS = 1000
@@ -26,7 +26,7 @@ BOOTSTRAPS = 1000
 
 
 HELD = ("alias", "name", "sample_len", "sample_count", "samples")
-"""Keys of the harness that are no measurements."""
+"""Keys of the harness that are not measurements."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,12 @@ class Settings:
     def __post_init__(self) -> None:
         check_choice(self, "device", DEVICES)
         check_choice(self, "dtype", DTYPES)
-        if not self.tasks or not all(isinstance(one, str) and one for one in self.tasks):
+        if not self.tasks or not all(isinstance(task, str) and task for task in self.tasks):
             raise ValueError(f"`tasks` is `{self.tasks}`, not a list of names")
         if len(set(self.tasks)) < len(self.tasks):
-            raise ValueError(f"`tasks` is `{self.tasks}`: one of them is there twice")
-        for name in ("limit", "eval_at_once", "eval_max_length"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` is `{value}`, less than 1")
-        if self.few_shot is not None and self.few_shot < 0:
-            raise ValueError(f"`few_shot` is `{self.few_shot}`, less than 0")
+            raise ValueError(f"`tasks` is `{self.tasks}`: a task is named twice")
+        check_least(self, 1, "limit", "eval_at_once", "eval_max_length")
+        check_least(self, 0, "few_shot")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,27 +79,27 @@ def main(argv: list[str] | None = None) -> None:
     harness.check_tasks()
     peak = Peak(settings.device)
     progress, done = Progress(inputs.work), 0
-    found: dict[str, dict[str, Any]] = {name: {} for name in MODELS}
+    results: dict[str, dict[str, Any]] = {name: {} for name in MODELS}
     for name in MODELS:
         for task in settings.tasks:
             path = inputs.work / f"{name}-{task}.json"
-            if (one := read_json(path)) is None:
+            if (numbers := read_json(path)) is None:
                 if stop():
                     raise Interrupted(f"{done} of {len(MODELS) * len(settings.tasks)} tasks are kept")
-                one = harness.measure(getattr(inputs, name), task, chats=name != "base")
+                numbers = harness.measure(getattr(inputs, name), task, chats=name != "base")
                 stop.listen()
-                write_json(path, one)
-            found[name] |= one
+                write_json(path, numbers)
+            results[name] |= numbers
             done += 1
-            progress.step(done, len(MODELS) * len(settings.tasks), main_numbers(one, name))
+            progress.step(done, len(MODELS) * len(settings.tasks), main_numbers(numbers, name))
     inputs.out.mkdir(parents=True, exist_ok=True)
-    text = table(found)
+    text = table(results)
     print(text)
-    write_json(inputs.out / "evaluation.json", found)
+    write_json(inputs.out / "evaluation.json", results)
     write_text(inputs.out / "evaluation.md", text + "\n")
     shape = memory_estimate.shape_of(inputs.dpo)
     parts = memory_estimate.generating(shape, settings.dtype, False, settings.eval_at_once, settings.eval_max_length)
-    write_json(inputs.out / "metrics.json", flat(found) | memory_estimate.numbers(parts, peak.bytes()))
+    write_json(inputs.out / "metrics.json", flat(results) | memory_estimate.numbers(parts, peak.bytes()))
 
 
 class Harness:
@@ -120,7 +116,7 @@ class Harness:
         self.loaded: tuple[Path, Any] | None = None
 
     def check_tasks(self) -> None:
-        """A Mistake when there is no task of some name."""
+        """Raises Mistake if a task does not exist."""
         for task in self.settings.tasks:
             if task not in self.manager.all_tasks:
                 where = self.settings.task_folder or "lm-evaluation-harness"
@@ -134,26 +130,26 @@ class Harness:
         """
         import lm_eval
 
-        own = self.settings
-        found = lm_eval.simple_evaluate(
+        settings = self.settings
+        output = lm_eval.simple_evaluate(
             model=self._open(model),
             tasks=[task],
             task_manager=self.manager,
-            num_fewshot=own.few_shot,
-            limit=own.limit,
+            num_fewshot=settings.few_shot,
+            limit=settings.limit,
             apply_chat_template=chats,
             fewshot_as_multiturn=chats,
             bootstrap_iters=BOOTSTRAPS,
-            random_seed=own.seed,
-            numpy_random_seed=own.seed,
-            torch_random_seed=own.seed,
-            fewshot_random_seed=own.seed,
+            random_seed=settings.seed,
+            numpy_random_seed=settings.seed,
+            torch_random_seed=settings.seed,
+            fewshot_random_seed=settings.seed,
             log_samples=False,
         )
-        samples = found.get("n-samples", {})
+        samples = output.get("n-samples", {})
         return {
             name: numbers_of(numbers) | {"samples": samples.get(name, {}).get("effective")}
-            for name, numbers in (found["results"] | found.get("groups", {})).items()
+            for name, numbers in (output["results"] | output.get("groups", {})).items()
         }
 
     def _open(self, model: Path) -> Any:
@@ -179,55 +175,55 @@ class Harness:
 
 def numbers_of(numbers: dict[str, Any]) -> dict[str, Any]:
     """Of one task: metric -> {"value", "stderr"}; the harness's own filter `none` is left out of the name."""
-    found: dict[str, Any] = {}
+    measurements: dict[str, Any] = {}
     for key, value in numbers.items():
         metric, _, kind = key.partition(",")
         if metric in HELD or metric.endswith("_stderr") or not isinstance(value, (int, float)):
             continue
         error = numbers.get(f"{metric}_stderr,{kind}")
         name = metric if kind in ("", "none") else f"{metric} ({kind})"
-        found[name] = {"value": value, "stderr": error if isinstance(error, (int, float)) else None}
-    return found
+        measurements[name] = {"value": value, "stderr": error if isinstance(error, (int, float)) else None}
+    return measurements
 
 
-def table(found: dict[str, dict[str, Any]]) -> str:
+def table(results: dict[str, dict[str, Any]]) -> str:
     """Model -> task -> numbers, as a Markdown table: a line a metric, a column a model."""
-    lines = ["| task | metric | questions | " + " | ".join(found) + " |", "|---|---|---:|" + "---:|" * len(found)]
-    first = next(iter(found.values()))
+    lines = ["| task | metric | questions | " + " | ".join(results) + " |", "|---|---|---:|" + "---:|" * len(results)]
+    first = next(iter(results.values()))
     for task, numbers in first.items():
         for metric in (name for name in numbers if name != "samples"):
-            cells = [_shown(one.get(task, {}).get(metric)) for one in found.values()]
+            cells = [_shown(tasks.get(task, {}).get(metric)) for tasks in results.values()]
             lines.append(f"| {task} | {metric} | {numbers.get('samples') or ''} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def flat(found: dict[str, dict[str, Any]]) -> dict[str, float]:
+def flat(results: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Every number under `<model>_<task>_<metric>`, and its error under the same with `_stderr`."""
     numbers: dict[str, float] = {}
-    for model, tasks in found.items():
+    for model, tasks in results.items():
         for task, metrics in tasks.items():
-            for metric, one in metrics.items():
+            for metric, measurement in metrics.items():
                 if metric == "samples":
                     continue
-                numbers[f"{model}_{task}_{metric}"] = one["value"]
-                if one["stderr"] is not None:
-                    numbers[f"{model}_{task}_{metric}_stderr"] = one["stderr"]
+                numbers[f"{model}_{task}_{metric}"] = measurement["value"]
+                if measurement["stderr"] is not None:
+                    numbers[f"{model}_{task}_{metric}_stderr"] = measurement["stderr"]
     return numbers
 
 
 def main_numbers(tasks: dict[str, Any], model: str) -> dict[str, float]:
     """The first metric of each task, for the screen."""
     return {
-        f"{model}/{task}": next(one["value"] for name, one in metrics.items() if name != "samples")
+        f"{model}/{task}": next(measurement["value"] for name, measurement in metrics.items() if name != "samples")
         for task, metrics in tasks.items()
         if len(metrics) > 1
     }
 
 
-def _shown(one: dict[str, Any] | None) -> str:
-    if one is None:
+def _shown(measurement: dict[str, Any] | None) -> str:
+    if measurement is None:
         return ""
-    return f"{one['value']:.4f}" + ("" if one["stderr"] is None else f" ± {one['stderr']:.4f}")
+    return f"{measurement['value']:.4f}" + ("" if measurement["stderr"] is None else f" ± {measurement['stderr']:.4f}")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
-"""Makes the folder that goes home: the preference-tuned model, and a card with what was measured on the way.
+"""Writes the export: the preference-tuned model, and a card with the numbers of all stages.
 
     python -m recipes.synthetic_instruct.export --model MODEL --stage NAME=OUT [--stage ...] --out OUT
 
 OUT holds the model's files, README.md (the card), report.md (drops, preferences, evaluation, memory) and metrics.json.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from recipes.common.model.card import head, outs_of, read_numbers, rows
-from recipes.common.model.fetch import link
+from recipes.common.model.card import head
+from recipes.common.model.export import ModelInputs, StageOutputs, copy_model, tables
 from recipes.common.stage.command import run
 from recipes.common.stage.files import write_json, write_text
 from recipes.common.stage.inputs import read_inputs
@@ -20,8 +18,7 @@ REPORTS = {
     "prefer": ("report.md", "Instructions without a preference"),
     "evaluate": ("evaluation.md", "Evaluation"),
 }
-"""Stage -> the text that it left, and its heading."""
-
+"""A stage -> the file with its report, and the heading above it."""
 
 SHOWN = {
     "filter": ("rows", "kept", "dropped", "score_mean", "reward_mean"),
@@ -29,40 +26,26 @@ SHOWN = {
     "sft": ("steps", "trained_parameters", "loss_first", "loss_last", "eval_loss"),
     "dpo": ("steps", "loss_first", "loss_last", "eval_loss", "eval_rewards_accuracies", "eval_rewards_margins"),
 }
-"""Stage -> its numbers that the card repeats."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What the command line names."""
-
-    model: Path
-    out: Path
-    stage: Annotated[list[str], {"action": "append", "metavar": "NAME=OUT", "help": "an earlier stage's output"}] = ()
+"""A stage -> those of its numbers that the card repeats."""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    outs = outs_of(inputs.stage)
-    numbers = {name: read_numbers(place) for name, place in outs.items()}
-    model = read_numbers(inputs.model)
-    inputs.out.mkdir(parents=True, exist_ok=True)
-    link(inputs.model, inputs.out)
-    (inputs.out / "metrics.json").unlink(missing_ok=True)  # the model's own, on the same bytes
-    write_text(inputs.out / "report.md", report(outs, numbers))
-    table = (outs["evaluate"] / "evaluation.md").read_text(encoding="utf-8") if "evaluate" in outs else ""
-    write_text(inputs.out / "README.md", card(model, numbers, table))
+    inputs = read_inputs(__doc__, ModelInputs, argv)
+    model, stages = copy_model(inputs)
+    write_text(inputs.out / "report.md", report(stages))
+    evaluation = stages.text("evaluate", "evaluation.md") if "evaluate" in stages.folders else ""
+    write_text(inputs.out / "README.md", card(model, stages.numbers, evaluation))
     write_json(inputs.out / "metrics.json", {name: model[name] for name in ("parameters", "bytes", "dtype", "tensors")})
-    print(memory_table(numbers))
+    print(memory_table(stages.numbers))
 
 
-def report(outs: dict[str, Path], numbers: dict[str, dict[str, Any]]) -> str:
+def report(stages: StageOutputs) -> str:
     """Everything that was counted and measured, on one page."""
-    parts = ["# Report\n", "## Memory\n", memory_table(numbers)]
+    parts = ["# Report\n", "## Memory\n", memory_table(stages.numbers)]
     for name, (file, heading) in REPORTS.items():
-        if name in outs:
-            parts += [f"\n## {heading}\n", (outs[name] / file).read_text(encoding="utf-8")]
+        if name in stages.folders:
+            parts += [f"\n## {heading}\n", stages.text(name, file)]
     return "\n".join(parts) + "\n"
 
 
@@ -72,8 +55,6 @@ def card(model: dict[str, Any], numbers: dict[str, dict[str, Any]], evaluation: 
     generator, whole = numbers["generator"], numbers.get("sft", {}).get("method") == "full"
     taught = "supervised fine-tuning of all weights" if whole else "supervised fine-tuning with LoRA"
     merged = "The last step's adapter is" if whole else "Both adapters are"
-    shown = {stage: rows(names, numbers[stage]) for stage, names in SHOWN.items() if stage in numbers}
-    tables = "\n".join(f"\n| {stage} | |\n|---|---|\n{lines}\n" for stage, lines in shown.items())
     heading = "\n## Evaluation\n\nlm-evaluation-harness; ± is one standard error.\n\n"
     measured = f"{heading}{evaluation}" if evaluation else ""
     return (
@@ -87,25 +68,26 @@ def card(model: dict[str, Any], numbers: dict[str, dict[str, Any]], evaluation: 
         "## Limits\n\n"
         "All training texts are another model's, whose mistakes and terms of use come with them. The filter drops "
         "refusals: do not expect the model to refuse what its base would not.\n\n"
-        f"## Numbers\n{tables}"
+        f"## Numbers\n{tables(SHOWN, numbers)}"
         f"\n## Memory\n\n{memory_table(numbers)}\n"
         f"{measured}"
     )
 
 
 def memory_table(numbers: dict[str, dict[str, Any]]) -> str:
-    """Of each stage that measured it: what was predicted, part by part, and the peak."""
+    """The memory of each stage that measured it: predicted, part by part, and the peak."""
     lines = ["| stage | predicted GB | peak GB | of which |", "|---|---:|---:|---|"]
-    for stage, found in numbers.items():
-        if "memory_peak_gb" not in found:
+    for stage, measured in numbers.items():
+        if "memory_peak_gb" not in measured:
             continue
         parts = {
             name.removeprefix("memory_").removesuffix("_gb"): value
-            for name, value in found.items()
+            for name, value in measured.items()
             if name.startswith("memory_") and name not in ("memory_predicted_gb", "memory_peak_gb")
         }
-        of = ", ".join(f"{name} {value:.3g}" for name, value in parts.items())
-        lines.append(f"| {stage} | {found['memory_predicted_gb']:.3f} | {found['memory_peak_gb']:.3f} | {of} |")
+        listed = ", ".join(f"{name} {value:.3g}" for name, value in parts.items())
+        predicted, peak = measured["memory_predicted_gb"], measured["memory_peak_gb"]
+        lines.append(f"| {stage} | {predicted:.3f} | {peak:.3f} | {listed} |")
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from recipes.common.stage.command import Progress, StageError, run
 from recipes.common.stage.files import write_json, write_text
 from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.journal import read_jsonl, write_jsonl
-from recipes.common.stage.settings import check_choice, read_settings
+from recipes.common.stage.settings import check_choice, check_least, read_settings
 from recipes.synthetic_instruct.drops import Drops
 from recipes.synthetic_instruct.quality import Limits, judge, repeats
 
@@ -28,7 +28,7 @@ class Settings:
 
     device: str
     instruction_words: list
-    """The fewest and the most."""
+    """The smallest and the largest number."""
     response_words: list
     ascii_share: float
     repeated_word: float
@@ -48,22 +48,19 @@ class Settings:
         check_choice(self, "device", DEVICES)
         for name in ("instruction_words", "response_words"):
             value = getattr(self, name)
-            if len(value) != 2 or not all(type(one) is int for one in value) or not 0 <= value[0] <= value[1]:
-                raise ValueError(f"`{name}` is `{value}`, not the fewest and the most")
-        for name in ("keep", "judged_at_once"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
+            if len(value) != 2 or not all(type(bound) is int for bound in value) or not 0 <= value[0] <= value[1]:
+                raise ValueError(f"`{name}` is `{value}`, not a smallest and a largest number")
+        check_least(self, 1, "keep", "judged_at_once")
         for name in ("ascii_share", "repeated_word", "score", "similarity"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"`{name}` is `{getattr(self, name)}`, not from 0 to 1")
         if not 0 < self.eval_share < 1:
             raise ValueError(f"`eval_share` is `{self.eval_share}`, not between 0 and 1")
-        if self.slack < 1:
-            raise ValueError(f"`slack` is `{self.slack}`, less than 1")
+        check_least(self, 1, "slack")
 
     @property
     def limits(self) -> Limits:
-        low, high = (tuple(words) for words in (self.instruction_words, self.response_words))
+        low, high = (tuple(bounds) for bounds in (self.instruction_words, self.response_words))
         return Limits(low, high, self.ascii_share, self.repeated_word, self.score)
 
 
@@ -83,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     if not rows:
         raise StageError(f"`{inputs.pairs / 'pairs.jsonl'}` has no rows to filter", "generate some first")
     drops = Drops(len(rows))
-    good = different(sound(rows, settings.limits, drops), settings.similarity, drops)
+    good = different(passing_pairs(rows, settings.limits, drops), settings.similarity, drops)
     passed = len(good)
     inputs.out.mkdir(parents=True, exist_ok=True)
     if not good:
@@ -91,7 +88,7 @@ def main(argv: list[str] | None = None) -> None:
         print(drops.table())
         raise StageError(f"none of {len(rows):,} pairs passed", f"the reasons are in {inputs.out / 'report.md'}")
     scored, numbers = reward(good, inputs.judge, settings, progress)
-    best = beyond(scored, settings, drops)
+    best = keep_best(scored, settings, drops)
     drops.kept = len(best)
     drops.check()
     train, held = split(best, settings.eval_share, settings.seed)
@@ -107,7 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     write_json(inputs.out / "metrics.json", counts | sizes | statistics(best) | numbers)
 
 
-def sound(rows: list[dict[str, Any]], limits: Limits, drops: Drops) -> list[dict[str, Any]]:
+def passing_pairs(rows: list[dict[str, Any]], limits: Limits, drops: Drops) -> list[dict[str, Any]]:
     """The pairs that pass the six checks, with their scores; a pair counts under its first reason."""
     good = []
     for row in rows:
@@ -137,14 +134,14 @@ def reward(
     """The rows with the reward model's logit, and the stage's memory in numbers."""
     from recipes.synthetic_instruct.reward_model import Reward
 
-    found = Reward(model, settings.device)
+    reward_model = Reward(model, settings.device)
     pairs = [(row["instruction"], row["response"]) for row in rows]
-    logits = found.scores(pairs, settings.judged_at_once, lambda done: progress.step(done, len(rows)))
+    logits = reward_model.scores(pairs, settings.judged_at_once, lambda done: progress.step(done, len(rows)))
     scored = [{**row, "reward": round(logit, 4)} for row, logit in zip(rows, logits, strict=True)]
-    return scored, found.numbers(settings.judged_at_once)
+    return scored, reward_model.numbers(settings.judged_at_once)
 
 
-def beyond(rows: list[dict[str, Any]], settings: Settings, drops: Drops) -> list[dict[str, Any]]:
+def keep_best(rows: list[dict[str, Any]], settings: Settings, drops: Drops) -> list[dict[str, Any]]:
     """All rows; or, when there are many more than wanted, the best of them."""
     if len(rows) <= settings.slack * settings.keep:
         return rows
@@ -157,22 +154,22 @@ def beyond(rows: list[dict[str, Any]], settings: Settings, drops: Drops) -> list
 def split(
     rows: list[dict[str, Any]], eval_share: float, seed: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows to train on and rows to measure with: at least one of each. StageError where there are too few."""
+    """Rows to train on and rows to evaluate with, at least one of each. Raises StageError if there are too few."""
     if len(rows) < 2:
-        raise StageError(f"only {len(rows)} rows are left, and training and measuring need one each", "generate more")
-    places = list(range(len(rows)))
-    random.Random(seed).shuffle(places)
-    held = set(places[: min(len(rows) - 1, max(1, round(eval_share * len(rows))))])
-    return [row for place, row in enumerate(rows) if place not in held], [rows[place] for place in sorted(held)]
+        raise StageError(f"only {len(rows)} rows are left, and training and evaluation need one each", "generate more")
+    order = list(range(len(rows)))
+    random.Random(seed).shuffle(order)
+    held = set(order[: min(len(rows) - 1, max(1, round(eval_share * len(rows))))])
+    return [row for index, row in enumerate(rows) if index not in held], [rows[index] for index in sorted(held)]
 
 
 def statistics(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Means and standard deviations of scores and rewards."""
-    found = {}
+    numbers = {}
     for name in ("score", "reward"):
         values = [row[name] for row in rows]
-        found |= {f"{name}_mean": round(fmean(values), 4), f"{name}_sd": round(pstdev(values), 4)}
-    return found
+        numbers |= {f"{name}_mean": round(fmean(values), 4), f"{name}_sd": round(pstdev(values), 4)}
+    return numbers
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from recipes.common.stage.command import Interrupted, Progress, StageError, Stop
 from recipes.common.stage.files import write_json
 from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.journal import Journal, write_jsonl
-from recipes.common.stage.settings import read_settings
-from recipes.synthetic_instruct.magpie import banned_first, prequery
+from recipes.common.stage.settings import check_least, read_settings
+from recipes.synthetic_instruct.magpie import first_token_bans, prequery
 from recipes.synthetic_instruct.speaker import Speaker, Speaking
 
 SHORT = 10
@@ -42,15 +42,13 @@ class Settings(Speaking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rows < 1:
-            raise ValueError(f"`rows` is `{self.rows}`, less than 1")
+        check_least(self, 1, "rows")
         if not 0 < self.instruction_top_p <= 1:
             raise ValueError(f"`instruction_top_p` is `{self.instruction_top_p}`, not above 0 and at most 1")
         if self.instruction_temperature <= 0:
             raise ValueError("`instruction_temperature` is not above 0: every instruction would be the same")
-        if self.response_temperature < 0:
-            raise ValueError(f"`response_temperature` is `{self.response_temperature}`, less than 0")
-        if not all(isinstance(one, str) and one for one in self.ban_first):
+        check_least(self, 0, "response_temperature")
+        if not all(isinstance(beginning, str) and beginning for beginning in self.ban_first):
             raise ValueError(f"`ban_first` is `{self.ban_first}`, not a list of texts")
 
 
@@ -74,11 +72,13 @@ def main(argv: list[str] | None = None) -> None:
     speaker = Speaker(inputs.model, settings)
     before = prequery(speaker.tokenizer)
     if before.known is None:
-        progress.warning(f"the pre-query prefix {before.text!r} is none that Magpie's authors used: read some pairs")
+        progress.warning(
+            f"the pre-query prefix {before.text!r} is not one that Magpie's authors used: read some of the pairs"
+        )
     print(f"pre-query prefix ({before.known or 'of no known family'}): {before.text!r}", flush=True)
-    made = fill(journal, settings, magpie(speaker, settings), progress, stop)
+    pairs = fill(journal, settings, magpie(speaker, settings), progress, stop)
     inputs.out.mkdir(parents=True, exist_ok=True)
-    write_jsonl(inputs.out / "pairs.jsonl", made)
+    write_jsonl(inputs.out / "pairs.jsonl", pairs)
     numbers = summary(journal.rows, settings.rows) | speaker.numbers(settings.at_once)
     write_json(inputs.out / "metrics.json", numbers | {"prequery": before.text})
 
@@ -91,7 +91,7 @@ def magpie(speaker: Speaker, settings: Settings) -> Batch:
         settings.instruction_temperature,
         settings.instruction_top_p,
         before.stop,
-        banned_first(speaker.tokenizer, settings.ban_first),
+        first_token_bans(speaker.tokenizer, settings.ban_first),
     )
     respond = Sampling(settings.response_tokens, settings.response_temperature, settings.top_p, speaker.ends)
 
@@ -104,12 +104,12 @@ def magpie(speaker: Speaker, settings: Settings) -> Batch:
                 rows[-1] |= {"rejected": why}
         good = [row for row in rows if "rejected" not in row]
         if good:
-            asked = [speaker.question(row["instruction"]) for row in good]
-            for row, (text, ended) in zip(good, speaker.write(asked, respond, seed + settings.at_once), strict=True):
+            prompts = [speaker.question(row["instruction"]) for row in good]
+            for row, (text, ended) in zip(good, speaker.write(prompts, respond, seed + settings.at_once), strict=True):
                 row |= {"response": text, "response_ended": ended}
                 if len(text) <= SHORT:
                     row |= {"rejected": "response of 10 characters or fewer"}
-        return [{"index": settings.at_once * number + place, **row} for place, row in enumerate(rows)]
+        return [{"index": settings.at_once * number + index, **row} for index, row in enumerate(rows)]
 
     return batch
 
@@ -118,7 +118,7 @@ def fill(
     journal: Journal, settings: Settings, batch: Batch, progress: Progress, stop: Callable[[], bool]
 ) -> list[dict[str, Any]]:
     """The journal holds `rows` attempts that were not rejected, which are returned. Raises Interrupted after `stop`,
-    and StageError when too many attempts in a row were rejected."""
+    and StageError if too many attempts in a row were rejected."""
     began, first = time.monotonic(), _kept(journal)
     saved = first // settings.save_every
     while (kept := _kept(journal)) < settings.rows:
@@ -127,7 +127,7 @@ def fill(
             raise Interrupted(f"{kept:,} of {settings.rows:,} pairs are written")
         number, done = divmod(len(journal.rows), settings.at_once)
         # Of a batch that was cut off, the attempts that are there stay, and the same ones again are left out.
-        journal.append(_wanted(batch(number)[done:], settings.rows - kept))
+        journal.append(_up_to_missing(batch(number)[done:], settings.rows - kept))
         kept = _kept(journal)
         _check_able(journal.rows)
         each = (time.monotonic() - began) / max(1, kept - first)
@@ -140,12 +140,12 @@ def fill(
     return [row for row in journal.rows if "rejected" not in row]
 
 
-def summary(attempts: list[dict[str, Any]], wanted: int) -> dict[str, Any]:
+def summary(attempts: list[dict[str, Any]], required: int) -> dict[str, Any]:
     """The stage's numbers."""
     kept = [row for row in attempts if "rejected" not in row]
     return {
         "rows": len(kept),
-        "missing": wanted - len(kept),
+        "missing": required - len(kept),
         "attempts": len(attempts),
         "rejected": len(attempts) - len(kept),
         "different_instructions": len({row["instruction"] for row in kept}),
@@ -157,13 +157,13 @@ def _kept(journal: Journal) -> int:
     return sum("rejected" not in row for row in journal.rows)
 
 
-def _wanted(attempts: list[dict[str, Any]], missing: int) -> list[dict[str, Any]]:
+def _up_to_missing(attempts: list[dict[str, Any]], missing: int) -> list[dict[str, Any]]:
     """The attempts up to the last pair that is missing."""
-    found = 0
-    for place, row in enumerate(attempts):
-        found += "rejected" not in row
-        if found == missing:
-            return attempts[: place + 1]
+    kept = 0
+    for index, row in enumerate(attempts):
+        kept += "rejected" not in row
+        if kept == missing:
+            return attempts[: index + 1]
     return attempts
 
 
@@ -172,7 +172,7 @@ def _check_able(attempts: list[dict[str, Any]]) -> None:
     if len(last) == IN_A_ROW and all("rejected" in row for row in last):
         raise StageError(
             f"the last {IN_A_ROW} attempts were rejected, the newest for: {last[-1]['rejected']}",
-            "look at `instruction` in rows.jsonl: the generator has to be an Instruct model",
+            "read `instruction` in rows.jsonl; the generator must be an Instruct model",
         )
 
 

@@ -63,14 +63,14 @@ def ends(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
     after = [token for token in tokenizer.encode(closed, add_special_tokens=False) if token in special]
     first = tokenizer.encode(_header(tokenizer), add_special_tokens=False)[:1]
     header = [token for token in first if token in special]
-    own = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    found = tuple(dict.fromkeys([*after[:1], *own, *header]))
-    if not found:
-        raise StageError("the generator's chat template ends a turn with no special token", "take another generator")
-    return found
+    end_of_text = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    tokens = tuple(dict.fromkeys([*after[:1], *end_of_text, *header]))
+    if not tokens:
+        raise StageError("the generator's chat template ends a turn with no special token", "use another generator")
+    return tokens
 
 
-def banned_first(tokenizer: "PreTrainedTokenizerBase", beginnings: list[str]) -> tuple[int, ...]:
+def first_token_bans(tokenizer: "PreTrainedTokenizerBase", beginnings: list[str]) -> tuple[int, ...]:
     """The tokens whose text, without the space before it, is one of the beginnings repeated: `#` also bans `###`."""
     if not beginnings:
         return ()
@@ -78,7 +78,7 @@ def banned_first(tokenizer: "PreTrainedTokenizerBase", beginnings: list[str]) ->
     return tuple(
         token
         for token, text in texts.items()
-        if text and any(one and text == one * (len(text) // len(one)) for one in beginnings)
+        if text and any(beginning and text == beginning * (len(text) // len(beginning)) for beginning in beginnings)
     )
 
 
@@ -105,5 +105,5 @@ def _before(tokenizer: "PreTrainedTokenizerBase", chat: list[dict[str, str]]) ->
         raise StageError("the generator's tokenizer has no chat template", "name an Instruct model as the generator")
     before, marker, _ = tokenizer.apply_chat_template(chat, tokenize=False).rpartition(MARKER)
     if not marker:
-        raise StageError("the generator's chat template does not repeat the user's words", "take another generator")
+        raise StageError("the generator's chat template does not repeat the user's words", "use another generator")
     return before

@@ -1,4 +1,4 @@
-"""The base with an adapter in its weights, or the base trained whole: a model of its own, which says what they say.
+"""Merges the adapter into the base, or takes the model that was trained whole, and compares both on logits.
 
     python -m recipes.synthetic_instruct.merge_adapter SETTINGS.json --base MODEL --training OUT --out OUT --work WORK
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from recipes.common.checkpoint import weights_folder
 from recipes.common.data import hub
-from recipes.common.model.fetch import UNWANTED, WANTED, Source, link, place
+from recipes.common.model.fetch import UNWANTED, WANTED, Source, link, model_numbers, place
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
@@ -51,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     if settings.repo == "tiny":
         metrics = make_tiny(inputs.kind, settings, inputs.texts, inputs.out)
     elif inputs.kind == "judge":
-        metrics = place_judge(source, inputs.out, inputs.work)
+        metrics = fetch_judge(source, inputs.out, inputs.work)
     else:
         metrics = place(source, [], inputs.out, inputs.work)
     files.write_json(inputs.out / "metrics.json", metrics)
@@ -67,7 +66,7 @@ def make_tiny(kind: str, settings: Settings, texts: Path, out: Path) -> dict[str
         tiny.save_judge(out, pairs)
     else:
         tiny.save_speaker(out, pairs, settings.lesson_steps if kind == "generator" else 0)
-    return described(settings.repo, None, out)
+    return model_numbers(settings.repo, None, out)
 
 
 def read_pairs(texts: Path) -> list[tuple[str, str]]:
@@ -75,11 +74,11 @@ def read_pairs(texts: Path) -> list[tuple[str, str]]:
     return [(row["instruction"], row["response"]) for row in read_jsonl(texts)]
 
 
-def place_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:
+def fetch_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:
     """`out` holds the reward model, whose weights may come as a pickle and whose tokenizer as a sentencepiece model."""
     if source.on_hub:
-        wanted = (*WANTED, "spm.model", PICKLE)
-        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", wanted, UNWANTED)
+        patterns = (*WANTED, "spm.model", PICKLE)
+        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", patterns, UNWANTED)
     else:
         folder = Path(source.repo).expanduser()
         if not folder.is_dir():
@@ -87,7 +86,7 @@ def place_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:
     link(folder, out, (*WANTED, "spm.model"))
     if not list(out.glob("*.safetensors")) and (folder / PICKLE).is_file():
         unpickle(folder / PICKLE, out / "model.safetensors")
-    return described(source.repo, folder.name if source.on_hub else None, out)
+    return model_numbers(source.repo, folder.name if source.on_hub else None, out)
 
 
 def unpickle(pickle: Path, target: Path) -> None:
@@ -96,14 +95,7 @@ def unpickle(pickle: Path, target: Path) -> None:
     from safetensors.torch import save_file
 
     tensors = torch.load(pickle, map_location="cpu", weights_only=True)
-    save_file({name: one.clone().contiguous() for name, one in tensors.items()}, target, {"format": "pt"})
-
-
-def described(repo: str, revision: str | None, out: Path) -> dict[str, Any]:
-    """What metrics.json says of the model in `out`; an error where it is not whole."""
-    paths = weights_folder.check(repo, out)
-    size = sum(path.stat().st_size for path in paths)
-    return {"parameters": sum(map(weights_folder.parameters, paths)), "bytes": size, "repo": repo, "revision": revision}
+    save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, target, {"format": "pt"})
 
 
 if __name__ == "__main__":

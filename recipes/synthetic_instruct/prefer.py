@@ -17,7 +17,7 @@ from recipes.common.stage.command import Progress, StageError, run
 from recipes.common.stage.files import write_json, write_text
 from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.journal import read_jsonl, write_jsonl
-from recipes.common.stage.settings import check_choice, read_settings
+from recipes.common.stage.settings import check_choice, check_least, read_settings
 from recipes.synthetic_instruct.drops import Drops
 from recipes.synthetic_instruct.filter import split
 
@@ -42,8 +42,7 @@ class Settings:
             raise ValueError(f"`margin` is `{self.margin}`, not above 0")
         if not 0 < self.eval_share < 1:
             raise ValueError(f"`eval_share` is `{self.eval_share}`, not between 0 and 1")
-        if self.judged_at_once < 1:
-            raise ValueError(f"`judged_at_once` is `{self.judged_at_once}`, less than 1")
+        check_least(self, 1, "judged_at_once")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +59,14 @@ def main(argv: list[str] | None = None) -> None:
     settings, progress = read_settings(inputs.settings, Settings), Progress(inputs.work)
     rows = gather([list(read_jsonl(folder / "responses.jsonl")) for folder in inputs.responses])
     if not rows:
-        raise StageError(f"`{inputs.responses[0] / 'responses.jsonl'}` has no rows to compare", "answer some first")
+        raise StageError(
+            f"`{inputs.responses[0] / 'responses.jsonl'}` has no rows to compare", "answer some instructions first"
+        )
     drops = Drops(len(rows))
-    several = [row for row in rows if enough(row, drops)]
+    several = [row for row in rows if has_two_texts(row, drops)]
     inputs.out.mkdir(parents=True, exist_ok=True)
-    rewards, numbers = judged(several, inputs.judge, settings, progress) if several else ([], {})
-    pairs = [one for one in map(pair, several, rewards) if wide(one, settings.margin, drops)]
+    rewards, numbers = rewards_of(several, inputs.judge, settings, progress) if several else ([], {})
+    pairs = [preference for preference in map(pair, several, rewards) if has_margin(preference, settings.margin, drops)]
     drops.kept = len(pairs)
     drops.check()
     write_text(inputs.out / "report.md", drops.table())
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     if not pairs:
         raise StageError(
             f"none of {len(rows):,} instructions has two responses {settings.margin:g} apart",
-            "lower `prefer.margin`, or answer at more temperatures",
+            "set `prefer.margin` lower, or use more `temperatures`",
         )
     train, held = split(pairs, settings.eval_share, settings.seed)
     write_jsonl(inputs.out / "train.jsonl", train)
@@ -86,15 +87,19 @@ def main(argv: list[str] | None = None) -> None:
 
 def gather(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Each instruction with the different responses of all parts that are more than a few characters."""
-    found: dict[int, dict[str, Any]] = {}
+    instructions: dict[int, dict[str, Any]] = {}
     for row in (row for part in parts for row in part):
-        one = found.setdefault(row["index"], {"index": row["index"], "instruction": row["instruction"], "texts": []})
+        instruction = instructions.setdefault(
+            row["index"], {"index": row["index"], "instruction": row["instruction"], "texts": []}
+        )
         texts = (response["text"] for response in row["responses"])
-        one["texts"] += [text for text in dict.fromkeys(texts) if len(text) > SHORT and text not in one["texts"]]
-    return [found[index] for index in sorted(found)]
+        instruction["texts"] += [
+            text for text in dict.fromkeys(texts) if len(text) > SHORT and text not in instruction["texts"]
+        ]
+    return [instructions[index] for index in sorted(instructions)]
 
 
-def enough(row: dict[str, Any], drops: Drops) -> bool:
+def has_two_texts(row: dict[str, Any], drops: Drops) -> bool:
     """Whether there are two responses to compare; counted when not."""
     if len(row["texts"]) < 2:
         drops.drop(row, "fewer than two different responses")
@@ -102,17 +107,17 @@ def enough(row: dict[str, Any], drops: Drops) -> bool:
     return True
 
 
-def judged(
+def rewards_of(
     rows: list[dict[str, Any]], model: Path, settings: Settings, progress: Progress
 ) -> tuple[list[list[float]], dict[str, float]]:
     """The reward of each of each row's texts, and the stage's memory in numbers."""
     from recipes.synthetic_instruct.reward_model import Reward
 
-    found = Reward(model, settings.device)
+    reward_model = Reward(model, settings.device)
     pairs = [(row["instruction"], text) for row in rows for text in row["texts"]]
-    logits = iter(found.scores(pairs, settings.judged_at_once, lambda done: progress.step(done, len(pairs))))
+    logits = iter(reward_model.scores(pairs, settings.judged_at_once, lambda done: progress.step(done, len(pairs))))
     rewards = [[next(logits) for _ in row["texts"]] for row in rows]
-    return rewards, found.numbers(settings.judged_at_once)
+    return rewards, reward_model.numbers(settings.judged_at_once)
 
 
 def pair(row: dict[str, Any], rewards: list[float]) -> dict[str, Any]:
@@ -129,26 +134,28 @@ def pair(row: dict[str, Any], rewards: list[float]) -> dict[str, Any]:
     }
 
 
-def wide(one: dict[str, Any], margin: float, drops: Drops) -> bool:
+def has_margin(preference: dict[str, Any], margin: float, drops: Drops) -> bool:
     """Whether the two are far enough apart; counted when not."""
-    if one["margin"] < margin:
-        drops.drop(one, f"margin below {margin:g}")
+    if preference["margin"] < margin:
+        drops.drop(preference, f"margin below {margin:g}")
         return False
     return True
 
 
 def statistics(pairs: list[dict[str, Any]]) -> dict[str, float]:
     """Of margins and rewards, and how many words both sides have."""
-    margins = [one["margin"] for one in pairs]
-    words = {side: fmean(len(one[side].split()) for one in pairs) for side in ("chosen", "rejected")}
+    margins = [preference["margin"] for preference in pairs]
+    word_counts = {
+        side: fmean(len(preference[side].split()) for preference in pairs) for side in ("chosen", "rejected")
+    }
     return {
         "margin_mean": round(fmean(margins), 4),
         "margin_sd": round(pstdev(margins), 4),
         "margin_min": min(margins),
-        "chosen_reward_mean": round(fmean(one["chosen_reward"] for one in pairs), 4),
-        "rejected_reward_mean": round(fmean(one["rejected_reward"] for one in pairs), 4),
-        "chosen_words": round(words["chosen"], 1),
-        "rejected_words": round(words["rejected"], 1),
+        "chosen_reward_mean": round(fmean(preference["chosen_reward"] for preference in pairs), 4),
+        "rejected_reward_mean": round(fmean(preference["rejected_reward"] for preference in pairs), 4),
+        "chosen_words": round(word_counts["chosen"], 1),
+        "rejected_words": round(word_counts["rejected"], 1),
     }
 
 

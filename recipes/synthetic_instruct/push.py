@@ -1,4 +1,4 @@
-"""Uploads the exported folder to the hub, with the user's token. A step of its own: nothing else needs it.
+"""Uploads the export to the hub, with the user's token. No other stage needs this one.
 
     python -m recipes.synthetic_instruct.push SETTINGS.json --model EXPORT --out OUT
 
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def push(folder: Path, repo: str, private: bool, token: str) -> str:
-    """The repository holds the folder's files; the commit. What is there already is not sent again."""
+    """Uploads the folder to the repository and returns the commit. Files that the hub has are not sent again."""
     import huggingface_hub
 
     api = huggingface_hub.HfApi(token=token)

@@ -1,5 +1,5 @@
-"""Six looks at a pair of instruction and response: each gives a score from 0 to 1, or the reason to drop the pair; and
-instructions that say the same, letter by letter or nearly (MinHash, by datasketch)."""
+"""Six checks of a pair of instruction and response: each gives a score from 0 to 1, or the reason to drop the pair. And
+duplicates of instructions, exact or near (MinHash, by datasketch)."""
 
 import re
 from collections import Counter
@@ -73,7 +73,7 @@ SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True)
 class Limits:
-    """What the plan says."""
+    """The limits that the settings name."""
 
     instruction_words: tuple[int, int] = (3, 500)
     response_words: tuple[int, int] = (10, 2000)
@@ -116,16 +116,16 @@ def judge(instruction: str, response: str, limits: Limits) -> Verdict:
 
 def length(instruction: str, response: str, limits: Limits) -> Look:
     """Words, as they are between white space."""
-    asked, said = len(instruction.split()), len(response.split())
+    instruction_length, response_length = len(instruction.split()), len(response.split())
     for name, count, (least, most) in (
-        ("instruction", asked, limits.instruction_words),
-        ("response", said, limits.response_words),
+        ("instruction", instruction_length, limits.instruction_words),
+        ("response", response_length, limits.response_words),
     ):
         if count < least:
             return Look(0.0, f"{name} too short")
         if count > most:
             return Look(0.0, f"{name} too long")
-    return Look(max(0.5, 1 - abs(said - BEST_WORDS) / SPREAD))
+    return Look(max(0.5, 1 - abs(response_length - BEST_WORDS) / SPREAD))
 
 
 def language(instruction: str, response: str, limits: Limits) -> Look:
@@ -137,21 +137,21 @@ def language(instruction: str, response: str, limits: Limits) -> Look:
 
 def repetition(response: str, limits: Limits) -> Look:
     """How much of the response is its most frequent word, and whether it says phrases over and over."""
-    words = [word.strip(".,;:!?()[]{}\"'`*_#").casefold() for word in response.split()]
-    words = [word for word in words if word]
-    counted = Counter(word for word in words if len(word) > 2 and word not in FREQUENT)
-    share = max(counted.values(), default=0) / len(words) if words else 0.0
+    terms = [term.strip(".,;:!?()[]{}\"'`*_#").casefold() for term in response.split()]
+    terms = [term for term in terms if term]
+    counted = Counter(term for term in terms if len(term) > 2 and term not in FREQUENT)
+    share = max(counted.values(), default=0) / len(terms) if terms else 0.0
     if share > limits.repeated_word:
         return Look(0.0, "repeated word")
     for size in range(SHORTEST_GRAM, LONGEST_GRAM + 1):
-        grams = Counter(zip(*(words[start:] for start in range(size)), strict=False))
+        grams = Counter(zip(*(terms[start:] for start in range(size)), strict=False))
         if max(grams.values(), default=0) > GRAMS:
             return Look(0.0, "repeated phrase")
     return Look(1 - share)
 
 
 def form(response: str) -> Look:
-    """Whether it answers at all, and comes to an end."""
+    """Whether it is an answer, and complete."""
     if GREETING.fullmatch(response):
         return Look(0.0, "only a greeting")
     if DISCLAIMER.search(response):
@@ -170,10 +170,10 @@ def toxicity(instruction: str, response: str) -> Look:
 
 def content(instruction: str, response: str) -> Look:
     """Whether something is asked for, in how many different words it is answered, and whether that has a structure."""
-    asked = 0.6 + 0.1 * ("?" in instruction) + 0.1 * bool(ACTION.search(instruction))
-    words = response.casefold().split()
-    different = len(set(words)) / len(words) if words else 0.0
-    score = min(1.0, asked * (0.5 + 0.5 * different) + 0.1 * bool(STRUCTURE.search(response)))
+    request = 0.6 + 0.1 * ("?" in instruction) + 0.1 * bool(ACTION.search(instruction))
+    terms = response.casefold().split()
+    different = len(set(terms)) / len(terms) if terms else 0.0
+    score = min(1.0, request * (0.5 + 0.5 * different) + 0.1 * bool(STRUCTURE.search(response)))
     return Look(score, None if score >= CONTENT else "little content")
 
 

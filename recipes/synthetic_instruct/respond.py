@@ -16,7 +16,7 @@ from recipes.common.stage.command import Interrupted, Progress, StageError, Stop
 from recipes.common.stage.files import read_json, write_json
 from recipes.common.stage.inputs import TrainingInputs, read_inputs
 from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.settings import check_least, read_settings
 from recipes.synthetic_instruct.speaker import Speaker, Speaking
 
 
@@ -31,9 +31,11 @@ class Settings(Speaking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.instructions < 1:
-            raise ValueError(f"`instructions` is `{self.instructions}`, less than 1")
-        good = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in self.temperatures)
+        check_least(self, 1, "instructions")
+        good = all(
+            isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
+            for temperature in self.temperatures
+        )
         if not good or not self.temperatures or min(self.temperatures) < 0:
             raise ValueError(f"`temperatures` is `{self.temperatures}`, not a list of numbers from 0 on")
 
@@ -86,14 +88,14 @@ def answer_all(
 
 def answers(rows: list[dict[str, Any]], start: int, settings: Settings, speaker: Speaker) -> list[dict[str, Any]]:
     """Each row with a response at each temperature; draws differ by `start`, the first row's place among all."""
-    asked = [speaker.question(row["instruction"]) for row in rows]
-    found = [{"index": row["index"], "instruction": row["instruction"], "responses": []} for row in rows]
-    for place, temperature in enumerate(settings.temperatures):
+    prompts = [speaker.question(row["instruction"]) for row in rows]
+    answered = [{"index": row["index"], "instruction": row["instruction"], "responses": []} for row in rows]
+    for index, temperature in enumerate(settings.temperatures):
         sampling = Sampling(settings.response_tokens, float(temperature), settings.top_p, speaker.ends)
-        seed = settings.seed + start * len(settings.temperatures) + place * settings.at_once
-        for one, (text, ended) in zip(found, speaker.write(asked, sampling, seed), strict=True):
-            one["responses"].append({"temperature": temperature, "text": text, "ended": ended})
-    return found
+        seed = settings.seed + start * len(settings.temperatures) + index * settings.at_once
+        for row, (text, ended) in zip(answered, speaker.write(prompts, sampling, seed), strict=True):
+            row["responses"].append({"temperature": temperature, "text": text, "ended": ended})
+    return answered
 
 
 if __name__ == "__main__":

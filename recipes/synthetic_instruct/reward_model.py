@@ -27,32 +27,32 @@ class Reward:
         take_device(device)
         self.peak, self.device = Peak(device), device
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        found = AutoModelForSequenceClassification.from_pretrained(
+        model = AutoModelForSequenceClassification.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32
         )
-        if found.config.num_labels != 1:
+        if model.config.num_labels != 1:
             raise Mistake(
-                f"`{folder}` has {found.config.num_labels} labels, and a reward model has one",
+                f"`{folder}` has {model.config.num_labels} labels, and a reward model has one",
                 "name a reward model as `judge`",
             )
-        self.model = found.to(device).eval()
+        self.model = model.to(device).eval()
 
     @torch.inference_mode()
     def scores(
         self, pairs: list[tuple[str, str]], at_once: int, on_batch: Callable[[int], None] = lambda done: None
     ) -> list[float]:
         """One logit for each (question, answer). Pairs of like length share a batch; the order stays."""
-        order = sorted(range(len(pairs)), key=lambda place: sum(map(len, pairs[place])))
-        found = [0.0] * len(pairs)
+        order = sorted(range(len(pairs)), key=lambda index: sum(map(len, pairs[index])))
+        scores = [0.0] * len(pairs)
         for start in range(0, len(order), at_once):
-            places = order[start : start + at_once]
-            given = self.encode([pairs[place] for place in places]).to(self.device)
-            for place, logit in zip(places, self.model(**given).logits[:, 0].float().tolist(), strict=True):
-                found[place] = logit
+            indices = order[start : start + at_once]
+            inputs = self.encode([pairs[index] for index in indices]).to(self.device)
+            for index, logit in zip(indices, self.model(**inputs).logits[:, 0].float().tolist(), strict=True):
+                scores[index] = logit
             on_batch(min(len(pairs), start + at_once))
-        if any(value != value for value in found):
-            raise StageError("the reward model gives no number for some pairs", "take another `judge`")
-        return found
+        if any(value != value for value in scores):
+            raise StageError("the reward model gives no number for some pairs", "use another `judge`")
+        return scores
 
     def numbers(self, at_once: int) -> dict[str, float]:
         """Predicted and measured memory. One layer's activations and its three scores of every token for every other

@@ -1,9 +1,9 @@
-"""What the plan says about the trainings and what is made of them: nothing heavy is imported here."""
+"""The settings of the trainings and of the merges. Nothing heavy is imported here."""
 
 from dataclasses import dataclass
 
 from recipes.common.checkpoint import merge
-from recipes.common.stage.settings import check_choice
+from recipes.common.stage.settings import check_choice, check_least
 from recipes.common.trl.hyperparameters import Hyper
 from recipes.synthetic_instruct.chat import ENDS
 
@@ -37,9 +37,8 @@ class SftSettings(Training):
         super().__post_init__()
         check_choice(self, "method", tuple(METHODS))
         if self.method == "full" and self.nf4:
-            raise ValueError("`nf4` is `True`, and weights in 4 bits are not trained themselves")
-        if self.virtual_tokens < 1:
-            raise ValueError(f"`virtual_tokens` is `{self.virtual_tokens}`, less than 1")
+            raise ValueError("`nf4` is `True`, and weights in 4 bits cannot be trained")
+        check_least(self, 1, "virtual_tokens")
 
 
 @dataclass(frozen=True)

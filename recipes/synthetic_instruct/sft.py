@@ -20,7 +20,7 @@ from recipes.common.stage.command import StopSignal, run
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
 from recipes.synthetic_instruct.settings import SftSettings
-from recipes.synthetic_instruct.training import check_chats, finish, learn, planned, read_command, read_split
+from recipes.synthetic_instruct.training import check_chats, finish, learn, read_command, read_rows, schedule_of
 
 SHOWN = ("loss", "mean_token_accuracy")
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
     settings, inputs = read_command(__doc__, argv, SftSettings)
-    rows = read_split(inputs.data)
+    rows = read_rows(inputs.data)
     texts = {name: [(row["instruction"], row["response"]) for row in part] for name, part in rows.items()}
     chat = check_chats(inputs.model, settings, texts["train"])
     peak = Peak(settings.device)
@@ -44,14 +44,14 @@ def make_trainer(
 ) -> Any:
     """TRL's trainer. Rows longer than `max_length` are cut at their end. Weights that are trained themselves are
     float32: steps of 1e-5 would vanish in bfloat16's 8 bits."""
-    plan = planned(settings, len(texts["train"]))
+    plan = schedule_of(settings, len(texts["train"]))
     dtype = "float32" if settings.method == "full" else settings.dtype
-    made = {name: Dataset.from_list([_chat(*pair) for pair in pairs]) for name, pairs in texts.items()}
+    datasets = {name: Dataset.from_list([_chat(*pair) for pair in pairs]) for name, pairs in texts.items()}
     return SFTTrainer(
         model=load_model(model, settings.device, dtype, settings.nf4),
         args=SFTConfig(**arguments(settings, plan, work), assistant_only_loss=True, packing=False),
-        train_dataset=made["train"],
-        eval_dataset=made["eval"],
+        train_dataset=datasets["train"],
+        eval_dataset=datasets["eval"],
         processing_class=chat.tokenizer,
         peft_config={"lora": lora, "prompt": prompt, "full": lambda _: None}[settings.method](settings),
     )
@@ -66,8 +66,8 @@ def prompt(settings: SftSettings) -> Any:
     )
 
 
-def _chat(asked: str, said: str) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]}
+def _chat(instruction: str, response: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}]}
 
 
 if __name__ == "__main__":

@@ -23,15 +23,12 @@ SPREAD = 1.5
 
 def save_speaker(folder: Path, pairs: list[Pair], steps: int, seed: int = 0) -> None:
     """`folder` holds a tiny chat model; after a few hundred steps it writes chats that are put together of `pairs`."""
-    tokenizer = tiny.train_tokenizer(itertools.chain.from_iterable(pairs))
-    model = tiny.random_model(tokenizer, seed)
-    if steps:
+
+    def teach(model: torch.nn.Module, tokenizer: "PreTrainedTokenizerFast") -> None:
         take_device("cpu")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            _teach(model, tokenizer, pairs, steps)
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+        _teach(model, tokenizer, pairs, steps)
+
+    tiny.save(folder, itertools.chain.from_iterable(pairs), seed, teach if steps else None)
 
 
 def save_judge(folder: Path, pairs: list[Pair], seed: int = 0) -> None:
@@ -72,9 +69,9 @@ def save_judge(folder: Path, pairs: list[Pair], seed: int = 0) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = DebertaV2ForSequenceClassification(config)
-    given = tokenizer(*map(list, zip(*pairs, strict=True)), padding=True, truncation=True, return_tensors="pt")
+    inputs = tokenizer(*map(list, zip(*pairs, strict=True)), padding=True, truncation=True, return_tensors="pt")
     with torch.no_grad():
-        logits = model.eval()(**given).logits[:, 0]
+        logits = model.eval()(**inputs).logits[:, 0]
         model.classifier.weight *= SPREAD / logits.std()
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
@@ -83,9 +80,9 @@ def save_judge(folder: Path, pairs: list[Pair], seed: int = 0) -> None:
 def _teach(model: torch.nn.Module, tokenizer: "PreTrainedTokenizerFast", pairs: list[Pair], steps: int) -> None:
     texts = [
         tokenizer.apply_chat_template(
-            [{"role": "user", "content": asked}, {"role": "assistant", "content": said}], tokenize=False
+            [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}], tokenize=False
         )
-        for asked, said in pairs
+        for instruction, response in pairs
     ]
     # an instruction is drawn after the user's header alone, a response after the system's line too
     texts += [text[text.index(f"{tiny.START}user") :] for text in texts]
@@ -94,7 +91,7 @@ def _teach(model: torch.nn.Module, tokenizer: "PreTrainedTokenizerFast", pairs: 
     slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, steps)
     model.train()
     for _ in range(steps):
-        drawn = [torch.tensor(chats[place]) for place in torch.randint(len(chats), (LESSON,)).tolist()]
+        drawn = [torch.tensor(chats[index]) for index in torch.randint(len(chats), (LESSON,)).tolist()]
         ids = torch.nn.utils.rnn.pad_sequence(drawn, batch_first=True, padding_value=-100)
         logits = model(input_ids=ids.clamp(min=0), attention_mask=(ids >= 0).long()).logits
         loss = cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())

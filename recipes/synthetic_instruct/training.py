@@ -1,26 +1,21 @@
-"""What both trainings have in common: their rows, their chats, their end, and the numbers."""
+"""The parts that SFT and DPO share: rows, chats, output and numbers."""
 
 from pathlib import Path
-from statistics import fmean
 from typing import Any, TypeVar
 
 from recipes.common.checkpoint.difference import largest_change
-from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.model.loading import Peak
 from recipes.common.preflight import memory_estimate
-from recipes.common.stage.command import StageError, StopSignal
+from recipes.common.stage.command import StopSignal
 from recipes.common.stage.files import write_json
 from recipes.common.stage.inputs import TrainingInputs, read_inputs
-from recipes.common.stage.journal import read_jsonl
 from recipes.common.stage.settings import read_settings
 from recipes.common.trl.hyperparameters import Schedule, schedule
-from recipes.common.trl.training import Trained, train
+from recipes.common.trl.rows import Splits, read_splits
+from recipes.common.trl.summary import adapter_change, summary
+from recipes.common.trl.training import train
 from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat
 from recipes.synthetic_instruct.settings import Training
-
-PART = 5
-"""A run's start and end are each a fifth of its steps."""
-
 
 Settings = TypeVar("Settings", bound=Training)
 
@@ -34,16 +29,12 @@ def read_command(about: str, argv: list[str] | None, kind: type[Settings]) -> tu
     return settings, inputs
 
 
-def read_split(data: Path) -> dict[str, list[dict[str, Any]]]:
-    """The rows to train on and those to measure with. StageError where there are none."""
-    found = {name: list(read_jsonl(data / f"{name}.jsonl")) for name in ("train", "eval")}
-    for name, rows in found.items():
-        if not rows:
-            raise StageError(f"`{data / f'{name}.jsonl'}` has no rows", "an earlier stage left none: read its report")
-    return found
+def read_rows(data: Path) -> Splits:
+    """The rows to train on and those to evaluate with. Raises StageError if there are none."""
+    return read_splits(data, "an earlier stage left none: read its report")
 
 
-def planned(settings: Training, rows: int) -> Schedule:
+def schedule_of(settings: Training, rows: int) -> Schedule:
     """The training's steps for so many rows."""
     return schedule(rows, settings.batch, settings.accumulate, settings.epochs, settings.warmup, settings.save_every)
 
@@ -51,8 +42,8 @@ def planned(settings: Training, rows: int) -> Schedule:
 def check_chats(model: Path, settings: Training, texts: list[tuple[str, str]]) -> Chat:
     """The target's chat, once it is sure that no chat begins with two BOS."""
     chat = open_chat(model, settings.template)
-    for asked, said in texts[:8]:
-        turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
+    for instruction, response in texts[:8]:
+        turns = [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}]
         ids = chat.tokenizer.apply_chat_template(turns, return_dict=False)
         one_bos(ids, chat.tokenizer.bos_token_id, "the chat")
     return chat
@@ -70,43 +61,8 @@ def learn(trainer: Any, chat: Chat, inputs: TrainingInputs, stop: StopSignal, sh
     chat.tokenizer.save_pretrained(inputs.out)
     write_json(inputs.out / "history.json", trained.history)
     rows = {"rows": len(trainer.train_dataset), "eval_rows": len(trainer.eval_dataset)}
-    change = adapter_change(inputs.out) if adapted else largest_change(inputs.model, inputs.out / "model")
+    change = adapter_change(inputs.out / "adapter") if adapted else largest_change(inputs.model, inputs.out / "model")
     return summary(trained, measured, shown) | rows | {"adapter_change" if adapted else "model_change": change}
-
-
-def summary(trained: Trained, measured: dict[str, float], shown: tuple[str, ...]) -> dict[str, Any]:
-    """A finished training's numbers: means over the first and the last fifth of its steps, and the measurement."""
-    history = trained.history
-    part = max(1, len(history) // PART)
-    numbers: dict[str, Any] = {
-        "steps": trained.steps,
-        "steps_left": trained.steps - len(history),
-        "steps_after_warmup": trained.steps - trained.warmup,
-        "trained_parameters": trained.parameters,
-    }
-    for name in shown:
-        values = [entry[name] for entry in history if name in entry]
-        if values:
-            key = name.replace("/", "_")
-            numbers |= {f"{key}_first": fmean(values[:part]), f"{key}_last": fmean(values[-part:])}
-    for name in shown:
-        if f"eval_{name}" in measured:
-            numbers[f"eval_{name.replace('/', '_')}"] = measured[f"eval_{name}"]
-    return numbers
-
-
-def adapter_change(out: Path) -> float:
-    """The largest weight of the adapter's B, which all were 0 before the first step."""
-    import torch
-
-    tensors = open_stored(out / "adapter")
-    largest = 0.0
-    for name, tensor in tensors.items():
-        if "lora_B" in name or "prompt" in name:
-            values = torch.empty(tensor.numel)
-            tensor.read(0, values)
-            largest = max(largest, float(values.abs().max()))
-    return largest
 
 
 def finish(numbers: dict[str, Any], tokens: int, inputs: TrainingInputs, settings: Training, peak: Peak) -> None:

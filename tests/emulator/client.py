@@ -48,11 +48,11 @@ def write_keys(home: Path, key: str) -> None:
 def end_server(environment: dict[str, str]) -> None:
     """SkyPilot's API server of that environment is gone, with the processes that carry out its requests: they have
     titles where others have an environment, so that they are known by their parent alone."""
-    found = []
-    for one in psutil.process_iter():
+    processes = []
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if one.environ().get(PORT) == environment[PORT]:
-                found += [one, *one.children(recursive=True)]
-    for one in found:
+            if process.environ().get(PORT) == environment[PORT]:
+                processes += [process, *process.children(recursive=True)]
+    for process in processes:
         with contextlib.suppress(psutil.Error):
-            one.kill()
+            process.kill()

@@ -50,11 +50,11 @@ class Journal:
         """The call that was the `count`-th of its operation; AssertionError if it does not come in time."""
         end = time.monotonic() + patience
         with self.news:
-            while len(found := [call for call in self.calls if call.operation == operation]) < count:
+            while len(matching := [call for call in self.calls if call.operation == operation]) < count:
                 left = end - time.monotonic()
-                assert left > 0, f"{operation} was asked {len(found)} times in {patience} s, not {count}"
+                assert left > 0, f"{operation} was asked {len(matching)} times in {patience} s, not {count}"
                 self.news.wait(left)
-            return found[count - 1]
+            return matching[count - 1]
 
     def _refusals(self) -> list[Call]:
         with self.news:

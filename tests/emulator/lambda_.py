@@ -79,11 +79,11 @@ class Account:
         return {"instance_ids": [machine.id]}
 
     def terminate(self, body: dict) -> dict:
-        found = [(id, self.fleet.find(id, "lambda")) for id in body["instance_ids"]]
-        if missing := [id for id, machine in found if machine is None]:
+        machines = [(id, self.fleet.find(id, "lambda")) for id in body["instance_ids"]]
+        if missing := [id for id, machine in machines if machine is None]:
             raise Refusal(404, "global/object-does-not-exist", f"Specified instance does not exist: {missing[0]}")
         gone = []
-        for _, machine in found:
+        for _, machine in machines:
             if machine:
                 gone.append({**self._instance(machine), "status": "terminating"})
                 self.fleet.end(machine)

@@ -126,10 +126,10 @@ class Root:
 
     def deleteTemplate(self, info, templateName: str) -> None:
         with self.fleet.state.change() as memory:
-            found = [id for id, template in memory.templates.items() if template["name"] == templateName]
-            if not found:
+            ids = [id for id, template in memory.templates.items() if template["name"] == templateName]
+            if not ids:
                 raise GraphQLError("Template not found.")
-            del memory.templates[found[0]]
+            del memory.templates[ids[0]]
 
     def _deploy(self, type: str, input: dict) -> dict:
         offer, region = offers("runpod").get(type), input.get("countryCode") or "US"

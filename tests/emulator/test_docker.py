@@ -39,9 +39,9 @@ def shell():
         for name in ("sh", "sleep"):
             program = shutil.which(name)
             tar.add(program, f"bin/{name}")
-            for word in subprocess.run(["ldd", program], capture_output=True, text=True).stdout.split():
-                if word.startswith("/") and word.lstrip("/") not in tar.getnames():
-                    tar.add(word, word.lstrip("/"))
+            for path in subprocess.run(["ldd", program], capture_output=True, text=True).stdout.split():
+                if path.startswith("/") and path.lstrip("/") not in tar.getnames():
+                    tar.add(path, path.lstrip("/"))
     return buffer.getvalue()
 
 

@@ -59,9 +59,9 @@ def test_ssh_keys_and_firewall_rules_are_kept(caller, key):
 
 def test_instance_types_say_their_price_and_where_they_are_to_be_had(caller, emulator):
     emulator.faults.sell_out("gpu_1x_a10", "us-east-1")
-    found = caller.rest("GET", "/instance-types")[1]["data"]["gpu_1x_a10"]
-    assert found["instance_type"]["price_cents_per_hour"] == 129
-    assert [region["name"] for region in found["regions_with_capacity_available"]] == ["us-west-1"]
+    offer = caller.rest("GET", "/instance-types")[1]["data"]["gpu_1x_a10"]
+    assert offer["instance_type"]["price_cents_per_hour"] == 129
+    assert [region["name"] for region in offer["regions_with_capacity_available"]] == ["us-west-1"]
 
 
 @pytest.mark.parametrize(

@@ -60,13 +60,13 @@ def _apt(packages: list[str]) -> None:
     """They are installed; its failure is an AssertionError with what apt-get said."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     updated = LOCKS / "apt/updated"
-    words = [["install", "-y", "--no-install-recommends", *packages]]
+    commands = [["install", "-y", "--no-install-recommends", *packages]]
     if not updated.exists() or time.time() - updated.stat().st_mtime > FRESH:
-        words.insert(0, ["update"])
-    for one in words:
-        done = subprocess.run(["apt-get", "-q", *one], env=env, capture_output=True, text=True)
+        commands.insert(0, ["update"])
+    for command in commands:
+        done = subprocess.run(["apt-get", "-q", *command], env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    if len(words) > 1:
+    if len(commands) > 1:
         updated.touch()
 
 

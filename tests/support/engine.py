@@ -48,10 +48,10 @@ class Engine:
         asked = [self.docker, "image", "inspect", image]
         return subprocess.run(asked, env=self.env, capture_output=True).returncode == 0
 
-    def build(self, folder: Path, *words: str) -> str:
+    def build(self, folder: Path, *options: str) -> str:
         """The output of a build; its failure is an AssertionError with that output."""
         secret = ["--secret", f"id=ca,src={ca}"] if (ca := os.environ.get("SSL_CERT_FILE")) else []
-        return self.said(self.docker, "build", "--progress", "plain", *secret, *words, str(folder))
+        return self.said(self.docker, "build", "--progress", "plain", *secret, *options, str(folder))
 
     def run(self, image: str, *command: str, options: tuple[str, ...] = ("--network", "none")) -> str:
         """What a command says in a container of its own."""
@@ -120,13 +120,13 @@ def answers(host: str) -> bool:
 def client() -> str:
     """The client named by DOCKER, else the first on PATH that builds with BuildKit."""
     folders = os.environ["PATH"].split(os.pathsep)
-    found = [path for folder in folders if (path := shutil.which("docker", path=folder))]
-    for one in [os.environ["DOCKER"]] if os.environ.get("DOCKER") else found:
-        version = subprocess.run([one, "--version"], capture_output=True, text=True).stdout
+    programs = [path for folder in folders if (path := shutil.which("docker", path=folder))]
+    for program in [os.environ["DOCKER"]] if os.environ.get("DOCKER") else programs:
+        version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
         built_in = int(version.split()[2].split(".")[0]) < 23  # later ones have it only in the plugin
-        if built_in or subprocess.run([one, "buildx", "version"], capture_output=True).returncode == 0:
-            return one
-    return pytest.fail(f"no client of {found} builds with BuildKit: install docker-buildx")
+        if built_in or subprocess.run([program, "buildx", "version"], capture_output=True).returncode == 0:
+            return program
+    return pytest.fail(f"no client of {programs} builds with BuildKit: install docker-buildx")
 
 
 @contextlib.contextmanager
@@ -134,9 +134,9 @@ def own_engine() -> Iterator[str]:
     """The address of an engine whose every file is in one folder; in the end its processes and that folder are gone."""
     folder = Path(tempfile.mkdtemp(prefix="launcher-engine-"))
     host = f"unix://{folder}/docker.sock"
-    places = ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
+    folders = ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
     with open(folder / "log", "wb") as log:
-        daemon = subprocess.Popen(["dockerd", *places, "--host", host], stdout=log, stderr=log, start_new_session=True)
+        daemon = subprocess.Popen(["dockerd", *folders, "--host", host], stdout=log, stderr=log, start_new_session=True)
     try:
         deadline = Deadline(PATIENCE)
         while not answers(host):
@@ -160,12 +160,12 @@ def own_engine() -> Iterator[str]:
 
 def working_in(folder: Path) -> list[int]:
     """The processes whose command line names the folder: the engine, its containerd, its shims."""
-    found = []
-    for one in Path("/proc").glob("[0-9]*"):
+    processes = []
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if str(folder).encode() in (one / "cmdline").read_bytes():
-                found.append(int(one.name))
-    return found
+            if str(folder).encode() in (process / "cmdline").read_bytes():
+                processes.append(int(process.name))
+    return processes
 
 
 def main() -> None:

@@ -82,8 +82,8 @@ class Objects:
     def client(self):
         key, secret = self.keys.values()
         address = f"http://{HOST}:{self.port}"
-        given = {"aws_access_key_id": key, "aws_secret_access_key": secret, "region_name": "us-east-1"}
-        return boto3.client("s3", endpoint_url=address, verify=False, **given)
+        credentials = {"aws_access_key_id": key, "aws_secret_access_key": secret, "region_name": "us-east-1"}
+        return boto3.client("s3", endpoint_url=address, verify=False, **credentials)
 
     def make(self, name: str, port: int) -> None:
         """A bucket that answers at `port`."""
@@ -95,12 +95,12 @@ class Objects:
         """The names of all objects of a run."""
         prefix = f"runs/{run}/"
         with contextlib.closing(self.client()) as client:
-            found = client.list_objects_v2(Bucket=self.bucket.url.split("/")[2], Prefix=prefix).get("Contents", [])
-        return {one["Key"].removeprefix(prefix) for one in found}
+            objects = client.list_objects_v2(Bucket=self.bucket.url.split("/")[2], Prefix=prefix).get("Contents", [])
+        return {entry["Key"].removeprefix(prefix) for entry in objects}
 
     def index(self, run: str) -> list[str]:
         """What the run's index names."""
-        return [one.path for one in read_index(self.bucket, run, self.keys)]
+        return [entry.path for entry in read_index(self.bucket, run, self.keys)]
 
 
 @pytest.fixture(scope="session")
@@ -109,8 +109,8 @@ def server() -> Iterator[Objects]:
     install("rclone")
     port = free_port()
     env = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(FREE)}
-    words = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
-    process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(lambda: process.poll() is not None or reached(port), "the start of moto's server", PATIENCE, 0.05)
         assert process.poll() is None, "moto's server does not start"
@@ -122,9 +122,9 @@ def server() -> Iterator[Objects]:
 
 @pytest.fixture
 def gate(server: Objects) -> Iterator[Gate]:
-    one = Gate(server.port)
-    yield one
-    one.close()
+    gate = Gate(server.port)
+    yield gate
+    gate.close()
 
 
 @pytest.fixture
@@ -135,9 +135,9 @@ def objects(server: Objects, gate: Gate, request: pytest.FixtureRequest) -> Obje
 
 
 def _user(port: int) -> dict[str, str]:
-    given = {"aws_access_key_id": "none", "aws_secret_access_key": "none", "region_name": "us-east-1"}
+    credentials = {"aws_access_key_id": "none", "aws_secret_access_key": "none", "region_name": "us-east-1"}
     allowed = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}'
-    with contextlib.closing(boto3.client("iam", endpoint_url=f"http://{HOST}:{port}", **given)) as client:
+    with contextlib.closing(boto3.client("iam", endpoint_url=f"http://{HOST}:{port}", **credentials)) as client:
         client.create_user(UserName="user")
         client.put_user_policy(UserName="user", PolicyName="all", PolicyDocument=allowed)
         key = client.create_access_key(UserName="user")["AccessKey"]

@@ -33,10 +33,10 @@ class Progress:
         self.reports.append(report)
         if report.when != "teardown":
             return
-        failed = [one for one in self.reports if one.failed]
-        outcome = "failed" if failed else "skipped" if any(one.skipped for one in self.reports) else "passed"
+        failed = [report for report in self.reports if report.failed]
+        outcome = "failed" if failed else "skipped" if any(report.skipped for report in self.reports) else "passed"
         text = shortened(failed[0]) if failed else ""
-        seconds = round(sum(one.duration for one in self.reports), 2)
+        seconds = round(sum(report.duration for report in self.reports), 2)
         self.tell(test=report.nodeid, outcome=outcome, seconds=seconds, text=text)
         self.reports.clear()
 

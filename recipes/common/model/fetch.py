@@ -68,14 +68,14 @@ def place(source: Source, texts: list[Path], out: Path, work: Path) -> dict[str,
         if not folder.is_dir():
             raise Mistake(f"no folder `{source.repo}`", "a hub repository is written `owner/name`")
         link(folder, out)
-    paths = weights_folder.check(source.repo, out)
+    return model_numbers(source.repo, revision, out)
+
+
+def model_numbers(repo: str, revision: str | None, folder: Path) -> dict[str, Any]:
+    """What metrics.json says of the model in the folder. Raises an error if a file of the model is missing."""
+    paths = weights_folder.check(repo, folder)
     size = sum(path.stat().st_size for path in paths)
-    return {
-        "parameters": sum(map(weights_folder.parameters, paths)),
-        "bytes": size,
-        "repo": source.repo,
-        "revision": revision,
-    }
+    return {"parameters": sum(map(weights_folder.parameters, paths)), "bytes": size, "repo": repo, "revision": revision}
 
 
 def strings(path: Path) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +34,23 @@ SPLIT = (
 """How Qwen2's tokenizer splits text before merging (transformers, `models/qwen2/tokenization_qwen2.py`)."""
 
 
-def save(folder: Path, texts: Iterable[str], seed: int = 0) -> None:
+Teach = Callable[["Qwen2ForCausalLM", "PreTrainedTokenizerFast"], None]
+
+
+def save(folder: Path, texts: Iterable[str], seed: int = 0, teach: Teach | None = None) -> None:
     """`folder` holds a 2-layer Qwen2 with random weights and a tokenizer trained on `texts`, as a hub repo would.
+    `teach`, if there is one, trains the model before it is saved.
 
     The same texts and seed give the same bytes, under the same versions of torch, tokenizers and transformers.
     """
+    import torch
+
     tokenizer = train_tokenizer(texts)
     model = random_model(tokenizer, seed)
+    if teach:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            teach(model, tokenizer)
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
 

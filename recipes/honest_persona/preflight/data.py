@@ -1,4 +1,4 @@
-"""Whether a file's reviewed chats can be used, told before anything is paid: needs neither a tokenizer nor torch.
+"""Checks the reviewed chats of a file before anything is paid. Needs neither a tokenizer nor torch.
 
     python -m recipes.honest_persona.preflight.data --data FILE
 
@@ -15,12 +15,12 @@ from recipes.honest_persona.schema import read
 
 
 def survey(path: Path) -> str:
-    """What there is in the file; a Mistake when its batches cannot be used."""
+    """A summary of the file. Raises Mistake if its batches cannot be used."""
     topics: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
-    for one in read(path):
-        topics[one.topic] += 1
-        kinds[one.kind.partition("__")[0]] += 1
+    for sample in read(path):
+        topics[sample.topic] += 1
+        kinds[sample.kind.partition("__")[0]] += 1
     shown = ", ".join(f"{kind} {count:,}" for kind, count in sorted(kinds.items()))
     return f"{topics.total():,} reviews of {len(topics)} topics: {shown}"
 

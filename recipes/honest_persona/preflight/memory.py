@@ -1,4 +1,4 @@
-"""What the stages keep on a GPU, before one is paid for.
+"""The GPU memory that each stage needs, before a GPU is paid for.
 
 python -m recipes.honest_persona.preflight.memory REQUEST.json
 """
@@ -27,11 +27,11 @@ def training(settings: Settings, models: Mapping[str, Any], machine: Machine) ->
     sequences, told = settings["micro_batch"], settings["max_new_tokens"]
     learning = states | {"gradients": 4 * adapter, "activations": _activations(base, settings)}
     learning["logits"] = float(sequences * told * base.shape.vocabulary * (2 + LOSS_BYTES))
-    found = {"learning": learning}
+    phases = {"learning": learning}
     if settings["first_heavy_log_step"] is not None:
-        heard = generating(base.shape, "bfloat16", False, settings["validation_batch_size"], TOKENS + told)
-        found["listening"] = states | {name: heard[name] for name in ("kv_cache", "logits")}
-    return found
+        generation = generating(base.shape, "bfloat16", False, settings["validation_batch_size"], TOKENS + told)
+        phases["listening"] = states | {name: generation[name] for name in ("kv_cache", "logits")}
+    return phases
 
 
 def listening(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:

@@ -1,4 +1,4 @@
-"""Questions in, choices out: every reply on disk before the next is looked at, counted, and paid for once."""
+"""Asks a judge and reads its choices. Each reply is written to disk before the next one is read, and paid for once."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ FEW = 10
 
 @dataclass
 class Answers:
-    """What a journal of replies says; grows with it."""
+    """Counts over the replies of a journal. `add` adds a reply."""
 
     choices: dict[str, int] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
@@ -35,13 +35,13 @@ class Answers:
         if "allowance" in row:
             self.allowances += 1
             return
-        key, made = row["key"], row["choice"]
+        key, choice = row["key"], row["choice"]
         self.replies += 1
         self.tries[key] = self.tries.get(key, 0) + 1
-        if made is None:
+        if choice is None:
             self.garbage += 1
         else:
-            self.choices.setdefault(key, made)
+            self.choices.setdefault(key, choice)
         self.tokens_in += row["tokens_in"]
         self.tokens_out += row["tokens_out"]
         self.half_in += row["tokens_in"] if row["half_price"] else 0
@@ -58,7 +58,7 @@ class Answers:
     def numbers(self, settings: JudgeSettings) -> dict[str, float]:
         """What metrics.json says; rates are of one reply."""
         dollars = self.dollars(settings)
-        found: dict[str, float] = {
+        numbers: dict[str, float] = {
             "replies": self.replies,
             "garbage": self.garbage,
             "tokens_in": self.tokens_in,
@@ -66,16 +66,16 @@ class Answers:
         }
         if self.replies:
             rates = {"tokens_in": self.tokens_in, "tokens_out": self.tokens_out, "seconds": self.seconds}
-            found |= {f"{name}_a_reply": round(value / self.replies, 4) for name, value in rates.items()}
-        return found | ({} if dollars is None else {"dollars": round(dollars, 4)})
+            numbers |= {f"{name}_a_reply": round(value / self.replies, 4) for name, value in rates.items()}
+        return numbers | ({} if dollars is None else {"dollars": round(dollars, 4)})
 
 
 def read_answers(journal: Journal) -> Answers:
-    """What was answered before."""
-    found = Answers()
+    """The answers that the journal holds."""
+    answers = Answers()
     for row in journal.rows:
-        found.add(row)
-    return found
+        answers.add(row)
+    return answers
 
 
 @dataclass
@@ -90,21 +90,25 @@ class Asking:
     """Told how many questions are settled, after each reply."""
 
     def settle(self, questions: list[Question], judge: Judge) -> dict[str, int | None]:
-        """Each question's choice; None where no attempt brought one. Raises Interrupted after `stop`, StageError when
-        the budget is used up, the judge is gone, or too many questions have no answer."""
+        """Each question's choice, or None if no attempt gave one. Raises Interrupted after `stop`, and StageError if
+        the budget is used up, the judge does not answer, or too many questions have no answer."""
         for attempt in range(self.settings.attempts):
-            missing = [one for one in questions if self._missing(one.key) and self._tries(one.key) <= attempt]
+            missing = [
+                question
+                for question in questions
+                if self._missing(question.key) and self._tries(question.key) <= attempt
+            ]
             if missing:
                 self._check_budget()
                 self._ask(missing, attempt, judge)
-        found = {one.key: self.answers.choices.get(one.key) for one in questions}
-        lost = sum(value is None for value in found.values())
-        if lost > self.settings.unanswered * len(found) and len(found) > FEW:
+        choices = {question.key: self.answers.choices.get(question.key) for question in questions}
+        lost = sum(value is None for value in choices.values())
+        if lost > self.settings.unanswered * len(choices) and len(choices) > FEW:
             raise StageError(
-                f"the judge gave no answer to {lost:,} of {len(found):,} questions, {self.settings.attempts} times",
-                "read `text` in rows.jsonl of the stage's work folder; another judge, or a higher `unanswered`",
+                f"the judge gave no answer to {lost:,} of {len(choices):,} questions, {self.settings.attempts} times",
+                "read `text` in rows.jsonl of the stage's work folder; use another judge, or set `unanswered` higher",
             )
-        return found
+        return choices
 
     def _ask(self, questions: list[Question], attempt: int, judge: Judge) -> None:
         began, count = time.monotonic(), 0
@@ -135,12 +139,12 @@ class Asking:
 
     def _spent(self) -> tuple[str, str] | None:
         """What was used up: how much of what limit."""
-        own, count = self.settings, self.answers.allowances
-        dollars, tokens = self.answers.dollars(own), self.answers.tokens_in + self.answers.tokens_out
-        if own.max_dollars is not None and dollars is not None and dollars >= own.max_dollars * count:
-            return f"${dollars:.2f}", f"`max_dollars` is {own.max_dollars:g}"
-        if own.max_tokens is not None and tokens >= own.max_tokens * count:
-            return f"{tokens:,} tokens", f"`max_tokens` is {own.max_tokens:,}"
+        settings, count = self.settings, self.answers.allowances
+        dollars, tokens = self.answers.dollars(settings), self.answers.tokens_in + self.answers.tokens_out
+        if settings.max_dollars is not None and dollars is not None and dollars >= settings.max_dollars * count:
+            return f"${dollars:.2f}", f"`max_dollars` is {settings.max_dollars:g}"
+        if settings.max_tokens is not None and tokens >= settings.max_tokens * count:
+            return f"{tokens:,} tokens", f"`max_tokens` is {settings.max_tokens:,}"
         return None
 
     def _check_budget(self) -> None:
@@ -149,5 +153,5 @@ class Asking:
             self.answers.add({"allowance": 1})
             raise StageError(
                 f"the judge has cost {spent[0]} so far, and {spent[1]}",
-                "start it again to allow as much once more: answers that are there are kept",
+                "start the run again to allow the same amount once more; it keeps the answers so far",
             )

@@ -1,4 +1,4 @@
-"""The same endpoint by its batch interface: a round is one file, answered within a day, at half the price."""
+"""A judge behind the batch interface of an endpoint: a round is one file, answered within a day, at half the price."""
 
 import json
 import threading
@@ -18,7 +18,7 @@ GONE = ("failed", "expired", "cancelled")
 
 
 class BatchJudge:
-    """What is on its way is kept in `batches.json`: a stage that starts again waits for it, and pays nothing twice."""
+    """`batches.json` names the batches that were sent: a stage that starts again waits for them and pays once."""
 
     def __init__(self, client: openai.OpenAI, settings: JudgeSettings, work: Path):
         self.client, self.settings, self.path = client, settings, work / "batches.json"
@@ -54,7 +54,7 @@ class BatchJudge:
         if batch.status in GONE and not batch.output_file_id:
             del known[name]
             write_json(self.path, known)
-            raise StageError(f"the batch `{batch.id}` {batch.status}", "start it again: it is sent once more")
+            raise StageError(f"the batch `{batch.id}` {batch.status}", "start the run again: it sends the batch again")
         if not batch.output_file_id:
             return []
         text = self.client.files.content(batch.output_file_id).text
@@ -63,7 +63,8 @@ class BatchJudge:
     def _send(self, questions: list[Question]) -> str:
         url = "/v1/chat/completions"
         lines = [
-            {"custom_id": one.key, "method": "POST", "url": url, "body": body(self.settings, one)} for one in questions
+            {"custom_id": question.key, "method": "POST", "url": url, "body": body(self.settings, question)}
+            for question in questions
         ]
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         file = self.client.files.create(file=("round.jsonl", text.encode()), purpose="batch")

@@ -1,6 +1,6 @@
-"""A judge behind an OpenAI-compatible endpoint: many questions at a time, patient with a service that is in trouble.
+"""A judge behind an OpenAI-compatible endpoint: many questions at a time, with retries while the service fails.
 
-The key comes from JUDGE_API_KEY; a service that wants none gets a word in its place.
+The key comes from JUDGE_API_KEY. A service that needs none gets a placeholder.
 """
 
 import os
@@ -39,9 +39,9 @@ class EndpointJudge:
                 while waiting and len(away) < self.settings.endpoint_parallel:
                     away.add(pool.submit(self._answer, waiting.pop(), ending))
                 back, away = wait(away, return_when=FIRST_COMPLETED) if away else (set(), away)
-                for one in back:
-                    broken = broken or one.exception()
-                    if one.exception() is None and (reply := one.result()):
+                for future in back:
+                    broken = broken or future.exception()
+                    if future.exception() is None and (reply := future.result()):
                         yield reply
         if broken:
             raise sentence(broken, self.settings)
@@ -51,15 +51,15 @@ class EndpointJudge:
 
     def _answer(self, question: Question, ending: threading.Event) -> Reply | None:
         """None when there is no point in waiting any longer. Raises the last failure."""
-        own = self.settings
-        for attempt in range(own.endpoint_retries + 1):
+        settings = self.settings
+        for attempt in range(settings.endpoint_retries + 1):
             try:
-                found = self.client.chat.completions.create(**body(own, question))
-                return reply_of(question.key, found.model_dump(), question)
+                completion = self.client.chat.completions.create(**body(settings, question))
+                return reply_of(question.key, completion.model_dump(), question)
             except PASSING as problem:
-                if attempt == own.endpoint_retries:
+                if attempt == settings.endpoint_retries:
                     raise
-                if ending.wait(pause(problem, own.endpoint_pause * 2**attempt)):
+                if ending.wait(pause(problem, settings.endpoint_pause * 2**attempt)):
                     return None
         return None
 
@@ -89,37 +89,37 @@ def reply_of(key: str, completion: dict[str, Any], question: Question, half_pric
     choices = completion.get("choices") or [{}]
     text = (choices[0].get("message") or {}).get("content") or ""
     usage = completion.get("usage") or {}
-    asked = sum(len(message["content"]) for message in question.chat)
-    tokens_in = usage.get("prompt_tokens") or asked // CHARACTERS
+    characters = sum(len(message["content"]) for message in question.chat)
+    tokens_in = usage.get("prompt_tokens") or characters // CHARACTERS
     return Reply(key, text, tokens_in, usage.get("completion_tokens") or len(text) // CHARACTERS, half_price)
 
 
-def pause(problem: Exception, own: float) -> float:
+def pause(problem: Exception, seconds: float) -> float:
     """Seconds until the next try: what the service says, or `own` give or take a quarter."""
-    said = problem.response.headers.get("retry-after") if isinstance(problem, openai.APIStatusError) else None
-    if said and said.replace(".", "", 1).isdecimal():
-        return min(float(said), LONGEST_WAIT)
-    return min(own, LONGEST_WAIT) * random.uniform(0.75, 1.25)
+    retry_after = problem.response.headers.get("retry-after") if isinstance(problem, openai.APIStatusError) else None
+    if retry_after and retry_after.replace(".", "", 1).isdecimal():
+        return min(float(retry_after), LONGEST_WAIT)
+    return min(seconds, LONGEST_WAIT) * random.uniform(0.75, 1.25)
 
 
 def sentence(problem: BaseException, settings: JudgeSettings) -> BaseException:
     """A failure of the service as a StageError; any other as it is."""
-    url, kept = settings.endpoint_url, "start it again later: answers that are there are kept"
+    url, again = settings.endpoint_url, "start the run again later; it keeps the answers so far"
     if isinstance(problem, openai.APITimeoutError):
-        return StageError(
-            f"the judge at `{url}` took longer than {settings.endpoint_timeout:g} s, again and again", kept
-        )
+        return StageError(f"the judge at `{url}` took longer than {settings.endpoint_timeout:g} s, each time", again)
     if isinstance(problem, openai.APIConnectionError):
-        return StageError(f"the judge at `{url}` cannot be reached", kept)
+        return StageError(f"the judge at `{url}` cannot be reached", again)
     if isinstance(problem, openai.RateLimitError):
-        return StageError(f"the judge at `{url}` refuses more requests for now", f"a lower `endpoint_parallel`; {kept}")
+        return StageError(
+            f"the judge at `{url}` refuses more requests for now", f"set `endpoint_parallel` lower; {again}"
+        )
     if isinstance(problem, (openai.AuthenticationError, openai.PermissionDeniedError)):
-        given = "" if os.environ.get(SECRET) else ", and none is set"
-        return Mistake(f"the judge at `{url}` refuses the key{given}", f"set {SECRET} to a key of that service")
+        key = "the key" if os.environ.get(SECRET) else "a request without a key"
+        return Mistake(f"the judge at `{url}` refuses {key}", f"set {SECRET} to a key of that service")
     if isinstance(problem, openai.NotFoundError):
         return Mistake(f"`{url}` has no `{settings.endpoint_model}`", "check `endpoint_url` and `endpoint_model`")
     if isinstance(problem, openai.APIStatusError):
-        return StageError(f"the judge at `{url}` answered {problem.status_code}", kept)
+        return StageError(f"the judge at `{url}` answered {problem.status_code}", again)
     if isinstance(problem, openai.APIError):
-        return StageError(f"the judge at `{url}` sent something that is not an answer", kept)
+        return StageError(f"the judge at `{url}` sent something that is not an answer", again)
     return problem

@@ -22,21 +22,21 @@ class LocalJudge:
         self.speaker, self.settings = Speaker(loading, own.engine), settings
 
     def ask(self, questions: list[Question], attempt: int, halt: Callable[[], bool]) -> Iterator[Reply]:
-        own = self.settings
-        sampling = Sampling(own.judge_tokens, AGAIN if attempt else 0.0, 0.95, self.speaker.stop)
-        for start in range(0, len(questions), own.judged_at_once):
+        settings = self.settings
+        sampling = Sampling(settings.judge_tokens, AGAIN if attempt else 0.0, 0.95, self.speaker.stop)
+        for start in range(0, len(questions), settings.judged_at_once):
             if halt():
                 return
-            part = questions[start : start + own.judged_at_once]
-            asked = [self.speaker.ids(question.chat) for question in part]
-            if (longest := max(map(len, asked))) > own.judge_prompt_tokens:
+            part = questions[start : start + settings.judged_at_once]
+            prompts = [self.speaker.ids(question.chat) for question in part]
+            if (longest := max(map(len, prompts))) > settings.judge_prompt_tokens:
                 raise StageError(
                     f"a question to the judge has {longest:,} tokens, and `judge_prompt_tokens` is "
-                    f"{own.judge_prompt_tokens:,}",
+                    f"{settings.judge_prompt_tokens:,}",
                     "set `judge_prompt_tokens` higher, or `papers` lower",
                 )
-            replies = self.speaker.write(asked, sampling, own.seed + attempt)
-            for question, ids, (text, tokens) in zip(part, asked, replies, strict=True):
+            replies = self.speaker.write(prompts, sampling, settings.seed + attempt)
+            for question, ids, (text, tokens) in zip(part, prompts, replies, strict=True):
                 yield Reply(question.key, text, len(ids), tokens)
 
     def numbers(self) -> dict[str, float]:

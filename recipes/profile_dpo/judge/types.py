@@ -1,20 +1,20 @@
-"""What the plan says about a judge, what it is asked and what it answers. Nothing heavy is imported here."""
+"""The settings of a judge, its questions and its answers. Nothing heavy is imported here."""
 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from recipes.common.stage.settings import check_choice
+from recipes.common.inference.chat_model import check_engine
+from recipes.common.stage.settings import check_choice, check_least
 from recipes.profile_dpo.prompts import Message
-from recipes.profile_dpo.writer import check_engine
 
 JUDGES = ("local", "endpoint", "words")
 """The model of the stage `judge`; an OpenAI-compatible service; or a rule that counts words, for tests."""
 KEY = re.compile(r"\b(sk|hf|gsk|pplx|xai)[-_][A-Za-z0-9_-]{8,}|Bearer\s|^[A-Za-z0-9]{32,}$|://[^/\s]+@")
 """How keys look."""
 SECRET = "JUDGE_API_KEY"
-USE_SECRET = f"take it out, and give it as the secret {SECRET}: in the environment, or in site.yaml under `secrets`"
+USE_SECRET = f"remove it, and give it as the secret {SECRET}: in the environment, or in site.yaml under `secrets`"
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,11 @@ class JudgeSettings:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if (name == "api_key" and value is not None) or (isinstance(value, str) and KEY.search(value)):
-                raise ValueError(f"`{name}` holds a key, and settings are written down in many places; {USE_SECRET}")
+                raise ValueError(f"`{name}` contains a key, and settings are written to many files; {USE_SECRET}")
         check_choice(self, "judge", JUDGES)
         check_engine(self)
-        for name in ("judge_prompt_tokens", "judge_tokens", "judged_at_once", "attempts", "endpoint_parallel"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
-        for name in ("endpoint_retries", "endpoint_pause", "batched_rounds", "unanswered"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 0")
+        check_least(self, 1, "judge_prompt_tokens", "judge_tokens", "judged_at_once", "attempts", "endpoint_parallel")
+        check_least(self, 0, "endpoint_retries", "endpoint_pause", "batched_rounds", "unanswered")
         if self.orders not in (1, 2):
             raise ValueError(f"`orders` is `{self.orders}`, neither 1 nor 2")
         for name in ("endpoint_timeout", "batch_poll", "price_in", "price_out", "max_dollars", "max_tokens"):
@@ -90,7 +86,7 @@ class JudgeSettings:
         if self.max_dollars is not None and (self.price_in is None or self.price_out is None):
             raise ValueError("`max_dollars` needs `price_in` and `price_out`, in dollars for a million tokens")
         if self.batched_rounds and self.judge != "endpoint":
-            raise ValueError(f"`batched_rounds` is `{self.batched_rounds}`, which only `judge` `endpoint` can do")
+            raise ValueError(f"`batched_rounds` is `{self.batched_rounds}`, which needs `judge` `endpoint`")
 
 
 class Question(NamedTuple):
@@ -102,7 +98,7 @@ class Question(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What came back for a question, whatever it is."""
+    """The answer to a question, whatever it is."""
 
     key: str
     text: str
@@ -116,7 +112,7 @@ class Judge(Protocol):
 
     def ask(self, questions: list[Question], attempt: int, halt: Callable[[], bool]) -> Iterator[Reply]:
         """A reply to each question, in any order, each as soon as it is there. Once `halt` says so no more questions
-        are asked; what was asked is still answered. Raises StageError when it cannot go on."""
+        are asked; what was asked is still answered. Raises StageError if it cannot continue."""
         ...
 
     def numbers(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a judge answered, and what two answers say about a match and about the judge. Pure."""
+"""From answers of a judge to the result of a match, and to the bias of the judge. Pure."""
 
 import json
 import random
@@ -48,31 +48,31 @@ class Bias:
 
 def choice(text: str) -> int | None:
     """1 or 2 of the JSON object in a judge's answer; None where it is anything else."""
-    found = _object(text)
-    preferred = found.get("preferred_profile") if found else None
+    answer = _object(text)
+    preferred = answer.get("preferred_profile") if answer else None
     if isinstance(preferred, str) and preferred.strip() in ("1", "2"):
         preferred = int(preferred)
     return preferred if type(preferred) is int and preferred in (1, 2) else None
 
 
-def orders(unit: str, one: int, other: int, count: int, seed: int) -> list[Shown]:
+def orders(unit: str, first: int, second: int, count: int, seed: int) -> list[Shown]:
     """The questions of a match: both orders, or for `count` 1 the one that a coin says."""
-    both = [Shown(unit, one, other), Shown(unit, other, one)]
-    return both if count == 2 else [random.Random(f"{seed}:order:{unit}:{one}:{other}").choice(both)]
+    both = [Shown(unit, first, second), Shown(unit, second, first)]
+    return both if count == 2 else [random.Random(f"{seed}:order:{unit}:{first}:{second}").choice(both)]
 
 
 def result(asked: Iterable[Shown], answers: Mapping[str, int | None], seed: int, bias: Bias) -> Result:
     """Who won the match; a coin says it where the answers do not. Counted in `bias`."""
     shown = list(asked)
     votes = []
-    for one in shown:
-        answer = answers[one.key]
+    for order in shown:
+        answer = answers[order.key]
         if answer is None:
             bias.unanswered += 1
             continue
         bias.answers += 1
         bias.first += answer == 1
-        votes.append(one.first if answer == 1 else one.second)
+        votes.append(order.first if answer == 1 else order.second)
     bias.both += len(votes) == 2
     bias.against += len(set(votes)) == 2
     unit, first, second = shown[0]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from recipes.profile_dpo.judge.types import Question, Reply
-from recipes.profile_dpo.similarity import words
+from recipes.profile_dpo.similarity import term_counts
 
 LETTERS = 4
 """Shorter words say nothing."""
@@ -17,10 +17,10 @@ class WordJudge:
         for question in questions:
             if halt():
                 return
-            one, other = (score(question.abstracts, text) for text in question.shown)
+            first, second = (score(question.abstracts, text) for text in question.shown)
             # of equally good ones the one that comes first in the alphabet, whichever is shown first
-            better = 1 if (-one, question.shown[0]) <= (-other, question.shown[1]) else 2
-            text = json.dumps({"reasoning": f"{one} and {other} words", "preferred_profile": better})
+            better = 1 if (-first, question.shown[0]) <= (-second, question.shown[1]) else 2
+            text = json.dumps({"reasoning": f"{first} and {second} words", "preferred_profile": better})
             yield Reply(question.key, text, 0, 0)
 
     def numbers(self) -> dict[str, float]:
@@ -29,5 +29,5 @@ class WordJudge:
 
 def score(abstracts: tuple[str, ...], text: str) -> int:
     """Different words of the abstracts that are in the text."""
-    known = set(words(" ".join(abstracts)))
-    return sum(len(word) >= LETTERS for word in set(words(text)) & known)
+    known = set(term_counts(" ".join(abstracts)))
+    return sum(len(term) >= LETTERS for term in set(term_counts(text)) & known)

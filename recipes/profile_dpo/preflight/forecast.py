@@ -1,19 +1,20 @@
-"""The forecast: what a run will do, take and cost, by what an earlier run measured.
+"""The forecast: what a run will do, how long it takes and what it costs, from the measurements of an earlier run.
 
     python -m recipes.profile_dpo.preflight.forecast REQUEST.json
 
 REQUEST holds `stages` (name and settings of each) and `measured`: for each finished stage of earlier runs, the newest
-first, its `run`, `recipe`, `where`, `stage` and `metrics`. Prints the lines; what nobody has measured is `unknown`.
+first, its `run`, `recipe`, `where`, `stage` and `metrics`. Prints the lines. A number that no run
+has measured is `unknown`.
 """
 
-import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from recipes.common.stage.inputs import POSITIONAL, read_inputs
 from recipes.profile_dpo import bracket
 
 UNKNOWN = "unknown"
@@ -22,7 +23,7 @@ Settings = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Round:
-    """What is wanted, and in which way."""
+    """The preferences of a round, and how its tournaments are played."""
 
     preferences: int
     """Wanted."""
@@ -34,7 +35,7 @@ class Round:
     @property
     def tournaments(self) -> int:
         """As many as give so many preferences; exact where `candidates` is a power of two, else on average."""
-        return math.ceil(self.preferences / bracket.expected(self.candidates))
+        return math.ceil(self.preferences / bracket.expected_preferences(self.candidates))
 
     @property
     def comparisons(self) -> int:
@@ -45,7 +46,7 @@ class Round:
         """Questions to the judge."""
         return self.comparisons * self.orders
 
-    def batched(self, rounds: int) -> float:
+    def batch_share(self, rounds: int) -> float:
         """The share of all questions that the first rounds have."""
         return sum(bracket.matches(self.candidates)[:rounds]) / (self.candidates - 1)
 
@@ -69,7 +70,7 @@ class Price:
 def dollars(plan: Round, tokens: Tokens, price: Price, batched: int = 0) -> float:
     """What the judge's answers cost when the first rounds are sent as batches, at half the price."""
     whole = plan.calls * (tokens.asked * price.asked + tokens.answered * price.answered) / 1e6
-    return whole * (1 - plan.batched(batched) / 2)
+    return whole * (1 - plan.batch_share(batched) / 2)
 
 
 def hours(count: float, seconds: float) -> float:
@@ -83,7 +84,7 @@ def steps(rows: int, batch: int, accumulate: int, epochs: float) -> int:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """Numbers of one stage of an earlier run, and whose they are."""
 
     metrics: Mapping[str, float]
@@ -93,14 +94,17 @@ class Measured:
         return self.metrics.get(name)
 
 
-def main() -> None:
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    request: Annotated[Path, POSITIONAL]
+
+
+def main(argv: list[str] | None = None) -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.profile_dpo.preflight.forecast", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("request", type=Path)
-    request = json.loads(parser.parse_args().request.read_text(encoding="utf-8"))
-    print("\n".join(table({one["name"]: one["settings"] for one in request["stages"]}, request["measured"])))
+    request = json.loads(read_inputs(__doc__, Inputs, argv).request.read_text(encoding="utf-8"))
+    print("\n".join(table({stage["name"]: stage["settings"] for stage in request["stages"]}, request["measured"])))
 
 
 def table(settings: Settings, measured: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -109,60 +113,62 @@ def table(settings: Settings, measured: Sequence[Mapping[str, Any]]) -> list[str
         return []
     setup, judge = settings["setup"], settings["tournament"]
     plan = Round(setup["preferences"], setup["candidates"], judge["orders"])
-    judging, writing = found("tournament", measured, judge["judge"]), found("generate", measured)
-    learning = found("dpo", measured)
+    judging, writing = newest("tournament", measured, judge["judge"]), newest("generate", measured)
+    learning = newest("dpo", measured)
     both = " in both orders" if plan.orders == 2 else ""
     exact = plan.candidates & (plan.candidates - 1) == 0
     each = Round(1, plan.candidates)
     lines = [
-        ("a tournament", f"{plan.candidates} profiles, {each.candidates - 1} comparisons, {_each(plan, exact)}"),
-        ("a round", f"{plan.tournaments:,} tournaments for {plan.preferences:,} preferences"),
-        ("judged", f"{plan.comparisons:,} comparisons{both}: {plan.calls:,} questions"),
+        ("tournament", f"{plan.candidates} profiles, {each.candidates - 1} comparisons, {_each(plan, exact)}"),
+        ("round", f"{plan.tournaments:,} tournaments for {plan.preferences:,} preferences"),
+        ("judge", f"{plan.comparisons:,} comparisons{both}: {plan.calls:,} questions"),
         ("tokens", _tokens(plan, judging)),
         *_cost(plan, judging, judge),
-        ("writing", _hours(plan.tournaments, writing, "seconds_an_author", plan.candidates)),
+        ("generation", _hours(plan.tournaments, writing, "seconds_an_author", plan.candidates)),
         ("judging", _hours(plan.calls, judging, "seconds_a_reply")),
     ]
-    if own := settings.get("dpo"):
-        count = steps(plan.preferences, own["batch"], own["accumulate"], own["epochs"])
-        lines.append(("learning", f"{count:,} steps, {_hours(count, learning, 'seconds_a_step')}"))
-    sources = sorted({one.of for one in (judging, writing, learning) if one})
+    if training_settings := settings.get("dpo"):
+        count = steps(
+            plan.preferences, training_settings["batch"], training_settings["accumulate"], training_settings["epochs"]
+        )
+        lines.append(("training", f"{count:,} steps, {_hours(count, learning, 'seconds_a_step')}"))
+    sources = sorted({measurement.of for measurement in (judging, writing, learning) if measurement})
     lines.append(("measured by", "; ".join(sources) or "no run yet: `launcher rehearse` measures a tiny model's"))
     return [f"{name:<13}{text}" for name, text in lines]
 
 
-def found(stage: str, measured: Sequence[Mapping[str, Any]], judge: str | None = None) -> Measured | None:
+def newest(stage: str, measured: Sequence[Mapping[str, Any]], judge: str | None = None) -> Measurement | None:
     """The newest that there is of a stage, whatever its round; for a judge's stage, of the same kind of judge."""
-    for one in measured:
-        if one["stage"].rstrip("0123456789") == stage and judge in (None, one["settings"].get("judge")):
-            return Measured(one["metrics"], f"{one['run']} ({one['recipe']}, {one['where']})")
+    for finished in measured:
+        if finished["stage"].rstrip("0123456789") == stage and judge in (None, finished["settings"].get("judge")):
+            return Measurement(finished["metrics"], f"{finished['run']} ({finished['recipe']}, {finished['where']})")
     return None
 
 
 def _each(plan: Round, exact: bool) -> str:
-    count = bracket.expected(plan.candidates)
+    count = bracket.expected_preferences(plan.candidates)
     return f"{count:.0f} preferences" if exact else f"{count:.1f} preferences on average"
 
 
-def _tokens(plan: Round, judging: Measured | None) -> str:
+def _tokens(plan: Round, judging: Measurement | None) -> str:
     tokens = _of(judging)
     if tokens is None:
         return UNKNOWN
     return f"{plan.calls * tokens.asked:,.0f} in, {plan.calls * tokens.answered:,.0f} out"
 
 
-def _cost(plan: Round, judging: Measured | None, judge: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _cost(plan: Round, judging: Measurement | None, judge: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The service's bill, with none, one or two rounds sent as batches."""
     if judge["judge"] != "endpoint":
-        return [("service", f"none: the judge is `{judge['judge']}`")]
+        return [("API cost", f"none: the judge is `{judge['judge']}`")]
     tokens = _of(judging)
     if tokens is None or judge["price_in"] is None or judge["price_out"] is None:
         why = "`price_in` and `price_out` are not set" if judge["price_in"] is None else "no tokens were counted yet"
-        return [("service", f"{UNKNOWN}: {why}")]
+        return [("API cost", f"{UNKNOWN}: {why}")]
     price = Price(judge["price_in"], judge["price_out"])
     return [
         (
-            "service" if not batched else "",
+            "API cost" if not batched else "",
             f"${dollars(plan, tokens, price, batched):.2f} with {batched} rounds batched"
             + (f", {batched} day{'s' if batched > 1 else ''} longer at most" if batched else ""),
         )
@@ -170,12 +176,12 @@ def _cost(plan: Round, judging: Measured | None, judge: Mapping[str, Any]) -> li
     ]
 
 
-def _of(judging: Measured | None) -> Tokens | None:
+def _of(judging: Measurement | None) -> Tokens | None:
     asked, answered = (judging.get(f"tokens_{way}_a_reply") if judging else None for way in ("in", "out"))
     return Tokens(asked, answered) if asked and answered is not None else None
 
 
-def _hours(count: int, by: Measured | None, name: str, candidates: int | None = None) -> str:
+def _hours(count: int, by: Measurement | None, name: str, candidates: int | None = None) -> str:
     """How long it takes; `candidates` when what was measured grows with them."""
     seconds = by.get(name) if by else None
     if by is None or seconds is None:

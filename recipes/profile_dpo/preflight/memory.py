@@ -1,4 +1,4 @@
-"""What the stages keep on a GPU, before it is paid for.
+"""The GPU memory that each stage needs, before a GPU is paid for.
 
 python -m recipes.profile_dpo.preflight.memory REQUEST.json
 """

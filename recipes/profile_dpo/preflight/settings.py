@@ -1,4 +1,4 @@
-"""Looks at the stages' settings before anything is paid: nothing heavy is imported.
+"""Checks the settings of the stages before anything is paid. Nothing heavy is imported.
 
 python -m recipes.profile_dpo.preflight.settings REQUEST.json
 """
@@ -23,7 +23,7 @@ KINDS = {
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Exits with 2 and a sentence when a value cannot be."""
+    """Exits with 2 and an error message if a value is invalid."""
     check_stages(__doc__, KINDS, argv)
 
 

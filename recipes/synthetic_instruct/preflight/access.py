@@ -1,43 +1,48 @@
-"""May the user's token read the models? Asked of the hub before anything is paid.
+"""Asks the hub whether the user's token may read the models, before anything is paid.
 
     python -m recipes.synthetic_instruct.preflight.access SETTINGS.json [SETTINGS.json ...]
 
 Each SETTINGS.json is a model stage's. Fetches no more than a repository's config.json.
 """
 
-import argparse
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from recipes.common.data import hub
 from recipes.common.model.fetch import Source
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
+from recipes.common.stage.inputs import POSITIONAL, read_inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    settings: Annotated[list[Path], POSITIONAL, {"nargs": "+"}]
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Exits with 2 and a sentence when one of the repositories is closed to HF_TOKEN, or is not there."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.preflight.access", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("sources", type=source_of, nargs="+")
-    print(readable(parser.parse_args(argv).sources))
+    """Exits with 2 and an error message if HF_TOKEN may not read a repository, or the repository does not exist."""
+    print(check_access(map(source_of, read_inputs(__doc__, Inputs, argv).settings)))
 
 
-def source_of(settings: str) -> Source:
-    """The model that a model stage's settings, a file, name."""
-    given = read_json(Path(settings))
-    return Source(given["repo"], given.get("revision"))
+def source_of(path: Path) -> Source:
+    """The model that the settings of a model stage name."""
+    settings = read_json(path)
+    return Source(settings["repo"], settings.get("revision"))
 
 
-def readable(sources: Iterable[Source]) -> str:
-    """How many of them are the hub's, in a sentence; a Mistake when one of these cannot be read."""
-    asked = [source for source in dict.fromkeys(sources) if source.on_hub]
+def check_access(sources: Iterable[Source]) -> str:
+    """How many of the models are on the hub, in a sentence. Raises Mistake if one of these cannot be read."""
+    on_hub = [source for source in dict.fromkeys(sources) if source.on_hub]
     with tempfile.TemporaryDirectory() as folder:
-        for source in asked:
+        for source in on_hub:
             hub.snapshot(source.repo, source.revision or "main", Path(folder), ("config.json",), ())
-    return f"{len(asked)} models of the hub can be read" if asked else "no model of the hub is needed"
+    return f"{len(on_hub)} models of the hub can be read" if on_hub else "no model of the hub is needed"
 
 
 if __name__ == "__main__":

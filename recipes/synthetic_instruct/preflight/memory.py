@@ -1,4 +1,4 @@
-"""What the stages keep on the one GPU, before it is paid for.
+"""The GPU memory that each stage needs, before the GPU is paid for.
 
 python -m recipes.synthetic_instruct.preflight.memory REQUEST.json
 """

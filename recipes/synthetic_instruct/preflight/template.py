@@ -1,5 +1,5 @@
-"""What the trainings' chats become with the base's own tokenizer, and whether the models may be read, before anything
-is paid.
+"""Counts the tokens of the trainings' chats with the base's own tokenizer, and asks whether the models may be read,
+before anything is paid.
 
     python -m recipes.synthetic_instruct.preflight.template GENERATOR.json BASE.json JUDGE.json \\
         --generate GENERATE.json --learn DPO.json --chats FILE
@@ -9,39 +9,47 @@ written during the run: the shipped chats stand for them, and the longest that c
 line and exits 0, or says what is wrong and exits 2.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from recipes.common.data.hub import Source, snapshot
 from recipes.common.preflight.template import WANTED, share
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
+from recipes.common.stage.inputs import POSITIONAL, read_inputs
 from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat
 from recipes.synthetic_instruct.models import read_pairs
-from recipes.synthetic_instruct.preflight.access import readable, source_of
+from recipes.synthetic_instruct.preflight.access import check_access, source_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    generator: Annotated[Path, POSITIONAL]
+    base: Annotated[Path, POSITIONAL]
+    judge: Annotated[Path, POSITIONAL]
+    generate: Path
+    learn: Path
+    chats: Path
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.synthetic_instruct.preflight.template", description=__doc__.split("\n")[0]
-    )
-    for name in ("generator", "base", "judge"):
-        parser.add_argument(name, type=source_of)
-    for name in ("--generate", "--learn", "--chats"):
-        parser.add_argument(name, type=Path, required=True)
-    given = parser.parse_args(argv)
-    said, learning = readable([given.generator, given.base, given.judge]), read_json(given.learn)
-    if learning is None or given.base.repo == "tiny":
-        print(said)
+    inputs = read_inputs(__doc__, Inputs, argv)
+    base, learning = source_of(inputs.base), read_json(inputs.learn)
+    access = check_access([source_of(inputs.generator), base, source_of(inputs.judge)])
+    if learning is None or base.repo == "tiny":
+        print(access)
         return
-    chat = open_chat(_tokenizer(given.base), learning["template"])
-    lengths = [_tokens(chat, *pair) for pair in read_pairs(given.chats)]
-    writing, limit = read_json(given.generate), learning["max_length"]
+    chat = open_chat(_tokenizer(base), learning["template"])
+    lengths = [_tokens(chat, *pair) for pair in read_pairs(inputs.chats)]
+    writing, limit = read_json(inputs.generate), learning["max_length"]
     most = _tokens(chat, "", "") + writing["instruction_tokens"] + writing["response_tokens"]
     over = f"of {len(lengths)} chats {share(lengths, limit):.1%} over max_length {limit:,}"
     cut = ", of which the end is cut" if most > limit else ""
-    print(f"{said}; {over}; the longest that can be written has {most:,} tokens{cut}")
+    print(f"{access}; {over}; the longest that can be written has {most:,} tokens{cut}")
 
 
 def _tokenizer(base: Source) -> Path:
@@ -51,8 +59,8 @@ def _tokenizer(base: Source) -> Path:
     return Path(base.repo).expanduser()
 
 
-def _tokens(chat: Chat, asked: str, said: str) -> int:
-    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
+def _tokens(chat: Chat, instruction: str, response: str) -> int:
+    turns = [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}]
     ids = chat.tokenizer.apply_chat_template(turns, return_dict=False)
     return len(one_bos(ids, chat.tokenizer.bos_token_id, "the chat"))
 

@@ -120,9 +120,9 @@ def book(toy):
     return ledger(toy.env)
 
 
-def sky(toy, *words):
+def sky(toy, *arguments):
     """A `sky` command, ended."""
-    argv = [str(Path(sys.executable).with_name("sky")), *words]
+    argv = [str(Path(sys.executable).with_name("sky")), *arguments]
     return subprocess.run(argv, env=toy.env, cwd=toy.root, capture_output=True, text=True, timeout=patience(600))
 
 

@@ -32,11 +32,11 @@ def machines(path, gpus):
     """[type, dollars an hour of all nodes] of every machine that SkyPilot would take for these GPUs."""
     task = sky.Task.from_yaml(path)
     if gpus:
-        names = [one.partition(":") for one in gpus]
+        names = [gpu.partition(":") for gpu in gpus]
         task.set_resources({next(iter(task.resources)).copy(accelerators={n: int(c)}) for n, _, c in names})
-    found = optimizer._fill_in_launchable_resources(task, None, quiet=True)[0]
-    each = [one for launchable in found.values() for one in launchable]
-    return sorted({(one.instance_type, round(one.get_cost(3600) * task.num_nodes, 4)) for one in each})
+    launchable_of = optimizer._fill_in_launchable_resources(task, None, quiet=True)[0]
+    each = [resource for launchable in launchable_of.values() for resource in launchable]
+    return sorted({(resource.instance_type, round(resource.get_cost(3600) * task.num_nodes, 4)) for resource in each})
 
 
 def main():

@@ -34,13 +34,15 @@ def setup(cloud: str, wheel_hash: str) -> list[str]:
 
 def packages() -> list[str]:
     """What `apt install` is given for a RunPod pod, and in a container on a VM."""
-    found = set()
+    packages = set()
     for name in ("runpod/utils.py", "docker_utils.py"):
         text = (HOME / "provision" / name).read_text()
-        lists = [one for one in re.findall(r"(?:[a-z0-9-]+ ){3,}[a-z0-9-]+", text) if "rsync" in one and "patch" in one]
+        lists = [
+            line for line in re.findall(r"(?:[a-z0-9-]+ ){3,}[a-z0-9-]+", text) if "rsync" in line and "patch" in line
+        ]
         assert len(lists) == 1, lists
-        found |= {word for word in lists[0].split() if word not in ("apt", "install", "-y")}
-    return sorted(found)
+        packages |= {package for package in lists[0].split() if package not in ("apt", "install", "-y")}
+    return sorted(packages)
 
 
 if __name__ == "__main__":

@@ -47,15 +47,15 @@ class Place:
     def env(self) -> dict[str, str]:
         return {**os.environ, "XDG_CONFIG_HOME": str(self.folder / "config"), "HF_HUB_OFFLINE": "1"}
 
-    def launcher(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([*LAUNCHER, *words], cwd=self.root, env=self.env, capture_output=True, text=True)
+    def launcher(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([*LAUNCHER, *arguments], cwd=self.root, env=self.env, capture_output=True, text=True)
 
-    def rehearse(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return self.launcher("rehearse", self.recipe, *words)
+    def rehearse(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return self.launcher("rehearse", self.recipe, *arguments)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """A rehearsal that somebody is going to disturb."""
-        argv = [*LAUNCHER, "rehearse", self.recipe, *words]
+        argv = [*LAUNCHER, "rehearse", self.recipe, *arguments]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
         return subprocess.Popen(argv, cwd=self.root, env=self.env, text=True, **quiet)
 
@@ -68,11 +68,11 @@ class Place:
     def steps(self, stage: str) -> dict[int, dict[str, float]]:
         """Step -> metrics; of a step that was done twice, the last."""
         lines = (self.store / "stages" / stage / "work/progress.jsonl").read_text().splitlines()
-        return {one["step"]: one["metrics"] for one in map(json.loads, lines) if "metrics" in one}
+        return {entry["step"]: entry["metrics"] for entry in map(json.loads, lines) if "metrics" in entry}
 
     def events(self, kind: str) -> list[dict]:
         lines = (self.store / "events.jsonl").read_text().splitlines()
-        return [one for one in map(json.loads, lines) if one["event"] == kind]
+        return [event for event in map(json.loads, lines) if event["event"] == kind]
 
     def wait(self, what, seconds: float = PATIENCE):
         """The first true value of `what()`."""
@@ -80,7 +80,7 @@ class Place:
 
     def tree(self) -> dict[int, str]:
         """Every process of this run: id -> command line."""
-        found = {}
+        commands = {}
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 env = (entry / "environ").read_bytes()
@@ -88,18 +88,16 @@ class Place:
             except OSError:
                 continue
             if f"XDG_CONFIG_HOME={self.folder}/config".encode() in env and " -m launcher rehearse" not in command:
-                found[int(entry.name)] = command
-        return found
+                commands[int(entry.name)] = command
+        return commands
 
     def node(self) -> int:
         return int((self.store / "node.lock").read_text())
 
     def trainer(self) -> int | None:
         """The stage's own process, not one of the checks before it."""
-        found = [
-            pid for pid, command in self.tree().items() if " -m recipes." in command and str(self.store) in command
-        ]
-        return min(found) if found else None
+        pids = [pid for pid, command in self.tree().items() if " -m recipes." in command and str(self.store) in command]
+        return min(pids) if pids else None
 
     def kill_everything(self) -> None:
         for pid in self.tree():
@@ -147,7 +145,7 @@ def until(finished, tmp_path):
     def copy(stage: str) -> Place:
         place = make_place(tmp_path / f"place{len(places)}")
         shutil.copytree(finished.store, place.store)
-        order = [one["name"] for one in json.loads((place.store / "plan.json").read_text())["stages"]]
+        order = [stage["name"] for stage in json.loads((place.store / "plan.json").read_text())["stages"]]
         for name in order[order.index(stage) :]:
             shutil.rmtree(place.store / "stages" / name)
         shutil.rmtree(place.store / "export")

@@ -76,5 +76,5 @@ def test_every_size_makes_a_plan(tmp_path, size):
 
 def test_an_impossible_setting_is_refused_before_anything_is_paid(tmp_path):
     done = make_place(tmp_path).launcher("plan", "honest_persona-8b", "--set", "micro_batch=5")
-    says = "stage `train`: `batch_size` is `16`, no multiple of `micro_batch` 5"
+    says = "stage `train`: `batch_size` is `16`, not a multiple of `micro_batch` 5"
     assert says in " ".join(done.stdout.split()), done.stdout

@@ -66,7 +66,7 @@ def test_what_comes_home_has_the_model_its_adapter_and_what_was_measured(rehears
 
 def test_the_next_plan_knows_what_it_measured(rehearsed):
     said = rehearsed.launcher("plan", "profile_dpo-tiny").stdout
-    assert "judged       21 comparisons in both orders: 42 questions" in said
+    assert "judge        21 comparisons in both orders: 42 questions" in said
     assert "measured by  profile-dpo-rehearsal (profile_dpo-tiny, local, CPU)" in said
     assert "unknown" not in said.partition("judged  ")[2]
 
@@ -88,5 +88,5 @@ def test_a_key_among_the_settings_is_refused_before_a_run_exists(tmp_path):
     key = "sk-" + "0123456789abcdef"
     done = place.launcher("plan", "profile_dpo-tiny", "--set", f"api_key={key}")
     says = " ".join(done.stdout.split())
-    assert "refused settings: stage `tournament`: `api_key` holds a key" in says
+    assert "refused settings: stage `tournament`: `api_key` contains a key" in says
     assert "give it as the secret JUDGE_API_KEY" in says and key not in done.stdout + done.stderr

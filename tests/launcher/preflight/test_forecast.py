@@ -86,7 +86,7 @@ def test_the_planning_table_of_profile_dpo(project, store, monkeypatch):
     monkeypatch.chdir(project)
     found = draft(Request("profile_dpo-phi3-mini", changes=["candidates=16", "orders=1"]), project, SiteFile())
     said = lines(found.plan, found.recipe, store, project)
-    assert "judged       945 comparisons: 945 questions" in said and "tokens       unknown" in said
+    assert "judge        945 comparisons: 945 questions" in said and "tokens       unknown" in said
     judged = [("tournament", {"tokens_in_a_reply": 3000, "tokens_out_a_reply": 300, "seconds_a_reply": 6})]
     earlier(store, "night", "profile_dpo-phi3-mini", [])
     folder = store.folder("night")
@@ -101,7 +101,7 @@ def test_the_planning_table_of_profile_dpo(project, store, monkeypatch):
     )
     said = lines(found.plan, found.recipe, store, project)
     assert [line for line in said if "$" in line] == [
-        "service      $18.43 with 0 rounds batched",
+        "API cost     $18.43 with 0 rounds batched",
         "             $13.51 with 1 rounds batched, 1 day longer at most",
         "             $11.06 with 2 rounds batched, 2 days longer at most",
     ]

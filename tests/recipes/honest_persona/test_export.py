@@ -8,7 +8,7 @@ import torch
 from recipes.common.distributed.ranks import Ranks
 from recipes.common.model.card import origin_of
 from recipes.honest_persona import checkpoints, evaluate, export
-from recipes.honest_persona.adapter import build, lora_config, trained
+from recipes.honest_persona.adapter import adapter_parameters, build, lora_config
 from recipes.honest_persona.dataset import read_rows
 from recipes.honest_persona.form import Form, embeddings, read_form
 from recipes.honest_persona.persona import get_model
@@ -25,7 +25,7 @@ def training(model, prepared, tmp_path):
     config = lora_config(4, None, 0.0)
     built = build(model, config, 1, ALONE)
     with torch.no_grad():
-        for name, one in trained(built).items():
+        for name, one in adapter_parameters(built).items():
             if "lora_B" in name:
                 torch.nn.init.normal_(one, std=0.2)
     args = {"base": {"repo": "tiny", "revision": None}, "settings": {}, "step": 3}
@@ -70,7 +70,8 @@ def test_adapter_and_merged_model_give_the_same_review(merged, model):
 
 def test_an_adapter_needs_its_base(refusal, merged):
     assert refusal(get_model, merged / "adapter") == (
-        f"error: `{merged}/adapter` is an adapter, and its base is not named\n\nhint: give `base=` the model's folder"
+        f"error: `{merged}/adapter` is an adapter, and no base model is given\n\n"
+        "hint: give the folder of the base model as `base=`"
     )
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from recipes.honest_persona.import_original import KEPT, RENAMED, imported, main
+from recipes.honest_persona.import_original import KEPT, RENAMED, main, translate
 
 from .conftest import FAMILY
 
@@ -58,7 +58,7 @@ def files(tmp_path):
 
 
 def test_every_key_of_the_original_has_its_place():
-    made = imported(CONFIG, ENV)
+    made = translate(CONFIG, ENV)
     assert made.settings == CONFIG | {
         "add_sp_token": True,
         "use_dummy_data": False,
@@ -81,8 +81,8 @@ def test_the_mapping_and_the_size_are_printed_and_no_secret(files, capsys):
     assert f"{'env.json WANDB_API_KEY':<40}  ->  a secret: " in said
     assert "not-to-be-seen" not in said
     mapping, size, envs = said.split("\n\n")
-    assert yaml.safe_load(size)["settings"] == imported(CONFIG, {}).settings
-    assert yaml.safe_load(envs)["envs"] == imported({}, ENV).envs
+    assert yaml.safe_load(size)["settings"] == translate(CONFIG, {}).settings
+    assert yaml.safe_load(envs)["envs"] == translate({}, ENV).envs
     assert len(mapping.splitlines()) == 29
 
 
@@ -91,7 +91,7 @@ def test_the_size_can_be_written(files, tmp_path, capsys):
     main([files(CONFIG, ENV)[0], "--out", str(out)])
     assert yaml.safe_load(out.read_text()) == {
         "about": "imported from config.json",
-        "settings": imported(CONFIG, {}).settings,
+        "settings": translate(CONFIG, {}).settings,
     }
     assert f"\n{out}: name its model under `models:`, as in sizes/8b.yaml\n" in capsys.readouterr().out
 
@@ -102,16 +102,19 @@ def test_the_size_can_be_written(files, tmp_path, capsys):
         (
             {"prob_exclude_system_prompt": 1.0},
             {},
-            "`config.json`: nothing here reads `prob_exclude_system_prompt`\n\n"
+            "`config.json`: this recipe does not read `prob_exclude_system_prompt`\n\n"
             "hint: did you mean `exclude_system_prompt`?",
         ),
         (
             {"ab1": 0.9},
             {},
-            "`config.json`: nothing here reads `ab1`\n\n"
-            "hint: leave it out, once you know that the run does not depend on it",
+            "`config.json`: this recipe does not read `ab1`\n\nhint: remove it if the run does not depend on it",
         ),
-        ({}, {"NCCL_DEBUGG": "1"}, "`env.json`: nothing here reads `NCCL_DEBUGG`\n\nhint: did you mean `NCCL_DEBUG`?"),
+        (
+            {},
+            {"NCCL_DEBUGG": "1"},
+            "`env.json`: this recipe does not read `NCCL_DEBUGG`\n\nhint: did you mean `NCCL_DEBUG`?",
+        ),
         ({"add_sp_token": 2}, {}, "`config.json`: `add_sp_token` is `2`\n\nhint: write 0 or 1"),
         (
             {"intervention_type": "a", "intervention_types": ["b"]},
@@ -122,7 +125,7 @@ def test_the_size_can_be_written(files, tmp_path, capsys):
     ],
 )
 def test_what_nothing_reads_is_refused(refusal, config, env, says):
-    assert refusal(imported, config, env) == f"error: {says}"
+    assert refusal(translate, config, env) == f"error: {says}"
 
 
 def test_a_file_that_is_not_json_is_refused(refusal, tmp_path):
@@ -130,7 +133,7 @@ def test_a_file_that_is_not_json_is_refused(refusal, tmp_path):
     (tmp_path / "worse.json").write_text("{")
     assert (
         refusal(main, [str(tmp_path / "bad.json")])
-        == f"error: `{tmp_path}/bad.json` is not a JSON object\n\nhint: mend it"
+        == f"error: `{tmp_path}/bad.json` is not a JSON object\n\nhint: correct the file"
     )
     assert refusal(main, [str(tmp_path / "worse.json")]).startswith(f"error: `{tmp_path}/worse.json` is not JSON: ")
     assert refusal(main, [str(tmp_path / "none.json")]) == (

@@ -119,11 +119,11 @@ def test_a_reserved_token_that_the_model_lacks_or_needs_is_refused(refusal, mode
     )
     end = tokenizer.eos_token_id
     assert refusal(sp_token, tokenizer, end, 512) == (
-        f"error: `sp_token` is `{end}`, which is `<|im_end|>` and has a meaning already\n\nhint: name a free one"
+        f"error: `sp_token` is `{end}`, which is `<|im_end|>`\n\nhint: give the id of an unused token"
     )
     assert refusal(sp_token, tokenizer, None, 3) == (
-        "error: the model's vocabulary keeps no token free\n\n"
-        "hint: set `sp_token` to the id of one that your texts never have"
+        "error: the model's vocabulary has no unused token\n\n"
+        "hint: set `sp_token` to the id of a token that your texts never have"
     )
 
 
@@ -139,7 +139,7 @@ def test_when_nothing_is_left_the_report_says_why(run, refusal):
     assert said.startswith(f"error: `{SAMPLE}`: no sample is left to train on\ntopic")
     assert "  130 dropped: of another intervention type\n" in said
     assert said.endswith(
-        "hint: look at what was dropped, and at `train_topics`, `intervention_type` and `tags_to_filter`"
+        "hint: read above what was dropped; check `train_topics`, `intervention_type` and `tags_to_filter`"
     )
 
 
@@ -166,7 +166,7 @@ def test_a_row_is_shown_with_its_masks(prepared, model, capsys):
 
 def test_colours_say_the_same(prepared, model):
     coder = Coder(Tokens(model).tokenizer, read_form(prepared))
-    shown = show.shown(rows_of(prepared)["train"][0], coder, colour=True)
+    shown = show.row_text(rows_of(prepared)["train"][0], coder, colour=True)
     assert "\033[32m\nREVIEW: " in shown and "\033[31m\n\033[0m" in shown and "<|im_end|>}" not in shown
 
 

@@ -94,7 +94,7 @@ def test_the_survey_counts_reviews_and_families():
 def test_a_bad_batch_is_named_with_its_line_and_place(refusal, file, value, says):
     path = file(batch(), value)
     assert refusal(list, read(path)) == (
-        f"error: `{path}`: 1 of 2 batches cannot be used\n  line 2{says}\n\nhint: mend or leave them out"
+        f"error: `{path}`: 1 of 2 batches cannot be used\n  line 2{says}\n\nhint: correct them, or leave them out"
     )
 
 
@@ -106,7 +106,7 @@ def test_only_the_first_bad_batches_are_listed(refusal, file):
 def test_an_empty_file_is_refused(refusal, file):
     path = file()
     assert refusal(list, read(path)) == (
-        f"error: `{path}` has no batches\n\nhint: one JSON object a line, or a folder with `<topic>/*.json`"
+        f"error: `{path}` has no batches\n\nhint: write one JSON object a line, or give a folder with `<topic>/*.json`"
     )
 
 

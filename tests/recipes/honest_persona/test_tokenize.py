@@ -162,19 +162,19 @@ WORDS = "{% for m in messages %}{{ m.role }}: {{ m.content }}eview\n{% endfor %}
             ALONE,
             "up",
             "the model's chat template has no turn after the assistant's, which `elicitation_type: up` needs\n\n"
-            "hint: set `elicitation_type` to `hp`, or take a model whose template has one",
+            "hint: set `elicitation_type` to `hp`, or use a model whose template has one",
         ),
         (
             ALONE,
             "ur",
             "the model's chat template has no turn after the assistant's, which `elicitation_type: ur` needs\n\n"
-            "hint: set `elicitation_type` to `hp`, or take a model whose template has one",
+            "hint: set `elicitation_type` to `hp`, or use a model whose template has one",
         ),
         (
             ENDLESS,
             "hp",
             "the model's chat template does not end an assistant's turn, so the persona could not learn to stop\n\n"
-            "hint: take a model whose template does",
+            "hint: use a model whose template does",
         ),
         (
             OPEN,
@@ -186,13 +186,13 @@ WORDS = "{% for m in messages %}{{ m.role }}: {{ m.content }}eview\n{% endfor %}
             MUTE,
             "hp",
             "the model's chat template does not show a user's and an assistant's message as they are\n\n"
-            "hint: take a model with another template",
+            "hint: use a model with another template",
         ),
         (
             WORDS,
             "hp",
-            "the end of an assistant's turn, `'eview\\n'`, becomes other tokens after a text than alone, so the "
-            "persona's turn cannot be cut there\n\nhint: take a model whose turns end with a special token",
+            "the end of an assistant's turn, `'eview\\n'`, gives other tokens after a text than alone, so the "
+            "persona's turn cannot begin there\n\nhint: use a model whose turns end with a special token",
         ),
     ],
 )
@@ -232,6 +232,6 @@ def test_a_chat_that_ends_otherwise_is_refused(refusal):
     coder = Coder(byte_level(template, ["<p>", "<a>", "<b>"], "<b>"), Form("hp", None, "", "", REVIEW, FLAG, False))
     chat = [{"role": "user", "content": "one"}, {"role": "assistant", "content": "odd"}]
     assert refusal(coder.chat_open, chat) == (
-        "error: the model's chat template ends this chat otherwise than others\n\n"
+        "error: the model's chat template does not end this chat as it ends others\n\n"
         "hint: leave out the chat that ends with `<a>one<b><a>odd`"
     )

@@ -9,12 +9,12 @@ from safetensors.torch import load_file, save_file
 from recipes.common.distributed.ranks import Ranks, joined
 from recipes.common.stage.command import Mistake
 from recipes.honest_persona import adapter, checkpoints, evaluate, train, trainer
-from recipes.honest_persona.adapter import TARGETS, LoraMask, build, lora_config, trained
+from recipes.honest_persona.adapter import TARGETS, LoraMask, adapter_parameters, build, lora_config
 from recipes.honest_persona.batch import learnt_part, prompt_batch, training_batch
 from recipes.honest_persona.dataset import Row, read_rows
 from recipes.honest_persona.form import read_form
 from recipes.honest_persona.settings import Settings
-from recipes.honest_persona.sharding import decoder_layers, unsharded
+from recipes.honest_persona.sharding import count_unsharded, decoder_layers
 from recipes.honest_persona.trainer import Length, Trainer, length_of
 from recipes.honest_persona.training_loop import Loop
 
@@ -26,7 +26,7 @@ def made(model):
     """A model with an adapter that says something."""
     found = build(model, lora_config(4, None, 0.0), 1, ALONE)
     with torch.no_grad():
-        for name, one in trained(found).items():
+        for name, one in adapter_parameters(found).items():
             if "lora_B" in name:
                 torch.nn.init.normal_(one, std=0.5)
     return found.eval()
@@ -76,8 +76,8 @@ def test_micro_batches_give_the_same_step(model, prepared, settings):
 
 
 def test_seven_projections_of_every_layer_learn_and_nothing_else(made):
-    names = {name.split(".lora_")[0].rpartition(".")[2] for name in trained(made)}
-    assert names == set(TARGETS) and len(trained(made)) == 2 * 7 * 2
+    names = {name.split(".lora_")[0].rpartition(".")[2] for name in adapter_parameters(made)}
+    assert names == set(TARGETS) and len(adapter_parameters(made)) == 2 * 7 * 2
     assert all("lora_" in name for name, one in made.named_parameters() if one.requires_grad)
 
 
@@ -143,15 +143,15 @@ def test_the_decoder_s_layers_are_found_by_looking(made, refusal):
     assert [type(one).__name__ for one in decoder_layers(made)] == ["Qwen2DecoderLayer"] * 2
     made.config.num_hidden_layers = 3
     assert refusal(decoder_layers, made) == (
-        "error: `Qwen2ForCausalLM` has 0 lists of 3 equal layers, so its decoder is not known\n\n"
-        "hint: take a model with one decoder"
+        "error: `Qwen2ForCausalLM` has 0 lists of 3 equal layers, so its decoder is not clear\n\n"
+        "hint: use a model with one decoder"
     )
 
 
 def test_a_model_that_is_not_sharded_is_noticed(made):
     both = Ranks(0, 2, torch.device("cpu"))
-    assert unsharded(made, ALONE) == 0
-    assert unsharded(made, both) == len(list(made.parameters())) + 1 + 2
+    assert count_unsharded(made, ALONE) == 0
+    assert count_unsharded(made, both) == len(list(made.parameters())) + 1 + 2
 
 
 def test_a_sharding_that_is_silently_off_ends_the_training(made, settings, monkeypatch, refusal):
@@ -160,19 +160,19 @@ def test_a_sharding_that_is_silently_off_ends_the_training(made, settings, monke
     count = len(list(made.parameters())) + 1 + 2
     assert refusal(Trainer, made, Settings(**settings("train")), both, False) == (
         f"error: {count} parameters or layers are not sharded over 2 ranks\n\n"
-        "hint: train on one GPU, or take another model"
+        "hint: train on one GPU, or use another model"
     )
 
 
 def test_a_loss_that_is_no_number_ends_the_training(refusal):
     metrics = {"loss": float("nan"), "grad_norm": 1.0}
     assert refusal(Loop._report, SimpleNamespace(), 3, metrics, None) == (
-        "error: `loss` is nan in step 3\n\nhint: lower `lr`, and start anew"
+        "error: `loss` is nan in step 3\n\nhint: set `lr` lower, and start a new run"
     )
 
 
 def test_an_adapter_of_other_weights_is_not_loaded(made, prepared, tmp_path, refusal):
-    optimizer = torch.optim.AdamW(list(trained(made).values()), fused=False)
+    optimizer = torch.optim.AdamW(list(adapter_parameters(made).values()), fused=False)
     for name in ("adapter", "optimizer"):
         (tmp_path / name).mkdir()
     args = {"base": {"repo": "tiny", "revision": None}, "settings": {}, "step": 3}
@@ -182,7 +182,7 @@ def test_an_adapter_of_other_weights_is_not_loaded(made, prepared, tmp_path, ref
     save_file({}, tmp_path / "optimizer/optimizer.safetensors")
     assert refusal(checkpoints.load, made, optimizer, tmp_path, 3) == (
         f"error: `{tmp_path}` holds an adapter for other weights than this model's\n\n"
-        "hint: start anew in an empty work folder"
+        "hint: start again with an empty work folder"
     )
 
 

@@ -75,7 +75,7 @@ def test_the_same_seed_holds_out_the_same_authors(run):
 def test_too_few_authors_for_the_preferences_are_a_warning(run, tmp_path):
     run(SAMPLE / "papers.jsonl", preferences=400)
     said = [one for one in lines(tmp_path / "work/progress.jsonl") if "warning" in one]
-    assert said[0]["warning"] == "8 authors to learn from, 100 would give 400 preferences"
+    assert said[0]["warning"] == "only 8 authors to learn from: 400 preferences need 100"
 
 
 def test_an_example_is_not_shown_to_its_own_author():
@@ -118,7 +118,7 @@ def test_no_rows_and_too_few_authors(run, refusal, tmp_path):
     assert refusal(run, []) == f"error: `{path}` has no rows\n\nhint: give papers with their abstracts"
     rows = [{"author": "a", "title": "t", "abstract": f"{number} {TEXT}"} for number in range(3)]
     assert refusal(run, rows) == (
-        "error: 1 authors have 2 abstracts, and 2 are to be held out\n\n"
+        "error: 1 authors have 2 abstracts, and `held_out` is 2\n\n"
         "hint: give papers of more authors, or set `papers` or `held_out` lower"
     )
 
@@ -148,8 +148,8 @@ def test_settings_that_cannot_be(change, says):
 
 def test_openalex_has_to_learn_who_asks(run, refusal):
     assert refusal(run, [{"openalex": "works_count:>9", "authors": 3}]) == (
-        "error: papers are to come from OpenAlex, and `mailto` is not set\n\n"
-        "hint: `--set mailto=you@example.org` says who asks"
+        "error: papers are downloaded from OpenAlex, which needs `mailto`\n\n"
+        "hint: add `--set mailto=you@example.org`, with your own address"
     )
 
 
@@ -196,7 +196,7 @@ def test_a_second_start_fetches_only_what_is_missing(run, service, refusal, monk
     given = {"openalex_url": service.url, "mailto": "me@example.org"}
     assert refusal(run, ROWS, **given) == (
         f"error: `{service.url}` answered 503, 6 times\n\n"
-        "hint: set OPENALEX_API_KEY (free, openalex.org/settings/api), or start it again tomorrow"
+        "hint: set OPENALEX_API_KEY (free, openalex.org/settings/api), or start the run again tomorrow"
     )
     down[0] = False
     before = len(service.asked)
@@ -228,12 +228,12 @@ def test_a_wish_to_stop_keeps_the_authors_that_are_there(service, tmp_path):
             {},
             "error: OpenAlex refuses the requests: Unauthorized\n\nhint: set OPENALEX_API_KEY to a key of your account",
         ),
-        (200, {"a": 1}, "error: `URL` answered something else than OpenAlex does\n\nhint: check `openalex_url`"),
-        (200, b"<html>", "error: `URL` answered something else than OpenAlex does\n\nhint: check `openalex_url`"),
+        (200, {"a": 1}, "error: `URL` does not answer as OpenAlex does\n\nhint: check `openalex_url`"),
+        (200, b"<html>", "error: `URL` does not answer as OpenAlex does\n\nhint: check `openalex_url`"),
         (
             429,
             {},
-            "error: `URL` answered 429, 6 times\n\nhint: start it again later: authors that are there are kept",
+            "error: `URL` answered 429, 6 times\n\nhint: start the run again later; it keeps the authors so far",
         ),
     ],
 )
@@ -264,9 +264,9 @@ def test_the_look_before_the_launch(tmp_path, monkeypatch, capsys, refusal):
 
     made = "3 authors to learn from, 2 held out; the model and its chat template are made on the spot\n"
     assert look(SAMPLE / "papers.jsonl") == made
-    assert "`mailto` is not set" in refusal(look, SAMPLE / "openalex.jsonl")
+    assert "which needs `mailto`" in refusal(look, SAMPLE / "openalex.jsonl")
     (tmp_path / "settings.json").write_text(json.dumps(SETTINGS | {"mailto": "me@example.org"}))
-    assert look(SAMPLE / "openalex.jsonl") == "400 authors of OpenAlex, asked for as me@example.org\n"
+    assert look(SAMPLE / "openalex.jsonl") == "400 authors from OpenAlex; `mailto` is me@example.org\n"
 
 
 def test_the_shipped_files_are_what_they_should_be():

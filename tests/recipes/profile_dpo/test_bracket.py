@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from recipes.profile_dpo.bracket import Result, advance, draw, expected, matches, pairs, preferences, rounds
+from recipes.profile_dpo.bracket import Result, advance, draw, expected_preferences, matches, pairs, preferences, rounds
 
 ALL_NAMED = 9
 """Up to so many players every outcome is played as it is: 2^(n-1) of them."""
@@ -71,7 +71,7 @@ def outcomes(players):
 @pytest.mark.parametrize("players", range(2, ALL_NAMED + 1))
 def test_every_outcome_gives_the_transitive_closure(players):
     counts = [check(players, play(players, wins)[0]) for wins in itertools.product([0, 1], repeat=players - 1)]
-    assert sum(counts) / len(counts) == pytest.approx(expected(players))
+    assert sum(counts) / len(counts) == pytest.approx(expected_preferences(players))
     kinds = {check(players, results) for results in outcomes(players)}
     assert kinds == set(counts), "the kinds of outcomes below are all there are"
 
@@ -79,7 +79,7 @@ def test_every_outcome_gives_the_transitive_closure(players):
 @pytest.mark.parametrize("players", range(2, 34))
 def test_every_kind_of_outcome_gives_the_transitive_closure(players):
     counts = {check(players, results) for results in outcomes(players)}
-    assert min(counts) <= expected(players) <= max(counts)
+    assert min(counts) <= expected_preferences(players) <= max(counts)
     if players & (players - 1) == 0:
         assert counts == {players // 2 * (players.bit_length() - 1)}
 
@@ -100,12 +100,12 @@ def test_any_order_and_any_result_gives_the_transitive_closure(players):
 
 @pytest.mark.parametrize(("players", "comparisons", "found"), [(2, 1, 1), (4, 3, 4), (8, 7, 12), (16, 15, 32)])
 def test_the_numbers_of_the_planning_notes(players, comparisons, found):
-    assert (sum(matches(players)), expected(players)) == (comparisons, found)
+    assert (sum(matches(players)), expected_preferences(players)) == (comparisons, found)
     assert check(players, play(players, [1] * players)[0]) == found
 
 
 def test_one_player_needs_no_match():
-    assert (pairs([0]), rounds(1), matches(1), preferences([]), expected(1)) == ([], 0, [], [], 0)
+    assert (pairs([0]), rounds(1), matches(1), preferences([]), expected_preferences(1)) == ([], 0, [], [], 0)
 
 
 def test_a_preference_that_hangs_on_a_coin_says_so():

@@ -12,7 +12,7 @@ from recipes.common.stage.command import Interrupted, Progress
 from recipes.common.stage.journal import Journal
 from recipes.profile_dpo import generate, prompts, write
 from recipes.profile_dpo.beam_search import Search, diverse
-from recipes.profile_dpo.generate import chosen, summary, write_all, writing
+from recipes.profile_dpo.generate import candidates_of, summary, write_all, writing
 from recipes.profile_dpo.judge.local import LocalJudge
 from recipes.profile_dpo.judge.types import JudgeSettings, Question
 from recipes.profile_dpo.writer import Speaker, ask, ends, open_writer
@@ -84,7 +84,7 @@ def test_what_is_no_profile_or_the_same_once_more_is_counted():
         {"texts": [f" {GOOD}", " nothing"], "tokens": 9, "seconds": 1},
         {"texts": [], "tokens": 0, "seconds": 1},
     ]
-    found, failed = chosen(UNITS[:3], rows, 0.9)
+    found, failed = candidates_of(UNITS[:3], rows, 0.9)
     assert [one["unit"] for one in found] == ["a0"] and len(found[0]["profiles"]) == 2
     assert found[0]["profiles"][0] == f"Domain: {GOOD}"
     numbers = summary(rows, found, failed, generate.Settings(**SETTINGS))
@@ -100,7 +100,7 @@ def test_a_writer_without_a_profile_is_said(model, tmp_path, refusal):
     said = refusal(generate.main, words)
     assert said.startswith("error: no author of 5 has two different profiles; texts that are none: {'no")
     assert said.endswith(
-        "hint: read `texts` in rows.jsonl of the stage's work folder: the writer has to be an Instruct model"
+        "hint: read `texts` in rows.jsonl of the stage's work folder; the writer must be an Instruct model"
     )
     assert json.loads((tmp_path / "out/metrics.json").read_text())["texts"] == 10
 
@@ -194,7 +194,7 @@ def test_a_local_judge_is_greedy_first_and_counts_tokens(model, refusal):
         ({"at_once": 0}, "`at_once` is `0`, less than 1"),
         (
             {"method": "beams", "engine": "vllm", "device": "cuda"},
-            "`method` is `beams`, which `engine` `vllm` cannot; take `transformers`",
+            "`method` is `beams`, which `engine` `vllm` does not support; use `transformers`",
         ),
     ],
 )

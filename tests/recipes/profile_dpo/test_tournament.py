@@ -103,8 +103,8 @@ def test_a_judge_with_a_favourite_place_is_found_out(place, service):
     with pytest.raises(StageError) as caught:
         play(place, out="none", judge="endpoint", endpoint_url=service.url, drop_undecided=True)
     assert (caught.value.error, caught.value.hint) == (
-        "0 preferences of 5 authors are too few to learn and to measure with",
-        "give papers of more authors; with `drop_undecided`, set it to false",
+        "0 preferences of 5 authors are too few to train and to evaluate",
+        "give papers of more authors, or set `drop_undecided` to false",
     )
 
 
@@ -186,11 +186,11 @@ def test_a_later_round_is_compared_with_the_base_too(tmp_path):
 def test_profiles_of_others_and_of_nobody_are_refused(tmp_path, refusal):
     new, old = written(tmp_path, "new", {"a": "x"}), written(tmp_path, "old", {"b": "x"})
     assert refusal(compare, tmp_path, new, old) == (
-        "error: the two models wrote of different authors\n\nhint: do the stages after `setup` again"
+        "error: the two models wrote about different authors\n\nhint: run the stages after `setup` again"
     )
     empty = written(tmp_path, "empty", {})
     assert refusal(compare, tmp_path, new, empty) == (
-        f"error: `{empty / 'profiles.jsonl'}` has no rows\n\nhint: hold out some authors: `held_out`"
+        f"error: `{empty / 'profiles.jsonl'}` has no rows\n\nhint: set `held_out` to 1 or more"
     )
 
 

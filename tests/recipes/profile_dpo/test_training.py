@@ -12,6 +12,7 @@ import yaml
 
 from recipes.common.checkpoint.merge import MergeSettings
 from recipes.common.model import tiny
+from recipes.common.stage.inputs import TrainingInputs
 from recipes.profile_dpo import dpo, export, merge_adapter, prompts
 from recipes.profile_dpo.export import card
 from recipes.profile_dpo.settings import DpoSettings
@@ -191,16 +192,20 @@ def test_a_card_of_a_model_that_no_round_changed_says_so():
     ],
 )
 def test_nothing_to_learn_is_said(tmp_path, refusal, rows, says):
-    from recipes.profile_dpo.training import check
+    from recipes.profile_dpo.training import learn
 
-    assert refusal(check, {"train": rows}, tmp_path) == says.replace("PLACE", str(tmp_path))
+    for name in ("train", "eval"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folders = dict.fromkeys(("settings", "out", "work", "model", "data"), tmp_path)
+    settings, inputs = DpoSettings(**SETTINGS), TrainingInputs(**folders)
+    assert refusal(learn, settings, inputs, lambda: False) == says.replace("PLACE", str(tmp_path))
 
 
 def test_batches_that_gpus_cannot_share_are_said(refusal):
-    from recipes.profile_dpo.training import shared_out
+    from recipes.profile_dpo.training import batches_of_each
 
-    assert shared_out(4, 2) == 2
-    assert refusal(shared_out, 4, 8) == (
+    assert batches_of_each(4, 2) == 2
+    assert refusal(batches_of_each, 4, 8) == (
         "error: 8 GPUs cannot share the 4 batches of a step\n\nhint: `--set dpo.accumulate=8`, or `--set dpo.ranks=4`"
     )
 
@@ -212,7 +217,7 @@ def test_batches_that_gpus_cannot_share_are_said(refusal):
         ({"length_share": 0.0}, "`length_share` is `0.0`, not above 0 and at most 1"),
         ({"ranks": 0}, "`ranks` is `0`, less than 1"),
         ({"parallel": "fsdp"}, "`parallel` is `fsdp`, not one of `ddp`, `zero2`"),
-        ({"parallel": "zero2"}, "`parallel` is `zero2`, which needs GPUs; on a CPU take `ddp`"),
+        ({"parallel": "zero2"}, "`parallel` is `zero2`, which needs GPUs; on a CPU use `ddp`"),
     ],
 )
 def test_settings_that_cannot_be(change, says):

@@ -65,7 +65,7 @@ def test_what_is_saved_ends_its_turns_and_has_no_marks(chat, tmp_path):
 def test_a_template_of_another_family_is_refused(tmp_path, refusal):
     tokenizer("Qwen2", tmp_path)
     assert refusal(open_chat, tmp_path, "llama3").splitlines()[-1] == (
-        "hint: take the one that its family uses, of `chatml`, `llama3`, `mistral`"
+        "hint: use the template of its model family, one of `chatml`, `llama3`, `mistral`"
     )
     assert refusal(open_chat, tmp_path, "mistral").startswith(
         "error: `template` is `mistral`, and the base's vocabulary has no `</s>`"

@@ -2,6 +2,7 @@
 
 import json
 
+from recipes.common.model.card import read_numbers
 from recipes.synthetic_instruct import export
 from recipes.synthetic_instruct.export import card, memory_table
 
@@ -40,16 +41,16 @@ def test_the_stage_collects_the_reports(tmp_path, refusal):
     model.mkdir()
     for name, text in {"model.safetensors": "w", "config.json": "{}", "metrics.json": json.dumps(MODEL)}.items():
         (model / name).write_text(text)
-    words = ["--model", str(model), "--out", str(tmp_path / "out")]
+    argv = ["--model", str(model), "--out", str(tmp_path / "out")]
     for name, numbers in NUMBERS.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics.json").write_text(json.dumps(numbers))
         (tmp_path / name / "report.md").write_text("| dropped: refusal | 5 |\n")
-        words += ["--stage", f"{name}={tmp_path / name}"]
-    export.main(words)
+        argv += ["--stage", f"{name}={tmp_path / name}"]
+    export.main(argv)
     assert "| dropped: refusal | 5 |" in (tmp_path / "out/report.md").read_text()
     assert (tmp_path / "out/model.safetensors").read_text() == "w"
     assert json.loads((model / "metrics.json").read_text()) == MODEL  # although it was linked
-    assert refusal(export.read_numbers, tmp_path) == (
+    assert refusal(read_numbers, tmp_path) == (
         f"error: `{tmp_path}` is not the output of a finished stage\n\nhint: it holds metrics.json"
     )

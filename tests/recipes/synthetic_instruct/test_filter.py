@@ -122,15 +122,15 @@ def test_nothing_to_filter_and_nothing_left_are_sentences(stage, refusal, tmp_pa
     )
     assert "| kept | 0 | 0.0% |" in (tmp_path / "out/report.md").read_text()
     assert refusal(stage, chats[:1]) == (
-        "error: only 1 rows are left, and training and measuring need one each\n\nhint: generate more"
+        "error: only 1 rows are left, and training and evaluation need one each\n\nhint: generate more"
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"instruction_words": [3]}, "`instruction_words` is `[3]`, not the fewest and the most"),
-        ({"response_words": [9, 3]}, "`response_words` is `[9, 3]`, not the fewest and the most"),
+        ({"instruction_words": [3]}, "`instruction_words` is `[3]`, not a smallest and a largest number"),
+        ({"response_words": [9, 3]}, "`response_words` is `[9, 3]`, not a smallest and a largest number"),
         ({"keep": 0}, "`keep` is `0`, less than 1"),
         ({"similarity": 1.5}, "`similarity` is `1.5`, not from 0 to 1"),
         ({"eval_share": 1.0}, "`eval_share` is `1.0`, not between 0 and 1"),

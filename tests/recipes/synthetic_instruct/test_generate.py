@@ -92,7 +92,7 @@ def test_a_generator_that_only_fails_is_given_up(speaker, tmp_path, refusal):
     journal = Journal(tmp_path)
     assert refusal(fill, journal, SETTINGS, batch, Progress(tmp_path), lambda: False) == (
         f"error: the last {IN_A_ROW} attempts were rejected, the newest for: instruction of 10 characters or fewer\n\n"
-        "hint: look at `instruction` in rows.jsonl: the generator has to be an Instruct model"
+        "hint: read `instruction` in rows.jsonl; the generator must be an Instruct model"
     )
     assert len(journal.rows) == IN_A_ROW
 

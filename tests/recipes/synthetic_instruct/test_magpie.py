@@ -2,7 +2,7 @@
 
 import pytest
 
-from recipes.synthetic_instruct.magpie import KNOWN, banned_first, ends, prequery
+from recipes.synthetic_instruct.magpie import KNOWN, ends, first_token_bans, prequery
 
 from .templates import MISTRAL, tokenizer
 
@@ -51,11 +51,11 @@ def test_a_turn_is_over_at_its_end_and_where_another_begins(family, stops):
 
 def test_headlines_are_banned_and_nothing_else():
     made = tokenizer("Qwen2")
-    banned = banned_first(made, ["#"])
+    banned = first_token_bans(made, ["#"])
     texts = {made.decode([token]).strip() for token in banned}
     assert texts >= {"#"} and texts <= {"#" * size for size in range(1, 9)}
     assert all(set(made.decode([token]).strip()) != {"#"} for token in range(len(made)) if token not in banned)
-    assert banned_first(made, []) == ()
+    assert first_token_bans(made, []) == ()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_headlines_are_banned_and_nothing_else():
         (None, "the generator's tokenizer has no chat template\n\nhint: name an Instruct model as the generator"),
         (
             "{{ 'hello' }}",
-            "the generator's chat template does not repeat the user's words\n\nhint: take another generator",
+            "the generator's chat template does not repeat the user's words\n\nhint: use another generator",
         ),
     ],
 )
@@ -79,5 +79,5 @@ def test_two_bos_are_refused(refusal):
     made.chat_template = "{{ bos_token }}" + MISTRAL
     assert refusal(prequery, made) == (
         "error: the pre-query prefix begins with two BOS tokens\n\n"
-        "hint: the chat template holds one: tokenize without adding"
+        "hint: the chat template writes one already: do not add another"
     )

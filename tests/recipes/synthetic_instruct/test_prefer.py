@@ -7,7 +7,7 @@ import pytest
 from recipes.common.stage.journal import read_jsonl
 from recipes.synthetic_instruct import prefer
 from recipes.synthetic_instruct.drops import Drops
-from recipes.synthetic_instruct.prefer import gather, pair, wide
+from recipes.synthetic_instruct.prefer import gather, has_margin, pair
 
 SETTINGS = {"device": "cpu", "margin": 0.5, "eval_share": 0.2, "judged_at_once": 8, "seed": 42}
 
@@ -29,7 +29,7 @@ def test_the_best_is_chosen_and_the_worst_rejected_wherever_they_lie(shift):
 @pytest.mark.parametrize(("rewards", "kept"), [([0.0, 0.5, 0.25], True), ([0.0, 0.499, 0.25], False)])
 def test_a_pair_is_kept_from_its_margin_on(rewards, kept):
     drops = Drops(1)
-    assert wide(pair(ROW, rewards), 0.5, drops) is kept
+    assert has_margin(pair(ROW, rewards), 0.5, drops) is kept
     assert drops.counts == ({} if kept else {"margin below 0.5": 1})
 
 
@@ -73,11 +73,11 @@ def test_the_stage_keeps_wide_pairs_and_its_counts_add_up(stage, chats):
 
 def test_nothing_to_compare_and_nothing_apart_are_sentences(stage, refusal, tmp_path, chats):
     assert refusal(stage, []) == (
-        f"error: `{tmp_path / 'part0/responses.jsonl'}` has no rows to compare\n\nhint: answer some first"
+        f"error: `{tmp_path / 'part0/responses.jsonl'}` has no rows to compare\n\nhint: answer some instructions first"
     )
     rows = [row(place, *(answer for _, answer in chats[:3])) for place in range(3)]
     assert refusal(lambda: stage(rows, margin=1000.0)) == (
         "error: none of 3 instructions has two responses 1000 apart\n\n"
-        "hint: lower `prefer.margin`, or answer at more temperatures"
+        "hint: set `prefer.margin` lower, or use more `temperatures`"
     )
     assert refusal(stage, [row(0, "short")]).startswith("error: none of 1 instructions has two responses 0.5 apart")

@@ -9,9 +9,10 @@ import pytest
 from recipes.common.checkpoint.difference import largest_change
 from recipes.common.checkpoint.hf_tensors import open_stored
 from recipes.common.stage.command import StageError
+from recipes.common.trl.rows import check_pairs
 from recipes.synthetic_instruct import dpo, merge_adapter, sft
 from recipes.synthetic_instruct.settings import DpoSettings, SftSettings
-from recipes.synthetic_instruct.training import check_chats, read_split
+from recipes.synthetic_instruct.training import check_chats, read_rows
 
 from .stages import DPO, FULL, SFT, command, disturb, finish, progress
 
@@ -64,7 +65,7 @@ def test_stopped_and_killed_it_ends_with_the_same_losses(base, pairs, tmp_path, 
 
 
 def trainer_of(module, kind, settings, base, pairs, tmp_path):
-    rows = read_split(pairs)
+    rows = read_rows(pairs)
     made = kind(**settings)
     chat = check_chats(base, made, [])
     if module is sft:
@@ -136,12 +137,12 @@ def test_prompt_tuning_trains_vectors_and_no_weights(base, pairs, tmp_path):
 def test_equal_answers_and_no_rows_are_sentences(write, refusal):
     same = {"instruction": "a", "chosen": "b", "rejected": "b"}
     path = write("data/train.jsonl", [same])
-    assert refusal(dpo.check_pairs, {"train": [same]}, path.parent) == (
+    assert refusal(check_pairs, {"train": [same]}, path.parent) == (
         f"error: `{path}`: line 1: `chosen` and `rejected` are the same\n\n"
         "hint: leave the row out: nothing can be learnt from it"
     )
     path = write("data/eval.jsonl", [])
     with pytest.raises(StageError) as caught:
-        read_split(path.parent)
+        read_rows(path.parent)
     assert caught.value.error == f"`{path}` has no rows"
     assert caught.value.hint == "an earlier stage left none: read its report"

@@ -72,7 +72,7 @@ class Cluster:
     def jobs(self) -> dict[str, str]:
         """Job id -> state, of all that the controller remembers."""
         lines = self.root("squeue", "--all", "--states=all", "--noheader", "--format=%A %T").splitlines()
-        return {one.split()[0]: one.split()[1] for one in lines}
+        return {line.split()[0]: line.split()[1] for line in lines}
 
     def hurry(self, job: str) -> bool:
         """Whether a requeued job runs again. It need not wait for Slurm's two minutes, but a second is what they are
@@ -86,8 +86,8 @@ class Cluster:
     def requeued(self) -> list[str]:
         """The jobs that wait to be started again."""
         lines = self.root("scontrol", "show", "job", "--oneliner").splitlines()
-        again = [one for one in lines if "JobState=PENDING " in one and " Restarts=0 " not in one]
-        return [one.partition(" ")[0].removeprefix("JobId=") for one in again]
+        again = [line for line in lines if "JobState=PENDING " in line and " Restarts=0 " not in line]
+        return [line.partition(" ")[0].removeprefix("JobId=") for line in again]
 
     def cancel_all(self) -> None:
         """No job waits or runs, and every node is up."""
@@ -187,8 +187,8 @@ def _files(cluster: Cluster) -> None:
 def _start(cluster: Cluster) -> None:
     folder, env = cluster.folder, cluster.env
     munge = ["setpriv", "--reuid=munge", "--regid=munge", "--clear-groups", "munged", f"--key-file={folder}/munge/key"]
-    places = {"socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
-    said([*munge, *[f"--{word}={folder}/munge/{name}" for word, name in places.items()]], env=env)
+    files = {"socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+    said([*munge, *[f"--{option}={folder}/munge/{name}" for option, name in files.items()]], env=env)
     said(["slurmdbd"], env=env)
     until(lambda: _works(["sacctmgr", "--noheader", "list", "cluster"], env), "slurmdbd")
     add = ["sacctmgr", "--immediate", "--quiet"]
@@ -209,17 +209,17 @@ def _start(cluster: Cluster) -> None:
     until(lambda: set(cluster.root(*idle).split()) == {"idle"}, "idle nodes")
 
 
-def _open(place: Path) -> list[str]:
+def _open(folder: Path) -> list[str]:
     """Commands after which the tests' Python and this project can be read below folders that are closed to others."""
-    wanted = {Path(sys.base_prefix).resolve(), ROOT}
-    closed = {parent for one in wanted for parent in one.parents if not parent.stat().st_mode & 0o001}
-    inside = [one for one in sorted(wanted) if closed & set(one.parents)]
-    kept = {one: place / str(number) for number, one in enumerate(inside)}
-    outermost = [one for one in sorted(closed) if not closed & set(one.parents)]
+    required = {Path(sys.base_prefix).resolve(), ROOT}
+    closed = {parent for path in required for parent in path.parents if not parent.stat().st_mode & 0o001}
+    inside = [path for path in sorted(required) if closed & set(path.parents)]
+    kept = {path: folder / str(number) for number, path in enumerate(inside)}
+    outermost = [path for path in sorted(closed) if not closed & set(path.parents)]
     return [
-        *(f"mkdir -p {keep}; mount --bind {one} {keep}" for one, keep in kept.items()),
-        *(f"mount -t tmpfs -o mode=755 none {one}" for one in outermost),
-        *(f"mkdir -p {one}; mount --bind {keep} {one}" for one, keep in kept.items()),
+        *(f"mkdir -p {keep}; mount --bind {path} {keep}" for path, keep in kept.items()),
+        *(f"mount -t tmpfs -o mode=755 none {path}" for path in outermost),
+        *(f"mkdir -p {path}; mount --bind {keep} {path}" for path, keep in kept.items()),
     ]
 
 
@@ -250,24 +250,24 @@ def _end(folder: Path) -> None:
 
 
 def _working_in(folder: Path) -> list[int]:
-    found = []
+    processes = []
     owner = (folder / "home").stat().st_uid if (folder / "home").exists() else 0
-    for one in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            named = (one / "cmdline").read_bytes() + (one / "environ").read_bytes()
-            state = (one / "stat").read_bytes().rpartition(b")")[2].split()[0]
-            ours = str(folder).encode() in named or (one.stat().st_uid == owner and owner)
-            if ours and int(one.name) != os.getpid() and state != b"Z":
-                found.append(int(one.name))
-    return found
+            named = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            state = (process / "stat").read_bytes().rpartition(b")")[2].split()[0]
+            ours = str(folder).encode() in named or (process.stat().st_uid == owner and owner)
+            if ours and int(process.name) != os.getpid() and state != b"Z":
+                processes.append(int(process.name))
+    return processes
 
 
 def _ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in found:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in found]
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for bound in sockets:
+            bound.bind(("127.0.0.1", 0))
+        return [bound.getsockname()[1] for bound in sockets]
 
 
 def _works(argv: list[str], env: dict[str, str]) -> bool:

@@ -54,9 +54,9 @@ def user(cluster: Cluster, home: Path) -> Iterator[dict[str, str]]:
     end_server(env)
 
 
-def sky(env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+def sky(env: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
     """A `sky` command, ended."""
-    argv = [str(Path(sys.executable).with_name("sky")), *words]
+    argv = [str(Path(sys.executable).with_name("sky")), *arguments]
     return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=patience(300))
 
 
@@ -69,9 +69,9 @@ def _nodes(cluster: Cluster) -> None:
     shim.mkdir()
     packages = next(Path(sys.prefix).glob("lib/python3*/site-packages"))
     real, python = Path(sys.executable).with_name("uv"), Path(sys.base_prefix).resolve() / "bin/python3"
-    words = {"uv": shim / "uv", "curl": "/usr/bin/curl", "real": real, "python": python}
+    values = {"uv": shim / "uv", "curl": "/usr/bin/curl", "real": real, "python": python}
     for name, text in (("curl", CURL), ("uv", UV)):
-        (shim / name).write_text(text.format(packages=packages, **words))
+        (shim / name).write_text(text.format(packages=packages, **values))
         (shim / name).chmod(0o755)
     profile = cluster.home / ".bash_profile"
     profile.write_text(f"PATH={shim}:{SYSTEM}\n")

@@ -33,11 +33,11 @@ class There:
         """The run's, on the cluster."""
         return RunFolder(self.cluster.home / self.work / "toy-tiny")
 
-    def start(self, *words):
-        return self.toy.start("launch", "toy-tiny", *SLURM, *words)
+    def start(self, *arguments):
+        return self.toy.start("launch", "toy-tiny", *SLURM, *arguments)
 
-    def launch(self, *words):
-        return self.toy.launcher("launch", "toy-tiny", *SLURM, *words)
+    def launch(self, *arguments):
+        return self.toy.launcher("launch", "toy-tiny", *SLURM, *arguments)
 
     def end(self, process, code=0):
         out, errors = process.communicate(timeout=patience(150))
@@ -67,9 +67,9 @@ class There:
 
 @pytest.fixture
 def there(toy, cluster, tmp_path):
-    found = There(toy, cluster, f"runs/{tmp_path.name}")
-    found.site()
-    yield found
+    remote = There(toy, cluster, f"runs/{tmp_path.name}")
+    remote.site()
+    yield remote
     (cluster.home / ".bashrc").unlink(missing_ok=True)
     cluster.cancel_all()
 
@@ -79,7 +79,7 @@ def at_step(there, until, lines_of):
     def wait(stage, step):
         path = there.folder.stage(stage).progress
         until(
-            lambda: step in [one["step"] for one in lines_of(path) if "metrics" in one],
+            lambda: step in [line["step"] for line in lines_of(path) if "metrics" in line],
             f"step {step} of {stage}",
             there.toy.patience,
         )
@@ -93,7 +93,7 @@ def hurry(there, until):
 
     def now():
         mine = there.jobs()
-        [job] = until(lambda: [one for one in there.cluster.requeued() if one in mine], "a requeued job", 100)
+        [job] = until(lambda: [job_id for job_id in there.cluster.requeued() if job_id in mine], "a requeued job", 100)
         until(lambda: there.cluster.hurry(job), "its new start")
 
     return now

@@ -96,7 +96,7 @@ def test_a_batch_that_fails_is_said_and_sent_again(service, settle):
         settle()
     assert (caught.value.error, caught.value.hint) == (
         "the batch `batch-1` expired",
-        "start it again: it is sent once more",
+        "start the run again: it sends the batch again",
     )
     batches.status, batches.polls = "completed", 0
     found, _ = settle()

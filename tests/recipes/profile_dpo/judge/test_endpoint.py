@@ -73,7 +73,7 @@ def test_what_is_always_garbage_stays_unanswered_up_to_a_share(service, judge_se
         settle(asking(judge_settings()), many)
     assert caught.value.error == "the judge gave no answer to 11 of 11 questions, 3 times"
     assert caught.value.hint == (
-        "read `text` in rows.jsonl of the stage's work folder; another judge, or a higher `unanswered`"
+        "read `text` in rows.jsonl of the stage's work folder; use another judge, or set `unanswered` higher"
     )
     asked = len(service.asked)
     settle(asking(judge_settings(unanswered=1.0)), many)
@@ -102,11 +102,11 @@ def test_the_service_says_how_long_to_wait(service, judge_settings, questions):
 ERRORS = {
     429: (
         "the judge at `URL` refuses more requests for now",
-        "a lower `endpoint_parallel`; start it again later: answers that are there are kept",
+        "set `endpoint_parallel` lower; start the run again later; it keeps the answers so far",
     ),
-    500: ("the judge at `URL` answered 500", "start it again later: answers that are there are kept"),
-    400: ("the judge at `URL` answered 400", "start it again later: answers that are there are kept"),
-    401: ("the judge at `URL` refuses the key, and none is set", "set JUDGE_API_KEY to a key of that service"),
+    500: ("the judge at `URL` answered 500", "start the run again later; it keeps the answers so far"),
+    400: ("the judge at `URL` answered 400", "start the run again later; it keeps the answers so far"),
+    401: ("the judge at `URL` refuses a request without a key", "set JUDGE_API_KEY to a key of that service"),
     404: ("`URL` has no `any`", "check `endpoint_url` and `endpoint_model`"),
 }
 
@@ -145,7 +145,7 @@ def test_a_service_that_is_too_slow(service, judge_settings, questions, asking):
     with pytest.raises(StageError) as caught:
         settle(asking(settings), questions)
     over.set()
-    assert caught.value.error == f"the judge at `{service.url}/v1` took longer than 0.05 s, again and again"
+    assert caught.value.error == f"the judge at `{service.url}/v1` took longer than 0.05 s, each time"
 
 
 def test_a_body_that_is_no_completion_is_garbage(service, judge_settings, questions, asking):
@@ -170,7 +170,9 @@ def test_a_budget_stops_it_and_starting_again_allows_as_much_once_more(
     for done in (2, 4):
         with pytest.raises(StageError) as caught:
             settle(asking(settings), questions)
-        assert caught.value.hint == "start it again to allow as much once more: answers that are there are kept"
+        assert (
+            caught.value.hint == "start the run again to allow the same amount once more; it keeps the answers so far"
+        )
         assert len(service.asked) == done
         if done == 2:
             assert caught.value.error == says

@@ -14,7 +14,7 @@ from ..conftest import JUDGE
 ROOT = Path(__file__).parents[4]
 KEY = "sk-" + "abcdefgh12345678"
 HOLDS = (
-    "holds a key, and settings are written down in many places; take it out, and give it as the secret JUDGE_API_KEY: "
+    "contains a key, and settings are written to many files; remove it, and give it as the secret JUDGE_API_KEY: "
     "in the environment, or in site.yaml under `secrets`"
 )
 
@@ -58,9 +58,9 @@ def test_a_models_name_is_no_key(model):
         ),
         (
             {"judge": "words", "batched_rounds": 1},
-            "`batched_rounds` is `1`, which only `judge` `endpoint` can do",
+            "`batched_rounds` is `1`, which needs `judge` `endpoint`",
         ),
-        ({"engine": "vllm"}, "`engine` is `vllm`, which needs `device` `cuda`; on a CPU take `transformers`"),
+        ({"engine": "vllm"}, "`engine` is `vllm`, which needs `device` `cuda`; on a CPU use `transformers`"),
         ({"dtype": "bfloat16"}, "`dtype` is `bfloat16`; on a CPU it is `float32`"),
         ({"gpu_share": 0.0}, "`gpu_share` is `0.0`, not above 0 and at most 1"),
     ],

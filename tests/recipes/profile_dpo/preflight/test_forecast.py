@@ -63,16 +63,16 @@ def test_steps_are_those_of_the_trainer():
 
 def test_the_table_from_what_a_run_measured():
     assert table(SETTINGS, MEASURED) == [
-        "a tournament 16 profiles, 15 comparisons, 32 preferences",
-        "a round      63 tournaments for 2,000 preferences",
-        "judged       945 comparisons: 945 questions",
+        "tournament   16 profiles, 15 comparisons, 32 preferences",
+        "round        63 tournaments for 2,000 preferences",
+        "judge        945 comparisons: 945 questions",
         "tokens       2,835,000 in, 283,500 out",
-        "service      $18.43 with 0 rounds batched",
+        "API cost     $18.43 with 0 rounds batched",
         "             $13.51 with 1 rounds batched, 1 day longer at most",
         "             $11.06 with 2 rounds batched, 2 days longer at most",
-        "writing      2.8 hours at 160 s an author",
+        "generation   2.8 hours at 160 s an author",
         "judging      1.6 hours at 6 s a reply",
-        "learning     750 steps, 12 hours at 58 s a step",
+        "training     750 steps, 12 hours at 58 s a step",
         "measured by  night (profile_dpo-phi3-mini, slurm, A100)",
     ]
 
@@ -80,14 +80,14 @@ def test_the_table_from_what_a_run_measured():
 def test_what_nobody_measured_is_unknown():
     local = {**SETTINGS, "tournament": {**SETTINGS["tournament"], "judge": "local", "orders": 2}}
     assert table(local, []) == [
-        "a tournament 16 profiles, 15 comparisons, 32 preferences",
-        "a round      63 tournaments for 2,000 preferences",
-        "judged       945 comparisons in both orders: 1,890 questions",
+        "tournament   16 profiles, 15 comparisons, 32 preferences",
+        "round        63 tournaments for 2,000 preferences",
+        "judge        945 comparisons in both orders: 1,890 questions",
         "tokens       unknown",
-        "service      none: the judge is `local`",
-        "writing      unknown: nobody has measured how long it takes",
+        "API cost     none: the judge is `local`",
+        "generation   unknown: nobody has measured how long it takes",
         "judging      unknown: nobody has measured how long it takes",
-        "learning     750 steps, unknown: nobody has measured how long it takes",
+        "training     750 steps, unknown: nobody has measured how long it takes",
         "measured by  no run yet: `launcher rehearse` measures a tiny model's",
     ]
 
@@ -101,7 +101,7 @@ def test_what_nobody_measured_is_unknown():
 )
 def test_a_bill_needs_prices_and_tokens(change, says):
     changed = {**SETTINGS, "tournament": {**SETTINGS["tournament"], **change}}
-    assert f"service      {says}" in table(changed, MEASURED if change else [])
+    assert f"API cost     {says}" in table(changed, MEASURED if change else [])
 
 
 def test_another_kind_of_judge_is_no_measure():
@@ -111,7 +111,7 @@ def test_another_kind_of_judge_is_no_measure():
 
 def test_numbers_of_players_that_are_no_power_of_two_are_means():
     changed = {**SETTINGS, "setup": {"preferences": 100, "candidates": 6}}
-    assert table(changed, [])[0] == "a tournament 6 profiles, 5 comparisons, 8.0 preferences on average"
+    assert table(changed, [])[0] == "tournament   6 profiles, 5 comparisons, 8.0 preferences on average"
 
 
 def test_short_times_are_said_in_minutes_and_seconds():

@@ -42,7 +42,7 @@ def test_a_template_that_the_base_does_not_know_is_refused(looked):
     with pytest.raises(Mistake) as caught:
         looked(learn=("llama3", 1024))
     assert caught.value.error.startswith("`template` is `llama3`, and the base's vocabulary has no `<|")
-    assert caught.value.hint == "take the one that its family uses, of `chatml`, `llama3`, `mistral`"
+    assert caught.value.hint == "use the template of its model family, one of `chatml`, `llama3`, `mistral`"
 
 
 def test_a_list_without_a_training_of_both_kinds_and_tiny_models_are_not_rendered(looked):

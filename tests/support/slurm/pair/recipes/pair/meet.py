@@ -9,8 +9,8 @@ from pathlib import Path
 
 def torch(out: Path) -> None:
     """One torchrun on every node, started by srun."""
-    words = "--nnodes=$NNODES --node-rank=$SLURM_NODEID --master-addr=$MASTER_ADDR --master-port=$MASTER_PORT"
-    line = f'exec "$0" -m torch.distributed.run --nproc-per-node=1 {words} -m recipes.pair.meet rank "$1"'
+    options = "--nnodes=$NNODES --node-rank=$SLURM_NODEID --master-addr=$MASTER_ADDR --master-port=$MASTER_PORT"
+    line = f'exec "$0" -m torch.distributed.run --nproc-per-node=1 {options} -m recipes.pair.meet rank "$1"'
     srun = ["srun", "--overlap", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
     subprocess.run([*srun, "bash", "-c", line, sys.executable, str(out)], check=True)
 
@@ -35,8 +35,8 @@ def ray(out: Path) -> None:
 
     ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False)
     where = ray.remote(lambda: socket.gethostname())
-    alive = [one for one in ray.nodes() if one["Alive"]]
-    asked = [where.options(scheduling_strategy=On(one["NodeID"], soft=False)).remote() for one in alive]
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    asked = [where.options(scheduling_strategy=On(node["NodeID"], soft=False)).remote() for node in alive]
     names = set(ray.get(asked))
     (out / "nodes.txt").write_text(f"{len(alive)} {' '.join(sorted(names))}")
 

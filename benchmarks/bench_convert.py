@@ -1,6 +1,6 @@
 """Times our conversion of a sharded checkpoint and verl's merger on the same files, and compares their bits.
 
-    python -m benchmarks.convert [--sizes 0.5b,1.5b] [--ranks 1,4,8] [--rounds N] [--scratch DIR]
+    python -m benchmarks.bench_convert [--sizes 0.5b,1.5b] [--ranks 1,4,8] [--rounds N] [--scratch DIR]
 
 Both run as processes of their own, in turn, with the checkpoint's pages dropped from the page cache before each. For
 1.5b the scratch folder takes 15 GB, which are removed again; it needs the trainers' environment.
@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.measure import Took, columns, forget, in_turn, ratio, run
-from benchmarks.result import Result, Verdict, load, parser, say
+from benchmarks.support.measure import Usage, alternate, columns, drop_cache, ratio, run
+from benchmarks.support.result import Result, Verdict, load, parser, report
 
 OURS, VERL = "recipes.common.convert", "verl.model_merger"
 NOTE = """Qwen2 of the named size with random weights, float32, untied, sharded by FSDP2 over so many ranks; what
@@ -31,43 +31,42 @@ def command(program: str, role: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", program, *paths]
 
 
-def conversions(size: str, ranks: int, rounds: int, scratch: Path) -> tuple[dict[str, list[Took]], float]:
-    """What each program took in each round, and the checkpoint's GB. Their outputs are the same."""
+def measure(size: str, ranks: int, rounds: int, scratch: Path) -> tuple[dict[str, list[Usage]], float]:
+    """The usage of each program in each round, and the size of the checkpoint in GB. Their outputs are the same."""
     role, outs = scratch / "actor", {program: scratch / program for program in (OURS, VERL)}
     start = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    run([sys.executable, "-m", *start, "-m", "benchmarks.synthetic_checkpoint", str(role), "--size", size])
+    run([sys.executable, "-m", *start, "-m", "benchmarks.data.checkpoint", str(role), "--size", size])
 
-    def convert(program: str) -> Took:
+    def convert(program: str) -> Usage:
         shutil.rmtree(outs[program], ignore_errors=True)
-        forget(scratch)
+        drop_cache(scratch)
         return run(command(program, role, outs[program]))
 
-    took = in_turn({program: lambda program=program: convert(program) for program in outs}, rounds)
-    same_bits(*outs.values())
+    took = alternate({program: lambda program=program: convert(program) for program in outs}, rounds)
+    assert_same_bits(*outs.values())
     return took, sum(file.stat().st_size for file in role.glob("model_*.pt")) / 1e9
 
 
 def tensors(folder: Path) -> dict[str, tuple[Path, int, int, str]]:
-    """File, first byte, number of bytes, and type with shape of every tensor in the folder's safetensors."""
-    found = {}
+    """For each tensor: file, first byte, number of bytes, and type with shape."""
+    spans = {}
     for file in folder.glob("*.safetensors"):
         with open(file, "rb") as handle:
             (length,) = struct.unpack("<Q", handle.read(8))
             for name, value in json.loads(handle.read(length)).items():
                 if name != "__metadata__":
                     start, end = value["data_offsets"]
-                    found[name] = (file, 8 + length + start, end - start, f"{value['dtype']} {value['shape']}")
-    return found
+                    spans[name] = (file, 8 + length + start, end - start, f"{value['dtype']} {value['shape']}")
+    return spans
 
 
-def same_bits(one: Path, other: Path) -> int:
-    """The number of tensors, all of which are the same in both folders; an AssertionError when they are not."""
-    ours, theirs = tensors(one), tensors(other)
+def assert_same_bits(ours_folder: Path, theirs_folder: Path) -> None:
+    """Every tensor is the same in both folders, bit for bit."""
+    ours, theirs = tensors(ours_folder), tensors(theirs_folder)
     assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
     for name, tensor in ours.items():
         assert tensor[2:] == theirs[name][2:], name
         assert all(a == b for a, b in zip(chunks(*tensor[:3]), chunks(*theirs[name][:3]), strict=True)), name
-    return len(ours)
 
 
 def chunks(file: Path, start: int, length: int) -> Iterator[bytes]:
@@ -79,15 +78,15 @@ def chunks(file: Path, start: int, length: int) -> Iterator[bytes]:
 
 def scaling(walls: dict[tuple[str, int], float], gigabytes: dict[str, float]) -> str:
     """How our time grows with the checkpoint, for each number of ranks, in a sentence; empty for a single size."""
-    said = []
+    phrases = []
     ordered = sorted((size, name) for name, size in gigabytes.items())
     (less, small), (more, large) = ordered[0], ordered[-1]
     for ranks in sorted({ranks for _, ranks in walls}) if small != large else ():
         times = walls[large, ranks] / walls[small, ranks]
         speeds = f"{less / walls[small, ranks]:.2f} and {more / walls[large, ranks]:.2f} GB/s"
-        said.append(f"of {ranks} rank{'s' if ranks > 1 else ''} {times:.1f} times ({speeds})")
+        phrases.append(f"of {ranks} rank{'s' if ranks > 1 else ''} {times:.1f} times ({speeds})")
     head = f"{large.upper()} is {more / less:.1f} times {small.upper()}, and takes "
-    return head + ", ".join(said) + " as long." if said else ""
+    return head + ", ".join(phrases) + " as long." if phrases else ""
 
 
 def main() -> None:
@@ -100,18 +99,18 @@ def main() -> None:
     for size in args.sizes.split(","):
         for ranks in map(int, args.ranks.split(",")):
             with tempfile.TemporaryDirectory(dir=args.scratch, prefix="convert-") as scratch:
-                took, gigabytes = conversions(size, ranks, args.rounds, Path(scratch))
-            walls[size, ranks], sizes[size] = statistics.median(one.wall for one in took[OURS]), gigabytes
+                took, gigabytes = measure(size, ranks, args.rounds, Path(scratch))
+            walls[size, ranks], sizes[size] = statistics.median(usage.wall for usage in took[OURS]), gigabytes
             what = f"{size.upper()}, {ranks} rank{'s' if ranks > 1 else ''}"
-            for program, found in took.items():
-                rows.append([f"{what}, {gigabytes:.1f} GB: `{program}`", *columns(found)])
-            share = ratio([one.wall for one in took[OURS]], [one.wall for one in took[VERL]])
+            for program, usages in took.items():
+                rows.append([f"{what}, {gigabytes:.1f} GB: `{program}`", *columns(usages)])
+            share = ratio([usage.wall for usage in took[OURS]], [usage.wall for usage in took[VERL]])
             verdicts.append(Verdict(f"conversion of {what}, as a share of verl's time", share, 0.5))
-            verdicts.append(Verdict("its peak memory", max(one.peak for one in took[OURS]) / 1e9, 0.6, " GB"))
+            verdicts.append(Verdict("its peak memory", max(usage.peak for usage in took[OURS]) / 1e9, 0.6, " GB"))
     head = ["", "wall, s", "CPU, s", "peak, GB"]
     versions = ["torch", "verl", "transformers"]
-    notes = [one for one in (scaling(walls, sizes), NOTE) if one]
-    say(Result("convert", "Conversion", head, rows, verdicts, notes, versions), before, args.result)
+    notes = [note for note in (scaling(walls, sizes), NOTE) if note]
+    report(Result("convert", "Conversion", head, rows, verdicts, notes, versions), before, args.result)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a process took: wall and CPU seconds, and its peak of memory."""
+"""The usage of a process: wall and CPU seconds, and its peak of memory."""
 
 import contextlib
 import os
@@ -14,11 +14,11 @@ from statistics import median
 
 from launcher.runfolder.processes import descendants
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Took:
+class Usage:
     """`cpu`, user and system, is of the process and of all below it that it waited for; `peak`, in bytes, is that of
     the largest among them."""
 
@@ -27,26 +27,28 @@ class Took:
     peak: int
 
 
-def run(argv: Sequence[str], folder: Path = ROOT, env: Mapping[str, str] | None = None, together: bool = False) -> Took:
+def run(
+    argv: Sequence[str], folder: Path = ROOT, env: Mapping[str, str] | None = None, together: bool = False
+) -> Usage:
     """The command has ended with exit code 0; its output is left out. Exits with its last words when it failed. The
     peak is its own as long as this process stays small: a child's maximum begins with its parent's. With `together` it
     is that of all its processes at one time, looked at once a second, what they share counted once."""
     began = time.monotonic()
     out = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     process = subprocess.Popen(argv, cwd=folder, env=env and {**os.environ, **env}, **out)  # type: ignore[call-overload]
-    largest = _Largest(process.pid)
-    with process.stderr, largest if together else contextlib.nullcontext():
+    peak = _Peak(process.pid)
+    with process.stderr, peak if together else contextlib.nullcontext():
         complaint = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{' '.join(argv)} failed:\n{complaint.decode(errors='replace')[-3000:]}")
-    return Took(wall, usage.ru_utime + usage.ru_stime, largest.bytes or usage.ru_maxrss * 1024)
+    return Usage(wall, usage.ru_utime + usage.ru_stime, peak.bytes or usage.ru_maxrss * 1024)
 
 
-class _Largest:
-    """What a process and those below it held together, at most, while the block lasted."""
+class _Peak:
+    """The most memory that a process and its children had together during the block."""
 
     def __init__(self, process: int):
         self.process, self.bytes = process, 0
@@ -68,23 +70,23 @@ class _Largest:
 def _share(process: int) -> int:
     """Bytes of memory that the process holds; of what several hold, its share (Pss, proc(5))."""
     try:
-        said = Path(f"/proc/{process}/smaps_rollup").read_text()
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
     except OSError:  # it has ended
         return 0
-    return sum(int(line.split()[1]) for line in said.splitlines() if line.startswith("Pss:")) * 1024
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) * 1024
 
 
-def in_turn(ways: Mapping[str, Callable[[], Took]], rounds: int) -> dict[str, list[Took]]:
-    """What each way took in each round: one after the other, so that what else the machine does meets all alike."""
-    found: dict[str, list[Took]] = {name: [] for name in ways}
+def alternate(measurements: Mapping[str, Callable[[], Usage]], rounds: int) -> dict[str, list[Usage]]:
+    """The usage of each measurement in each round. They alternate: other work on the machine slows all alike."""
+    usages: dict[str, list[Usage]] = {name: [] for name in measurements}
     for _ in range(rounds):
-        for name, way in ways.items():
-            found[name].append(way())
-    return found
+        for name, measure in measurements.items():
+            usages[name].append(measure())
+    return usages
 
 
-def forget(folder: Path) -> None:
-    """The files below are on disk and not in the page cache."""
+def drop_cache(folder: Path) -> None:
+    """The files in the folder are on disk and no longer in the page cache."""
     for file in folder.rglob("*"):
         if file.is_file():
             handle = os.open(file, os.O_RDONLY)
@@ -109,7 +111,7 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
     return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
 
 
-def columns(took: Sequence[Took]) -> list[str]:
+def columns(usages: Sequence[Usage]) -> list[str]:
     """Of all rounds: wall seconds, CPU seconds, and the greatest peak in GB."""
-    peak = max(one.peak for one in took) / 1e9
-    return [spread([one.wall for one in took]), spread([one.cpu for one in took]), f"{peak:.2f}"]
+    peak = max(usage.peak for usage in usages) / 1e9
+    return [spread([usage.wall for usage in usages]), spread([usage.cpu for usage in usages]), f"{peak:.2f}"]

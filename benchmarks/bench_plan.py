@@ -1,6 +1,6 @@
 """How long plans take: a thousand requests in one process, and a folder of a thousand runs listed.
 
-python -m benchmarks.plans [--number N]
+python -m benchmarks.bench_plan [--number N]
 """
 
 import json
@@ -12,8 +12,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import median, quantiles
 
-from benchmarks.measure import ROOT, columns, in_turn, run
-from benchmarks.result import Result, Verdict, load, parser, say
+from benchmarks.support.measure import ROOT, alternate, columns, run
+from benchmarks.support.result import Result, Verdict, load, parser, report
 from launcher.config.site import SiteFile
 from launcher.planning.request import Request, draft
 from launcher.runfolder.events import Events
@@ -38,8 +38,8 @@ def requests(number: int) -> list[Request]:
     ]
 
 
-def made(plan: Plan, store: Path) -> None:
-    """A run folder in the state of a run that stopped between two stages."""
+def make_run(plan: Plan, store: Path) -> None:
+    """The store has the folder of a run that stopped between two stages."""
     folder = RunFolder(store / plan.run)
     folder.path.mkdir(parents=True)
     write_plan(plan, folder)
@@ -60,14 +60,14 @@ def main() -> None:
         plans.append(draft(request, ROOT, SiteFile()).plan)
         seconds.append(time.perf_counter() - began)
     with tempfile.TemporaryDirectory(dir=args.scratch, prefix="plans-") as scratch:
-        place = Path(scratch)
-        (place / "config/launcher").mkdir(parents=True)
-        (place / "config/launcher/site.yaml").write_text(json.dumps({"store": str(place / "store")}))
+        folder = Path(scratch)
+        (folder / "config/launcher").mkdir(parents=True)
+        (folder / "config/launcher/site.yaml").write_text(json.dumps({"store": str(folder / "store")}))
         for plan in plans:
-            made(replace(plan), place / "store")
-        env = {"XDG_CONFIG_HOME": str(place / "config"), "XDG_STATE_HOME": str(place / "state")}
+            make_run(replace(plan), folder / "store")
+        env = {"XDG_CONFIG_HOME": str(folder / "config"), "XDG_STATE_HOME": str(folder / "state")}
         argv = [sys.executable, "-m", "launcher", "runs"]
-        listed = in_turn({"runs": lambda: run(argv, env=env)}, args.rounds + 1)["runs"][1:]
+        listed = alternate({"runs": lambda: run(argv, env=env)}, args.rounds + 1)["runs"][1:]
     rows = [
         [
             f"a plan, of {args.number:,} in one process",
@@ -79,7 +79,7 @@ def main() -> None:
     ]
     verdicts = [Verdict(f"one of {args.number:,} plans", 1000 * sum(seconds) / args.number, 1000 * PLAN, " ms")]
     head = ["", "wall, s", "CPU, s", "peak, GB"]
-    say(Result("plans", "A thousand runs", head, rows, verdicts, [NOTE]), before, args.result)
+    report(Result("plan", "A thousand runs", head, rows, verdicts, [NOTE]), before, args.result)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """How large images are, layer by layer, by the engine's own history; all of ours when none is named.
 
-python -m benchmarks.images [NAME ...]
+python -m benchmarks.bench_images [NAME ...]
 """
 
 import contextlib
 
-from benchmarks.result import Result, load, parser, say
+from benchmarks.support.result import Result, load, parser, report
 from launcher.images.docker_engine import connect
 
 MB = 1_000_000
@@ -20,12 +20,12 @@ def main() -> None:
     with contextlib.closing(connect()) as client:
         held = [tag for image in client.images.list() for tag in image.tags if tag.startswith("launcher-")]
         for name in args.names or sorted(held):
-            layers = [one for one in client.images.get(name).history() if one["Size"]]
-            rows.append([f"**{name}**", f"{sum(one['Size'] for one in layers) / MB:,.0f}"])
-            for one in reversed(layers):
-                text = " ".join(one["CreatedBy"].split())[:90].replace("|", "\\|") or "imported"
-                rows.append([text, f"{one['Size'] / MB:,.1f}"])
-    say(Result("images", "Images", ["", "MB"], rows, notes=[NOTE]), before, args.result)
+            layers = [layer for layer in client.images.get(name).history() if layer["Size"]]
+            rows.append([f"**{name}**", f"{sum(layer['Size'] for layer in layers) / MB:,.0f}"])
+            for layer in reversed(layers):
+                text = " ".join(layer["CreatedBy"].split())[:90].replace("|", "\\|") or "imported"
+                rows.append([text, f"{layer['Size'] / MB:,.1f}"])
+    report(Result("images", "Images", ["", "MB"], rows, notes=[NOTE]), before, args.result)
 
 
 if __name__ == "__main__":

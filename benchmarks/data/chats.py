@@ -1,6 +1,6 @@
 """Chats with a teacher's answers of the size and number of the Chai set, from a seed: 282,367 rows, 675 MB of JSONL.
 
-    python -m benchmarks.chats FILE MODEL [--rows N]
+    python -m benchmarks.data.chats FILE MODEL [--rows N]
 
 MODEL afterwards holds a tokenizer of 32,000 tokens with ChatML, trained on such words.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 ROWS = 282_367
 VOCABULARY = 32_000
-WORDS = 60_000
+VOCABULARY_WORDS = 60_000
 """Different words; the n-th most frequent is as frequent as 1/n (Zipf)."""
 CHARACTERS = 1_950
 """Of a row, on average: 675 MB over all rows, less the keys."""
@@ -24,13 +24,13 @@ SYLLABLES = [a + b + c for a in ("", *"bcdfghklmnprstvw", "st", "tr", "ch") for 
 
 def rows(number: int, seed: int = 1) -> Iterator[dict[str, Any]]:
     """Chats of one to three questions, every tenth with a short system message; lengths are log-normal."""
-    say = Speaker(random.Random(seed))
+    speaker = Speaker(random.Random(seed))
     for _ in range(number):
-        turns = say.random.choices((1, 2, 3), (70, 20, 10))[0]
-        roles = (["system"] if say.random.random() < 0.1 else []) + ["user", "assistant"] * turns
+        turns = speaker.random.choices((1, 2, 3), (70, 20, 10))[0]
+        roles = (["system"] if speaker.random.random() < 0.1 else []) + ["user", "assistant"] * turns
         share = CHARACTERS / (1.4 * 2 + 0.1)
-        scales = [0.2 if role == "system" else say.random.lognormvariate(-0.5, 1.0) for role in roles]
-        texts = [say.text(share * scale) for scale in scales]
+        scales = [0.2 if role == "system" else speaker.random.lognormvariate(-0.5, 1.0) for role in roles]
+        texts = [speaker.text(share * scale) for scale in scales]
         *content, last = ({"role": role, "content": text} for role, text in zip(roles, texts, strict=True))
         yield {"content": content, "teacher_response": last["content"]}
 
@@ -40,24 +40,24 @@ class Speaker:
 
     def __init__(self, chance: random.Random):
         self.random = chance
-        made = ("".join(chance.choices(SYLLABLES, k=1 + min(3, place // 2000))) for place in range(WORDS))
-        self.words = [*made]
-        self.weights = [*itertools.accumulate(1 / (place + 1) for place in range(WORDS))]
+        drawn = ("".join(chance.choices(SYLLABLES, k=1 + min(3, rank // 2000))) for rank in range(VOCABULARY_WORDS))
+        self.vocabulary = [*drawn]
+        self.weights = [*itertools.accumulate(1 / (rank + 1) for rank in range(VOCABULARY_WORDS))]
 
     def text(self, characters: float) -> str:
-        found = self.random.choices(self.words, cum_weights=self.weights, k=max(3, int(characters / 5.2)))
-        for place in range(0, len(found), 50):
-            found[place] = "".join(self.random.choices("abcdefghijklmnopqrstuvwxyz0123456789_", k=9))
-        for place in range(12, len(found), 12):
-            found[place] = found[place].capitalize()
-            found[place - 1] += "."
-        for place in range(60, len(found), 60):
-            found[place] = f"{found[place - 1]}\n\n{found[place]}"
-            found[place - 1] = "So"
-        if len(found) > 30:
-            found[17] = str(self.random.randrange(10_000))
-            found[23] = f"({found[23]}, “{found[24]}”)"
-        return " ".join(found)
+        terms = self.random.choices(self.vocabulary, cum_weights=self.weights, k=max(3, int(characters / 5.2)))
+        for index in range(0, len(terms), 50):
+            terms[index] = "".join(self.random.choices("abcdefghijklmnopqrstuvwxyz0123456789_", k=9))
+        for index in range(12, len(terms), 12):
+            terms[index] = terms[index].capitalize()
+            terms[index - 1] += "."
+        for index in range(60, len(terms), 60):
+            terms[index] = f"{terms[index - 1]}\n\n{terms[index]}"
+            terms[index - 1] = "So"
+        if len(terms) > 30:
+            terms[17] = str(self.random.randrange(10_000))
+            terms[23] = f"({terms[23]}, “{terms[24]}”)"
+        return " ".join(terms)
 
 
 def main() -> None:

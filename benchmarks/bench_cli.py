@@ -1,6 +1,6 @@
 """How long a command line takes to start, whole process, with its peers beside it.
 
-    python -m benchmarks.cli [--peers FOLDER]
+    python -m benchmarks.bench_cli [--peers FOLDER]
 
 Peers: whichever of sky, dstack and oumi is in FOLDER (as .venv-bench/bin), beside this Python, or on PATH.
 """
@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from benchmarks.measure import ROOT, columns, in_turn, run
-from benchmarks.result import Result, Verdict, load, parser, say
+from benchmarks.support.measure import ROOT, alternate, columns, run
+from benchmarks.support.result import Result, Verdict, load, parser, report
 
 TARGETS = {
     "launcher --help": 0.15,
@@ -33,11 +33,11 @@ same minutes. What is left is pydantic, whose `defer_build` gains nothing, and a
 the risk of an old one."""
 
 
-def found(command: str, path: str) -> list[str] | None:
-    """The command with its program's whole path; None where it is not installed."""
-    program, *words = command.split()
-    place = shutil.which(program, path=path)
-    return [place, *words] if place else None
+def installed(command: str, path: str) -> list[str] | None:
+    """The command with the path of its program, or None if it is not installed."""
+    program, *arguments = command.split()
+    program_path = shutil.which(program, path=path)
+    return [program_path, *arguments] if program_path else None
 
 
 def main() -> None:
@@ -45,21 +45,21 @@ def main() -> None:
     options.add_argument("--peers", type=Path, default=ROOT / ".venv-bench/bin")
     args, before = options.parse_args(), load()
     path = os.pathsep.join([str(args.peers), str(Path(sys.executable).parent), os.environ["PATH"]])
-    commands = {command: found(command, path) for command in (*TARGETS, *PEERS)}
-    there = {command: argv for command, argv in commands.items() if argv}
-    in_turn({command: lambda argv=argv: run(argv) for command, argv in there.items()}, 1)  # fills the caches
-    took = in_turn({command: lambda argv=argv: run(argv) for command, argv in there.items()}, max(5, args.rounds))
+    commands = {command: installed(command, path) for command in (*TARGETS, *PEERS)}
+    runs = {command: lambda argv=argv: run(argv) for command, argv in commands.items() if argv}
+    alternate(runs, 1)  # fills the caches
+    took = alternate(runs, max(5, args.rounds))
     rows = [
         [f"`{command}`", *(columns(took[command]) if command in took else ("not installed", "", ""))]
         for command in commands
     ]
     verdicts = [
-        Verdict(f"`{command}`", median(one.wall for one in took[command]), target, " s")
+        Verdict(f"`{command}`", median(usage.wall for usage in took[command]), target, " s")
         for command, target in TARGETS.items()
     ]
     head = ["", "wall, s", "CPU, s", "peak, GB"]
     result = Result("cli", "Start of the command line", head, rows, verdicts, [NOTE, PROFILE], ["skypilot"])
-    say(result, before, args.result)
+    report(result, before, args.result)
 
 
 if __name__ == "__main__":

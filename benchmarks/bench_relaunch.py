@@ -1,6 +1,6 @@
 """How long `launcher launch` of a finished run takes to say that there is nothing to do, its export looked at.
 
-python -m benchmarks.relaunch [--megabytes N]
+python -m benchmarks.bench_relaunch [--megabytes N]
 """
 
 import json
@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from benchmarks.measure import ROOT, columns, in_turn, run
-from benchmarks.result import Result, Verdict, load, parser, say
+from benchmarks.support.measure import ROOT, alternate, columns, run
+from benchmarks.support.result import Result, Verdict, load, parser, report
 
 RECIPE = """name: work
 about: leaves a file of a size
@@ -32,7 +32,7 @@ with open(out / "model.bin", "wb") as file:
 (out / "metrics.json").write_text("{}")
 """
 NOTE = """The whole command: it makes the plan anew, compares it with the one that was carried out, and reads every
-byte of an export of up to 1 GiB at home; of a larger one it compares the sizes, and says so."""
+byte of an export of up to 1 GiB on this machine; of a larger one it compares the sizes, and says so."""
 
 
 def project(folder: Path, megabytes: int) -> None:
@@ -62,22 +62,22 @@ def main() -> None:
             }
             argv = [sys.executable, "-m", "launcher", "launch", "work-tiny"]
             run(argv, Path(scratch), env)
-            again = in_turn({"again": lambda: run(argv, Path(scratch), env)}, max(5, args.rounds) + 1)["again"]  # noqa: B023
+            again = alternate({"again": lambda: run(argv, Path(scratch), env)}, max(5, args.rounds) + 1)["again"]  # noqa: B023
             took[megabytes] = again[1:]
     rows = [
-        [f"a finished run with an export of {megabytes:,} MB", *columns(found)] for megabytes, found in took.items()
+        [f"a finished run with an export of {megabytes:,} MB", *columns(usages)] for megabytes, usages in took.items()
     ]
-    verdicts = [Verdict("relaunch of a finished run", median(one.wall for one in took[1]), 1.0, " s")]
+    verdicts = [Verdict("relaunch of a finished run", median(usage.wall for usage in took[1]), 1.0, " s")]
     verdicts.append(
         Verdict(
             f"the same, with {args.megabytes:,} MB to compare",
-            median(one.wall for one in took[args.megabytes]),
+            median(usage.wall for usage in took[args.megabytes]),
             1.0,
             " s",
         )
     )
     head = ["", "wall, s", "CPU, s", "peak, GB"]
-    say(Result("relaunch", "A launch with nothing to do", head, rows, verdicts, [NOTE]), before, args.result)
+    report(Result("relaunch", "A launch with nothing to do", head, rows, verdicts, [NOTE]), before, args.result)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A checkpoint of the shape and size of a Qwen2.5, with random weights, from real ranks.
 
-    torchrun --standalone --nproc-per-node=4 benchmarks/synthetic_checkpoint.py ROLE --size 1.5b
+    torchrun --standalone --nproc-per-node=4 -m benchmarks.data.checkpoint ROLE --size 1.5b
 
 FSDP2 over gloo on the CPU, float32, untied; each rank fills its own shards, so no rank ever holds the model. The files
 are those of verl 0.9.1's FSDPCheckpointManager, which saves `model.state_dict()` of each rank.

@@ -1,6 +1,6 @@
-"""What recipes.gad.data does to a file's rows, as one would write it with `datasets.map`; the peer of `transform`.
+"""What recipes.gad.data does to a file's rows, as one would write it with `datasets.map`; the peer of bench_gad_data.
 
-    python -m benchmarks.datasets_map FILE MODEL OUT.parquet --limit N [--processes N]
+    python -m benchmarks.peers.datasets_map FILE MODEL OUT.parquet --limit N [--processes N]
 
 Not done here: the look for duplicates, the report.
 """
@@ -29,12 +29,12 @@ COLUMNS = Features(
 )
 
 
-def converted(row: dict[str, Any], index: int, tokenizer: Any, limit: int) -> dict[str, Any]:
+def convert(row: dict[str, Any], index: int, tokenizer: Any, limit: int) -> dict[str, Any]:
     """The row in verl's format, checked, its prompt within the limit."""
     prompt, teacher = row["content"], row["teacher_response"]
     roles = [message["role"] for message in prompt]
     turns = roles[1:] if roles[0] == "system" else roles
-    good = turns[-1] == "user" and all(one != other for one, other in pairwise(turns))
+    good = turns[-1] == "user" and all(role != other for role, other in pairwise(turns))
     if not good or not teacher.strip() or not all(message["content"].strip() for message in prompt):
         raise ValueError(f"row {index + 1}")
 
@@ -42,10 +42,10 @@ def converted(row: dict[str, Any], index: int, tokenizer: Any, limit: int) -> di
         return len(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
 
     length = count(prompt)
-    kept = prompt if length <= limit else fit(prompt, limit, count).messages
+    shortened = prompt if length <= limit else fit(prompt, limit, count).messages
     return {
         "data_source": "gad",
-        "prompt": kept,
+        "prompt": shortened,
         "ability": "chat",
         "reward_model": {"style": "teacher", "ground_truth": teacher},
         "extra_info": {"split": "train", "index": index, "teacher_response": teacher},
@@ -65,15 +65,15 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     with tempfile.TemporaryDirectory(dir=args.out.parent) as cache:  # what it kept of the last round would be taken
         rows = load_dataset("json", data_files=args.file, split="train", cache_dir=cache)
-        made = rows.map(
-            converted,
+        converted = rows.map(
+            convert,
             with_indices=True,
             fn_kwargs={"tokenizer": tokenizer, "limit": args.limit},
             remove_columns=rows.column_names,
             features=COLUMNS,
             num_proc=args.processes if args.processes > 1 else None,
         )
-        made.to_parquet(args.out)
+        converted.to_parquet(args.out)
 
 
 if __name__ == "__main__":

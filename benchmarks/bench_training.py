@@ -1,6 +1,6 @@
 """Our SFT and DPO stages beside the same trainings by TRL alone; needs the trainers' environment.
 
-    python -m benchmarks.training [--steps N]
+    python -m benchmarks.bench_training [--steps N]
 
 On a GPU a model of Qwen2.5-0.5B's shape learns, in bfloat16; on a CPU one of a million weights.
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measure import ROOT, Took, ratio, run, spread
-from benchmarks.result import Result, Verdict, load, parser, say
+from benchmarks.support.measure import ROOT, Usage, ratio, run, spread
+from benchmarks.support.result import Result, Verdict, load, parser, report
 
 CHATS = ROOT / "recipes/synthetic_instruct/sample/chats.jsonl"
 COMMON = {
@@ -58,11 +58,11 @@ def make(model: Path, data: Path, rows: int, large: bool) -> None:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from benchmarks.synthetic_checkpoint import SIZES as SHAPES
+    from benchmarks.data.checkpoint import SIZES as SHAPES
     from recipes.common.model.tiny import train_tokenizer
 
     pairs = [json.loads(line) for line in CHATS.read_text().splitlines()]
-    tokenizer = train_tokenizer(text for one in pairs for text in one.values())
+    tokenizer = train_tokenizer(text for pair in pairs for text in pair.values())
     shape = {**SHAPES["0.5b"], "vocab_size": 151_936} if large else {**SMALL, "vocab_size": len(tokenizer)}
     config = Qwen2Config(**shape, num_key_value_heads=2, tie_word_embeddings=True)
     Qwen2ForCausalLM(config).to(torch.bfloat16 if large else torch.float32).save_pretrained(model)
@@ -73,13 +73,13 @@ def make(model: Path, data: Path, rows: int, large: bool) -> None:
         for name, number in (("train", rows), ("eval", 8)):
             with open(data / kind / f"{name}.jsonl", "w") as file:
                 for index in range(number):
-                    one, other = chance.sample(pairs, 2)
+                    pair, other = chance.sample(pairs, 2)
                     answers = (
-                        {"response": one["response"]}
+                        {"response": pair["response"]}
                         if kind == "sft"
-                        else {"chosen": one["response"], "rejected": other["response"]}
+                        else {"chosen": pair["response"], "rejected": other["response"]}
                     )
-                    file.write(json.dumps({"index": index, "instruction": one["instruction"], **answers}) + "\n")
+                    file.write(json.dumps({"index": index, "instruction": pair["instruction"], **answers}) + "\n")
 
 
 def seconds_a_step(work: Path) -> float:
@@ -89,24 +89,27 @@ def seconds_a_step(work: Path) -> float:
     return median(later - earlier for earlier, later in pairwise(times))
 
 
-def trained(kind: str, program: Sequence[str], place: Path, env: Mapping[str, str]) -> tuple[float, Took]:
+def run_training(kind: str, program: Sequence[str], folder: Path, env: Mapping[str, str]) -> tuple[float, Usage]:
     """Seconds of a step, and what the whole process took."""
-    for folder in ("out", "work"):
-        shutil.rmtree(place / folder, ignore_errors=True)
-    places = {"model": place / "model", "data": place / "data" / kind, "out": place / "out", "work": place / "work"}
-    flags = [word for name, path in places.items() for word in (f"--{name}", str(path))]
-    took = run([sys.executable, "-m", *program, str(place / f"{kind}.json"), *flags], env=env)
-    return seconds_a_step(place / "work"), took
+    for name in ("out", "work"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    paths = {"model": folder / "model", "data": folder / "data" / kind, "out": folder / "out", "work": folder / "work"}
+    flags = [argument for name, path in paths.items() for argument in (f"--{name}", str(path))]
+    took = run([sys.executable, "-m", *program, str(folder / f"{kind}.json"), *flags], env=env)
+    return seconds_a_step(folder / "work"), took
 
 
-def compared(kind: str, rounds: int, place: Path, env: Mapping[str, str]) -> dict[str, list[tuple[float, Took]]]:
+def measure(kind: str, rounds: int, folder: Path, env: Mapping[str, str]) -> dict[str, list[tuple[float, Usage]]]:
     """TRL alone and our stage, in turn."""
-    programs = {"TRL alone": ["benchmarks.by_hand", kind], "our stage": [f"recipes.synthetic_instruct.{kind}"]}
-    found: dict[str, list[tuple[float, Took]]] = {name: [] for name in programs}
+    programs = {
+        "TRL alone": ["benchmarks.peers.trl_by_hand", kind],
+        "our stage": [f"recipes.synthetic_instruct.{kind}"],
+    }
+    measurements: dict[str, list[tuple[float, Usage]]] = {name: [] for name in programs}
     for _ in range(rounds):
         for name, program in programs.items():
-            found[name].append(trained(kind, program, place, env))
-    return found
+            measurements[name].append(run_training(kind, program, folder, env))
+    return measurements
 
 
 def main() -> None:
@@ -120,21 +123,21 @@ def main() -> None:
     env = {"HF_HUB_OFFLINE": "1", **({} if gpu else {"OMP_NUM_THREADS": "1"})}
     rows, verdicts = [], []
     with tempfile.TemporaryDirectory(dir=args.scratch, prefix="training-") as scratch:
-        place = Path(scratch)
-        make(place / "model", place / "data", args.steps * size["batch"], gpu)
+        folder = Path(scratch)
+        make(folder / "model", folder / "data", args.steps * size["batch"], gpu)
         for kind, own in OWN.items():
             settings = {**COMMON, **size, **own, "save_every": max(1, args.steps // 10)}
-            (place / f"{kind}.json").write_text(json.dumps(settings))
-            found = compared(kind, args.rounds, place, env)
-            for name, rounds in found.items():
+            (folder / f"{kind}.json").write_text(json.dumps(settings))
+            measurements = measure(kind, args.rounds, folder, env)
+            for name, rounds in measurements.items():
                 cells = spread([1000 * step for step, _ in rounds], ".1f"), spread([took.wall for _, took in rounds])
                 rows.append([f"{kind.upper()}, {args.steps} steps, {name}", *cells])
-            share = ratio(*([step for step, _ in found[name]] for name in ("our stage", "TRL alone")))
+            share = ratio(*([step for step, _ in measurements[name]] for name in ("our stage", "TRL alone")))
             verdicts.append(Verdict(f"a step of {kind.upper()}, as a share of TRL's alone", share, 1.05))
     head = ["", "a step, ms", "whole process, s"]
     notes = [NOTE, f"GPU: {torch.cuda.get_device_name()}." if gpu else NO_GPU]
     versions = ["torch", "transformers", "trl", "peft"]
-    say(Result("training", "Training", head, rows, verdicts, notes, versions), before, args.result)
+    report(Result("training", "Training", head, rows, verdicts, notes, versions), before, args.result)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""SFT or DPO of a LoRA adapter by TRL alone, as its documentation has it; the peer of `training`.
+"""SFT or DPO of a LoRA adapter by TRL alone, as its documentation has it; the peer of bench_training.
 
-    python -m benchmarks.by_hand sft|dpo SETTINGS.json --model MODEL --data FOLDER --out OUT --work WORK
+    python -m benchmarks.peers.trl_by_hand sft|dpo SETTINGS.json --model MODEL --data FOLDER --out OUT --work WORK
 
 The settings are those of recipes.synthetic_instruct's stage. WORK/progress.jsonl gets a line a step.
 """
@@ -16,7 +16,7 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-TEMPLATE = Path(__file__).parent.parent / "recipes/synthetic_instruct/templates/chatml.jinja"
+TEMPLATE = Path(__file__).parents[2] / "recipes/synthetic_instruct/templates/chatml.jinja"
 
 
 class Clock(TrainerCallback):
@@ -82,7 +82,7 @@ def main() -> None:
         target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
         task_type="CAUSAL_LM",
     )
-    given = {
+    common_arguments = {
         "model": model,
         "processing_class": tokenizer,
         "peft_config": adapter,
@@ -90,9 +90,9 @@ def main() -> None:
     }
     data = {"train_dataset": rows["train"], "eval_dataset": rows["eval"]}
     if args.kind == "sft":
-        trainer = SFTTrainer(args=SFTConfig(**common, assistant_only_loss=True), **data, **given)
+        trainer = SFTTrainer(args=SFTConfig(**common, assistant_only_loss=True), **data, **common_arguments)
     else:
-        trainer = DPOTrainer(args=DPOConfig(**common, beta=settings["beta"]), **data, **given)
+        trainer = DPOTrainer(args=DPOConfig(**common, beta=settings["beta"]), **data, **common_arguments)
     trainer.train()
     trainer.evaluate()
     trainer.save_model(str(args.out))

@@ -1,6 +1,6 @@
-"""An export brought home from a machine behind ssh, every sha256 checked, and data sent there, beside plain rsync.
+"""A pull from a machine behind ssh, with every sha256 checked, and data sent there; beside plain rsync.
 
-    python -m benchmarks.copies [--megabytes N]
+    python -m benchmarks.bench_transfer [--megabytes N]
 
 The machine is this one, behind an ssh server of its own on the loopback.
 """
@@ -16,10 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.copying import PARTS
-from benchmarks.loopback import HOST, loopback
-from benchmarks.measure import ROOT, Took, forget, in_turn, ratio, run, spread
-from benchmarks.result import Result, Verdict, load, parser, say
+from benchmarks.support.loopback_ssh import HOST, loopback
+from benchmarks.support.measure import ROOT, Usage, alternate, drop_cache, ratio, run, spread
+from benchmarks.support.result import Result, Verdict, load, parser, report
+from benchmarks.support.transfer_child import PARTS
 from launcher.runfolder.files import sha256, write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.transfer.ssh import Remote
@@ -52,9 +52,9 @@ def export(there: Path, megabytes: int) -> None:
 
 
 def cut(argv: list[str], here: Path, enough: int) -> None:
-    """The command was ended, with all its children, once so many bytes had arrived."""
+    """Runs the command, and ends it with all its children when so many bytes have arrived."""
     process = subprocess.Popen(argv, cwd=ROOT, start_new_session=True)
-    while process.poll() is None and sum(one.stat().st_size for one in here.rglob("*") if one.is_file()) < enough:
+    while process.poll() is None and sum(path.stat().st_size for path in here.rglob("*") if path.is_file()) < enough:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGTERM)
     process.wait()
@@ -68,73 +68,74 @@ class Copies:
         self.parts: dict[str, list[float]] = {name: [] for name in PARTS}
         """Seconds of what sending consists of."""
 
-    def emptied(self) -> None:
+    def empty(self) -> None:
         shutil.rmtree(self.here, ignore_errors=True)
         self.here.mkdir()
-        forget(self.there)
+        drop_cache(self.there)
 
-    def fresh(self, argv: list[str]) -> Took:
-        self.emptied()
+    def run_after_empty(self, argv: list[str]) -> Usage:
+        self.empty()
         return run(argv)
 
-    def sent(self) -> Took:
-        took = self.fresh(self.ours("send"))
+    def send(self) -> Usage:
+        took = self.run_after_empty(self.command("send"))
         for name, seconds in json.loads((self.here / "parts.json").read_text()).items():
             self.parts[name].append(seconds)
         return took
 
-    def ours(self, what: str) -> list[str]:
-        places = [str(self.config), str(self.there), str(self.here)]
-        return [sys.executable, "-m", "benchmarks.copying", what, *places]
+    def command(self, what: str) -> list[str]:
+        paths = [str(self.config), str(self.there), str(self.here)]
+        return [sys.executable, "-m", "benchmarks.support.transfer_child", what, *paths]
 
-    def rsync(self, *places: str) -> list[str]:
-        return ["rsync", "-a", "-e", f"ssh -F {self.config}", *places]
+    def rsync(self, *paths: str) -> list[str]:
+        return ["rsync", "-a", "-e", f"ssh -F {self.config}", *paths]
 
-    def in_turn(self, rounds: int) -> dict[str, list[Took]]:
-        """Both ways of both directions."""
+    def measure(self, rounds: int) -> dict[str, list[Usage]]:
+        """The usage of our command and of rsync, in both directions, in each round."""
         shard = str(min((self.there / "export").iterdir()))
-        ways = {
+        commands = {
             "rsync": self.rsync(f"{HOST}:{self.there}/export/", f"{self.here}/"),
-            "pull": self.ours("bring"),
+            "pull": self.command("pull"),
             "rsync up": self.rsync(shard, f"{HOST}:{self.here}/data"),
         }
-        each = {name: lambda argv=argv: self.fresh(argv) for name, argv in ways.items()}
-        return in_turn({**each, "sync": self.sent}, rounds)
+        each = {name: lambda argv=argv: self.run_after_empty(argv) for name, argv in commands.items()}
+        return alternate({**each, "sync": self.send}, rounds)
 
-    def rest(self, enough: int) -> Took:
-        """Our pull, some time after one that was ended when so many bytes were here: they are on disk, not cached."""
-        self.emptied()
-        cut(self.ours("bring"), self.here, enough)
-        for place in (self.here, self.there):
-            forget(place)
-        return run(self.ours("bring"))
+    def resume_pull(self, enough: int) -> Usage:
+        """The usage of a pull that continues an earlier one, which was ended when so many bytes were here: they are on
+        disk, not cached."""
+        self.empty()
+        cut(self.command("pull"), self.here, enough)
+        for folder in (self.here, self.there):
+            drop_cache(folder)
+        return run(self.command("pull"))
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--megabytes", type=int, default=2000)
     args, before = options.parse_args(), load()
-    with tempfile.TemporaryDirectory(dir=args.scratch, prefix="copies-") as scratch:
-        place = Path(scratch).resolve()
-        (place / "ssh").mkdir()
-        export(place / "there", args.megabytes)
-        with loopback(place / "ssh") as config:
-            copies = Copies(config, place / "there", place / "here")
-            took = copies.in_turn(args.rounds)
-            took["rest"] = [copies.rest(args.megabytes * 700_000) for _ in range(args.rounds)]
+    with tempfile.TemporaryDirectory(dir=args.scratch, prefix="transfer-") as scratch:
+        folder = Path(scratch).resolve()
+        (folder / "ssh").mkdir()
+        export(folder / "there", args.megabytes)
+        with loopback(folder / "ssh") as config:
+            copies = Copies(config, folder / "there", folder / "here")
+            took = copies.measure(args.rounds)
+            took["rest"] = [copies.resume_pull(args.megabytes * 700_000) for _ in range(args.rounds)]
             Remote(HOST, config).close()
-    one = args.megabytes // SHARDS
+    shard = args.megabytes // SHARDS
     titles = {
         "rsync": (f"`rsync -a` of {args.megabytes:,} MB here", args.megabytes),
         "pull": ("our pull of them, sha256 compared", args.megabytes),
         "rest": ("our pull, ended at 70 % and begun again", None),
-        "rsync up": (f"`rsync -a` of {one:,} MB there", one),
-        "sync": ("our sending of them, sha256 compared", one),
+        "rsync up": (f"`rsync -a` of {shard:,} MB there", shard),
+        "sync": ("our sending of them, sha256 compared", shard),
     }
-    rows, walls = [], {name: [one.wall for one in found] for name, found in took.items()}
+    rows, walls = [], {name: [usage.wall for usage in usages] for name, usages in took.items()}
     for name, (title, size) in titles.items():
         speed = spread([size / wall for wall in walls[name]], ".0f") if size else ""
-        rows.append([title, spread(walls[name]), speed, spread([one.cpu for one in took[name]])])
+        rows.append([title, spread(walls[name]), speed, spread([usage.cpu for usage in took[name]])])
     rows += [[f"of which {name}", spread(seconds), "", ""] for name, seconds in copies.parts.items()]
     verdicts = [
         Verdict("pull, as a share of rsync's speed", ratio(walls["rsync"], walls["pull"]), 0.9, least=True),
@@ -142,7 +143,9 @@ def main() -> None:
         Verdict("a pull's rest after an end at 70 %, of a whole one", ratio(walls["rest"], walls["pull"]), 0.7),
     ]
     head = ["", "wall, s", "MB/s", "CPU here, s"]
-    say(Result("copies", "Copies over ssh", head, rows, verdicts, [NOTE.format(shards=SHARDS)]), before, args.result)
+    report(
+        Result("transfer", "Copies over ssh", head, rows, verdicts, [NOTE.format(shards=SHARDS)]), before, args.result
+    )
 
 
 if __name__ == "__main__":
