@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from recipes.common.checkpoint.difference import largest_difference
-from recipes.common.checkpoint.sharded_tensor import Sharded
+from recipes.common.checkpoint.saved_layout import model_without_weights
+from recipes.common.checkpoint.sharded_tensor import Sharded, Stretch
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
@@ -46,7 +47,7 @@ def names_class(config: dict[str, Any]) -> bool:
 def exported_tensors(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, Sharded]:
     """The tensors under the names of the exported model.
 
-    A tied `lm_head.weight` is left out, as `save_pretrained` does. So is the language model's head beside trl's value
+    A tied tensor is left out, as `save_pretrained` does. So is the language model's head beside trl's value
     head: a critic has no use for it.
     """
     if lora := next((name for name in tensors if "lora_" in name), None):
@@ -55,8 +56,9 @@ def exported_tensors(tensors: dict[str, Sharded], config: dict[str, Any]) -> dic
             "use `python -m verl.model_merger merge --backend fsdp`, which writes the adapter as a folder of its own",
         )
     exported = {VALUE_HEAD.get(name, name): tensor for name, tensor in tensors.items()}
-    if exported.keys() != tensors.keys() or _tied(tensors, config):
-        exported.pop("lm_head.weight", None)
+    value_head = exported.keys() != tensors.keys()
+    for name in {"lm_head.weight"} if value_head else _tied(tensors, config):
+        exported.pop(name, None)
     return exported
 
 
@@ -76,7 +78,7 @@ def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.d
     return exported
 
 
-def cast(tensor: Sharded, dtype: torch.dtype | None) -> torch.dtype:
+def cast(tensor: Sharded | Stretch, dtype: torch.dtype | None) -> torch.dtype:
     """The type in which the tensor is exported: whole numbers keep theirs, and so does everything for None."""
     return dtype if dtype is not None and tensor.dtype.is_floating_point else tensor.dtype
 
@@ -89,18 +91,31 @@ def main_dtype(tensors: Iterable[Sharded], dtype: torch.dtype | None) -> torch.d
     return numbers.most_common(1)[0][0]
 
 
-def _tied(tensors: dict[str, Sharded], config: dict[str, Any]) -> bool:
+def _tied(tensors: dict[str, Sharded], config: dict[str, Any]) -> set[str]:
+    """The names of tensors that `save_pretrained` leaves out because they repeat another one."""
+    pairs = {name: kept for name, kept in _ties(tensors, config).items() if name in tensors and kept in tensors}
+    for name, kept in pairs.items():
+        _demand_equal(tensors[name], tensors[kept])
+    return set(pairs)
+
+
+def _ties(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, str]:
+    """Name of a tied tensor -> name of the tensor that it repeats, as the model's class says. Of a class that nobody
+    knows here the head is tied when the configuration says so, or, where it does not, when training shared it."""
+    if (model := model_without_weights(config)) is not None:
+        return dict(model.get_expanded_tied_weights_keys(all_submodels=True))
     head = tensors.get("lm_head.weight")
-    embeddings = next((tensor for name, tensor in tensors.items() if name.endswith(INPUT_EMBEDDINGS)), None)
+    embeddings = next((name for name in tensors if name.endswith(INPUT_EMBEDDINGS)), None)
     if head is None or embeddings is None:
-        return False
-    shared = head.shares_memory(embeddings)
-    # Without the word the model's class decides (Gemma ties): then what training shared is tied.
-    if not config.get("tie_word_embeddings", shared):
-        return False
-    if not shared and (head.shape != embeddings.shape or largest_difference(head, embeddings) != 0):
+        return {}
+    shared = head.shares_memory(tensors[embeddings])
+    return {"lm_head.weight": embeddings} if config.get("tie_word_embeddings", shared) else {}
+
+
+def _demand_equal(repeated: Sharded, kept: Sharded) -> None:
+    shared = repeated.shares_memory(kept)
+    if not shared and (repeated.shape != kept.shape or largest_difference(repeated, kept) != 0):
         raise StageError(
-            f"`{head.folder}`: `lm_head.weight` is not `{embeddings.name}`, though `tie_word_embeddings` is true",
+            f"`{repeated.folder}`: `{repeated.name}` is not `{kept.name}`, though `tie_word_embeddings` is true",
             "training has untied them: set `tie_word_embeddings` to false in `huggingface/config.json` to keep both",
         )
-    return True

@@ -105,12 +105,39 @@ class Sharded:
             )
 
 
-def read_ahead(tensors: Iterable[Sharded]) -> Iterator[tuple[Sharded, int, int]]:
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring elements of a sharded tensor, under a name and in a shape of their own: one expert of a layer."""
+
+    name: str
+    source: Sharded
+    start: int
+    """Of its first element in the flattened source."""
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.source.dtype
+
+    @property
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+    def read(self, start: int, out: torch.Tensor) -> None:
+        """As `Sharded.read`."""
+        self.source.read(self.start + start, out)
+
+    def fetch_soon(self, start: int, stop: int) -> None:
+        """As `Sharded.fetch_soon`."""
+        self.source.fetch_soon(self.start + start, self.start + stop)
+
+
+def read_ahead(tensors: Iterable[Sharded | Stretch]) -> Iterator[tuple[Sharded | Stretch, int, int]]:
     """The tensors' blocks in order, as (tensor, start, stop), the disk being asked for each READ_AHEAD bytes early.
 
     A tensor without elements has one block, which is empty.
     """
-    waiting: deque[tuple[Sharded, int, int]] = deque()
+    waiting: deque[tuple[Sharded | Stretch, int, int]] = deque()
     ahead = 0
     for tensor in tensors:
         for start in range(0, max(tensor.numel, 1), BLOCK):
