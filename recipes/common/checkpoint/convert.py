@@ -16,10 +16,8 @@ from typing import Any
 
 import torch
 
-from recipes.common.checkpoint.fsdp import open_shards
-from recipes.common.checkpoint.pretrained import cast, exported_config, exported_tensors, main_dtype, read_config
+from recipes.common.checkpoint.pretrained import cast, exported_model
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
-from recipes.common.checkpoint.saved_layout import saved_layout
 from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded, Stretch, read_ahead
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import whole_folder, write_json
@@ -68,10 +66,7 @@ def convert(
     StageError when the checkpoint is not whole or the disk has no room.
     """
     began = time.monotonic()
-    shards, config = open_shards(source), read_config(source)
-    in_memory = exported_tensors(shards, config)
-    config = exported_config(config, in_memory, main_dtype(in_memory.values(), dtype))
-    tensors = saved_layout(in_memory, config)
+    tensors, config = exported_model(source, dtype)
     files = plan_files(
         (Entry(name, tensor.shape, cast(tensor, dtype)) for name, tensor in tensors.items()), max_shard_bytes
     )

@@ -2,14 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from recipes.common.checkpoint.difference import largest_difference
-from recipes.common.checkpoint.saved_layout import model_without_weights
+from recipes.common.checkpoint.fsdp import open_shards
+from recipes.common.checkpoint.older_keys import with_older_keys
+from recipes.common.checkpoint.saved_layout import arranged, saved_layout
 from recipes.common.checkpoint.sharded_tensor import Sharded, Stretch
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
@@ -44,22 +46,41 @@ def names_class(config: dict[str, Any]) -> bool:
     return isinstance(names, list) and bool(names) and all(isinstance(one, str) for one in names)
 
 
-def exported_tensors(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, Sharded]:
-    """The tensors under the names of the exported model.
+def exported_model(role: Path, dtype: torch.dtype | None) -> tuple[dict[str, Sharded | Stretch], dict[str, Any]]:
+    """The tensors of the role's model and its configuration, as `save_pretrained` would write them after a cast to
+    `dtype`. StageError when the checkpoint is not whole, or nobody knows how its class is saved."""
+    trained, tensors = read_config(role), named_tensors(open_shards(role))
+    config = exported_config(trained, tensors, main_dtype(tensors.values(), dtype))
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    layout = saved_layout([config["architectures"][0], trained["architectures"][0]], config, shapes)
+    tensors = without_ties(tensors, config, layout.ties if layout else None)
+    return (arranged(tensors, layout) if layout else dict(tensors)), with_older_keys(config)
 
-    A tied tensor is left out, as `save_pretrained` does. So is the language model's head beside trl's value
-    head: a critic has no use for it.
-    """
+
+def named_tensors(tensors: dict[str, Sharded]) -> dict[str, Sharded]:
+    """The tensors under the names of the exported model in memory. The language model's head beside trl's value head is
+    left out: a critic has no use for it."""
     if lora := next((name for name in tensors if "lora_" in name), None):
         raise StageError(
             f"`{tensors[lora].folder}`: `{lora}` belongs to a LoRA adapter, which is not converted",
             "use `python -m verl.model_merger merge --backend fsdp`, which writes the adapter as a folder of its own",
         )
-    exported = {VALUE_HEAD.get(name, name): tensor for name, tensor in tensors.items()}
-    value_head = exported.keys() != tensors.keys()
-    for name in {"lm_head.weight"} if value_head else _tied(tensors, config):
-        exported.pop(name, None)
-    return exported
+    named = {VALUE_HEAD.get(name, name): tensor for name, tensor in tensors.items()}
+    if named.keys() != tensors.keys():
+        named.pop("lm_head.weight", None)
+    return named
+
+
+def without_ties(
+    tensors: dict[str, Sharded], config: dict[str, Any], ties: Mapping[str, str] | None
+) -> dict[str, Sharded]:
+    """The tensors without those that repeat another one. `ties`: name of a tensor -> name of the one that it repeats,
+    as the class says; None of a class that nobody knows. StageError when they are not equal."""
+    ties = _seen_ties(tensors, config) if ties is None else ties
+    pairs = {name: kept for name, kept in ties.items() if name in tensors and kept in tensors}
+    for name, kept in pairs.items():
+        _demand_equal(tensors[name], tensors[kept])
+    return {name: tensor for name, tensor in tensors.items() if name not in pairs}
 
 
 def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.dtype) -> dict[str, Any]:
@@ -91,19 +112,9 @@ def main_dtype(tensors: Iterable[Sharded], dtype: torch.dtype | None) -> torch.d
     return numbers.most_common(1)[0][0]
 
 
-def _tied(tensors: dict[str, Sharded], config: dict[str, Any]) -> set[str]:
-    """The names of tensors that `save_pretrained` leaves out because they repeat another one."""
-    pairs = {name: kept for name, kept in _ties(tensors, config).items() if name in tensors and kept in tensors}
-    for name, kept in pairs.items():
-        _demand_equal(tensors[name], tensors[kept])
-    return set(pairs)
-
-
-def _ties(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, str]:
-    """Name of a tied tensor -> name of the tensor that it repeats, as the model's class says. Of a class that nobody
-    knows here the head is tied when the configuration says so, or, where it does not, when training shared it."""
-    if (model := model_without_weights(config)) is not None:
-        return dict(model.get_expanded_tied_weights_keys(all_submodels=True))
+def _seen_ties(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, str]:
+    """Of a class that nobody knows the head is tied when the configuration says so, or, where it does not, when
+    training shared it."""
     head = tensors.get("lm_head.weight")
     embeddings = next((name for name in tensors if name.endswith(INPUT_EMBEDDINGS)), None)
     if head is None or embeddings is None:

@@ -128,5 +128,5 @@ def model_of(architecture: str) -> Any:
     model = kind(config).eval()
     with torch.no_grad():
         for weight in model.parameters():
-            weight.copy_(torch.randn_like(weight) * 0.1)
+            weight.copy_(torch.randn_like(weight) * 0.4)
     return model
