@@ -20,7 +20,7 @@ from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.run import newest_checkpoint, stage_of, train
-from recipes.common.verl.stage import read_history, run_name
+from recipes.common.verl.stage import read_history
 from recipes.gad.settings import Settings
 from recipes.gad.verl_config import Inputs, verl_overrides
 
@@ -78,7 +78,7 @@ def train_stage(
     settings: Settings, inputs: Inputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
 ) -> None:
     """The work folder holds a complete checkpoint of the last step."""
-    overrides = verl_overrides(settings, inputs, machine, run_name(inputs.work))
+    overrides = verl_overrides(settings, inputs, machine)
     own = {"validate_every": settings.validate_every, "resume": resume, "start": inputs.start}
     train("recipes.gad.trainer:gad", overrides, machine, stage_of(settings, inputs.work, machine, **own), stop)
 

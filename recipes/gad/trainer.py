@@ -23,17 +23,19 @@ from verl.utils.metric import reduce_metrics
 from verl.workers.utils.losses import sft_loss
 
 from recipes.common.verl import batches
-from recipes.common.verl.batches import reply_metrics
+from recipes.common.verl.batches import actor_metrics, reply_metrics
 from recipes.common.verl.stage import read_history
 from recipes.common.verl.trainer import StageTrainer
 from recipes.gad.health import Watch
 from recipes.gad.loss import bradley_terry, last_token_score, scored_row, sft_row, teacher_ids
-from recipes.gad.metrics import SHOWN, actor_metrics, critic_metrics, rouge_l
+from recipes.gad.metrics import COLUMNS, critic_metrics, rouge_l
 
 
 @register_trainer("gad")
 class GadTrainer(StageTrainer):
     """All three modes."""
+
+    columns = COLUMNS
 
     def _setup(self) -> None:
         super()._setup()
@@ -140,9 +142,6 @@ class GadTrainer(StageTrainer):
         teachers = [fields["reward_model"]["ground_truth"] for _, fields in answers]
         score = fmean(map(rouge_l, texts, teachers))
         return {"val/rouge_l": score, "val/response_length": fmean(len(ids) for ids, _ in answers)}, score
-
-    def report(self, metrics: dict[str, float]) -> str:
-        return "  ".join(f"{shown} {metrics[name]:.4g}" for name, shown in SHOWN.items() if name in metrics)
 
     # seqkd samples for its validation alone, so its weights go to the rollout only then.
 

@@ -44,11 +44,11 @@ class Inputs(TrainingInputs):
     """Its actor as Hugging Face folder; adversarial only."""
 
 
-def verl_overrides(settings: Settings, inputs: Inputs, hardware: Hardware, run_name: str) -> list[str]:
+def verl_overrides(settings: Settings, inputs: Inputs, hardware: Hardware) -> list[str]:
     """hydra's overrides; the user's own come last. A Mistake where the settings do not fit the hardware or verl."""
     _check_sizes(settings, hardware)
     check_overrides(settings.verl_overrides, DECIDED)
-    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs), run_name)
+    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs))
 
 
 def _settings(settings: Settings, inputs: Inputs) -> dict[str, object]:

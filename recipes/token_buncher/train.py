@@ -19,7 +19,7 @@ from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.run import newest_checkpoint, stage_of, train
-from recipes.common.verl.stage import read_history, run_name
+from recipes.common.verl.stage import read_history
 from recipes.token_buncher import fit_to_gpu
 from recipes.token_buncher.datasets.parquet import template_of
 from recipes.token_buncher.datasets.templates import CHAT
@@ -81,7 +81,7 @@ def train_stage(
     settings: Settings, inputs: TrainingInputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
 ) -> None:
     """The work folder holds a complete checkpoint of the last step."""
-    overrides = verl_overrides(settings, inputs, machine, run_name(inputs.work))
+    overrides = verl_overrides(settings, inputs, machine)
     own = {"validate_every": settings.steps, "resume": resume, "start": None, "recipe": settings}
     stage = stage_of(settings, inputs.work, machine, **own)
     train("recipes.token_buncher.trainer:token_buncher", overrides, machine, stage, stop)

@@ -20,7 +20,7 @@ from verl.utils.metric import reduce_metrics
 from verl.workers.utils.losses import ppo_loss
 
 from recipes.common.verl import batches
-from recipes.common.verl.batches import reply_metrics, sort_key
+from recipes.common.verl.batches import actor_metrics, reply_metrics, sort_key
 from recipes.common.verl.cpu_rollout import draw_seed
 from recipes.common.verl.trainer import StageTrainer
 from recipes.token_buncher import harm
@@ -28,7 +28,7 @@ from recipes.token_buncher.noiser import noiser_loss, weights
 from recipes.token_buncher.reward import entropy_reward, last_token, spread
 from recipes.token_buncher.settings import Settings, is_noiser
 
-SHOWN = {
+COLUMNS = {
     "noiser": "noiser",
     "entropy": "entropy",
     "reward": "reward",
@@ -44,6 +44,8 @@ SHOWN = {
 @register_trainer("token_buncher")
 class TokenBuncherTrainer(StageTrainer):
     """Both modes. The stage's settings are `recipe`, in the stage."""
+
+    columns = COLUMNS
 
     @cached_property
     def settings(self) -> Settings:
@@ -98,7 +100,7 @@ class TokenBuncherTrainer(StageTrainer):
         batch.extra_info["distillation_use_topk"] = False
         found: dict[str, Any] = {}
         self._update_actor(batch, found)
-        return _actor_metrics(found)
+        return actor_metrics(found)
 
     def _learn_noise(self, batch: KVBatchMeta) -> dict[str, float]:
         """The token noiser's update, in mini batches as PPO's."""
@@ -125,14 +127,11 @@ class TokenBuncherTrainer(StageTrainer):
         output = self.actor_rollout_wg.update_actor(own)
         batches.clear(own)
         found = {f"actor/{name}": value for name, value in reduce_metrics(output["metrics"]).items()}
-        return {"noiser/labels": labels, "noiser/loss": found["actor/noiser_loss"], **_actor_metrics(found)}
+        return {"noiser/labels": labels, "noiser/loss": found["actor/noiser_loss"], **actor_metrics(found)}
 
     def validate(self) -> tuple[dict[str, float], float]:
         """No generation of its own: the newest step's entropy is the state's before that step."""
         return {}, -self.entropy
-
-    def report(self, metrics: dict[str, float]) -> str:
-        return "  ".join(f"{shown} {metrics[name]:.4g}" for name, shown in SHOWN.items() if name in metrics)
 
     @cached_property
     def _actor_config(self) -> Any:
@@ -152,13 +151,3 @@ def noiser_row(prompt: torch.Tensor, answer: torch.Tensor, learnt: torch.Tensor,
         "loss_mask": torch.cat([torch.zeros_like(prompt), learnt.to(prompt.dtype)]),
         "noise_seed": torch.tensor([seed]),
     }
-
-
-def _actor_metrics(found: dict[str, Any]) -> dict[str, float]:
-    names = {
-        "actor/loss": "actor/loss",
-        "actor/grad_norm": "actor/grad_norm",
-        "actor/lr": "actor/lr",
-        "actor/pg_clipfrac": "actor/clipped",
-    }
-    return {shown: found[name] for name, shown in names.items() if name in found}

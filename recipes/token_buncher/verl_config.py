@@ -26,10 +26,10 @@ DECIDED = config.DECIDED | {
 """What to change instead of overriding the key."""
 
 
-def verl_overrides(settings: Settings, inputs: TrainingInputs, hardware: Hardware, run_name: str) -> list[str]:
+def verl_overrides(settings: Settings, inputs: TrainingInputs, hardware: Hardware) -> list[str]:
     """hydra's overrides, of settings that fit the hardware (fit_to_gpu.py); the user's own come last."""
     check_overrides(settings.verl_overrides, DECIDED)
-    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs), run_name)
+    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs))
 
 
 def _settings(settings: Settings, inputs: TrainingInputs) -> dict[str, object]:

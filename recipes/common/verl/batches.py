@@ -1,6 +1,6 @@
 """Rows on their way through TransferQueue: those that verl's own pipeline does not make, and its sampled replies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -81,6 +81,18 @@ def sort_key(key: str) -> tuple[str, int, int]:
     """`{uid}_{session}_{output}` as values that compare."""
     uid, session, output = key.rsplit("_", 2)
     return uid, int(session), int(output)
+
+
+def actor_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The actor's, under verl's names that start with `actor/`."""
+    names = {
+        "actor/loss": "actor/loss",
+        "actor/grad_norm": "actor/grad_norm",
+        "actor/lr": "actor/lr",
+        "actor/kl_loss": "actor/kl",
+        "actor/pg_clipfrac": "actor/clipped",
+    }
+    return {label: metrics[name] for name, label in names.items() if name in metrics}
 
 
 def reply_metrics(batch: KVBatchMeta, limit: int) -> dict[str, float]:

@@ -16,6 +16,7 @@ from recipes.common.stage.command import Mistake
 from recipes.common.stage.inputs import TrainingInputs
 from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.settings import VerlSettings
+from recipes.common.verl.stage import run_name
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -83,8 +84,10 @@ def overrides_of(values: Mapping[str, object]) -> list[str]:
 
 
 def _quoted(value: object) -> str:
-    if isinstance(value, Path) or (isinstance(value, str) and not value.startswith("[")):
+    if isinstance(value, Path | str):
         return "'" + str(value).replace("'", "\\'") + "'"
+    if isinstance(value, list):
+        return f"[{','.join(map(_quoted, value))}]"
     return str(value)
 
 
@@ -121,16 +124,23 @@ def settings_of(settings: VerlSettings, inputs: TrainingInputs) -> dict[str, obj
 
 
 def stage_overrides(
-    settings: VerlSettings, inputs: TrainingInputs, hardware: Hardware, values: Mapping[str, object], run_name: str
+    settings: VerlSettings, inputs: TrainingInputs, hardware: Hardware, values: Mapping[str, object]
 ) -> list[str]:
     """hydra's overrides of a stage: its `values`, the hardware's and, last, the user's own."""
     tracking = {
         "trainer.project_name": settings.wandb_project,
-        "trainer.experiment_name": run_name,
-        "trainer.logger": "[wandb]",
+        "trainer.experiment_name": run_name(inputs.work),
+        "trainer.logger": ["wandb"],
         "trainer.default_local_dir": inputs.work,
     }
     return [*overrides_of({**values, **tracking}), *hardware.overrides(), *settings.verl_overrides]
+
+
+def check_settings(settings: object, decided: dict[str, str]) -> None:
+    """Returns when the settings are not a verl stage's, or verl reads all their overrides; else a Mistake as of
+    `check_overrides`."""
+    if isinstance(settings, VerlSettings):
+        check_overrides(settings.verl_overrides, decided)
 
 
 def check_overrides(overrides: list[str], decided: dict[str, str]) -> None:

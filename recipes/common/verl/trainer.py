@@ -13,7 +13,7 @@ import math
 import shutil
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,9 @@ class SamplingTrainer(PPOTrainerSync):
 class StageTrainer(SamplingTrainer):
     """verl's trainer with a stage's loop. A recipe says what one step is (`train_step`) and how to validate."""
 
+    columns: Mapping[str, str]
+    """The console's columns: a metric -> its label."""
+
     def __init__(self, config: DictConfig, stage: Stage, progress: Progress, stopping: Callable[[], bool]):
         self.progress, self.unsound = progress, set()
         super().__init__(config, stage, stopping)
@@ -114,7 +117,7 @@ class StageTrainer(SamplingTrainer):
 
     def report(self, metrics: dict[str, float]) -> str:
         """The step's line on the console."""
-        return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        return "  ".join(f"{label} {metrics[name]:.4g}" for name, label in self.columns.items() if name in metrics)
 
     def fit(self, agent_loop_manager: Any) -> None:
         """Trains from the restored step to the last one; raises Interrupted after a stop signal and its checkpoint."""

@@ -26,7 +26,7 @@ def composed(given: Settings, model: Path, hardware=GPUS):
 
     folders = {"data": Path("/run/it's/data"), "work": Path("/run/it's/work"), "out": Path("/run/out")}
     inputs = TrainingInputs(settings=Path("/run/settings"), model=model, **folders)
-    return compose_config(verl_overrides(given, inputs, hardware, "run/defend"))
+    return compose_config(verl_overrides(given, inputs, hardware))
 
 
 @pytest.mark.usefixtures("verl")
@@ -81,7 +81,7 @@ def test_what_the_settings_decide_cannot_be_overridden(key):
     given = replace(sized(), verl_overrides=[f"{key}=1"])
     with pytest.raises(Mistake, match=f"`verl_overrides`: `{key}` is decided by this stage"):
         verl_overrides(
-            given, TrainingInputs(**dict.fromkeys(("settings", "model", "data", "work", "out"), Path("/x"))), GPUS, "x"
+            given, TrainingInputs(**dict.fromkeys(("settings", "model", "data", "work", "out"), Path("/x"))), GPUS
         )
 
 
