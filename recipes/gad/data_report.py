@@ -56,8 +56,8 @@ class Counts:
 
     def join(self, other: "Counts") -> None:
         """The other's rows too."""
-        for name in (one.name for one in fields(self)):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for counter in fields(self):
+            setattr(self, counter.name, getattr(self, counter.name) + getattr(other, counter.name))
 
     def summary(self) -> dict[str, Any]:
         """The counts, and percentiles in place of the lengths."""

@@ -106,7 +106,7 @@ def _fit(row: Row, length: int, tokens: Tokens, limit: int) -> Fitted | Problem:
     try:
         return fit(row.prompt, limit, tokens.count)
     except TooLong as problem:
-        return Problem(f"{row.place}, `content`: {problem}")
+        return Problem(f"{row.location}, `content`: {problem}")
 
 
 def _line(name: str, row: Row, prompt: list[Message]) -> dict[str, Any]:

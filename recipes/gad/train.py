@@ -68,8 +68,8 @@ def check_inputs(settings: Settings, inputs: Inputs) -> None:
                 f"mode `{settings.mode}` {'needs' if adversarial else 'has no use for'} `--{name}`",
                 "`--start` is the warmup stage's output, `--reference` its actor as Hugging Face folder",
             )
-    wanted = [inputs.data / "train.parquet", inputs.data / "val.parquet", inputs.model / "config.json"]
-    for path in [*wanted, *([inputs.reference / "config.json"] if inputs.reference else [])]:
+    required = [inputs.data / "train.parquet", inputs.data / "val.parquet", inputs.model / "config.json"]
+    for path in [*required, *([inputs.reference / "config.json"] if inputs.reference else [])]:
         if not path.is_file():
             raise Mistake(f"no file `{path}`", "an earlier stage writes it: check the folder's name")
 

@@ -66,14 +66,14 @@ def main(argv: list[str] | None = None) -> None:
     inputs.work.mkdir(parents=True, exist_ok=True)
     progress = Progress(inputs.work)
     total, done = 2 * sum(map(len, prompts.values())), 0
-    found_by: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for when, model in {"before": inputs.before, "after": inputs.model}.items():
-        found_by[when] = {}
+        results[when] = {}
         speaker = None
         for task in TASKS:
             path = inputs.work / f"{when}-{task}.json"
-            found = files.read_json(path)
-            if found is None:
+            result = files.read_json(path)
+            if result is None:
                 speaker = speaker or _speaker(model, settings.device)
                 answers = []
                 for more in _answers(speaker, task, prompts[task], settings):
@@ -82,27 +82,27 @@ def main(argv: list[str] | None = None) -> None:
                 scores = None
                 if task == "entropy" and settings.classifier:
                     judge = harm.load(settings.classifier, inputs.work / "hub", settings.device)
-                    scores = judge.scores([one.text for one in answers])
-                found = scoring.of(task, prompts[task], answers, scores)
-                files.write_json(path, found)
+                    scores = judge.scores([answer.text for answer in answers])
+                result = scoring.of(task, prompts[task], answers, scores)
+                files.write_json(path, result)
             done += len(prompts[task])
-            found_by[when] |= found
+            results[when] |= result
     inputs.out.mkdir(parents=True, exist_ok=True)
-    print(scoring.table(found_by))
-    files.write_json(inputs.out / "evaluation.json", found_by)
-    files.write_text(inputs.out / "evaluation.md", scoring.table(found_by) + "\n")
-    files.write_json(inputs.out / "metrics.json", scoring.flat(found_by))
+    print(scoring.table(results))
+    files.write_json(inputs.out / "evaluation.json", results)
+    files.write_text(inputs.out / "evaluation.md", scoring.table(results) + "\n")
+    files.write_json(inputs.out / "metrics.json", scoring.flat(results))
 
 
 def some(prompts: list[Prompt], count: int | None) -> list[Prompt]:
     """`count` prompts, evenly spaced, so that each part of a mixture has its share; None: all."""
     if count is None or count >= len(prompts):
         return prompts
-    return [prompts[place * len(prompts) // count] for place in range(count)]
+    return [prompts[index * len(prompts) // count] for index in range(count)]
 
 
 def _answers(speaker: Any, task: str, prompts: list[Prompt], settings: Settings) -> Iterator[list[Any]]:
-    questions = [one.question for one in prompts]
+    questions = [prompt.question for prompt in prompts]
     seed = settings.seed if task == "entropy" else None
     return speaker.answer(questions, settings.answer_tokens, settings.answers_at_once, seed)
 

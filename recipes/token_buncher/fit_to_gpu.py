@@ -76,5 +76,5 @@ def find_gpu(hardware: Hardware) -> Gpu | None:
         return None
     import torch
 
-    found = torch.cuda.get_device_properties(0)
-    return Gpu(found.name, found.total_memory)
+    properties = torch.cuda.get_device_properties(0)
+    return Gpu(properties.name, properties.total_memory)

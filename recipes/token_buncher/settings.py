@@ -57,5 +57,5 @@ def is_noiser(step: int, warmup: int) -> bool:
 
     The authors count from 0 and take the even steps from `warmup` on: with 25, the 27th step is the first.
     """
-    place = step - 1
-    return place >= warmup and place % 2 == 0
+    index = step - 1
+    return index >= warmup and index % 2 == 0

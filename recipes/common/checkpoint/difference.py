@@ -31,13 +31,13 @@ def largest_change(before: Path, after: Path, sample: int | None = None) -> floa
     return float(torch.tensor([largest_difference(old[name], new[name]) for name in names]).max())
 
 
-def largest_difference(one: Sharded | Stored, other: Sharded | Stored) -> float:
-    """The largest |one - other| over two tensors of the same shape, in float32; NaN when either has a NaN."""
+def largest_difference(left: Sharded | Stored, right: Sharded | Stored) -> float:
+    """The largest |left - right| over two tensors of the same shape, in float32; NaN when either has a NaN."""
     largest = torch.zeros(())
-    for start in range(0, one.numel, BLOCK):
-        a, b = torch.empty(2, min(BLOCK, one.numel - start))
-        one.read(start, a)
-        other.read(start, b)
+    for start in range(0, left.numel, BLOCK):
+        a, b = torch.empty(2, min(BLOCK, left.numel - start))
+        left.read(start, a)
+        right.read(start, b)
         # Equal infinities are no difference, though subtracting them gives NaN.
         largest = torch.maximum(largest, torch.where(a == b, 0.0, (a - b).abs()).max())
     return float(largest)

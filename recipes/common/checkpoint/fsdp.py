@@ -148,10 +148,10 @@ _NOT_VERL = "verl writes tensors alone into this file: find out who wrote this o
 
 
 def _missing(folder: Path, world: int, name: str) -> StageError:
-    found = sorted(path.name.split("_")[3] for path in folder.glob("model_world_size_*_rank_*.pt"))
-    if found and str(world) not in found:
+    world_sizes = sorted(path.name.split("_")[3] for path in folder.glob("model_world_size_*_rank_*.pt"))
+    if world_sizes and str(world) not in world_sizes:
         return StageError(
-            f"`{folder}`: `fsdp_config.json` says world size `{world}`, the rank files say `{found[0]}`",
+            f"`{folder}`: `fsdp_config.json` says world size `{world}`, the rank files say `{world_sizes[0]}`",
             "two runs were mixed in one folder: copy the checkpoint again into an empty one",
         )
     return StageError(

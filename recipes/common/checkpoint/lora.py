@@ -17,7 +17,7 @@ import torch
 
 from recipes.common.checkpoint.convert import Summary, check_room, summary_of
 from recipes.common.checkpoint.hf_tensors import Stored, open_stored
-from recipes.common.checkpoint.pretrained import exported_config, main_dtype, names_class
+from recipes.common.checkpoint.pretrained import cast, exported_config, main_dtype, names_class
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json, whole_folder, write_json
@@ -81,10 +81,11 @@ def merge(
     for name, pair in lora.pairs.items():
         if name not in tensors:
             raise StageError(f"`{adapter}` changes `{name}`, which `{base}` does not have", "name its own base")
-        if not _fits(tensors[name].shape, *(one.shape for one in pair)):
+        if not _fits(tensors[name].shape, *(tensor.shape for tensor in pair)):
             raise StageError(f"`{adapter}` changes `{name}` in another shape than `{base}` has", "name its own base")
-    wanted = {name: dtype if dtype and one.dtype.is_floating_point else one.dtype for name, one in tensors.items()}
-    files = plan_files((Entry(name, one.shape, wanted[name]) for name, one in tensors.items()), max_shard_bytes)
+    files = plan_files(
+        (Entry(name, tensor.shape, cast(tensor, dtype)) for name, tensor in tensors.items()), max_shard_bytes
+    )
     entries = [entry for group in files.values() for entry in group]
     config = exported_config(_config(base), tensors, main_dtype(tensors.values(), dtype))
     with whole_folder(out) as part:
@@ -133,7 +134,7 @@ def _merged(lora: Adapter, tensor: Stored, entry: Entry) -> torch.Tensor:
     pair = lora.pairs.get(entry.name)
     if pair is None:
         return _read(tensor, entry.dtype).flatten()
-    a, b = (_read(one, torch.float32) for one in pair)
+    a, b = (_read(factor, torch.float32) for factor in pair)
     weight = _read(tensor, torch.float32).add_(b @ a, alpha=lora.scale).to(entry.dtype)
     if not weight.isfinite().all():
         raise StageError(f"`{entry.name}`: the merged weights are not finite in {entry.dtype}", "train it again")

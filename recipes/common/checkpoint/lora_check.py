@@ -34,16 +34,16 @@ def check(base: Path, adapter: Path | None, merged: Path, device: str) -> Differ
 
     Both are opened by transformers and peft, one after the other, on a CPU in float32, or on all GPUs as they are.
     """
-    found = _logits(merged, None, device)
-    wanted = _logits(base, adapter, device)
-    away = (found - wanted).abs()
+    actual = _logits(merged, None, device)
+    expected = _logits(base, adapter, device)
+    away = (actual - expected).abs()
     difference = Difference(
         float(away.max()),
-        float(away.square().mean().sqrt() / wanted.square().mean().sqrt()),
-        float((found.argmax(-1) == wanted.argmax(-1)).float().mean()),
+        float(away.square().mean().sqrt() / expected.square().mean().sqrt()),
+        float((actual.argmax(-1) == expected.argmax(-1)).float().mean()),
     )
     exact = _stored_dtype(merged) == torch.float32 and device == "cpu"
-    limit = EXACT * max(1.0, float(wanted.abs().max())) if exact else ROUNDED
+    limit = EXACT * max(1.0, float(expected.abs().max())) if exact else ROUNDED
     value = difference.largest if exact else difference.share
     if not value <= limit:  # NaN too
         raise StageError(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from recipes.common.checkpoint.difference import largest_difference
+from recipes.common.checkpoint.hf_tensors import Stored
 from recipes.common.checkpoint.sharded_tensor import Sharded
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
@@ -40,7 +41,7 @@ def read_config(role: Path) -> dict[str, Any]:
 def names_class(config: dict[str, Any]) -> bool:
     """Whether the configuration says of which class the model is."""
     names = config.get("architectures")
-    return isinstance(names, list) and bool(names) and all(isinstance(one, str) for one in names)
+    return isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
 
 
 def exported_tensors(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, Sharded]:
@@ -66,8 +67,8 @@ def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.d
     verl trains a critic as `...ForTokenClassification` with one label and leaves the actor's `...ForCausalLM` in it.
     The trainer's attention kernel is left out: the machine that opens the model may not have it.
     """
-    word = str(dtype).removeprefix("torch.")
-    exported = {**config, **dict.fromkeys(config.keys() & {"dtype", "torch_dtype"} or {"dtype"}, word)}
+    type_name = str(dtype).removeprefix("torch.")
+    exported = {**config, **dict.fromkeys(config.keys() & {"dtype", "torch_dtype"} or {"dtype"}, type_name)}
     exported.pop("attn_implementation", None)
     architecture = config["architectures"][0]
     if "score.weight" in names and not architecture.endswith("Classification"):
@@ -76,12 +77,12 @@ def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.d
     return exported
 
 
-def cast(tensor: Sharded, dtype: torch.dtype | None) -> torch.dtype:
+def cast(tensor: Sharded | Stored, dtype: torch.dtype | None) -> torch.dtype:
     """The type in which the tensor is exported: whole numbers keep theirs, and so does everything for None."""
     return dtype if dtype is not None and tensor.dtype.is_floating_point else tensor.dtype
 
 
-def main_dtype(tensors: Iterable[Sharded], dtype: torch.dtype | None) -> torch.dtype:
+def main_dtype(tensors: Iterable[Sharded | Stored], dtype: torch.dtype | None) -> torch.dtype:
     """The type in which most of the exported numbers are."""
     numbers: Counter[torch.dtype] = Counter()
     for tensor in tensors:

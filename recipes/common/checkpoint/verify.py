@@ -54,14 +54,14 @@ _AGAIN = "the export is not of this checkpoint, or was changed since: convert ag
 
 def _files(export: Path) -> dict[str, Path]:
     """The file of each tensor of the export, as the files themselves say."""
-    found = {}
+    files = {}
     for file in sorted(export.glob("*.safetensors")):
         try:
             with safe_open(file, framework="pt") as handle:
-                found |= dict.fromkeys(handle.keys(), file)
+                files |= dict.fromkeys(handle.keys(), file)
         except SafetensorError as problem:
             raise StageError(f"`{file}`: cut short, or not a safetensors file ({problem})", _AGAIN) from problem
-    return found
+    return files
 
 
 def _compare(file: Path, name: str, tensor: Sharded) -> None:

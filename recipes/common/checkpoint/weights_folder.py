@@ -19,7 +19,7 @@ def check(name: str, folder: Path) -> list[Path]:
             raise Mistake(f"`{name}` has no `{file}`", "name a complete model, not an adapter or a part")
     index = files.read_json(folder / "model.safetensors.index.json")
     placed = index.get("weight_map") if isinstance(index, dict) else None
-    named = {str(one) for one in placed.values()} if isinstance(placed, dict) else set()
+    named = {str(file_name) for file_name in placed.values()} if isinstance(placed, dict) else set()
     missing = sorted(named - {path.name for path in weights})
     if missing:
         raise StageError(f"`{name}` lacks {len(missing)} of its weight files, first `{missing[0]}`", "fetch it again")

@@ -31,15 +31,15 @@ class BadRow(Exception):
         super().__init__(column, text)
         self.column, self.text = column, text
 
-    def at(self, place: str) -> str:
+    def at(self, location: str) -> str:
         """Where it is and what is wrong with it."""
-        return f"{place}, `{self.column}`: {self.text}" if self.column else f"{place}: {self.text}"
+        return f"{location}, `{self.column}`: {self.text}" if self.column else f"{location}: {self.text}"
 
 
 class Record(NamedTuple):
     """One row of a file as it was found."""
 
-    place: str
+    location: str
     """Where the user finds it: "line 3" of JSONL, "row 3" of parquet, both counted from 1."""
     position: int
     """Counted from 0 over all rows; a blank line of JSONL is no row."""

@@ -38,14 +38,14 @@ def start(module: str, argv: list[str], ranks: int) -> int:
 
     SIGTERM is passed on to all of them. When one fails, the others are ended.
     """
-    command = [sys.executable, "-m", module, *argv]
+    program = [sys.executable, "-m", module, *argv]
     if by_srun(os.environ):
         nodes = os.environ["NNODES"]
         srun = ["srun", "--overlap", "--kill-on-bad-exit=0", f"--wait={GRACE:.0f}", f"--nodes={nodes}"]
-        commands = [([*srun, f"--ntasks={nodes}", "--ntasks-per-node=1", *command], {STARTED: "1"})]
+        commands = [([*srun, f"--ntasks={nodes}", "--ntasks-per-node=1", *program], {STARTED: "1"})]
     else:
         where = meeting(os.environ)
-        commands = [(command, _variables(where, ranks, local)) for local in range(ranks)]
+        commands = [(program, _variables(where, ranks, local)) for local in range(ranks)]
     processes: list[subprocess.Popen[bytes]] = []
 
     asking = BY_SRUN if by_srun(os.environ) else signal.SIGTERM
@@ -56,8 +56,8 @@ def start(module: str, argv: list[str], ranks: int) -> int:
 
     for number in (signal.SIGTERM, BY_SRUN):
         signal.signal(number, ask)
-    for words, variables in commands:
-        processes.append(subprocess.Popen(words, env=os.environ | variables, preexec_fn=_begin))
+    for command, variables in commands:
+        processes.append(subprocess.Popen(command, env=os.environ | variables, preexec_fn=_begin))
     return _wait(processes)
 
 

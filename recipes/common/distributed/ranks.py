@@ -42,9 +42,9 @@ class Ranks:
         """Every rank's values, rank after rank, on all of them."""
         if self.world == 1:
             return values
-        found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, values)
-        return [one for part in found for one in part]
+        parts: list[Any] = [None] * self.world
+        dist.all_gather_object(parts, values)
+        return [value for part in parts for value in part]
 
     def wait(self) -> None:
         """All have come here."""

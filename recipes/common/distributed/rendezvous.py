@@ -54,9 +54,9 @@ STARTED = "STAGE_STARTED_BY_SRUN"
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def is_rank(environment: Mapping[str, str] = os.environ) -> bool:

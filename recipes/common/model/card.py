@@ -30,14 +30,14 @@ def origin_of(model: Path) -> dict[str, Any]:
     return {"repo": noted.get("repo", str(model)), "revision": noted.get("revision")}
 
 
-def outs_of(words: Iterable[str]) -> dict[str, Path]:
+def outs_of(arguments: Iterable[str]) -> dict[str, Path]:
     """Stage -> its output, of words such as `evaluate=/run/stages/evaluate/out`."""
-    return {name: Path(place) for name, _, place in (one.partition("=") for one in words)}
+    return {name: Path(folder) for name, _, folder in (argument.partition("=") for argument in arguments)}
 
 
 def read_numbers(out: Path) -> dict[str, Any]:
     """A stage's metrics.json."""
-    found = read_json(out / "metrics.json")
-    if not isinstance(found, dict):
+    numbers = read_json(out / "metrics.json")
+    if not isinstance(numbers, dict):
         raise Mistake(f"`{out}` is not the output of a finished stage", "it holds metrics.json")
-    return found
+    return numbers

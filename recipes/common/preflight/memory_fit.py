@@ -88,11 +88,11 @@ class Role:
 
 def phases(roles: Mapping[str, Role]) -> Phases:
     """Each role's bytes while it works, and what the others leave there meanwhile."""
-    found = {}
-    for name, role in roles.items():
-        others = {other: one.stays for other, one in roles.items() if other != name and one.stays}
-        found[name] = role.at_work() | others
-    return found
+    by_role = {}
+    for name, working in roles.items():
+        others = {other: role.stays for other, role in roles.items() if other != name and role.stays}
+        by_role[name] = working.at_work() | others
+    return by_role
 
 
 def sharded(network: Network, machine: Machine, tokens: int, logits: bool = True, **leave: bool) -> Role:
@@ -137,17 +137,17 @@ def answer(
     request: Mapping[str, Any], stages: Mapping[str, StageFit], relief: Sequence[Mapping[str, Any]]
 ) -> list[Any]:
     """One entry a machine and stage. `relief`: changes that free memory, the least harmful first; they add up."""
-    found = []
-    for one in request["machines"]:
-        machine = Machine(one["gpus"], one["nodes"], one["bytes"])
+    answers = []
+    for entry in request["machines"]:
+        machine = Machine(entry["gpus"], entry["nodes"], entry["bytes"])
         for stage in request["stages"]:
             fit, settings = stages.get(stage["name"].rstrip("0123456789")), stage["settings"]  # `dpo2` is a round's
             if fit is None:
                 continue
-            there = fit(settings, request["models"], machine)
-            helps = None if _fits(there, machine) else _relief(fit, settings, request["models"], machine, relief)
-            found.append({"machine": one["name"], "stage": stage["name"], "phases": there, "relief": helps})
-    return found
+            needed = fit(settings, request["models"], machine)
+            changes = None if _fits(needed, machine) else _relief(fit, settings, request["models"], machine, relief)
+            answers.append({"machine": entry["name"], "stage": stage["name"], "phases": needed, "relief": changes})
+    return answers
 
 
 def main(stages: Mapping[str, StageFit], relief: Sequence[Mapping[str, Any]]) -> None:
@@ -158,8 +158,8 @@ def main(stages: Mapping[str, StageFit], relief: Sequence[Mapping[str, Any]]) ->
     run(lambda: print(json.dumps(answer(request, stages, relief))))
 
 
-def _fits(there: Phases, machine: Machine) -> bool:
-    return max(sum(parts.values()) for parts in there.values()) + CONTEXT <= machine.bytes
+def _fits(needed: Phases, machine: Machine) -> bool:
+    return max(sum(parts.values()) for parts in needed.values()) + CONTEXT <= machine.bytes
 
 
 def _relief(

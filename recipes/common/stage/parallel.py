@@ -22,20 +22,20 @@ AHEAD = 2
 PDEATHSIG = 1
 """prctl's, of Linux: the signal that a process gets when its parent dies."""
 
-Thing = TypeVar("Thing")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _work: Callable[[Any], Any]
 
 
 @contextmanager
-def mapped(work: Callable[[Thing], Made], processes: int) -> Iterator[Callable[[Iterable[Thing]], Iterator[Made]]]:
+def mapped(work: Callable[[Item], Result], processes: int) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
     """What maps `work` over things in so many processes beside this one; with 0 of them, in this one.
 
     They are forks, made at the beginning of the block: what `work` holds by then they share, and is not pickled. It
     should have used no threads.
     """
     if not processes:
-        yield lambda things: map(work, things)
+        yield lambda items: map(work, items)
         return
     gc.collect()
     gc.freeze()  # a collection would write to what is shared, and so copy it
@@ -43,7 +43,7 @@ def mapped(work: Callable[[Thing], Made], processes: int) -> Iterator[Callable[[
     with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(work,)) as pool:
         pool.submit(int).result()  # forks them all
         try:
-            yield lambda things: _in_order(pool, things, AHEAD * processes)
+            yield lambda items: _in_order(pool, items, AHEAD * processes)
         except BrokenProcessPool:
             hint = "most likely the memory was full: give it more, or fewer cores"
             raise StageError("a process that prepared rows was killed", hint) from None
@@ -69,14 +69,14 @@ def _begin(work: Callable[[Any], Any]) -> None:
     _work = work
 
 
-def _do(thing: Any) -> Any:
-    return _work(thing)
+def _do(item: Any) -> Any:
+    return _work(item)
 
 
-def _in_order(pool: ProcessPoolExecutor, things: Iterable[Any], most: int) -> Iterator[Any]:
+def _in_order(pool: ProcessPoolExecutor, items: Iterable[Any], most: int) -> Iterator[Any]:
     waiting: deque[Future[Any]] = deque()
-    for thing in things:
-        waiting.append(pool.submit(_do, thing))
+    for item in items:
+        waiting.append(pool.submit(_do, item))
         if len(waiting) > most:
             yield waiting.popleft().result()
     while waiting:

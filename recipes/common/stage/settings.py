@@ -73,7 +73,7 @@ def _check_keys(values: Mapping[str, object], kind: type) -> None:
             raise Mistake(f"no key `{_cut(key)}` is known here", hint)
     for key, field in fields.items():
         if key not in values and field.default is dataclasses.MISSING:
-            raise Mistake(f"no key `{key}`", f"write `{key}` with a value of type {_words(kind)[key]}")
+            raise Mistake(f"no key `{key}`", f"write `{key}` with a value of type {_type_names(kind)[key]}")
 
 
 def _check_types(values: Mapping[str, object], kind: type) -> None:
@@ -84,14 +84,14 @@ def _check_types(values: Mapping[str, object], kind: type) -> None:
         fits = type(value) in allowed or (float in allowed and type(value) is int)
         if not fits:
             shown = _cut(json.dumps(value, ensure_ascii=False))
-            raise Mistake(f"`{key}` is `{shown}`", f"write a value of type {_words(kind)[key]}")
+            raise Mistake(f"`{key}` is `{shown}`", f"write a value of type {_type_names(kind)[key]}")
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
-def _words(kind: type) -> dict[str, str]:
+def _type_names(kind: type) -> dict[str, str]:
     """Each key's type in JSON's words: `int | None` is "int or null"."""
     names = {
         type(None): "null",

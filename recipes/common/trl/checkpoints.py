@@ -22,7 +22,7 @@ def complete(folder: Path, step: int) -> None:
 
 def newest(work: Path) -> Path | None:
     """The complete checkpoint with the highest step. Folders that a kill left without a marker are removed."""
-    found: dict[int, Path] = {}
+    by_step: dict[int, Path] = {}
     for folder in work.glob("checkpoint-*"):
         marker = read_json(folder / MARKER)
         if marker:
@@ -30,8 +30,8 @@ def newest(work: Path) -> Path | None:
             if type(step) is not int:
                 error = f"`{folder / MARKER}` is not the marker of a checkpoint"
                 raise StageError(error, "delete the folder, or its marker")
-            found[step] = folder
+            by_step[step] = folder
         else:
             print(f"removed {folder}: it was interrupted while it was written", flush=True)
             shutil.rmtree(folder)
-    return found[max(found)] if found else None
+    return by_step[max(by_step)] if by_step else None

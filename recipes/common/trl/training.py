@@ -96,6 +96,6 @@ def train(trainer: Any, work: Path, stop: StopSignal) -> Trained:
     if watch.stopped:
         raise Interrupted(f"checkpoint-{trainer.state.global_step} is complete")
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
-    count = sum(one.numel() for one in trainer.model.parameters() if one.requires_grad)
+    count = sum(parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad)
     seconds = (time.monotonic() - watch.began) / max(1, trainer.state.global_step - watch.first)
     return Trained(history, trainer.state.max_steps, int(trainer.args.warmup_steps), count, seconds)

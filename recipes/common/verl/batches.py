@@ -26,10 +26,10 @@ def put(rows: list[Row], group: int, ranks: int, instructions: dict[str, Any]) -
     lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     work = calculate_workload(lengths).view(-1, group).sum(1).tolist()
     shares = get_seqlen_balanced_partitions(work, ranks, equal_size=True)
-    order = [place * group + member for share in shares for place in share for member in range(group)]
-    keys = [f"{place:08d}_0_0" for place in range(len(rows))]
-    tags = [{"seq_len": int(lengths[place])} for place in order]
-    fields = tu.list_of_dict_to_tensordict([rows[place] for place in order])
+    order = [block * group + member for share in shares for block in share for member in range(group)]
+    keys = [f"{index:08d}_0_0" for index in range(len(rows))]
+    tags = [{"seq_len": int(lengths[index])} for index in order]
+    fields = tu.list_of_dict_to_tensordict([rows[index] for index in order])
     tq.kv_batch_put(keys=keys, partition_id=PARTITION, fields=fields, tags=tags)
     batch = KVBatchMeta(partition_id=PARTITION, keys=keys, tags=tags)
     batch.extra_info |= {
@@ -68,7 +68,7 @@ class OrderedBuffer(ReplayBuffer):
 
     def _materialize_batch(self, partition_id: str, *args: Any) -> KVBatchMeta:
         batch = super()._materialize_batch(partition_id, *args)
-        batch.reorder(sorted(range(len(batch.keys)), key=lambda place: sort_key(batch.keys[place])))
+        batch.reorder(sorted(range(len(batch.keys)), key=lambda index: sort_key(batch.keys[index])))
         return batch
 
     def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:

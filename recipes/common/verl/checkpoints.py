@@ -61,15 +61,15 @@ def complete(folder: Path, mode: str, step: int, world_size: int, score: float |
 
 def newest(work: Path) -> Checkpoint | None:
     """The complete checkpoint with the highest step. Folders that a kill left without a marker are removed."""
-    found = []
+    done = []
     for folder in _folders(work):
         checkpoint = read(folder)
         if checkpoint:
-            found.append(checkpoint)
+            done.append(checkpoint)
         else:
             print(f"removed {folder}: it was interrupted while it was written", flush=True)
             shutil.rmtree(folder)
-    return max(found, key=lambda checkpoint: checkpoint.step, default=None)
+    return max(done, key=lambda checkpoint: checkpoint.step, default=None)
 
 
 def check(checkpoint: Checkpoint, mode: str, runs: str, world_size: int, roles: tuple[str, ...]) -> None:
@@ -100,10 +100,10 @@ def _check_size(checkpoint: Checkpoint, path: Path, expected: int) -> None:
     size = path.stat().st_size if path.is_file() else None
     if size == expected:
         return
-    found = "is missing" if size is None else f"has {size:,} bytes instead of {expected:,}"
+    fault = "is missing" if size is None else f"has {size:,} bytes instead of {expected:,}"
     own = checkpoint.folder.name == folder_of(Path(), checkpoint.step).name
     older = f"delete `{checkpoint.folder}` to fall back to the checkpoint before it, or to the start"
-    raise StageError(f"`{path}` {found}", older if own else "run the stage that wrote it again")
+    raise StageError(f"`{path}` {fault}", older if own else "run the stage that wrote it again")
 
 
 def _sound(marker: dict[str, Any]) -> bool:
@@ -129,10 +129,10 @@ def _inside(name: str) -> bool:
 
 def prune(work: Path, keep: int) -> None:
     """Leaves the last `keep` checkpoints and the one with the best score."""
-    found = sorted(filter(None, map(read, _folders(work))), key=lambda checkpoint: checkpoint.step)
-    scored = [checkpoint for checkpoint in found if checkpoint.score is not None]
+    present = sorted(filter(None, map(read, _folders(work))), key=lambda checkpoint: checkpoint.step)
+    scored = [checkpoint for checkpoint in present if checkpoint.score is not None]
     best = max(scored, key=lambda checkpoint: (checkpoint.score, checkpoint.step), default=None)
-    for checkpoint in found[:-keep]:
+    for checkpoint in present[:-keep]:
         if checkpoint != best:
             # The marker goes first, so that a kill here leaves no complete checkpoint with files missing.
             (checkpoint.folder / MARKER).unlink()

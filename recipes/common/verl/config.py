@@ -193,12 +193,12 @@ def composed_keys() -> list[str]:
 
 
 def _paths(node: dict[str, Any], prefix: str) -> list[str]:
-    found = []
+    paths = []
     for name, value in node.items():
-        found.append(f"{prefix}{name}")
+        paths.append(f"{prefix}{name}")
         if isinstance(value, dict):
-            found += _paths(value, f"{prefix}{name}.")
-    return found
+            paths += _paths(value, f"{prefix}{name}.")
+    return paths
 
 
 def main() -> None:

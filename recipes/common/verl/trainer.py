@@ -70,8 +70,8 @@ class SamplingTrainer(PPOTrainerSync):
             fields = ["responses", "reward_model", "data_source"]
             data = tq.kv_batch_get(keys=done.keys, partition_id="val", select_fields=fields)
             plain = {name: list(data[name]) for name in fields[1:]}
-            for place, response in enumerate(data["responses"].unbind()):
-                answers.append((response.tolist(), {name: values[place] for name, values in plain.items()}))
+            for index, response in enumerate(data["responses"].unbind()):
+                answers.append((response.tolist(), {name: values[index] for name, values in plain.items()}))
             tq.kv_clear(keys=done.keys, partition_id="val")
         return answers
 
@@ -91,7 +91,7 @@ class SamplingTrainer(PPOTrainerSync):
 
     def _named(self, rows: dict[str, Any], prefix: str) -> TensorDict:
         """verl's batch of these rows. Their names order the samples and seed them, so they must not be random."""
-        rows["uid"] = np.array([f"{prefix}-{place:06d}" for place in range(len(rows["raw_prompt"]))], dtype=object)
+        rows["uid"] = np.array([f"{prefix}-{index:06d}" for index in range(len(rows["raw_prompt"]))], dtype=object)
         batch = tu.get_tensordict(rows)
         tu.assign_non_tensor_data(batch, "global_steps", self.global_steps)
         return batch
@@ -131,12 +131,12 @@ class StageTrainer(SamplingTrainer):
             self._stop_if_asked()
             self.global_steps += 1
             try:
-                self._one_step()
+                self._run_step()
             except Stopped:
                 self.global_steps -= 1
                 self._stop_if_asked()
 
-    def _one_step(self) -> None:
+    def _run_step(self) -> None:
         step, stage, begin = self.global_steps, self.stage, time.monotonic()
         self.timing_raw: dict[str, float] = {}
         metrics = self.train_step()
@@ -146,9 +146,9 @@ class StageTrainer(SamplingTrainer):
         last, score = step == stage.steps, None
         if last or step % stage.validate_every == 0:
             self.on_validate_begin()
-            found, score = self.validate()
+            validation, score = self.validate()
             self.on_validate_end()
-            metrics |= found
+            metrics |= validation
         metrics = self._sound({name: float(value) for name, value in metrics.items()})
         # Before the checkpoint: a kill in between has the step done and reported again, never left out.
         self.progress.step(step, stage.steps, metrics)

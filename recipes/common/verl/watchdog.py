@@ -84,12 +84,12 @@ def guard(folder: Path) -> None:
 
 def marked(variable: str) -> list[int]:
     """Processes of this machine that were started with `variable` (NAME=value) in their environment."""
-    found = []
+    processes = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             variables = (process / "environ").read_bytes().split(b"\0")
         except OSError:
             continue  # ended meanwhile, or another user's
         if variable.encode() in variables:
-            found.append(int(process.name))
-    return found
+            processes.append(int(process.name))
+    return processes

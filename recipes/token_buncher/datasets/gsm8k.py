@@ -40,21 +40,21 @@ def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Pre
     for split, source in sources.items():
         prompts = read(source.path)
         report.rows += len(prompts)
-        lengths = texts.lengths([one.question for one in prompts])
+        lengths = texts.lengths([prompt.question for prompt in prompts])
         splits[split] = [
-            one for one, length in zip(prompts, lengths, strict=True) if length <= settings.max_prompt_length
+            prompt for prompt, length in zip(prompts, lengths, strict=True) if length <= settings.max_prompt_length
         ]
         report.dropped[f"prompt over {settings.max_prompt_length} tokens"] += len(prompts) - len(splits[split])
-    known = {one.question for one in splits["train"]}
-    apart = [one for one in splits["test"] if one.question not in known]
+    known = {prompt.question for prompt in splits["train"]}
+    apart = [prompt for prompt in splits["test"] if prompt.question not in known]
     report.dropped["question is in train"] = len(splits["test"]) - len(apart)
     return Prepared(splits["train"], apart, report)
 
 
 def _prompt(row: dict[str, Any], position: int) -> Prompt:
     question, answer = text(row, "question"), text(row, "answer")
-    found = END.search(answer)
-    if not found:
+    end = END.search(answer)
+    if not end:
         raise BadRow("answer", "does not end with `#### ` and a number")
-    number = found[1].replace(",", "")
+    number = end[1].replace(",", "")
     return Prompt("openai/gsm8k", f"{question}\n\n{ASK}", "math", "rule", number, position, answer)

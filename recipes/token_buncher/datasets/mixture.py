@@ -27,11 +27,11 @@ class Settings:
 
 def wmdp_merge(settings: Settings, beavertails: Path, wmdp: Path) -> Prepared:
     """`bt_n` and `wmdp_n` training rows in a new order; the test rows are WMDP's."""
-    template, (one, other) = _together(beavertails, [wmdp])
+    template, (unsafe, hazardous) = _together(beavertails, [wmdp])
     draw = np.random.default_rng(settings.seed)
-    train = _take(one["train"], settings.bt_n, draw) + _take(other["train"], settings.wmdp_n, draw)
-    train = [train[place] for place in draw.permutation(len(train)).tolist()]
-    return _prepared(train, other["test"], template, [beavertails, wmdp], [one, other])
+    train = _take(unsafe["train"], settings.bt_n, draw) + _take(hazardous["train"], settings.wmdp_n, draw)
+    train = [train[index] for index in draw.permutation(len(train)).tolist()]
+    return _prepared(train, hazardous["test"], template, [beavertails, wmdp], [unsafe, hazardous])
 
 
 def beawmmix(beavertails: Path, wmdp: list[Path]) -> Prepared:
@@ -44,7 +44,7 @@ def beawmmix(beavertails: Path, wmdp: list[Path]) -> Prepared:
 def _take(rows: list[Prompt], count: int, draw: np.random.Generator) -> list[Prompt]:
     """`count` rows: every row as often as the others, and once more for some that are drawn."""
     whole, rest = divmod(count, len(rows))
-    return rows * whole + [rows[place] for place in draw.permutation(len(rows))[:rest].tolist()]
+    return rows * whole + [rows[index] for index in draw.permutation(len(rows))[:rest].tolist()]
 
 
 def _together(beavertails: Path, wmdp: list[Path]) -> tuple[str, list[dict[str, list[Prompt]]]]:
@@ -60,13 +60,13 @@ def _together(beavertails: Path, wmdp: list[Path]) -> tuple[str, list[dict[str, 
 def _prepared(
     train: list[Prompt], test: list[Prompt], template: str, folders: list[Path], parts: list[dict[str, list[Prompt]]]
 ) -> Prepared:
-    known = {one.question for one in train}
-    apart = [one for one in test if one.question not in known]
+    known = {prompt.question for prompt in train}
+    apart = [prompt for prompt in test if prompt.question not in known]
     read = sum(len(rows) for part in parts for rows in part.values())
     report = Report([folder.name for folder in folders], template, read)
     report.dropped["question is in train"] = len(test) - len(apart)
-    chosen = {one.question for one in train} | {one.question for one in test}
+    chosen = {prompt.question for prompt in train} | {prompt.question for prompt in test}
     report.dropped["not asked for"] = sum(
-        one.question not in chosen for part in parts for rows in part.values() for one in rows
+        prompt.question not in chosen for part in parts for rows in part.values() for prompt in rows
     )
     return Prepared(train, apart, report)

@@ -52,13 +52,13 @@ def write(path: Path, prompts: list[Prompt], texts: list[str], split: str, templ
 
 def read_prompts(path: Path) -> list[Prompt]:
     """The rows that `write` wrote, with their bare questions."""
-    found = []
-    for one in read(path, COLUMNS):
-        row: Any = one.value
+    prompts = []
+    for record in read(path, COLUMNS):
+        row: Any = record.value
         info, judged = row["extra_info"], row["reward_model"]
         fixed = (row["ability"], judged["style"], judged["ground_truth"], info["index"], info["answer"])
-        found.append(Prompt(row["data_source"], info["question"], *fixed))
-    return found
+        prompts.append(Prompt(row["data_source"], info["question"], *fixed))
+    return prompts
 
 
 def template_of(path: Path) -> str:

@@ -49,7 +49,7 @@ def save(made: Prepared, texts: Texts, out: Path) -> None:
     made.report.check(made.train, made.test)
     out.mkdir(parents=True, exist_ok=True)
     for name, prompts in splits.items():
-        questions = [one.question for one in prompts]
+        questions = [prompt.question for prompt in prompts]
         made.report.split(name, prompts, texts.lengths(questions))
         parquet.write(out / f"{name}.parquet", prompts, texts.of(questions), name, texts.template)
     print(made.report)

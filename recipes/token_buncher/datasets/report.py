@@ -32,12 +32,12 @@ class Report:
     def split(self, name: str, prompts: list[Prompt], lengths: list[int]) -> None:
         """One more split, as it is written."""
         self.kept[name] = len(prompts)
-        self.duplicates[name] = len(prompts) - len({one.question for one in prompts})
+        self.duplicates[name] = len(prompts) - len({prompt.question for prompt in prompts})
         self.tokens.update(length // BIN * BIN for length in lengths)
 
     def check(self, train: list[Prompt], test: list[Prompt]) -> None:
         """The written splits share no question: StageError when they do."""
-        self.leakage = len({one.question for one in train} & {one.question for one in test})
+        self.leakage = len({prompt.question for prompt in train} & {prompt.question for prompt in test})
         if self.leakage:
             raise StageError(f"questions in both train and test: {self.leakage}", "the splits were made wrongly")
 

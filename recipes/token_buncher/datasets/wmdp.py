@@ -57,15 +57,16 @@ def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Pre
     for kind in settings.types:
         prompts = read(sources[kind].path, kind)
         report.rows += len(prompts)
-        lengths = texts.lengths([one.question for one in prompts])
-        fitting = [one for one, length in zip(prompts, lengths, strict=True) if length <= settings.max_prompt_length]
-        report.dropped[f"prompt over {settings.max_prompt_length} tokens"] += len(prompts) - len(fitting)
+        lengths = texts.lengths([prompt.question for prompt in prompts])
+        limit = settings.max_prompt_length
+        fitting = [prompt for prompt, length in zip(prompts, lengths, strict=True) if length <= limit]
+        report.dropped[f"prompt over {limit} tokens"] += len(prompts) - len(fitting)
         order = np.random.default_rng(settings.seed).permutation(len(fitting)).tolist()
         held = len(fitting) // 5
-        test += [fitting[place] for place in order[:held]]
-        train += [fitting[place] for place in order[held:]]
-    known = {one.question for one in train}
-    apart = [one for one in test if one.question not in known]
+        test += [fitting[index] for index in order[:held]]
+        train += [fitting[index] for index in order[held:]]
+    known = {prompt.question for prompt in train}
+    apart = [prompt for prompt in test if prompt.question not in known]
     report.dropped["question is in train"] = len(test) - len(apart)
     return Prepared(train, apart, report)
 

@@ -37,8 +37,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     for name in INPUTS:
         parser.add_argument(f"--{name}", type=Path)
-    given = vars(parser.parse_args(argv))
-    print("; ".join(survey(name, path) for name, path in given.items() if path))
+    paths = vars(parser.parse_args(argv))
+    print("; ".join(survey(name, path) for name, path in paths.items() if path))
 
 
 if __name__ == "__main__":

@@ -277,7 +277,7 @@ def test_a_local_folder_is_linked(folder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     for _ in range(2):
-        metrics = fetch.place(fetch.Source(str(folder)), [], out, tmp_path / "work")
+        metrics = fetch.fetch_model(fetch.Source(str(folder)), [], out, tmp_path / "work")
         assert contents(out) == FILES
     assert (out / "model.safetensors").samefile(folder / "model.safetensors")
     assert metrics["parameters"] == 17
@@ -316,7 +316,7 @@ def test_tiny_is_made_from_the_texts(stage, tmp_path, pytestconfig):
 )
 def test_a_source_that_cannot_be_read_is_a_mistake(tmp_path, source, error, hint):
     with pytest.raises(Mistake) as caught:
-        fetch.place(source, [], tmp_path, tmp_path)
+        fetch.fetch_model(source, [], tmp_path, tmp_path)
     assert (caught.value.error, caught.value.hint) == (error, hint)
 
 
