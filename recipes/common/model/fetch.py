@@ -8,8 +8,6 @@ or `~`), or `tiny`: a 2-layer model whose tokenizer is trained on the strings of
 """
 
 import itertools
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -101,15 +99,7 @@ def link(folder: Path, out: Path, patterns: tuple[str, ...] = MODEL_FILES) -> No
     for path in sorted(folder.glob("*")):
         if not any(fnmatch(path.name, pattern) for pattern in patterns) or fnmatch(path.name, EXCLUDED[1]):
             continue
-        part = out / f".{path.name}.part"
-        part.unlink(missing_ok=True)
-        try:
-            os.link(path.resolve(), part)
-        except OSError:
-            shutil.copyfile(path, part)
-        # Renaming one of two links to the same file onto the other would do nothing at all.
-        (out / path.name).unlink(missing_ok=True)
-        part.rename(out / path.name)
+        files.link_or_copy(path, out / path.name)
 
 
 if __name__ == "__main__":

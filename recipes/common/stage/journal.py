@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import sync_folder, whole_folder
+from recipes.common.stage.files import whole_file, whole_folder
 
 FILE = "rows.jsonl"
-KEPT = 2
+KEEP = 2
 """Checkpoints that stay: one may be on its way to another machine while the next is made."""
 
 
@@ -34,9 +34,8 @@ class Journal:
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """The rows are on the disk, each a line, behind those that were there."""
         new = list(rows)
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in new)
         with open(self.path, "ab") as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
+            file.write(b"".join(map(_line, new)))
             file.flush()
             os.fsync(file.fileno())
         self.rows += new
@@ -47,7 +46,7 @@ class Journal:
         if not (self.work / name).exists():
             with whole_folder(self.work / name) as folder:
                 shutil.copyfile(self.path, folder / FILE)
-            for old in _checkpoints(self.work)[:-KEPT]:
+            for old in _checkpoints(self.work)[:-KEEP]:
                 shutil.rmtree(old)
         return name
 
@@ -67,14 +66,13 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """The file holds the rows, whole and on disk, or what it held before."""
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8", errors="backslashreplace") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    sync_folder(path.parent)
+    with whole_file(path) as file:
+        file.writelines(map(_line, rows))
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    """The row's line; half a surrogate pair, which UTF-8 cannot hold, is escaped."""
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _checkpoints(work: Path) -> list[Path]:

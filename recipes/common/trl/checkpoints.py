@@ -1,22 +1,17 @@
 """A trainer's checkpoints: the folders `checkpoint-N` in a work folder, complete once `complete.json` says so."""
 
-import os
 import shutil
 from pathlib import Path
 
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import read_json, sync_folder, write_json
+from recipes.common.stage.files import read_json, sync_tree, write_json
 
 MARKER = "complete.json"
 
 
 def complete(folder: Path, step: int) -> None:
     """All that is in the folder is on disk, and its marker after it: from now on it survives any kill."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-    sync_folder(folder)
+    sync_tree(folder)
     write_json(folder / MARKER, {"step": step})
 
 

@@ -8,14 +8,13 @@
 verl's own latest_checkpointed_iteration.txt decides nothing here. On several nodes the folder must be shared.
 """
 
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import read_json, sync_folder, write_json
+from recipes.common.stage.files import link_or_copy, read_json, sync_folder, sync_tree, write_json
 
 MARKER = "complete.json"
 
@@ -46,13 +45,9 @@ def read(folder: Path) -> Checkpoint | None:
 
 def complete(folder: Path, mode: str, step: int, world_size: int, score: float | None) -> Checkpoint:
     """The checkpoint's files are on disk and its marker after them: from now on it survives any kill."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in paths:
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-    for parent in {path.parent for path in paths}:
-        sync_folder(parent)
+    sync_tree(folder)
     sync_folder(folder.parent)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in paths}
     checkpoint = Checkpoint(folder, mode, step, world_size, score, sizes)
     write_json(folder / MARKER, {key: value for key, value in asdict(checkpoint).items() if key != "folder"})
@@ -151,11 +146,7 @@ def export(checkpoint: Checkpoint, roles: tuple[str, ...], out: Path) -> None:
             continue
         target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(checkpoint.folder / name, target)
-        except OSError:
-            shutil.copyfile(checkpoint.folder / name, target)
+        link_or_copy(checkpoint.folder / name, target)
 
 
 def _folders(work: Path) -> list[Path]:

@@ -1,11 +1,11 @@
 """Prompts in the parquet format that verl reads, and the same bytes for the same rows."""
 
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.common.data.rows import read
 from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import whole_file
 
 COLUMNS = ("data_source", "prompt", "ability", "reward_model", "extra_info")
 
@@ -42,12 +42,8 @@ def write(path: Path, prompts: list[Prompt], texts: list[str], split: str, templ
         metadata={"template_type": template},
     )
     lines = [_line(prompt, shown, split) for prompt, shown in zip(prompts, texts, strict=True)]
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "wb") as file:
+    with whole_file(path) as file:
         write_table(pa.Table.from_pylist(lines, schema), file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def read_prompts(path: Path) -> list[Prompt]:
