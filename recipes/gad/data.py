@@ -17,10 +17,10 @@ from recipes.common.data.tokens import Tokens
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.parallel import mapped, spare
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.parallel import process_map, spare
+from recipes.common.stage.settings import check_least, read_settings
 from recipes.gad import data_report
-from recipes.gad.data_split import BATCH_ROWS, Split, made, write
+from recipes.gad.data_split import BATCH_ROWS, Split, convert, write
 from recipes.gad.preflight.data import Survey
 from recipes.gad.rows import Row
 
@@ -43,11 +43,8 @@ class Settings:
     """A warning tells when a larger share of the prompts is over the limit."""
 
     def __post_init__(self) -> None:
-        for name in ("max_prompt_length", "max_response_length", "train_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
-        if self.sample is not None and self.sample < 4:
-            raise ValueError(f"`sample` is `{self.sample}`, less than 4")
+        check_least(self, 1, "max_prompt_length", "max_response_length", "train_batch")
+        check_least(self, 4, "sample")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +75,7 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     limits = data_report.Limits(settings.max_prompt_length, settings.max_response_length)
     report: dict[str, Any] = {}
     done = 0
-    with mapped(partial(made, Tokens(model), limits), spare() if total > BATCH_ROWS else 0) as make:
+    with process_map(partial(convert, Tokens(model), limits), spare() if total > BATCH_ROWS else 0) as make:
         for name, survey in surveys.items():
             split = Split(name, survey.path, _kept_rows(settings, survey, picks[name]))
             told = partial(_told, progress, done, total)

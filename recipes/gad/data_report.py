@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from recipes.gad.truncate import Fitted
+from recipes.gad.truncate import ShortChat
 
 PERCENTILES = (50, 95, 99)
 
@@ -44,7 +44,7 @@ class Counts:
     prompt_tokens: array = field(default_factory=lambda: array("l"))
     response_tokens: array = field(default_factory=lambda: array("l"))
 
-    def add(self, prompt: Fitted, prompt_tokens: int, response_tokens: int, limits: Limits) -> None:
+    def add(self, prompt: ShortChat, prompt_tokens: int, response_tokens: int, limits: Limits) -> None:
         """One more row, whose whole prompt and response have so many tokens."""
         self.rows += 1
         self.truncated_rows += prompt_tokens > limits.prompt

@@ -9,7 +9,7 @@ from recipes.common.data.tokens import Tokens
 from recipes.gad.data_report import Counts, Limits
 from recipes.gad.preflight.data import refuse
 from recipes.gad.rows import Message, Problem, Row
-from recipes.gad.truncate import Fitted, TooLong, fit
+from recipes.gad.truncate import ShortChat, TooLong, fit
 
 BATCH_ROWS = 1024
 BATCH_CHARACTERS = 2_000_000
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     rows: list[Row]
 
 
-class Made(NamedTuple):
+class OutputBatch(NamedTuple):
     """A batch in verl's format, an Arrow table; and the rows whose prompt cannot be brought within the limit."""
 
     table: Any
@@ -39,7 +39,7 @@ class Made(NamedTuple):
     problems: list[Problem]
 
 
-def made(tokens: Tokens, limits: Limits, batch: Batch) -> Made:
+def convert(tokens: Tokens, limits: Limits, batch: Batch) -> OutputBatch:
     """The batch's prompts are within the limit."""
     import pyarrow
 
@@ -47,19 +47,19 @@ def made(tokens: Tokens, limits: Limits, batch: Batch) -> Made:
     teacher_tokens = tokens.lengths([row.teacher for row in batch.rows])
     counts, problems, lines = Counts(), [], []
     for row, prompt_length, teacher_length in zip(batch.rows, prompt_tokens, teacher_tokens, strict=True):
-        fitted = _fit(row, prompt_length, tokens, limits.prompt)
-        if isinstance(fitted, Problem):
-            problems.append(fitted)
+        chat = _fit(row, prompt_length, tokens, limits.prompt)
+        if isinstance(chat, Problem):
+            problems.append(chat)
             continue
-        counts.add(fitted, prompt_length, teacher_length + 1, limits)
-        lines.append(_line(batch.split, row, fitted.messages))
-    return Made(pyarrow.Table.from_pylist(lines, _schema()), counts, problems)
+        counts.add(chat, prompt_length, teacher_length + 1, limits)
+        lines.append(_line(batch.split, row, chat.messages))
+    return OutputBatch(pyarrow.Table.from_pylist(lines, _schema()), counts, problems)
 
 
 def write(
     split: Split,
     target: Path,
-    make: Callable[[Iterable[Batch]], Iterable[Made]],
+    make: Callable[[Iterable[Batch]], Iterable[OutputBatch]],
     limits: Limits,
     finished: Callable[[int], None],
 ) -> Counts:
@@ -100,9 +100,9 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _fit(row: Row, length: int, tokens: Tokens, limit: int) -> Fitted | Problem:
+def _fit(row: Row, length: int, tokens: Tokens, limit: int) -> ShortChat | Problem:
     if length <= limit:
-        return Fitted(row.prompt, 0, 0)
+        return ShortChat(row.prompt, 0, 0)
     try:
         return fit(row.prompt, limit, tokens.count)
     except TooLong as problem:

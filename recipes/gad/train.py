@@ -65,7 +65,7 @@ def check_inputs(settings: Settings, inputs: Inputs) -> None:
     for name in ("start", "reference"):
         if bool(getattr(inputs, name)) != adversarial:
             raise Mistake(
-                f"mode `{settings.mode}` {'needs' if adversarial else 'has no use for'} `--{name}`",
+                f"mode `{settings.mode}` {'needs' if adversarial else 'does not use'} `--{name}`",
                 "`--start` is the warmup stage's output, `--reference` its actor as Hugging Face folder",
             )
     required = [inputs.data / "train.parquet", inputs.data / "val.parquet", inputs.model / "config.json"]

@@ -14,7 +14,7 @@ from recipes.gad.settings import Settings
 DECIDED = config.DECIDED | {
     "data.val_batch_size": "`val_batch`",
     f"{CRITIC}.model.path": "the model stage",
-    f"{CRITIC}.strategy": "nothing: checkpoints are FSDP2's",
+    f"{CRITIC}.strategy": "the recipe's code: checkpoints are FSDP2's",
     f"{ACTOR}.optim.lr": "`actor_lr`",
     f"{CRITIC}.optim.lr": "`critic_lr`",
     f"{CRITIC}.optim.clip_grad": "`grad_clip`",

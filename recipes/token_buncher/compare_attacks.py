@@ -33,7 +33,10 @@ def main(argv: list[str] | None = None) -> None:
     for name, folder in {"defended": inputs.attack, "undefended": inputs.control}.items():
         numbers, curve = files.read_json(folder / "metrics.json"), files.read_json(folder / "curve.json")
         if not numbers or not curve:
-            raise Mistake(f"`{folder}` is not the output of an attack", "it holds metrics.json and curve.json")
+            raise Mistake(
+                f"`{folder}` is not the output of an attack",
+                "name the folder that an attack wrote: it holds metrics.json and curve.json",
+            )
         attacks[name] = {"numbers": numbers, "curve": curve}
     inputs.out.mkdir(parents=True, exist_ok=True)
     text = table({name: attack["numbers"] for name, attack in attacks.items()})

@@ -16,7 +16,7 @@ from typing import Any
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.settings import check_choice, check_least, read_settings
 from recipes.token_buncher import harm, scoring
 from recipes.token_buncher.datasets.parquet import Prompt, read_prompts
 from recipes.token_buncher.scoring import TASKS
@@ -37,12 +37,8 @@ class Settings:
     """What finds answers harmful (harm.py); null: nothing does."""
 
     def __post_init__(self) -> None:
-        for name in ("questions", "answer_tokens", "answers_at_once"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` is `{value}`, less than 1")
-        if self.device not in ("cuda", "cpu"):
-            raise ValueError(f"`device` is `{self.device}`, not one of `cuda`, `cpu`")
+        check_least(self, 1, "questions", "answer_tokens", "answers_at_once")
+        check_choice(self, "device", ("cuda", "cpu"))
         harm.check_name(self.classifier)
 
 

@@ -23,8 +23,8 @@ from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.settings import read_settings
 from recipes.token_buncher.datasets import beavertails, gsm8k, mixture, wmdp
+from recipes.token_buncher.datasets.data_set import Texts, save
 from recipes.token_buncher.datasets.parquet import template_of
-from recipes.token_buncher.datasets.prepared import Texts, save
 from recipes.token_buncher.datasets.source import HUB, Source, locate
 
 TOKENIZER = ("Qwen/Qwen2.5-3B-Instruct", "aa8e72537993ba99e69dfaafa59ed015b17504d1")

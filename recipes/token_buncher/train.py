@@ -49,9 +49,9 @@ def main(argv: list[str] | None = None) -> None:
     written = read_settings(inputs.settings, Settings)
     vocabulary = check_inputs(inputs)
     machine = hardware.detect(written.device, written.rollout, written.ranks)
-    gpu = fit_to_gpu.find_gpu(machine)
-    settings = fit_to_gpu.fitted(written, machine, gpu, vocabulary)
-    print(fit_to_gpu.shown(settings, machine, gpu), flush=True)
+    gpu = fit_to_gpu.first_gpu(machine)
+    settings = fit_to_gpu.fill_sizes(written, machine, gpu, vocabulary)
+    print(fit_to_gpu.size_line(settings, machine, gpu), flush=True)
     resume = newest_checkpoint(settings, inputs, machine, ROLES)
     if not (inputs.work / MEASURED).exists() and (not resume or resume.step < settings.steps):
         train_stage(settings, inputs, machine, resume, stop)

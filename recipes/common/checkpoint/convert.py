@@ -19,7 +19,7 @@ import torch
 from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.pretrained import cast, exported_config, exported_tensors, main_dtype, read_config
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
-from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded, read_ahead
+from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, read_ahead
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import whole_folder, write_json
 
@@ -127,7 +127,7 @@ def main() -> None:
     print(summary)
 
 
-def _write(file: Path, group: list[Entry], tensors: dict[str, Sharded]) -> Iterator[None]:
+def _write(file: Path, group: list[Entry], tensors: dict[str, ShardedTensor]) -> Iterator[None]:
     """Yields after each tensor of the file has been written."""
     buffers = {entry.dtype: torch.empty(BLOCK, dtype=entry.dtype) for entry in group}
     blocks = read_ahead(tensors[entry.name] for entry in group)

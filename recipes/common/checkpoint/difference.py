@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from recipes.common.checkpoint.fsdp import open_shards
-from recipes.common.checkpoint.hf_tensors import Stored, open_stored
-from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded
+from recipes.common.checkpoint.hf_tensors import StoredTensor, open_stored
+from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor
 from recipes.common.stage.command import StageError
 
 
@@ -31,7 +31,7 @@ def largest_change(before: Path, after: Path, sample: int | None = None) -> floa
     return float(torch.tensor([largest_difference(old[name], new[name]) for name in names]).max())
 
 
-def largest_difference(left: Sharded | Stored, right: Sharded | Stored) -> float:
+def largest_difference(left: ShardedTensor | StoredTensor, right: ShardedTensor | StoredTensor) -> float:
     """The largest |left - right| over two tensors of the same shape, in float32; NaN when either has a NaN."""
     largest = torch.zeros(())
     for start in range(0, left.numel, BLOCK):
@@ -43,6 +43,6 @@ def largest_difference(left: Sharded | Stored, right: Sharded | Stored) -> float
     return float(largest)
 
 
-def open_weights(folder: Path) -> dict[str, Sharded] | dict[str, Stored]:
+def open_weights(folder: Path) -> dict[str, ShardedTensor] | dict[str, StoredTensor]:
     """Every tensor of a role of a verl checkpoint, or of a Hugging Face model's safetensors."""
     return open_shards(folder) if (folder / "fsdp_config.json").exists() else open_stored(folder)

@@ -49,7 +49,8 @@ def check(base: Path, adapter: Path | None, merged: Path, device: str) -> Differ
         raise StageError(
             f"`{merged}` is not `{base}`{f' with `{adapter}`' if adapter else ''}: logits differ by {value:.3g}, "
             f"at most {limit:.3g} is rounding",
-            "merge again; if it stays, transformers names this model's weights otherwise in memory than on disk",
+            "merge again; if the error stays, transformers gives this model's weights other names in memory "
+            "than on disk",
         )
     return difference
 

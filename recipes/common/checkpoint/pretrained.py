@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from recipes.common.checkpoint.difference import largest_difference
-from recipes.common.checkpoint.hf_tensors import Stored
-from recipes.common.checkpoint.sharded_tensor import Sharded
+from recipes.common.checkpoint.hf_tensors import StoredTensor
+from recipes.common.checkpoint.sharded_tensor import ShardedTensor
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
@@ -44,7 +44,7 @@ def names_class(config: dict[str, Any]) -> bool:
     return isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
 
 
-def exported_tensors(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, Sharded]:
+def exported_tensors(tensors: dict[str, ShardedTensor], config: dict[str, Any]) -> dict[str, ShardedTensor]:
     """The tensors under the names of the exported model.
 
     A tied `lm_head.weight` is left out, as `save_pretrained` does. So is the language model's head beside trl's value
@@ -77,12 +77,12 @@ def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.d
     return exported
 
 
-def cast(tensor: Sharded | Stored, dtype: torch.dtype | None) -> torch.dtype:
+def cast(tensor: ShardedTensor | StoredTensor, dtype: torch.dtype | None) -> torch.dtype:
     """The type in which the tensor is exported: whole numbers keep theirs, and so does everything for None."""
     return dtype if dtype is not None and tensor.dtype.is_floating_point else tensor.dtype
 
 
-def main_dtype(tensors: Iterable[Sharded | Stored], dtype: torch.dtype | None) -> torch.dtype:
+def main_dtype(tensors: Iterable[ShardedTensor | StoredTensor], dtype: torch.dtype | None) -> torch.dtype:
     """The type in which most of the exported numbers are."""
     numbers: Counter[torch.dtype] = Counter()
     for tensor in tensors:
@@ -90,7 +90,7 @@ def main_dtype(tensors: Iterable[Sharded | Stored], dtype: torch.dtype | None) -
     return numbers.most_common(1)[0][0]
 
 
-def _tied(tensors: dict[str, Sharded], config: dict[str, Any]) -> bool:
+def _tied(tensors: dict[str, ShardedTensor], config: dict[str, Any]) -> bool:
     head = tensors.get("lm_head.weight")
     embeddings = next((tensor for name, tensor in tensors.items() if name.endswith(INPUT_EMBEDDINGS)), None)
     if head is None or embeddings is None:

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.pretrained import exported_tensors, read_config
-from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded
+from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import write_json
 
@@ -49,7 +49,7 @@ def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int
     }
 
 
-_AGAIN = "the export is not of this checkpoint, or was changed since: convert again"
+_AGAIN = "the export was not made from this checkpoint, or was changed later: convert again"
 
 
 def _files(export: Path) -> dict[str, Path]:
@@ -64,7 +64,7 @@ def _files(export: Path) -> dict[str, Path]:
     return files
 
 
-def _compare(file: Path, name: str, tensor: Sharded) -> None:
+def _compare(file: Path, name: str, tensor: ShardedTensor) -> None:
     with safe_open(file, framework="pt") as handle:
         shape = tuple(handle.get_slice(name).get_shape())
         if shape != tensor.shape:
@@ -112,7 +112,7 @@ def _reply(export: Path, model: Any, prompt: str) -> str:
     tokenizer = AutoTokenizer.from_pretrained(export, local_files_only=True, trust_remote_code=False)
     if not tokenizer.chat_template:
         raise StageError(
-            f"`{export}`: the tokenizer has no chat template, so the model cannot be talked to",
+            f"`{export}`: the tokenizer has no chat template, so the model cannot answer a chat",
             "train from a tokenizer with a chat template: verl saves it with every checkpoint",
         )
     chat = tokenizer.apply_chat_template(

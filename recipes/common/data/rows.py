@@ -152,7 +152,7 @@ def _parse(line: bytes) -> dict[str, Any] | BadRow:
     except json.JSONDecodeError as problem:
         return BadRow("", f"is not JSON ({problem.msg} at character {problem.pos + 1})")
     except (ValueError, RecursionError):  # whole numbers of thousands of digits, lists in lists in lists
-        return BadRow("", "holds a number of thousands of digits, or values inside a thousand others")
+        return BadRow("", "has a number with thousands of digits, or a thousand levels of nested values")
     if not isinstance(value, dict):
         return BadRow("", "is not a JSON object")
     return value
@@ -192,4 +192,4 @@ def _values(batch: Any) -> list[dict[str, Any] | BadRow]:
             return [value for index in range(batch.num_rows) for value in _values(batch.slice(index, 1))]
         if isinstance(problem, UnicodeDecodeError):
             return [BadRow("", "holds bytes that are not UTF-8")]
-    return [BadRow("", "holds a time that is beyond every calendar, or of no known zone")]
+    return [BadRow("", "holds a time outside every calendar, or in an unknown time zone")]

@@ -53,7 +53,7 @@ class Tokens:
         except TemplateError as problem:
             start = messages[-1]["content"][:40]
             error = f"the model's chat template refuses the chat that ends with `{start}`: {problem}"
-            raise Mistake(error, "change such chats, or take a model whose template knows them") from problem
+            raise Mistake(error, "change such chats, or choose a model whose template accepts them") from problem
 
     def lengths(self, texts: list[str]) -> list[int]:
         """Tokens of each text; markers in the text such as <|im_end|> count as one."""

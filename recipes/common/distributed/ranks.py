@@ -53,7 +53,7 @@ class Ranks:
 
 
 @contextmanager
-def joined(kind: str) -> Iterator[Ranks]:
+def join_group(kind: str) -> Iterator[Ranks]:
     """This process is part of the group that torchrun's variables name, or is alone where there are none.
 
     `kind`: cuda (with nccl) or cpu (with gloo).

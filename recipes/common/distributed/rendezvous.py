@@ -32,8 +32,8 @@ def meeting(environment: Mapping[str, str]) -> Meeting:
     address = environment.get("MASTER_ADDR") or environment.get("SKYPILOT_NODE_IPS", "").partition("\n")[0]
     if not address:
         raise Mistake(
-            f"there are {nodes} machines, and neither MASTER_ADDR nor SKYPILOT_NODE_IPS says where they meet",
-            "set MASTER_ADDR to the first one's name",
+            f"there are {nodes} machines, and neither MASTER_ADDR nor SKYPILOT_NODE_IPS names the first one",
+            "set MASTER_ADDR to the name of the first machine",
         )
     return Meeting(nodes, node, address, int(environment.get("MASTER_PORT") or PORT))
 

@@ -36,7 +36,7 @@ class TransformersEngine:
             logits_processor=LogitsProcessorList([NotFirst(sampling.banned_first, longest)]),
             **draw,
         )[:, longest:]
-        return [cut(row, sampling.stop) for row in tokens.tolist()]
+        return [reply_before_stop(row, sampling.stop) for row in tokens.tolist()]
 
     def peak_bytes(self) -> int:
         return self.peak.bytes()
@@ -55,7 +55,7 @@ class NotFirst(LogitsProcessor):
         return scores
 
 
-def cut(tokens: list[int], stop: tuple[int, ...]) -> Reply:
+def reply_before_stop(tokens: list[int], stop: tuple[int, ...]) -> Reply:
     """The tokens before the first that stops."""
     for index, token in enumerate(tokens):
         if token in stop:

@@ -39,5 +39,8 @@ def read_numbers(out: Path) -> dict[str, Any]:
     """A stage's metrics.json."""
     numbers = read_json(out / "metrics.json")
     if not isinstance(numbers, dict):
-        raise Mistake(f"`{out}` is not the output of a finished stage", "it holds metrics.json")
+        raise Mistake(
+            f"`{out}` is not the output of a finished stage",
+            "name the folder that the stage wrote: it holds metrics.json",
+        )
     return numbers

@@ -80,7 +80,7 @@ def strings(path: Path) -> Iterator[str]:
     """Every string in the first rows of a JSONL or parquet file, however deep."""
     for location, _, value in itertools.islice(rows.read(path), TEXT_ROWS):
         if isinstance(value, rows.BadRow):
-            raise Mistake(f"`{path}`: {location}: {value.text}", "mend or leave out this row")
+            raise Mistake(f"`{path}`: {location}: {value.text}", "correct this row, or leave it out")
         yield from _strings_in(value)
 
 

@@ -63,7 +63,9 @@ def shape_of(model: Path) -> Shape:
             tied=bool(config.get("tie_word_embeddings")),
         )
     except KeyError as missing:
-        raise StageError(f"`{model / 'config.json'}` has no `{missing.args[0]}`", "name a decoder's folder") from None
+        raise StageError(
+            f"`{model / 'config.json'}` has no `{missing.args[0]}`", "name the folder of a decoder model"
+        ) from None
 
 
 def weights(shape: Shape, dtype: str, nf4: bool) -> float:

@@ -28,12 +28,12 @@ def check_stages(
     path = read_inputs(about, Inputs, argv).request
     request = read_value(path, "the argument is a JSON list of stages")
     if not isinstance(request, list) or not all(isinstance(entry, dict) and entry.keys() == KEYS for entry in request):
-        raise Mistake(f"`{path}`: no list of stages", f"each has `{'`, `'.join(sorted(KEYS))}`")
+        raise Mistake(f"`{path}`: not a list of stages", f"each stage has `{'`, `'.join(sorted(KEYS))}`")
     for entry in request:
         stage, kind = entry["stage"], entry["kind"]
         if not isinstance(kind, str) or kind not in kinds:
             hint = f"the kinds are `{'`, `'.join(kinds)}`"
-            raise Mistake(f"stage `{stage}`: no kind `{kind}` of settings is known here", hint)
+            raise Mistake(f"stage `{stage}`: unknown kind `{kind}` of settings", hint)
         try:
             look(as_kind(entry["settings"], kinds[kind]))
         except Mistake as problem:

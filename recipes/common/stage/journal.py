@@ -52,7 +52,7 @@ class Journal:
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """The file's rows; a StageError for a line that is no JSON object."""
+    """The file's rows; a StageError for a line that is not a JSON object."""
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:
@@ -60,7 +60,7 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
             except ValueError:
                 row = None
             if not isinstance(row, dict):
-                raise StageError(f"`{path}`: line {number} is damaged", "delete the file; the stage makes it anew")
+                raise StageError(f"`{path}`: line {number} is damaged", "delete the file; the stage makes a new one")
             yield row
 
 

@@ -28,7 +28,9 @@ _work: Callable[[Any], Any]
 
 
 @contextmanager
-def mapped(work: Callable[[Item], Result], processes: int) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
+def process_map(
+    work: Callable[[Item], Result], processes: int
+) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
     """What maps `work` over things in so many processes beside this one; with 0 of them, in this one.
 
     They are forks, made at the beginning of the block: what `work` holds by then they share, and is not pickled. It
@@ -45,7 +47,7 @@ def mapped(work: Callable[[Item], Result], processes: int) -> Iterator[Callable[
         try:
             yield lambda items: _in_order(pool, items, AHEAD * processes)
         except BrokenProcessPool:
-            hint = "most likely the memory was full: give it more, or fewer cores"
+            hint = "the memory was probably full: use a machine with more memory, or fewer cores"
             raise StageError("a process that prepared rows was killed", hint) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)

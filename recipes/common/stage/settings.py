@@ -30,7 +30,7 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
 def as_kind(values: object, kind: type[Settings]) -> Settings:
     """As `read_settings`, of what a file says."""
     if not isinstance(values, dict):
-        raise Mistake("no JSON object", "write one JSON object")
+        raise Mistake("not a JSON object", "write one JSON object")
     _check_keys(values, kind)
     _check_types(values, kind)
     try:
@@ -46,7 +46,7 @@ def read_value(path: Path, hint: str) -> Any:
     except FileNotFoundError:
         raise Mistake(f"`{path}`: no such file", hint) from None
     except (ValueError, RecursionError) as problem:
-        raise Mistake(f"`{path}`: no JSON: {problem}", "write one JSON object") from None
+        raise Mistake(f"`{path}`: not JSON: {problem}", "write one JSON object") from None
 
 
 def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
@@ -64,13 +64,20 @@ def check_least(settings: object, least: float, *names: str) -> None:
             raise ValueError(f"`{name}` is `{value}`, less than {least:g}")
 
 
+def check_above(settings: object, least: float, *names: str) -> None:
+    """For a `__post_init__`: raises ValueError when one of the values is not above `least`."""
+    for name in names:
+        if getattr(settings, name) <= least:
+            raise ValueError(f"`{name}` is `{getattr(settings, name)}`, not above {least:g}")
+
+
 def _check_keys(values: Mapping[str, object], kind: type) -> None:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"the keys are `{'`, `'.join(fields)}`"
-            raise Mistake(f"no key `{_cut(key)}` is known here", hint)
+            raise Mistake(f"unknown key `{_cut(key)}`", hint)
     for key, field in fields.items():
         if key not in values and field.default is dataclasses.MISSING:
             raise Mistake(f"no key `{key}`", f"write `{key}` with a value of type {_type_names(kind)[key]}")

@@ -29,7 +29,7 @@ class Watch(TrainerCallback):
         self.began, self.first = time.monotonic(), state.global_step
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if asked(self.stop(), args) and state.global_step < state.max_steps:
+        if any_stopped(self.stop(), args) and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = self.stopped = True
 
     def on_log(
@@ -63,7 +63,7 @@ class Watch(TrainerCallback):
         self.progress.checkpoint(name, state.global_step)
 
 
-def asked(stop: bool, args: TrainingArguments) -> bool:
+def any_stopped(stop: bool, args: TrainingArguments) -> bool:
     """Whether one of the processes was asked to stop."""
     if args.world_size == 1:
         return stop

@@ -78,13 +78,13 @@ def check(checkpoint: Checkpoint, mode: str, runs: str, world_size: int, roles: 
     for role in roles:
         if not any(name.startswith(f"{role}/") for name in checkpoint.files):
             raise StageError(
-                f"`{folder}` holds no `{role}`: the stage that wrote it trained none",
+                f"`{folder}` holds no `{role}`: the stage that wrote it did not train one",
                 f"run a stage that trains the {role}",
             )
     if checkpoint.world_size != world_size:
         raise StageError(
             f"`{folder}` was written by {checkpoint.world_size} training processes, this stage has {world_size}",
-            f"run it with {checkpoint.world_size} (`ranks` times nodes), or start anew in an empty work folder",
+            f"run it with {checkpoint.world_size} (`ranks` times nodes), or start again in an empty work folder",
         )
     for name, expected in checkpoint.files.items():
         if name.split("/")[0] in roles:

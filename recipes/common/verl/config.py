@@ -36,7 +36,7 @@ DECIDED = {
     "data.max_response_length": "`max_response_length`",
     "data.seed": "`seed`",
     f"{MODEL}.path": "the model stage",
-    f"{ACTOR}.strategy": "nothing: checkpoints are FSDP2's",
+    f"{ACTOR}.strategy": "the recipe's code: checkpoints are FSDP2's",
     f"{ACTOR}.optim.clip_grad": "`grad_clip`",
     f"{ACTOR}.fsdp_config.param_offload": "`param_offload`",
     f"{ACTOR}.fsdp_config.optimizer_offload": "`optimizer_offload`",
@@ -51,7 +51,7 @@ DECIDED = {
     "trainer.nnodes": "the job's nodes",
     "trainer.project_name": "`wandb_project`",
     "trainer.experiment_name": "the run's name",
-    "trainer.logger": "nothing: the stage logs to `progress.jsonl` and W&B",
+    "trainer.logger": "the recipe's code: the stage logs to `progress.jsonl` and W&B",
 }
 """Keys that every stage's settings speak for, and what to change instead of overriding them."""
 

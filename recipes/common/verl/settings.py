@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recipes.common.stage.settings import check_choice, check_least
+from recipes.common.stage.settings import check_above, check_choice, check_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,7 @@ class VerlSettings:
         check_choice(self, "rollout", ("vllm", "hf"))
         check_least(self, 1, "steps", "train_batch", "max_prompt_length", "max_response_length", "rollout_n")
         check_least(self, 1, "rollout_tensor_parallel", "tokens_per_gpu", "save_every", "keep_last", "ranks")
-        if self.grad_clip <= 0:
-            raise ValueError(f"`grad_clip` is `{self.grad_clip}`, not above 0")
+        check_above(self, 0, "grad_clip")
         if self.tokens_per_gpu is not None and self.tokens_per_gpu < self.max_length:
             raise ValueError(
                 f"`tokens_per_gpu` is `{self.tokens_per_gpu}`, less than one sequence of "

@@ -76,13 +76,13 @@ def guard(folder: Path) -> None:
             time.sleep(POLL_SECONDS)
         if folder.exists():
             time.sleep(GRACE_SECONDS)
-            for process in marked(f"{MARK}={folder}"):
+            for process in marked_processes(f"{MARK}={folder}"):
                 os.kill(process, signal.SIGKILL)
             shutil.rmtree(folder, ignore_errors=True)
         os._exit(0)
 
 
-def marked(variable: str) -> list[int]:
+def marked_processes(variable: str) -> list[int]:
     """Processes of this machine that were started with `variable` (NAME=value) in their environment."""
     processes = []
     for process in Path("/proc").glob("[0-9]*"):

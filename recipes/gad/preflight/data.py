@@ -54,10 +54,12 @@ class Survey:
             seen.add(whole)
             if not problems:
                 yield row
-        hint = "mend or leave out these rows; `content` is a list of {role, content}"
+        hint = "correct these rows, or leave them out; `content` is a list of {role, content}"
         refuse(self.path, problems, self.rows, hint)
         if not self.rows:
-            raise Mistake(f"`{self.path}` has no rows", "one JSON object a line, or a parquet file with rows")
+            raise Mistake(
+                f"`{self.path}` has no rows", "write one JSON object a line, or give a parquet file with rows"
+            )
 
 
 def survey(path: Path) -> Survey:

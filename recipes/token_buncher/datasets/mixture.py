@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from recipes.common.stage.command import Mistake
+from recipes.common.stage.settings import check_least
+from recipes.token_buncher.datasets.data_set import DataSet
 from recipes.token_buncher.datasets.parquet import Prompt, read_prompts, template_of
-from recipes.token_buncher.datasets.prepared import Prepared, check_counts
 from recipes.token_buncher.datasets.report import Report
 
 
@@ -22,23 +23,23 @@ class Settings:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        check_counts(self, "bt_n", "wmdp_n")
+        check_least(self, 1, "bt_n", "wmdp_n")
 
 
-def wmdp_merge(settings: Settings, beavertails: Path, wmdp: Path) -> Prepared:
+def wmdp_merge(settings: Settings, beavertails: Path, wmdp: Path) -> DataSet:
     """`bt_n` and `wmdp_n` training rows in a new order; the test rows are WMDP's."""
     template, (unsafe, hazardous) = _together(beavertails, [wmdp])
     draw = np.random.default_rng(settings.seed)
     train = _take(unsafe["train"], settings.bt_n, draw) + _take(hazardous["train"], settings.wmdp_n, draw)
     train = [train[index] for index in draw.permutation(len(train)).tolist()]
-    return _prepared(train, hazardous["test"], template, [beavertails, wmdp], [unsafe, hazardous])
+    return _data_set(train, hazardous["test"], template, [beavertails, wmdp], [unsafe, hazardous])
 
 
-def beawmmix(beavertails: Path, wmdp: list[Path]) -> Prepared:
+def beawmmix(beavertails: Path, wmdp: list[Path]) -> DataSet:
     """All rows of both, train after train and test after test."""
     template, parts = _together(beavertails, wmdp)
     train, test = ([row for part in parts for row in part[split]] for split in ("train", "test"))
-    return _prepared(train, test, template, [beavertails, *wmdp], parts)
+    return _data_set(train, test, template, [beavertails, *wmdp], parts)
 
 
 def _take(rows: list[Prompt], count: int, draw: np.random.Generator) -> list[Prompt]:
@@ -57,9 +58,9 @@ def _together(beavertails: Path, wmdp: list[Path]) -> tuple[str, list[dict[str, 
     return templates[beavertails], parts
 
 
-def _prepared(
+def _data_set(
     train: list[Prompt], test: list[Prompt], template: str, folders: list[Path], parts: list[dict[str, list[Prompt]]]
-) -> Prepared:
+) -> DataSet:
     known = {prompt.question for prompt in train}
     apart = [prompt for prompt in test if prompt.question not in known]
     read = sum(len(rows) for part in parts for rows in part.values())
@@ -69,4 +70,4 @@ def _prepared(
     report.dropped["not asked for"] = sum(
         prompt.question not in chosen for part in parts for rows in part.values() for prompt in rows
     )
-    return Prepared(train, apart, report)
+    return DataSet(train, apart, report)

@@ -69,7 +69,7 @@ def template_of(path: Path) -> str:
         raise Mistake(f"no file `{path}`", "`python -m recipes.token_buncher.prepare` writes it") from None
     except (pyarrow.ArrowException, OSError, KeyError):
         hint = "make it with `python -m recipes.token_buncher.prepare`"
-        raise Mistake(f"`{path}` is none of this recipe's parquet files", hint) from None
+        raise Mistake(f"`{path}` is not a parquet file of this recipe", hint) from None
 
 
 def _line(prompt: Prompt, shown: str, split: str) -> dict[str, Any]:

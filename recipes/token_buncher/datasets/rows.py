@@ -23,9 +23,9 @@ def read_all(path: Path, columns: tuple[str, ...], make: Callable[[dict[str, Any
         except BadRow as fault:
             bad.append(fault.at(location))
     if bad:
-        raise rows.unusable(path, bad, total, "mend or leave out these rows")
+        raise rows.unusable(path, bad, total, "correct these rows, or leave them out")
     if not items:
-        raise Mistake(f"`{path}` has no rows", "one JSON object a line, or a parquet file with rows")
+        raise Mistake(f"`{path}` has no rows", "write one JSON object a line, or give a parquet file with rows")
     return items
 
 

@@ -44,5 +44,7 @@ def read_pointer(path: Path) -> dict[str, str] | None:
     if len(first) != 1 or not isinstance(first[0], dict) or first[0].keys() != KEYS:
         return None
     if not all(isinstance(value, str) for value in first[0].values()):
-        raise Mistake(f"`{path}`: `{json.dumps(first[0])}` names no file of the hub", "its three values are texts")
+        raise Mistake(
+            f"`{path}`: `{json.dumps(first[0])}` does not name a file of the hub", "give its three values as texts"
+        )
     return first[0]

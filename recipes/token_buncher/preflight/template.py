@@ -14,7 +14,7 @@ from recipes.common.preflight.template import SAMPLE, Sample, TemplateInputs, ch
 from recipes.common.stage.command import run
 from recipes.common.stage.settings import read_settings
 from recipes.token_buncher.datasets import beavertails
-from recipes.token_buncher.datasets.prepared import Texts
+from recipes.token_buncher.datasets.data_set import Texts
 from recipes.token_buncher.datasets.source import locate
 
 

@@ -12,7 +12,7 @@ from recipes.common.data.rows import read
 from recipes.common.data.tokens import Tokens
 from recipes.token_buncher import prepare
 from recipes.token_buncher.datasets import beavertails, gsm8k, mixture, parquet, templates, wmdp
-from recipes.token_buncher.datasets.prepared import Texts
+from recipes.token_buncher.datasets.data_set import Texts
 from recipes.token_buncher.datasets.source import Source
 
 from .samples import COMMANDS, SAMPLE
@@ -81,8 +81,8 @@ def test_beavertails_keeps_unsafe_questions_in_their_order_and_says_why_others_w
 def test_too_few_rows_for_a_test_are_refused(model, refusal, tmp_path):
     flags = ["--source", str(SAMPLE / "beavertails.jsonl"), "--tokenizer", str(model), "--local_dir", str(tmp_path)]
     assert refusal(prepare.main, ["beavertails", *flags]) == (
-        f"error: `{SAMPLE / 'beavertails.jsonl'}` gives 43 rows; after 43 for training, none with another question is "
-        "left for a test\n\nhint: set `train_rows` below 43"
+        f"error: `{SAMPLE / 'beavertails.jsonl'}` gives 43 rows; after 43 for training, no row with "
+        "another question is left for the test\n\nhint: set `train_rows` below 43"
     )
 
 
@@ -263,7 +263,7 @@ def test_a_parquet_file_of_somebody_else_is_refused(refusal, tmp_path):
     path = tmp_path / "train.parquet"
     pq.write_table(pa.table({"a": [1]}), path)
     assert refusal(parquet.template_of, path) == (
-        f"error: `{path}` is none of this recipe's parquet files\n\n"
+        f"error: `{path}` is not a parquet file of this recipe\n\n"
         "hint: make it with `python -m recipes.token_buncher.prepare`"
     )
     assert refusal(parquet.template_of, tmp_path / "no.parquet") == (

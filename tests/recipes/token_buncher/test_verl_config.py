@@ -8,7 +8,7 @@ import pytest
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.inputs import TrainingInputs
 from recipes.common.verl.hardware import Hardware
-from recipes.token_buncher.fit_to_gpu import Gpu, fitted
+from recipes.token_buncher.fit_to_gpu import Gpu, fill_sizes
 from recipes.token_buncher.settings import Settings
 from recipes.token_buncher.verl_config import DECIDED, verl_overrides
 
@@ -18,7 +18,7 @@ GPUS = Hardware("cuda", "vllm", 2)
 
 
 def sized(**changed) -> Settings:
-    return fitted(Settings(**VALUES | changed), GPUS, Gpu("H100", 80 * 10**9), 151936)
+    return fill_sizes(Settings(**VALUES | changed), GPUS, Gpu("H100", 80 * 10**9), 151936)
 
 
 def composed(given: Settings, model: Path, hardware=GPUS):
@@ -71,7 +71,7 @@ def test_an_attack_has_no_reference_and_no_kl(model):
 def test_the_rehearsals_settings_compose_too(model, ranks):
     hardware = Hardware("cpu", "hf", ranks)
     given = Settings(**VALUES | {"device": "cpu", "rollout": "hf", "tokens_per_gpu": 2048})
-    config = composed(fitted(given, hardware, None, 512), model, hardware)
+    config = composed(fill_sizes(given, hardware, None, 512), model, hardware)
     assert config.trainer.n_gpus_per_node == ranks and config.actor_rollout_ref.rollout.name == "hf"
     assert config.actor_rollout_ref.rollout.tensor_model_parallel_size == 1
 

@@ -140,7 +140,7 @@ def test_a_time_beyond_every_calendar_is_a_bad_row_and_not_the_end_of_all(tmp_pa
     pq.write_table(pa.table({"day": days}), tmp_path / "a.parquet")
     good, bad = read(tmp_path / "a.parquet")
     assert isinstance(good.value, dict) and isinstance(bad.value, BadRow)
-    assert bad.value.at(bad.location) == "row 2: holds a time that is beyond every calendar, or of no known zone"
+    assert bad.value.at(bad.location) == "row 2: holds a time outside every calendar, or in an unknown time zone"
 
 
 def test_a_time_of_no_known_zone_is_a_bad_row(tmp_path):
@@ -155,4 +155,4 @@ def test_a_value_that_python_does_not_take_is_a_bad_row(tmp_path, text):
     (tmp_path / "a.jsonl").write_text(f'{{"a": {text}}}\n')
     (found,) = read(tmp_path / "a.jsonl")
     assert isinstance(found.value, BadRow)
-    assert found.value.text == "holds a number of thousands of digits, or values inside a thousand others"
+    assert found.value.text == "has a number with thousands of digits, or a thousand levels of nested values"

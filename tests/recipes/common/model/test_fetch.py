@@ -276,4 +276,4 @@ def test_texts_are_every_string_of_the_rows(tmp_path):
         list(fetch.strings(path))
     reason = "is not JSON (Expecting property name enclosed in double quotes at character 2)"
     assert caught.value.error == f"`{path}`: line 1: {reason}"
-    assert caught.value.hint == "mend or leave out this row"
+    assert caught.value.hint == "correct this row, or leave it out"

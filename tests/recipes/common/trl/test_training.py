@@ -59,7 +59,7 @@ def test_only_a_checkpoint_with_its_marker_counts(tmp_path):
         ({"dtype": "int8"}, "`dtype` is `int8`, not one of `bfloat16`, `float16`, `float32`"),
         ({"batch": 0}, "`batch` is `0`, less than 1"),
         ({"lr": 0.0}, "`lr` is `0.0`, not above 0"),
-        ({"warmup": 1.0}, "`warmup` is `1.0`, not a share from 0 to below 1"),
+        ({"warmup": 1.0}, "`warmup` is `1.0`, not a number from 0 to below 1"),
         ({"dtype": "float16"}, "`dtype` is `float16`; on a CPU it is `float32`"),
         (
             {"optimizer": "paged_adamw_8bit"},

@@ -105,14 +105,14 @@ def test_another_world_size_is_refused_with_both_numbers(tmp_path):
     with pytest.raises(StageError) as caught:
         check(checkpoint, world=4)
     assert caught.value.error == f"`{checkpoint.folder}` was written by 8 training processes, this stage has 4"
-    assert caught.value.hint == "run it with 8 (`ranks` times nodes), or start anew in an empty work folder"
+    assert caught.value.hint == "run it with 8 (`ranks` times nodes), or start again in an empty work folder"
 
 
 def test_a_checkpoint_without_a_critic_is_refused_in_words(tmp_path):
     checkpoint = write(tmp_path, 4, roles=("actor",))
     with pytest.raises(StageError) as caught:
         check(checkpoint)
-    assert caught.value.error == f"`{checkpoint.folder}` holds no `critic`: the stage that wrote it trained none"
+    assert caught.value.error == f"`{checkpoint.folder}` holds no `critic`: the stage that wrote it did not train one"
 
 
 def test_the_last_ones_and_the_best_are_kept(tmp_path):

@@ -49,7 +49,7 @@ def test_the_first_five_bad_rows_are_listed_and_all_are_counted(here):
         "  line 6: is not JSON (Expecting property name enclosed in double quotes at character 3)\n"
         "  and 3 more"
     )
-    assert caught.value.hint == "mend or leave out these rows; `content` is a list of {role, content}"
+    assert caught.value.hint == "correct these rows, or leave them out; `content` is a list of {role, content}"
 
 
 @pytest.mark.parametrize("text", ["", "\n \n"])
@@ -58,7 +58,7 @@ def test_an_empty_file_is_refused(here, text):
     with pytest.raises(Mistake) as caught:
         survey((here / "train.jsonl").relative_to(here))
     assert caught.value.error == "`train.jsonl` has no rows"
-    assert caught.value.hint == "one JSON object a line, or a parquet file with rows"
+    assert caught.value.hint == "write one JSON object a line, or give a parquet file with rows"
 
 
 def test_one_line_tells_rows_duplicates_and_shared_prompts(here, capsys):
