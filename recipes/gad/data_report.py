@@ -55,7 +55,7 @@ class Counts:
         self.response_tokens.append(response_tokens)
 
     def join(self, other: "Counts") -> None:
-        """The other's rows too."""
+        """Adds the other's rows."""
         for counter in fields(self):
             setattr(self, counter.name, getattr(self, counter.name) + getattr(other, counter.name))
 

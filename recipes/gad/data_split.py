@@ -40,7 +40,7 @@ class OutputBatch(NamedTuple):
 
 
 def convert(tokens: Tokens, limits: Limits, batch: Batch) -> OutputBatch:
-    """The batch's prompts are within the limit."""
+    """The batch in verl's format, its prompts shortened to the limit."""
     import pyarrow
 
     prompt_tokens = tokens.lengths([tokens.render(row.prompt) for row in batch.rows])
@@ -63,8 +63,8 @@ def write(
     limits: Limits,
     finished: Callable[[int], None],
 ) -> Counts:
-    """`target` holds the split in verl's format, its batches as `make` makes them; `finished` hears, after each, how
-    many rows there are.
+    """`target` holds the split in verl's format, its batches as `make` makes them; `finished` is called after each with
+    the number of rows so far.
 
     The bytes depend on the rows alone. A Mistake names the rows whose prompt cannot be brought within the limit.
     """

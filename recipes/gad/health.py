@@ -1,4 +1,4 @@
-"""What a user should be told while the stage runs: the two ways in which adversarial distillation goes wrong unseen."""
+"""Warnings while the stage runs: the two ways in which adversarial distillation fails without an error."""
 
 from collections.abc import Callable, Iterable
 from statistics import fmean

@@ -1,4 +1,4 @@
-"""What a step reports, from what verl returns; and ROUGE-L, by which a checkpoint is chosen."""
+"""What a step reports, made from verl's metrics; and ROUGE-L, which chooses the best checkpoint."""
 
 import re
 from typing import Any

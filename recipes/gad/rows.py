@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A row that does not, in words that begin with its place."""
+    """A row that breaks a rule; the text begins with its location."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""Puts an attack on the defended model beside the same attack on the model it was made from.
+"""Compares an attack on the defended model with the same attack on the model it was made from.
 
     python -m recipes.token_buncher.compare_attacks --attack OUT --control OUT --out OUT
 

@@ -1,4 +1,4 @@
-"""What a run's sizes are on the machine that it finds itself on."""
+"""The sizes of a run on the machine that it runs on."""
 
 import math
 from dataclasses import dataclass, replace

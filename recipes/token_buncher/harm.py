@@ -46,7 +46,7 @@ def load(name: str, cache: Path, device: str) -> Classifier:
 
 
 class StandIn:
-    """What rehearsals use in a classifier's place."""
+    """What rehearsals use instead of a classifier."""
 
     def scores(self, texts: list[str]) -> list[float]:
         answers = [[letter for letter in text.lower() if letter.isalpha()] for text in texts]

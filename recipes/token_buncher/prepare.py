@@ -162,7 +162,7 @@ def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
 
 
 def settings_of(arguments: argparse.Namespace, kind: type[Settings]) -> Settings:
-    """What was said, by flag or file, and the defaults for the rest. A Mistake for a value that cannot be."""
+    """The settings from flags and file, with defaults for the rest. A Mistake for an invalid value."""
     known = read_settings(arguments.config, kind) if arguments.config else kind()
     flags = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     try:

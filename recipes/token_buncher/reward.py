@@ -1,4 +1,4 @@
-"""The reward of the defence: how sure the model is of what it says."""
+"""The reward of the defence: minus the entropy of the answers."""
 
 import torch
 

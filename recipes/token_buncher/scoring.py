@@ -1,5 +1,5 @@
-"""Whether an answer is right (None: it could not be read, which is counted apart), what a model's answers come to, and
-two models' side by side."""
+"""Whether an answer is right (None: it could not be read, which is counted separately), a model's score, and a table of
+two models."""
 
 import re
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""A model that answers questions, and how sure it was of each word."""
+"""A model that answers questions, and the entropy of its tokens."""
 
 from collections.abc import Iterator
 from pathlib import Path

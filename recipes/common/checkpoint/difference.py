@@ -1,4 +1,4 @@
-"""How far two sets of weights are apart: the proof that a training moved them."""
+"""How far two sets of weights are apart: the proof that a training changed them."""
 
 from pathlib import Path
 

@@ -1,7 +1,8 @@
 """A LoRA adapter, as peft saves it, merged into the model it was trained on.
 
-`merge` makes the model; `check` (lora_check.py) proves that it says what base and adapter say together. Memory does
-not grow with the model: each tensor is read, changed in float32, rounded once and written before the next is read.
+`merge` makes the model; `check` (lora_check.py) proves that it computes what base and adapter compute together. Memory
+does not grow with the model: each tensor is read, changed in float32, rounded once and written before the next is
+read.
 """
 
 import json
@@ -73,8 +74,8 @@ def merge(
     max_shard_bytes: int,
     on_tensor: Callable[[int, int], None],
 ) -> Summary:
-    """`out` is the base, with the adapter in its weights where there is one, its configuration and tokenizer; after an
-    error it is as it was.
+    """`out` is the base, with the adapter in its weights where there is one, its configuration and tokenizer; after
+    an error it is unchanged.
 
     Floating-point tensors are cast to `dtype`, None keeps the base's. `on_tensor` is told (written, all) after each.
     """

@@ -1,4 +1,4 @@
-"""Whether a merged model says what its base and its adapter say together."""
+"""Whether a merged model computes what its base and its adapter compute together."""
 
 from dataclasses import dataclass
 from pathlib import Path

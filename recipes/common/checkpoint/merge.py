@@ -1,6 +1,6 @@
-"""Merging as a stage does it: a whole model of a base and the adapter trained on it, proved to say the same.
+"""The stage that merges an adapter into its base, and proves that the result computes the same.
 
-Nothing heavy is imported before something is merged: a look at settings does without torch.
+torch is imported only to merge: a check of the settings does not need it.
 """
 
 from dataclasses import dataclass

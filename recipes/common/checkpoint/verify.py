@@ -1,4 +1,4 @@
-"""Proves that an exported model is the checkpoint it was made of, and that it speaks.
+"""Proves that an exported model has the weights of its checkpoint, and that it can answer.
 
     python -m recipes.common.verify EXPORT --checkpoint global_step_100/actor --out OUT [--work DIR] [--prompt TEXT]
 
@@ -26,7 +26,7 @@ REPLY_TOKENS = 64
 
 
 def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int, int], None]) -> dict[str, Any]:
-    """The numbers of an export that is right, its reply among them; StageError for one that is not.
+    """The numbers of a correct export, with its reply; StageError for a wrong one.
 
     Memory: the model in its exported type, and two blocks. `on_tensor` is told (compared, all) after each tensor.
     """

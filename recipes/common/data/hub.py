@@ -1,4 +1,4 @@
-"""One repository of the Hugging Face hub at one revision, downloaded; what can go wrong there, in sentences."""
+"""Downloads from the Hugging Face hub, at one revision, and the errors that the hub can answer with."""
 
 import os
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def dataset_file(repo: str, revision: str, file: str, cache: Path | None) -> Pat
 
 
 def explain(problem: Exception, repo: str, revision: str) -> StageError | None:
-    """The sentence for a failed download; None when it is not the hub's or the network's doing."""
+    """The error that explains a failed download; None when neither the hub nor the network caused it."""
     import httpx
     from huggingface_hub import constants, errors
 

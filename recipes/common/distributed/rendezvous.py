@@ -1,4 +1,4 @@
-"""Where the processes of a training meet, as whoever started the machines says it."""
+"""Where the processes of a training meet: the address of the first machine, read from the environment."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ class Meeting:
 
     nodes: int
     node: int
-    """This machine's place among them; 0 is where they meet."""
+    """This machine's index. The processes meet on machine 0."""
     address: str
     port: int
 

@@ -1,4 +1,4 @@
-"""What the cards of all models begin with, their tables of numbers, and what earlier stages left for them."""
+"""The parts that all model cards share: the hub's metadata, tables of numbers, and what earlier stages wrote."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ def head(base: Mapping[str, Any], tags: str) -> str:
 
 
 def rows(names: Iterable[str], numbers: Mapping[str, Any]) -> str:
-    """A table's row for each of the names that there is a number for."""
+    """The rows of a table: one for each name that has a number."""
     return "\n".join(f"| {name} | {_shown(numbers[name])} |" for name in names if name in numbers)
 
 

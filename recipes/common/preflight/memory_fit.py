@@ -78,7 +78,7 @@ class Role:
         return (0 if self.weights_leave else self.weights) + (0 if self.optimizer_leaves else self.optimizer)
 
     def at_work(self) -> dict[str, float]:
-        """The worse of its two moments: the backward pass, and the optimizer's step, which has no activations."""
+        """The larger of two phases: the backward pass, and the optimizer's step, which has no activations."""
         states = {"weights": self.weights, "gradients": self.gradients}
         backward = states | dict(self.working or {}) | ({} if self.optimizer_leaves else {"optimizer": self.optimizer})
         step = states | {"optimizer": self.optimizer}

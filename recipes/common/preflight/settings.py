@@ -1,4 +1,4 @@
-"""The command that looks at the settings of a plan's stages before anything is paid, with each family's own kinds."""
+"""The command that checks the settings of a plan's stages before anything is paid. Each family gives its own kinds."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Inputs:
 def check_stages(
     about: str, kinds: Mapping[str, type], argv: list[str] | None = None, look: Callable[[Any], None] = lambda _: None
 ) -> None:
-    """The settings of each stage are of its kind, and `look` has nothing against them. A Mistake names the first stage
-    that is not so."""
+    """Returns when the settings of each stage are of its kind and `look` accepts them. A Mistake names the first stage
+    whose settings are wrong."""
     path = read_inputs(about, Inputs, argv).request
     request = read_value(path, "the argument is a JSON list of stages")
     if not isinstance(request, list) or not all(isinstance(entry, dict) and entry.keys() == KEYS for entry in request):

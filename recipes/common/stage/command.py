@@ -1,5 +1,5 @@
-"""What every stage's command does the same: report progress, stop when asked, end with the right code, say mistakes in
-a sentence."""
+"""What every stage's command does in the same way: it reports progress, stops when it is asked to, ends with the right
+exit code, and explains errors."""
 
 import json
 import os
@@ -16,7 +16,7 @@ DONE, FAILED, MISTAKE, INTERRUPTED = 0, 3, 2, 33
 
 
 class StageError(Exception):
-    """A failure with a sentence for the user: what is wrong with which value, and what helps."""
+    """A failure that is explained to the user: what is wrong with which value, and what helps."""
 
     def __init__(self, error: str, hint: str, code: int = FAILED):
         super().__init__(error)
@@ -28,7 +28,7 @@ class StageError(Exception):
 
 
 class Mistake(StageError):
-    """A failure that only the user can mend: wrong data, wrong setting."""
+    """A failure that only the user can correct: wrong data, wrong setting."""
 
     def __init__(self, error: str, hint: str):
         super().__init__(error, hint, MISTAKE)
@@ -79,7 +79,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 class StopSignal:
-    """Remembers that SIGTERM came. Called, it tells."""
+    """Remembers that SIGTERM came. A call returns whether it came."""
 
     def __init__(self) -> None:
         self.came = False

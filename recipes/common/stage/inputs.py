@@ -1,4 +1,4 @@
-"""A command's inputs: its command line, read into a dataclass with a field for each argument.
+"""A command's inputs: its command line as a dataclass with a field for each argument.
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
@@ -25,7 +25,7 @@ POSITIONAL: dict[str, Any] = {"positional": True}
 
 @dataclass(frozen=True, kw_only=True)
 class StageInputs:
-    """What every stage is given; a stage says what it needs besides."""
+    """What every stage is given; a stage adds what else it needs."""
 
     settings: Annotated[Path, POSITIONAL]
     out: Path
@@ -34,7 +34,7 @@ class StageInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingInputs(StageInputs):
-    """What a training is given: the model's folder, and an earlier stage's with the rows."""
+    """What a training is given: the model's folder, and the folder with the rows of an earlier stage."""
 
     model: Path
     data: Path
@@ -62,7 +62,7 @@ def resolve(inputs: Inputs) -> Inputs:
 
 
 def _described(kind: Any) -> tuple[Any, dict[str, Any]]:
-    """The type of one word (`Path` of `Path`, `Path | None` and `list[Path]`), and what argparse is told besides."""
+    """The type of an argument (`Path` of `Path`, `Path | None` and `list[Path]`), and other options for argparse."""
     options: dict[str, Any] = {}
     for part in getattr(kind, "__metadata__", ()):
         options |= part

@@ -1,4 +1,4 @@
-"""Rows that a long stage makes one after the other: a file that is only ever appended to, and survives any kill."""
+"""The rows that a long stage makes, one after the other: a file that is only appended to, and survives any kill."""
 
 import json
 import os
@@ -18,8 +18,8 @@ KEEP = 2
 class Journal:
     """The rows in `{work}/rows.jsonl`.
 
-    Opening it drops the line that a kill tore; where the file is gone, it is the newest checkpoint's. `rows` are all
-    that it holds. A checkpoint is a folder `rows-N` below `work` with the first N rows, whole and never changed.
+    Opening it removes a last line that a kill cut off. When the file is gone, the newest checkpoint's is copied. `rows`
+    are all rows in it. A checkpoint is a folder `rows-N` below `work` with the first N rows, whole and never changed.
     """
 
     def __init__(self, work: Path):
@@ -32,7 +32,7 @@ class Journal:
         self.rows = list(read_jsonl(self.path))
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
-        """The rows are on the disk, each a line, behind those that were there."""
+        """Adds the rows to the end of the file, one a line; they are on disk."""
         new = list(rows)
         with open(self.path, "ab") as file:
             file.write(b"".join(map(_line, new)))

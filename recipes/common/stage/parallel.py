@@ -1,4 +1,4 @@
-"""A function over many things, in several processes: results in order, and in bounded memory."""
+"""A function over many items, in several processes: results in order, and in bounded memory."""
 
 import ctypes
 import gc
@@ -18,7 +18,7 @@ from recipes.common.stage.command import StageError
 MOST = 8
 """Processes, however many cores there are."""
 AHEAD = 2
-"""Things that wait, or whose results do, for each process."""
+"""Items, or their results, that wait for each process."""
 PDEATHSIG = 1
 """prctl's, of Linux: the signal that a process gets when its parent dies."""
 
@@ -31,10 +31,10 @@ _work: Callable[[Any], Any]
 def process_map(
     work: Callable[[Item], Result], processes: int
 ) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
-    """What maps `work` over things in so many processes beside this one; with 0 of them, in this one.
+    """Yields a function that maps `work` over items in `processes` other processes; with 0, in this process.
 
-    They are forks, made at the beginning of the block: what `work` holds by then they share, and is not pickled. It
-    should have used no threads.
+    The processes are forks, made when the block begins. They share what `work` has in memory by then, without
+    pickling. This process must not have started threads.
     """
     if not processes:
         yield lambda items: map(work, items)
@@ -55,7 +55,7 @@ def process_map(
 
 
 def spare() -> int:
-    """Processes beside this one that the cores at hand can serve; 0 where a fork is not safe."""
+    """How many other processes the available cores can serve; 0 where a fork is not safe."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     return min(MOST, cores) if cores > 1 else 0
 

@@ -1,5 +1,5 @@
-"""What a stage wants to know of a trainer's steps: progress, checkpoints, the wish to stop. Of several processes that
-train together the first one speaks, and all stop at the same step."""
+"""A trainer's steps as a stage reports them: progress, checkpoints, a request to stop. When several processes train
+together, the first one reports, and all stop at the same step."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from recipes.common.stage.command import Progress, StageError, StopSignal
 from recipes.common.trl import checkpoints
 
-KEPT_OUT = ("epoch", "total_flos", "step")
+UNREPORTED = ("epoch", "total_flos", "step")
 
 
 class Watch(TrainerCallback):
@@ -40,7 +40,7 @@ class Watch(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        numbers = {name: value for name, value in (logs or {}).items() if name not in KEPT_OUT}
+        numbers = {name: value for name, value in (logs or {}).items() if name not in UNREPORTED}
         if "loss" not in numbers:
             return
         if numbers["loss"] != numbers["loss"]:

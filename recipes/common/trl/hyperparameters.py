@@ -9,7 +9,7 @@ from recipes.common.stage.settings import check_above, check_choice, check_least
 
 @dataclass(frozen=True)
 class Hyper:
-    """Whichever of TRL's trainers does it."""
+    """The same for each of TRL's trainers."""
 
     device: str
     """cuda: one GPU; or cpu."""
@@ -55,7 +55,7 @@ class Hyper:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What one epoch after the other comes to."""
+    """How many steps a training has."""
 
     steps: int
     warmup: int

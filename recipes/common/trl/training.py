@@ -16,14 +16,14 @@ PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to."""
+    """The result of a training."""
 
     history: list[dict[str, float]]
     """What was logged, step by step."""
     steps: int
     warmup: int
     parameters: int
-    """That were trained."""
+    """How many were trained."""
     seconds: float
     """Of a step, on average over those of this process."""
 

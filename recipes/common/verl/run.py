@@ -102,7 +102,7 @@ def run_trainer(trainer: "type[StageTrainer]", overrides: list[str], stage: Stag
             training.fit(manager)
         done = True
     finally:
-        with contextlib.suppress(AttributeError):
+        with contextlib.suppress(AttributeError):  # the trainer failed before it had a logger
             training.logger.finish(exit_code=0 if done or stop() else 1)
         transfer_queue.close()
 

@@ -1,4 +1,4 @@
-"""What a training loop is asked to do, what it reported, and the W&B run that it writes to."""
+"""What a training loop has to do, what it reported, and the W&B run that it writes to."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from recipes.common.verl.checkpoints import Checkpoint
 
 @dataclass(frozen=True)
 class Stage:
-    """What the loop needs to know besides verl's configuration."""
+    """What the training loop needs in addition to verl's configuration."""
 
     mode: str
     steps: int
@@ -27,7 +27,7 @@ class Stage:
     start: Path | None
     """Another stage's output, with `actor/` and `critic/`: where step 0 starts; None: from the model's weights."""
     recipe: Any = None
-    """What the recipe's own trainer wants to know besides."""
+    """What the recipe's own trainer needs in addition."""
 
 
 def read_history(work: Path, until: int) -> dict[int, dict[str, float]]:

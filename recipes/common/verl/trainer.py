@@ -37,7 +37,7 @@ from recipes.common.verl.workers import ActorWorker, CriticWorker
 
 
 class SamplingTrainer(PPOTrainerSync):
-    """Reads rows and has the rollout answer them; what is learnt from the answers is a subclass's matter."""
+    """Reads rows and has the rollout answer them. A subclass learns from the answers."""
 
     def __init__(self, config: DictConfig, stage: Stage, stopping: Callable[[], bool]):
         self.stage, self.stopping = stage, stopping
@@ -188,7 +188,7 @@ class StageTrainer(SamplingTrainer):
         return {"actor": self.actor_rollout_wg} | ({"critic": self.critic_wg} if self.use_critic else {})
 
     def _sound(self, metrics: dict[str, float]) -> dict[str, float]:
-        """The finite ones; of another the user is told, once. verl skips an update whose gradient is not finite."""
+        """The finite metrics. A warning names others once: verl skips an update whose gradient is not finite."""
         for name in metrics:
             if not math.isfinite(metrics[name]) and name not in self.unsound:
                 self.unsound.add(name)

@@ -1,5 +1,5 @@
-"""Ends a stage's processes: when one of Ray's died, for verl waits for ever for a dead agent loop or TransferQueue; and
-what a killed stage leaves behind, for Ray's agents live on for a minute and inference engines keep GPU memory."""
+"""Ends a stage's processes: when one of Ray's died, because verl waits for ever for a dead agent loop or TransferQueue;
+and after a stage was killed, because Ray's agents live on for a minute and inference engines keep GPU memory."""
 
 import os
 import shutil
@@ -15,14 +15,14 @@ from recipes.common.stage.command import FAILED
 CHECK_SECONDS = 5.0
 
 PATIENCE_SECONDS = 15.0
-"""For the trainer to fail by itself, which tells more."""
+"""The time for the trainer to fail by itself, with a better error."""
 
 MARK = "STAGE_SESSION"
 """The variable that every process below the stage inherits; its value is the session's folder."""
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 2.0
-"""For those that notice by themselves."""
+"""The time for processes that end by themselves."""
 
 
 class Watchdog(threading.Thread):

@@ -1,4 +1,4 @@
-"""Whether a file's rows can be used, told before anything is paid: needs neither a tokenizer nor torch.
+"""Checks whether a file's rows can be used, before anything is paid: needs neither a tokenizer nor torch.
 
     python -m recipes.gad.preflight.data --train FILE [--val FILE]
 

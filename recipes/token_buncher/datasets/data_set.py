@@ -1,4 +1,4 @@
-"""A data set ready to be written: its two splits, and what became of its rows."""
+"""A data set ready to be written: its two splits, and a report on its rows."""
 
 from dataclasses import dataclass
 from pathlib import Path

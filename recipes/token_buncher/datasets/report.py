@@ -1,4 +1,4 @@
-"""What became of a data set's rows: how many were kept, how many dropped and why, how long the prompts are."""
+"""The report on a data set's rows: how many were kept, how many were dropped and why, how long the prompts are."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Rows that cannot be used, told in one sentence that names the file, the row and the column."""
+"""Reads rows; an error names the file, the row and the column that cannot be used."""
 
 from collections.abc import Callable
 from pathlib import Path

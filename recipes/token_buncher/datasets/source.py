@@ -1,4 +1,4 @@
-"""Where a data set's rows are: in a file, or, said by a file of one row, in a file of the hub at a commit."""
+"""Where a data set's rows are: in a file, or in a file of the hub at a commit, which a file of one row names."""
 
 import itertools
 import json

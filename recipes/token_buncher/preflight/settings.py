@@ -1,4 +1,4 @@
-"""Looks at the stages' settings before anything is paid: no torch, no verl.
+"""Checks the stages' settings before anything is paid: no torch, no verl.
 
 python -m recipes.token_buncher.preflight.settings REQUEST.json
 """
@@ -16,7 +16,7 @@ KINDS = {"train": Settings, "evaluate": evaluate.Settings}
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Exits with 2 and a sentence when a value cannot be, or verl would not read an override."""
+    """Exits with 2 and an error when a value is invalid, or verl would not read an override."""
     check_stages(__doc__, KINDS, argv, partial(check_settings, decided=DECIDED))
 
 
