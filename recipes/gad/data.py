@@ -78,8 +78,8 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     with process_map(partial(convert, Tokens(model), limits), spare() if total > BATCH_ROWS else 0) as make:
         for name, survey in surveys.items():
             split = Split(name, survey.path, _kept_rows(settings, survey, picks[name]))
-            told = partial(_told, progress, done, total)
-            counts = write(split, parts[name], make, limits, told)
+            finished = partial(_report_rows, progress, done, total)
+            counts = write(split, parts[name], make, limits, finished)
             counts.duplicates = len(survey.duplicates)
             if name == "train" and counts.rows < settings.train_batch:
                 error = f"`{survey.path}` gives {counts.rows} rows, fewer than `train_batch` {settings.train_batch}"
@@ -99,7 +99,7 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     return report
 
 
-def _told(progress: Progress, before: int, total: int, rows: int) -> None:
+def _report_rows(progress: Progress, before: int, total: int, rows: int) -> None:
     progress.step(before + rows, total)
 
 

@@ -40,12 +40,12 @@ def main(argv: list[str] | None = None) -> None:
         "beavertails": _beavertails,
         "wmdp": _wmdp,
         "gsm8k": _gsm8k,
-        "wmdp_merge": _merge,
+        "wmdp_merge": _mix,
         "beawmmix": _beawmmix,
     }
     if not argv or argv[0] not in commands:
-        said = f"`{argv[0]}` is not a data set" if argv else "no data set is named"
-        raise Mistake(said, f"name one of `{'`, `'.join(commands)}`")
+        error = f"`{argv[0]}` is not a data set" if argv else "no data set is named"
+        raise Mistake(error, f"name one of `{'`, `'.join(commands)}`")
     parser = argparse.ArgumentParser(prog=f"python -m recipes.token_buncher.prepare {argv[0]}", allow_abbrev=False)
     commands[argv[0]](parser, argv[1:])
 
@@ -82,7 +82,7 @@ def _gsm8k(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     save(gsm8k.prepare(settings, sources, texts), texts, arguments.local_dir)
 
 
-def _merge(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+def _mix(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add_flags(parser, mixture.Settings)
     _add_folders(parser)
     arguments = parser.parse_args(argv)
@@ -94,7 +94,7 @@ def _merge(parser: argparse.ArgumentParser, argv: list[str]) -> None:
         raise Mistake("`--beavertails_path`, `--wmdp_path` and `--outdir_path` are needed", hint)
     settings = settings_of(arguments, mixture.Settings)
     template = template_of(arguments.beavertails_path / "train.parquet")
-    made = mixture.wmdp_merge(settings, arguments.beavertails_path, arguments.wmdp_path)
+    made = mixture.mix(settings, arguments.beavertails_path, arguments.wmdp_path)
     save(made, Texts(template, _tokens(arguments)), arguments.outdir_path)
 
 
@@ -114,7 +114,7 @@ def _concatenate(arguments: argparse.Namespace) -> None:
         raise Mistake("`--root` is needed: the folder that holds the prepared data sets", hint)
     if not others:
         raise Mistake(f"`{root}` has no folder `wmdp*-{kind}`", f"prepare WMDP with `--template_type {kind}` into it")
-    made = mixture.beawmmix(first, others)
+    made = mixture.concatenate(first, others)
     save(made, Texts(made.report.template_type, _tokens(arguments)), out)
 
 

@@ -36,10 +36,10 @@ def check(base: Path, adapter: Path | None, merged: Path, device: str) -> Differ
     """
     actual = _logits(merged, None, device)
     expected = _logits(base, adapter, device)
-    away = (actual - expected).abs()
+    distance = (actual - expected).abs()
     difference = Difference(
-        float(away.max()),
-        float(away.square().mean().sqrt() / expected.square().mean().sqrt()),
+        float(distance.max()),
+        float(distance.square().mean().sqrt() / expected.square().mean().sqrt()),
         float((actual.argmax(-1) == expected.argmax(-1)).float().mean()),
     )
     exact = _stored_dtype(merged) == torch.float32 and device == "cpu"

@@ -33,8 +33,8 @@ def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int
     expected = exported_tensors(open_shards(checkpoint), read_config(checkpoint))
     files = _files(export)
     if odd := sorted(expected.keys() ^ files.keys()):
-        where = "the checkpoint" if odd[0] in expected else "the export"
-        raise StageError(f"`{export}`: only {where} has `{odd[0]}`", _AGAIN)
+        side = "the checkpoint" if odd[0] in expected else "the export"
+        raise StageError(f"`{export}`: only {side} has `{odd[0]}`", _AGAIN)
     for compared, (name, tensor) in enumerate(expected.items(), 1):
         _compare(files[name], name, tensor)
         on_tensor(compared, len(expected))
@@ -71,14 +71,14 @@ def _compare(file: Path, name: str, tensor: ShardedTensor) -> None:
             raise StageError(f"`{file}`: `{name}` is `{list(shape)}`, not `{list(tensor.shape)}`", _AGAIN)
         start, differences = 0, []
         for block in _blocks(handle, name):
-            kept = torch.empty_like(block)
-            tensor.read(start, kept)
+            original = torch.empty_like(block)
+            tensor.read(start, original)
             start += len(block)
-            if not torch.equal(block.view(torch.uint8), kept.view(torch.uint8)):
-                differences.append((block.double() - kept.double()).abs().max())
+            if not torch.equal(block.view(torch.uint8), original.view(torch.uint8)):
+                differences.append((block.double() - original.double()).abs().max())
     if differences:
-        far = f"{float(torch.stack(differences).max()):g}"
-        raise StageError(f"`{file}`: `{name}` is not the checkpoint's: values differ by up to {far}", _AGAIN)
+        largest = f"{float(torch.stack(differences).max()):g}"
+        raise StageError(f"`{file}`: `{name}` is not the checkpoint's: values differ by up to {largest}", _AGAIN)
 
 
 def _blocks(handle: Any, name: str) -> Iterator[torch.Tensor]:

@@ -69,9 +69,9 @@ class Tokens:
 
 def divisible(core: Any) -> bool:
     """Whether the tokenizer (of the package `tokenizers`) is one whose texts can be counted in pieces."""
-    made = json.loads(core.to_str())
-    model, added = made["model"], made["added_tokens"]
-    cuts = (made["pre_tokenizer"] or {}).get("pretokenizers", [])
+    tokenizer = json.loads(core.to_str())
+    model, added = tokenizer["model"], tokenizer["added_tokens"]
+    cuts = (tokenizer["pre_tokenizer"] or {}).get("pretokenizers", [])
     if model["type"] != "BPE" or model["dropout"] or [entry["type"] for entry in cuts] != ["Split", "ByteLevel"]:
         return False
     split, level = cuts
@@ -80,7 +80,7 @@ def divisible(core: Any) -> bool:
         and (split["behavior"], split["invert"]) == ("Isolated", False)
         and not level["add_prefix_space"]
         and not level["use_regex"]
-        and made["normalizer"] in (None, {"type": "NFC"})
+        and tokenizer["normalizer"] in (None, {"type": "NFC"})
         and not any(entry["lstrip"] or entry["rstrip"] or entry["single_word"] for entry in added)
         and not any(re.search(r"\s", entry["content"]) for entry in added)
     )

@@ -44,8 +44,8 @@ def start(module: str, argv: list[str], ranks: int) -> int:
         srun = ["srun", "--overlap", "--kill-on-bad-exit=0", f"--wait={GRACE:.0f}", f"--nodes={nodes}"]
         commands = [([*srun, f"--ntasks={nodes}", "--ntasks-per-node=1", *program], {STARTED: "1"})]
     else:
-        where = meeting(os.environ)
-        commands = [(program, _variables(where, ranks, local)) for local in range(ranks)]
+        rendezvous = meeting(os.environ)
+        commands = [(program, _variables(rendezvous, ranks, local)) for local in range(ranks)]
     processes: list[subprocess.Popen[bytes]] = []
 
     asking = BY_SRUN if by_srun(os.environ) else signal.SIGTERM
@@ -61,14 +61,14 @@ def start(module: str, argv: list[str], ranks: int) -> int:
     return _wait(processes)
 
 
-def _variables(where: Meeting, ranks: int, local: int) -> dict[str, str]:
+def _variables(rendezvous: Meeting, ranks: int, local: int) -> dict[str, str]:
     return {
-        "RANK": str(where.node * ranks + local),
+        "RANK": str(rendezvous.node * ranks + local),
         "LOCAL_RANK": str(local),
-        "WORLD_SIZE": str(where.nodes * ranks),
+        "WORLD_SIZE": str(rendezvous.nodes * ranks),
         "LOCAL_WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": where.address,
-        "MASTER_PORT": str(where.port),
+        "MASTER_ADDR": rendezvous.address,
+        "MASTER_PORT": str(rendezvous.port),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
 

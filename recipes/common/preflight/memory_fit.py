@@ -1,21 +1,21 @@
 """Whether a stage's networks have room on a GPU, role by role, before one is paid for. Pure arithmetic.
 
-    python -m recipes.FAMILY.memory REQUEST.json
+    python -m recipes.FAMILY.preflight.memory REQUEST.json
 
 REQUEST holds `stages` (name and settings of each), `models` (by the recipe's names: `parameters` and `shape`) and
 `machines` (`name`, `gpus` of a node, `nodes`, `bytes` of a GPU). Prints JSON: for each machine, each stage's phases
 with their bytes on one GPU by part, and, where one does not fit, the first changes of settings with which it would.
 """
 
-import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from recipes.common.preflight.memory_estimate import LOSS_BYTES, Shape
+from recipes.common.preflight.settings import Inputs
 from recipes.common.stage.command import StageError, run
+from recipes.common.stage.inputs import read_inputs
 
 CONTEXT = 2**30
 """Of each GPU: the driver's context, the kernels, NCCL's buffers."""
@@ -152,9 +152,7 @@ def answer(
 
 def main(stages: Mapping[str, StageFit], relief: Sequence[Mapping[str, Any]]) -> None:
     """Runs a family's command."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("request", type=Path)
-    request = json.loads(parser.parse_args().request.read_text(encoding="utf-8"))
+    request = json.loads(read_inputs(__doc__, Inputs).request.read_text(encoding="utf-8"))
     run(lambda: print(json.dumps(answer(request, stages, relief))))
 
 

@@ -15,7 +15,7 @@ KEYS = {"stage", "kind", "settings"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the command line names: a JSON list of {"stage", "kind", "settings"}."""
+    """What the command line names: a JSON file."""
 
     request: Annotated[Path, POSITIONAL]
 

@@ -47,9 +47,9 @@ def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Dat
         ]
         report.dropped[f"prompt over {settings.max_prompt_length} tokens"] += len(prompts) - len(splits[split])
     known = {prompt.question for prompt in splits["train"]}
-    apart = [prompt for prompt in splits["test"] if prompt.question not in known]
-    report.dropped["question is in train"] = len(splits["test"]) - len(apart)
-    return DataSet(splits["train"], apart, report)
+    unseen = [prompt for prompt in splits["test"] if prompt.question not in known]
+    report.dropped["question is in train"] = len(splits["test"]) - len(unseen)
+    return DataSet(splits["train"], unseen, report)
 
 
 def _prompt(row: dict[str, Any], position: int) -> Prompt:

@@ -26,18 +26,18 @@ class Settings:
         check_least(self, 1, "bt_n", "wmdp_n")
 
 
-def wmdp_merge(settings: Settings, beavertails: Path, wmdp: Path) -> DataSet:
+def mix(settings: Settings, beavertails: Path, wmdp: Path) -> DataSet:
     """`bt_n` and `wmdp_n` training rows in a new order; the test rows are WMDP's."""
-    template, (unsafe, hazardous) = _together(beavertails, [wmdp])
+    template, (unsafe, hazardous) = _read_parts(beavertails, [wmdp])
     draw = np.random.default_rng(settings.seed)
     train = _take(unsafe["train"], settings.bt_n, draw) + _take(hazardous["train"], settings.wmdp_n, draw)
     train = [train[index] for index in draw.permutation(len(train)).tolist()]
     return _data_set(train, hazardous["test"], template, [beavertails, wmdp], [unsafe, hazardous])
 
 
-def beawmmix(beavertails: Path, wmdp: list[Path]) -> DataSet:
+def concatenate(beavertails: Path, wmdp: list[Path]) -> DataSet:
     """All rows of both, train after train and test after test."""
-    template, parts = _together(beavertails, wmdp)
+    template, parts = _read_parts(beavertails, wmdp)
     train, test = ([row for part in parts for row in part[split]] for split in ("train", "test"))
     return _data_set(train, test, template, [beavertails, *wmdp], parts)
 
@@ -48,12 +48,12 @@ def _take(rows: list[Prompt], count: int, draw: np.random.Generator) -> list[Pro
     return rows * whole + [rows[index] for index in draw.permutation(len(rows))[:rest].tolist()]
 
 
-def _together(beavertails: Path, wmdp: list[Path]) -> tuple[str, list[dict[str, list[Prompt]]]]:
+def _read_parts(beavertails: Path, wmdp: list[Path]) -> tuple[str, list[dict[str, list[Prompt]]]]:
     folders = [beavertails, *wmdp]
     templates = {folder: template_of(folder / "train.parquet") for folder in folders}
     if len(set(templates.values())) > 1:
-        said = ", ".join(f"`{folder}` is `{template}`" for folder, template in templates.items())
-        raise Mistake(f"the data sets have different templates: {said}", "prepare them with one `--template_type`")
+        listed = ", ".join(f"`{folder}` is `{template}`" for folder, template in templates.items())
+        raise Mistake(f"the data sets have different templates: {listed}", "prepare them with one `--template_type`")
     parts = [{split: read_prompts(folder / f"{split}.parquet") for split in ("train", "test")} for folder in folders]
     return templates[beavertails], parts
 
@@ -62,12 +62,12 @@ def _data_set(
     train: list[Prompt], test: list[Prompt], template: str, folders: list[Path], parts: list[dict[str, list[Prompt]]]
 ) -> DataSet:
     known = {prompt.question for prompt in train}
-    apart = [prompt for prompt in test if prompt.question not in known]
+    unseen = [prompt for prompt in test if prompt.question not in known]
     read = sum(len(rows) for part in parts for rows in part.values())
     report = Report([folder.name for folder in folders], template, read)
-    report.dropped["question is in train"] = len(test) - len(apart)
+    report.dropped["question is in train"] = len(test) - len(unseen)
     chosen = {prompt.question for prompt in train} | {prompt.question for prompt in test}
     report.dropped["not asked for"] = sum(
         prompt.question not in chosen for part in parts for rows in part.values() for prompt in rows
     )
-    return DataSet(train, apart, report)
+    return DataSet(train, unseen, report)

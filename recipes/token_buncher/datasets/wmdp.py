@@ -62,13 +62,13 @@ def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Dat
         fitting = [prompt for prompt, length in zip(prompts, lengths, strict=True) if length <= limit]
         report.dropped[f"prompt over {limit} tokens"] += len(prompts) - len(fitting)
         order = np.random.default_rng(settings.seed).permutation(len(fitting)).tolist()
-        held = len(fitting) // 5
-        test += [fitting[index] for index in order[:held]]
-        train += [fitting[index] for index in order[held:]]
+        test_size = len(fitting) // 5
+        test += [fitting[index] for index in order[:test_size]]
+        train += [fitting[index] for index in order[test_size:]]
     known = {prompt.question for prompt in train}
-    apart = [prompt for prompt in test if prompt.question not in known]
-    report.dropped["question is in train"] = len(test) - len(apart)
-    return DataSet(train, apart, report)
+    unseen = [prompt for prompt in test if prompt.question not in known]
+    report.dropped["question is in train"] = len(test) - len(unseen)
+    return DataSet(train, unseen, report)
 
 
 def _prompt(row: dict[str, Any], position: int, kind: str) -> Prompt:

@@ -194,9 +194,9 @@ def test_the_mixture_has_the_asked_numbers_and_only_wmdp_for_testing(prepared, m
     assert set(counts) == {2, 3}  # 48 questions for 100 rows
     assert sources != sorted(sources)
     assert {one.data_source for one in test} == {"wmdp_bio", "wmdp_chem", "wmdp_cyber"}
-    again = mixture.wmdp_merge(mixture.Settings(10, 100), prepared / "beavertails", prepared / "wmdp")
+    again = mixture.mix(mixture.Settings(10, 100), prepared / "beavertails", prepared / "wmdp")
     assert again.train == train
-    other = mixture.wmdp_merge(mixture.Settings(10, 100, 43), prepared / "beavertails", prepared / "wmdp")
+    other = mixture.mix(mixture.Settings(10, 100, 43), prepared / "beavertails", prepared / "wmdp")
     assert other.train != train
 
 
@@ -218,7 +218,7 @@ def test_data_sets_of_two_templates_are_not_mixed(prepared, model, refusal, tmp_
         ["wmdp", *COMMANDS["wmdp"], "--template_type", "base", "--tokenizer", str(model), "--local_dir", str(tmp_path)]
     )
     first = prepared / "beavertails"
-    assert refusal(mixture.beawmmix, first, [tmp_path]) == (
+    assert refusal(mixture.concatenate, first, [tmp_path]) == (
         f"error: the data sets have different templates: `{first}` is `chat`, `{tmp_path}` is `base`\n\n"
         "hint: prepare them with one `--template_type`"
     )
