@@ -7,7 +7,6 @@ Afterwards OUT holds `actor/` and `critic/` (verl role folders; seqkd has no cri
 Started again with the same WORK it goes on from the newest complete checkpoint there.
 """
 
-import shutil
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -85,8 +84,6 @@ def train_stage(
 
 def write_out(last: Checkpoint, settings: Settings, inputs: Inputs) -> None:
     """OUT is complete; metrics.json comes last."""
-    for role in settings.roles:
-        shutil.rmtree(inputs.out / role, ignore_errors=True)
     checkpoints.export(last, settings.roles, inputs.out)
     files.write_json(inputs.out / "metrics.json", summary(last, settings, inputs))
 

@@ -89,16 +89,13 @@ def train_stage(
 
 def write_out(last: Checkpoint, settings: Settings, inputs: TrainingInputs, machine: Hardware) -> None:
     """OUT of a defence is complete; metrics.json comes last."""
-
-    shutil.rmtree(inputs.out / "actor", ignore_errors=True)
     checkpoints.export(last, ROLES, inputs.out)
     numbers = summary(last, settings, inputs) | fit_to_gpu.numbers(settings, machine)
     files.write_json(inputs.out / "metrics.json", numbers)
 
 
 def write_measured(last: Checkpoint | None, settings: Settings, inputs: TrainingInputs, machine: Hardware) -> None:
-    """OUT of an attack is complete, and its weights are gone; what was measured stays in WORK for another start."""
-
+    """OUT of an attack is complete, and its weights are gone. The measurements stay in WORK for another start."""
     if last and last.step == settings.steps:
         numbers = summary(last, settings, inputs) | fit_to_gpu.numbers(settings, machine)
         files.write_json(inputs.work / MEASURED, {"metrics": numbers, "curve": curve(last, inputs)})

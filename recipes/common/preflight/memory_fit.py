@@ -95,7 +95,7 @@ def phases(roles: Mapping[str, Role]) -> Phases:
     return by_role
 
 
-def sharded(network: Network, machine: Machine, tokens: int, logits: bool = True, **leave: bool) -> Role:
+def training_role(network: Network, machine: Machine, tokens: int, logits: bool = True, **leave: bool) -> Role:
     """Trained by FSDP over all GPUs with AdamW in float32: 4 bytes a weight, 4 a gradient, 8 of states."""
     share = network.parameters / machine.world
     working = {"gathered": network.gathered(), "activations": network.activations(tokens)}
@@ -104,7 +104,7 @@ def sharded(network: Network, machine: Machine, tokens: int, logits: bool = True
     )
 
 
-def frozen(network: Network, machine: Machine, tokens: int, weights_leave: bool = False) -> Role:
+def reference_role(network: Network, machine: Machine, tokens: int, weights_leave: bool = False) -> Role:
     """Looked up by FSDP in float32, never trained: no layer's input is kept."""
     working = {"gathered": network.gathered(), "logits": network.logits(tokens)}
     return Role(4 * network.parameters / machine.world, working=working, weights_leave=weights_leave)

@@ -140,7 +140,10 @@ def folder_of(work: Path, step: int) -> Path:
 
 
 def export(checkpoint: Checkpoint, roles: tuple[str, ...], out: Path) -> None:
-    """`out` holds the roles' files and the marker: hard links, or copies where the file system has none."""
+    """`out` holds the roles' files and the marker, and none of an earlier checkpoint: hard links, or copies on another
+    file system."""
+    for role in roles:
+        shutil.rmtree(out / role, ignore_errors=True)
     for name in (*checkpoint.files, MARKER):
         if name != MARKER and name.split("/")[0] not in roles:
             continue

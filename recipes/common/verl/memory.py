@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recipes.common.preflight.memory_fit import Machine, Network, Phases, frozen, phases, rollout, sharded
+from recipes.common.preflight.memory_fit import Machine, Network, Phases, phases, reference_role, rollout, training_role
 
 OFFLOAD = ({"gpu_memory_utilization": 0.5}, {"optimizer_offload": True}, {"param_offload": True})
 """What frees memory in every verl stage, and costs speed alone; the cheapest first."""
@@ -27,11 +27,13 @@ class Turns:
     def phases(self, settings: Mapping[str, Any], machine: Machine) -> Phases:
         """The stage's phases on one GPU, with what its settings say of offloading and of the rollout."""
         leave = {"weights_leave": settings["param_offload"], "optimizer_leaves": settings["optimizer_offload"]}
-        roles = {"actor": sharded(self.network, machine, self.tokens, **leave)}
+        roles = {"actor": training_role(self.network, machine, self.tokens, **leave)}
         if self.critic_tokens is not None:
-            roles["critic"] = sharded(self.network, machine, self.critic_tokens, logits=False, **leave)
+            roles["critic"] = training_role(self.network, machine, self.critic_tokens, logits=False, **leave)
         if self.reference:
-            roles["reference"] = frozen(self.network, machine, self.tokens, weights_leave=settings["param_offload"])
+            roles["reference"] = reference_role(
+                self.network, machine, self.tokens, weights_leave=settings["param_offload"]
+            )
         turns = phases(roles)
         if settings["rollout"] == "vllm":
             share = settings["gpu_memory_utilization"]
