@@ -18,7 +18,7 @@ from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.run import newest_checkpoint, stage_of, train
+from recipes.common.verl.run import find_checkpoint, stage_of, train
 from recipes.common.verl.stage import read_history
 from recipes.gad.settings import Settings
 from recipes.gad.verl_config import Inputs, verl_overrides
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(inputs.settings, Settings)
     check_inputs(settings, inputs)
     machine = hardware.detect(settings.device, settings.rollout, settings.ranks)
-    resume = newest_checkpoint(settings, inputs, machine, settings.roles)
+    resume = find_checkpoint(settings, inputs, machine, settings.roles)
     if not resume and inputs.start:
         start = checkpoints.read(inputs.start)
         if not start:

@@ -18,7 +18,7 @@ from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.run import newest_checkpoint, stage_of, train
+from recipes.common.verl.run import find_checkpoint, stage_of, train
 from recipes.common.verl.stage import read_history
 from recipes.token_buncher import fit_to_gpu
 from recipes.token_buncher.datasets.parquet import template_of
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     gpu = fit_to_gpu.first_gpu(machine)
     settings = fit_to_gpu.fill_sizes(written, machine, gpu, vocabulary)
     print(fit_to_gpu.size_line(settings, machine, gpu), flush=True)
-    resume = newest_checkpoint(settings, inputs, machine, ROLES)
+    resume = find_checkpoint(settings, inputs, machine, ROLES)
     if not (inputs.work / MEASURED).exists() and (not resume or resume.step < settings.steps):
         train_stage(settings, inputs, machine, resume, stop)
         resume = checkpoints.newest(inputs.work)

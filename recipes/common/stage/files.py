@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +37,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 def link_or_copy(source: Path, target: Path) -> None:
     """`target` is a hard link to `source`, or a copy on another file system, whatever was there before."""
-    part = target.with_name(f".{target.name}.part")
+    part = target.with_name(".link.part")  # whatever the length of the target's name
     part.unlink(missing_ok=True)
     try:
         os.link(source.resolve(), part)
@@ -54,6 +54,14 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
+
+
+def remove_unmarked(folders: Iterable[Path], marker: str) -> None:
+    """The folders whose `marker` is absent or torn are gone, because a kill left them incomplete; each is printed."""
+    for folder in folders:
+        if not read_json(folder / marker):
+            print(f"removed {folder}: it was interrupted while it was written", flush=True)
+            shutil.rmtree(folder)
 
 
 def sync_folder(folder: Path) -> None:

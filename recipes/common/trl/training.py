@@ -85,9 +85,9 @@ def train(trainer: Any, work: Path, stop: StopSignal) -> Trained:
             parameter.data = parameter.data.to(torch.float32)
     watch = Watch(work, stop)
     trainer.add_callback(watch)
+    if trainer.is_world_process_zero():
+        checkpoints.remove_incomplete(work)
     if trainer.args.world_size > 1:
-        if trainer.is_world_process_zero():
-            checkpoints.newest(work)  # removes what is no checkpoint
         torch.distributed.barrier()
     resume = checkpoints.newest(work)
     if resume:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import link_or_copy, read_json, sync_folder, sync_tree, write_json
+from recipes.common.stage.files import link_or_copy, read_json, remove_unmarked, sync_folder, sync_tree, write_json
 
 MARKER = "complete.json"
 
@@ -54,17 +54,14 @@ def complete(folder: Path, mode: str, step: int, world_size: int, score: float |
     return checkpoint
 
 
+def remove_incomplete(work: Path) -> None:
+    """The folders that a kill left without a marker are gone."""
+    remove_unmarked(_folders(work), MARKER)
+
+
 def newest(work: Path) -> Checkpoint | None:
-    """The complete checkpoint with the highest step. Folders that a kill left without a marker are removed."""
-    done = []
-    for folder in _folders(work):
-        checkpoint = read(folder)
-        if checkpoint:
-            done.append(checkpoint)
-        else:
-            print(f"removed {folder}: it was interrupted while it was written", flush=True)
-            shutil.rmtree(folder)
-    return max(done, key=lambda checkpoint: checkpoint.step, default=None)
+    """The complete checkpoint with the highest step."""
+    return max(filter(None, map(read, _folders(work))), key=lambda checkpoint: checkpoint.step, default=None)
 
 
 def check(checkpoint: Checkpoint, mode: str, runs: str, world_size: int, roles: tuple[str, ...]) -> None:

@@ -49,12 +49,13 @@ def train(trainer: str, overrides: list[str], hardware: Hardware, stage: Stage, 
             ) from None
 
 
-def newest_checkpoint(
+def find_checkpoint(
     settings: VerlSettings, inputs: TrainingInputs, hardware: Hardware, roles: tuple[str, ...]
 ) -> Checkpoint | None:
-    """The newest complete checkpoint in the work folder, which exists; StageError when this stage cannot go on from
-    it."""
+    """The newest complete checkpoint in the work folder, which is made and cleared of incomplete ones. StageError when
+    this stage cannot continue from it."""
     inputs.work.mkdir(parents=True, exist_ok=True)
+    checkpoints.remove_incomplete(inputs.work)
     newest = checkpoints.newest(inputs.work)
     if newest:
         checkpoints.check(newest, settings.mode, settings.mode, hardware.world_size, roles)

@@ -48,6 +48,7 @@ def test_an_unfinished_folder_is_removed_and_said(tmp_path, capsys):
     write(tmp_path, 1)
     unfinished = tmp_path / "global_step_2" / "actor"
     unfinished.mkdir(parents=True)
+    checkpoints.remove_incomplete(tmp_path)
     assert checkpoints.newest(tmp_path).step == 1
     assert not unfinished.parent.exists()
     assert capsys.readouterr().out == f"removed {unfinished.parent}: it was interrupted while it was written\n"
@@ -157,5 +158,6 @@ def test_a_marker_that_is_none_of_ours_is_a_sentence_and_deletes_nothing(tmp_pat
     path.write_text(json.dumps(marker))
     with pytest.raises(StageError) as caught:
         checkpoints.newest(tmp_path)
+    checkpoints.remove_incomplete(tmp_path)
     assert caught.value.error == f"`{path}` is not the marker of a checkpoint"
     assert caught.value.hint == "delete the folder, or its marker" and path.exists()
