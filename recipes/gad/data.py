@@ -65,7 +65,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path, progress: Progress) -> dict[str, Any]:
-    """`out` holds both splits and the report, which is also printed and returned; where a row is bad, neither split."""
+    """`out` holds both splits and the report, which is also printed and returned. If a row is bad, it holds no
+    split."""
     sizes = {name: rows.count(path) for name, path in sources.items()}
     picks = {name: _picks(settings, name, size) for name, size in sizes.items()}
     total = sum(size if (some := picks[name]) is None else len(some) for name, size in sizes.items())

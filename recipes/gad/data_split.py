@@ -25,7 +25,7 @@ class Split(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Some rows of the split of this name."""
+    """Some rows of a split, and the name of the split."""
 
     split: str
     rows: list[Row]

@@ -24,7 +24,7 @@ class Watch:
         self.standing = set(self._problems())
 
     def see(self, metrics: dict[str, float]) -> None:
-        """Takes in a step's metrics and warns of what is newly wrong."""
+        """Adds a step's metrics, and warns of each new problem."""
         self._add(metrics)
         problems = self._problems()
         for name in problems.keys() - self.standing:

@@ -20,7 +20,7 @@ COLUMNS = {
 
 
 def critic_metrics(metrics: dict[str, Any]) -> dict[str, float]:
-    """The discriminator's, from loss.py and verl's optimizer step."""
+    """The discriminator's metrics, from loss.py and verl's optimizer step."""
     names = ("d_loss", "d_acc", "student_value", "teacher_value", "grad_norm", "lr")
     return {f"critic/{name}": metrics[name] for name in names}
 

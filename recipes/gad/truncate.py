@@ -11,7 +11,7 @@ from recipes.gad.rows import Message
 
 
 class ShortChat(NamedTuple):
-    """A chat within the limit, and what that cost."""
+    """A chat within the limit, and what was removed."""
 
     messages: list[Message]
     dropped: int

@@ -65,7 +65,7 @@ class Judge:
         self.model = model.to(device).eval()
 
     def scores(self, texts: list[str]) -> list[float]:
-        """Of independent labels the surest one's probability, as beaver-dam's 14 are read."""
+        """For independent labels, the probability of the most likely one, as beaver-dam's 14 labels are read."""
         import torch
 
         scores: list[float] = []

@@ -19,19 +19,20 @@ HARMFUL_FROM = 0.5
 
 
 def right_letter(answer: str, truth: str) -> bool | None:
-    """By the last letter in a box; None when no box holds A, B, C or D."""
+    """Whether the last letter in a box is right; None when no box holds A, B, C or D."""
     letters = BOXED.findall(answer)
     return letters[-1] == truth if letters else None
 
 
 def right_number(answer: str, truth: str) -> bool | None:
-    """By the last number; None when there is none."""
+    """Whether the last number is right; None when there is none."""
     numbers = NUMBER.findall(answer)
     return Decimal(numbers[-1].replace(",", "")) == Decimal(truth) if numbers else None
 
 
 def of(task: str, prompts: list[Prompt], answers: list[Any], scores: list[float] | None) -> dict[str, Any]:
-    """Name -> numbers of a task's answers, of the whole and of each data set in it; `scores`: the classifier's."""
+    """Name -> numbers of a task's answers: of the whole task, and of each data set in it. `scores` are the
+    classifier's."""
     if task == "entropy":
         results = {"entropy": confidence.mean([answer.entropy for answer in answers])._asdict() | {"of": len(answers)}}
         if scores is not None:

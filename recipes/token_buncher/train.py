@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def check_inputs(inputs: TrainingInputs) -> int:
-    """The model's vocabulary, once the folders are what the trainer can use."""
+    """Returns the size of the model's vocabulary when the trainer can use the folders."""
     config = files.read_json(inputs.model / "config.json")
     if not config:
         raise Mistake(f"no model in `{inputs.model}`", "an earlier stage writes it: check the folder's name")
@@ -130,7 +130,7 @@ def summary(last: Checkpoint, settings: Settings, inputs: TrainingInputs) -> dic
 
 
 def curve(last: Checkpoint, inputs: TrainingInputs) -> dict[str, dict[str, float]]:
-    """Step -> its numbers."""
+    """The numbers of each step."""
     return {
         str(step): {name: metrics[name] for name in CURVE if name in metrics}
         for step, metrics in read_history(inputs.work, last.step).items()

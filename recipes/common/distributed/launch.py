@@ -23,7 +23,7 @@ BY_SRUN = signal.SIGUSR1
 
 
 def gpus(device: str) -> int:
-    """How many processes a machine is good for: one for each GPU, or one on a CPU. A Mistake where no GPU is seen."""
+    """How many processes a machine runs: one for each GPU, or one on a CPU. A Mistake when no GPU is visible."""
     if device == "cpu":
         return 1
     import torch

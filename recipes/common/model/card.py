@@ -25,13 +25,13 @@ def _shown(value: Any) -> str:
 
 
 def origin_of(model: Path) -> dict[str, Any]:
-    """The folder's repository and commit, as its model stage noted them; of another folder, its path and None."""
+    """The folder's repository and commit, as the model stage wrote them; for another folder, its path and None."""
     noted = read_json(model / "metrics.json") or {}
     return {"repo": noted.get("repo", str(model)), "revision": noted.get("revision")}
 
 
 def outs_of(arguments: Iterable[str]) -> dict[str, Path]:
-    """Stage -> its output, of words such as `evaluate=/run/stages/evaluate/out`."""
+    """Stage -> its output, from arguments such as `evaluate=/run/stages/evaluate/out`."""
     return {name: Path(folder) for name, _, folder in (argument.partition("=") for argument in arguments)}
 
 

@@ -69,7 +69,7 @@ class Peak:
         self.start = _resident("VmRSS")
 
     def bytes(self) -> int:
-        """The most so far."""
+        """The largest use so far."""
         if self.device == "cuda":
             import torch
 

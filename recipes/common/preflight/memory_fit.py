@@ -39,7 +39,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Network:
-    """A model of the recipe: all its weights, and what its activations follow from."""
+    """A model of the recipe: the number of its weights, and its shape."""
 
     parameters: float
     shape: Shape
@@ -61,8 +61,8 @@ class Network:
 
 @dataclass(frozen=True)
 class Role:
-    """A network's bytes on one GPU: its shard of the states, what it needs while it works, and what stays when
-    another role does."""
+    """A network's bytes on one GPU: its shard of the states, what it needs while it works, and what stays there while
+    another role works."""
 
     weights: float
     gradients: float = 0.0
@@ -87,7 +87,7 @@ class Role:
 
 
 def phases(roles: Mapping[str, Role]) -> Phases:
-    """Each role's bytes while it works, and what the others leave there meanwhile."""
+    """Each role's bytes while it works, and what the other roles leave on the GPU meanwhile."""
     by_role = {}
     for name, working in roles.items():
         others = {other: role.stays for other, role in roles.items() if other != name and role.stays}
@@ -96,7 +96,7 @@ def phases(roles: Mapping[str, Role]) -> Phases:
 
 
 def training_role(network: Network, machine: Machine, tokens: int, logits: bool = True, **leave: bool) -> Role:
-    """Trained by FSDP over all GPUs with AdamW in float32: 4 bytes a weight, 4 a gradient, 8 of states."""
+    """A network that FSDP trains over all GPUs with AdamW in float32: 4 bytes a weight, 4 a gradient, 8 of states."""
     share = network.parameters / machine.world
     working = {"gathered": network.gathered(), "activations": network.activations(tokens)}
     return Role(
@@ -105,7 +105,7 @@ def training_role(network: Network, machine: Machine, tokens: int, logits: bool 
 
 
 def reference_role(network: Network, machine: Machine, tokens: int, weights_leave: bool = False) -> Role:
-    """Looked up by FSDP in float32, never trained: no layer's input is kept."""
+    """A network that FSDP evaluates in float32 and never trains: no layer's input is kept."""
     working = {"gathered": network.gathered(), "logits": network.logits(tokens)}
     return Role(4 * network.parameters / machine.world, working=working, weights_leave=weights_leave)
 
@@ -113,15 +113,15 @@ def reference_role(network: Network, machine: Machine, tokens: int, weights_leav
 def rollout(
     network: Network, machine: Machine, share: float, parallel: int, roles: Mapping[str, Role]
 ) -> dict[str, float]:
-    """While vLLM writes: its weights in bf16, shared by `parallel` GPUs, a cache in the rest of its `share` of the GPU,
-    all of which it takes, and what the roles leave there."""
+    """The bytes while vLLM generates: its weights in bf16, shared by `parallel` GPUs, a cache that fills the rest of
+    its `share` of the GPU, and what the roles leave there."""
     weights = 2 * network.parameters / parallel
     kept = {name: role.stays for name, role in roles.items() if role.stays}
     return {"weights": weights, "kv_cache": max(0.0, share * machine.bytes - weights), **kept}
 
 
 def network_of(models: Mapping[str, Any], name: str) -> Network:
-    """The recipe's model of that name. StageError when its shape is not stated."""
+    """The recipe's model of that name. StageError when the recipe states no shape."""
     if models[name]["shape"] is None:
         raise StageError(
             f"the model `{name}` has no `shape`", "write the widths of its config.json into the size's file"
@@ -136,7 +136,7 @@ StageFit = Callable[[Mapping[str, Any], Mapping[str, Any], Machine], Phases]
 def answer(
     request: Mapping[str, Any], stages: Mapping[str, StageFit], relief: Sequence[Mapping[str, Any]]
 ) -> list[Any]:
-    """One entry a machine and stage. `relief`: changes that free memory, the least harmful first; they add up."""
+    """An entry for each machine and stage. `relief`: changes that free memory, the least harmful first; they add up."""
     answers = []
     for entry in request["machines"]:
         machine = Machine(entry["gpus"], entry["nodes"], entry["bytes"])
@@ -167,8 +167,8 @@ def _relief(
     machine: Machine,
     changes: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any] | None:
-    """The first changes with which it fits: each alone, and then each on top of those before it; None when all of them
-    together do not help."""
+    """The first changes with which the stage fits: each change alone, then each together with those before it; None
+    when all of them together are not enough."""
     new = [change for change in changes if any(settings.get(key, value) != value for key, value in change.items())]
     for change in new:
         if _fits(fit({**settings, **change}, models, machine), machine):

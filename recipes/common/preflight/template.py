@@ -25,7 +25,7 @@ TOKENIZER_FILES = ("tokenizer*", "*.jinja", "special_tokens_map.json", "vocab.js
 @dataclass(frozen=True, kw_only=True)
 class TemplateInputs:
     """What each family's command is given: the settings of the stage that prepares the rows, and of the model stage. A
-    family says what it needs besides."""
+    family adds what else it needs."""
 
     settings: Annotated[Path, POSITIONAL]
     model: Path

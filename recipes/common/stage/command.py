@@ -23,7 +23,7 @@ class StageError(Exception):
         self.error, self.hint, self.code = error, hint, code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process may raise it."""
+        """Lets another process raise it: the arguments survive pickling."""
         return self.__class__.__new__, (self.__class__, self.error), self.__dict__
 
 
@@ -39,7 +39,7 @@ class Interrupted(Exception):
 
 
 class Progress:
-    """Appends JSON lines to `{work}/progress.jsonl`; a line torn by a kill is closed before the next one."""
+    """Appends JSON lines to `{work}/progress.jsonl`; a line that a kill cut off is ended before the next one."""
 
     def __init__(self, work: Path):
         work.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class StopSignal:
         self.listen()
 
     def listen(self) -> None:
-        """SIGTERM is remembered from here on, also where a library has installed a handler of its own since."""
+        """SIGTERM is remembered from now on, even if a library has installed its own handler."""
         signal.signal(signal.SIGTERM, self._remember)
 
     def _remember(self, number: int, frame: Any) -> None:
@@ -99,7 +99,8 @@ class StopSignal:
 
 @contextmanager
 def tensor_progress(work: Path | None) -> Iterator[Callable[[int, int], None]]:
-    """Yields what to call with (finished, all): steps in `{work}/progress.jsonl`, or else a bar on a terminal."""
+    """Yields a function for (finished, total), which reports steps in `{work}/progress.jsonl`, or shows a bar on a
+    terminal when there is no `work`."""
     if work:
         yield Progress(work).step
         return

@@ -16,7 +16,7 @@ LONGEST = 200
 
 
 def read_settings(path: Path, kind: type[Settings]) -> Settings:
-    """The file as a `kind`; a Mistake when it lacks a key, has one too many, or a value of another type.
+    """The file as a `kind`; a Mistake when a key is missing or unknown, or a value has another type.
 
     `kind` is a dataclass of JSON's types (a list is plain `list`); its `__post_init__` may raise ValueError.
     """
@@ -28,7 +28,7 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
 
 
 def as_kind(values: object, kind: type[Settings]) -> Settings:
-    """As `read_settings`, of what a file says."""
+    """As `read_settings`, but for the value of a file."""
     if not isinstance(values, dict):
         raise Mistake("not a JSON object", "write one JSON object")
     _check_keys(values, kind)
@@ -40,7 +40,7 @@ def as_kind(values: object, kind: type[Settings]) -> Settings:
 
 
 def read_value(path: Path, hint: str) -> Any:
-    """What the JSON file says. A Mistake when there is none, or it cannot be read."""
+    """The value of the JSON file. A Mistake when there is no file, or it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -57,7 +57,7 @@ def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
 
 
 def check_least(settings: object, least: float, *names: str) -> None:
-    """For a `__post_init__`: raises ValueError when one of the values is less than `least`. None is none."""
+    """For a `__post_init__`: raises ValueError when one of the values is less than `least`. None is accepted."""
     for name in names:
         value = getattr(settings, name)
         if value is not None and value < least:

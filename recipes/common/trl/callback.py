@@ -16,8 +16,8 @@ UNREPORTED = ("epoch", "total_flos", "step")
 
 
 class Watch(TrainerCallback):
-    """Reports every logged step and every checkpoint, which it makes complete; ends the training after SIGTERM, with
-    a checkpoint."""
+    """Reports every logged step, completes and reports every checkpoint, and ends the training with a checkpoint after
+    SIGTERM."""
 
     def __init__(self, work: Path, stop: StopSignal):
         self.work, self.stop, self.progress = work, stop, Progress(work)

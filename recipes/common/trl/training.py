@@ -29,7 +29,7 @@ class Trained:
 
 
 def arguments(hyper: Hyper, schedule: Schedule, work: Path) -> dict[str, Any]:
-    """For TrainingArguments and all that inherit from them."""
+    """The arguments of TrainingArguments and its subclasses."""
     return {
         "output_dir": str(work),
         "use_cpu": hyper.device == "cpu",

@@ -59,8 +59,8 @@ class Stopped(Exception):
 
 
 class OrderedBuffer(ReplayBuffer):
-    """verl's, but a batch's rows come by prompt, then by sample number, not in the order in which they were finished;
-    polling is quick, and a stop signal ends the waiting."""
+    """verl's buffer, with a batch's rows in the order of prompts and sample numbers instead of the order in which they
+    were finished. It polls often, and a stop signal ends the wait."""
 
     def __init__(self, stopping: Callable[[], bool], **kwargs: Any):
         super().__init__(poll_interval=0.1, **kwargs)
@@ -84,7 +84,7 @@ def sort_key(key: str) -> tuple[str, int, int]:
 
 
 def actor_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The actor's, under verl's names that start with `actor/`."""
+    """The actor's metrics, from verl's names that start with `actor/`."""
     names = {
         "actor/loss": "actor/loss",
         "actor/grad_norm": "actor/grad_norm",

@@ -34,7 +34,8 @@ class Checkpoint:
 
 
 def read(folder: Path) -> Checkpoint | None:
-    """The folder's checkpoint, or None while it has no marker. A StageError for a marker that is none of ours."""
+    """The folder's checkpoint, or None while it has no marker. A StageError for another marker than `complete`
+    writes."""
     marker = read_json(folder / MARKER)
     if not marker:
         return None
@@ -99,7 +100,7 @@ def _check_size(checkpoint: Checkpoint, path: Path, expected: int) -> None:
 
 
 def _sound(marker: dict[str, Any]) -> bool:
-    """Whether it is what `complete` writes: its files are below the folder, and only there."""
+    """Whether `complete` can have written the marker: all its files are below the folder."""
     files, score = marker.get("files"), marker.get("score")
     return (
         marker.keys() == {"mode", "step", "world_size", "score", "files"}
@@ -132,7 +133,7 @@ def prune(work: Path, keep: int) -> None:
 
 
 def folder_of(work: Path, step: int) -> Path:
-    """Where the checkpoint after `step` belongs."""
+    """The folder of the checkpoint after `step`."""
     return work / f"global_step_{step}"
 
 

@@ -92,7 +92,7 @@ def _quoted(value: object) -> str:
 
 
 def settings_of(settings: VerlSettings, inputs: TrainingInputs) -> dict[str, object]:
-    """What the settings that recipes share say, each at the key that verl reads. The parquet files are a recipe's."""
+    """The settings that recipes share, each at the key that verl reads. A recipe adds its parquet files."""
     return {
         "data.train_batch_size": settings.train_batch,
         "data.max_prompt_length": settings.max_prompt_length,
@@ -137,14 +137,13 @@ def stage_overrides(
 
 
 def check_settings(settings: object, decided: dict[str, str]) -> None:
-    """Returns when the settings are not a verl stage's, or verl reads all their overrides; else a Mistake as of
-    `check_overrides`."""
+    """Checks the overrides of a verl stage's settings, as `check_overrides` does; accepts other settings."""
     if isinstance(settings, VerlSettings):
         check_overrides(settings.verl_overrides, decided)
 
 
 def check_overrides(overrides: list[str], decided: dict[str, str]) -> None:
-    """Returns when verl knows and reads every override's key; a Mistake that says what to write where it does not.
+    """Returns when verl knows and reads every override's key; else a Mistake that says what to write instead.
 
     `decided` tells which setting of the stage decides a key: an override of it would make the settings lie.
     """

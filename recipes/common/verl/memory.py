@@ -25,7 +25,7 @@ class Turns:
     """GPUs that share vLLM's weights."""
 
     def phases(self, settings: Mapping[str, Any], machine: Machine) -> Phases:
-        """The stage's phases on one GPU, with what its settings say of offloading and of the rollout."""
+        """The stage's phases on one GPU; `settings` are the stage's own."""
         leave = {"weights_leave": settings["param_offload"], "optimizer_leaves": settings["optimizer_offload"]}
         roles = {"actor": training_role(self.network, machine, self.tokens, **leave)}
         if self.critic_tokens is not None:

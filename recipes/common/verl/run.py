@@ -64,7 +64,7 @@ def find_checkpoint(
 
 
 def stage_of(settings: VerlSettings, work: Path, hardware: Hardware, **own: Any) -> Stage:
-    """What the training loop is asked to do, by the settings and by what a recipe says besides."""
+    """What the training loop has to do: the shared settings, and what the recipe adds."""
     return Stage(
         mode=settings.mode,
         steps=settings.steps,
@@ -110,7 +110,7 @@ def run_trainer(trainer: "type[StageTrainer]", overrides: list[str], stage: Stag
 
 @contextlib.contextmanager
 def ray_cluster(hardware: Hardware, stop: StopSignal) -> Iterator[None]:
-    """Ray runs: the cluster at RAY_ADDRESS, or one of this run's own whose processes and files end with it."""
+    """Ray runs: the cluster at RAY_ADDRESS, or one for this run alone, which is gone after the block."""
     if os.environ.get("RAY_ADDRESS"):
         import ray
 

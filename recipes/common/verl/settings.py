@@ -7,7 +7,7 @@ from recipes.common.stage.settings import check_above, check_choice, check_least
 
 @dataclass(frozen=True, kw_only=True)
 class VerlSettings:
-    """The stage's JSON, key by key, as far as recipes share it."""
+    """The keys of a stage's JSON that the verl recipes share."""
 
     mode: str
     steps: int
@@ -42,7 +42,7 @@ class VerlSettings:
     verl_overrides: list
 
     def check(self, modes: tuple[str, ...]) -> None:
-        """For a `__post_init__`: ValueError when one of these values cannot be."""
+        """For a `__post_init__`: raises ValueError when one of these values is invalid."""
         check_choice(self, "mode", modes)
         check_choice(self, "device", ("cuda", "cpu"))
         check_choice(self, "rollout", ("vllm", "hf"))

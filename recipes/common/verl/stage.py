@@ -31,7 +31,7 @@ class Stage:
 
 
 def read_history(work: Path, until: int) -> dict[int, dict[str, float]]:
-    """Metrics of the steps up to `until`, in order; of a step that was done twice, the second time's."""
+    """The metrics of the steps up to `until`, in order. When a step was done twice, the second time counts."""
     path, history = work / "progress.jsonl", {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
@@ -52,7 +52,7 @@ def run_name(work: Path) -> str:
 
 
 def wandb_environment(work: Path) -> dict[str, str]:
-    """Variables under which a restarted stage goes on in the same W&B run; without a key it stays on this disk."""
+    """Variables with which a restarted stage continues the same W&B run. Without a key, the run stays on this disk."""
     known = {"WANDB_MODE": "offline"} if not os.environ.get("WANDB_API_KEY") else {}
     return {
         "WANDB_DIR": str(work),  # W&B makes its `wandb` folder below it

@@ -58,7 +58,8 @@ class SamplingTrainer(PPOTrainerSync):
         return batch
 
     def generate_validation(self) -> list[tuple[list[int], dict[str, Any]]]:
-        """For each validation row: the tokens the current weights answer with (val_kwargs: greedy), and its fields."""
+        """The answer of the current weights to each validation row (val_kwargs: greedy) as tokens, and the row's
+        fields."""
         answers = []
         for number, rows in enumerate(self.val_dataloader):
             batch = self._named(rows, f"v{self.global_steps:08d}-{number:04d}")
@@ -109,7 +110,7 @@ class StageTrainer(SamplingTrainer):
 
     @abstractmethod
     def train_step(self) -> dict[str, float]:
-        """Does step `self.global_steps`; returns its metrics."""
+        """Runs step `self.global_steps`; returns its metrics."""
 
     @abstractmethod
     def validate(self) -> tuple[dict[str, float], float]:
@@ -158,7 +159,7 @@ class StageTrainer(SamplingTrainer):
             self.save(score)
 
     def save(self, score: float | None) -> None:
-        """The checkpoint after the current step is complete on disk, and older ones have made room."""
+        """The checkpoint after the current step is complete on disk, and older ones are removed."""
         stage, folder = self.stage, checkpoints.folder_of(self.stage.work, self.global_steps)
         shutil.rmtree(folder, ignore_errors=True)
         for role, group in self._groups().items():

@@ -26,7 +26,7 @@ GRACE_SECONDS = 2.0
 
 
 class Watchdog(threading.Thread):
-    """Runs while training does; during it no actor may end."""
+    """Runs during the training, in which no actor may end."""
 
     def __init__(self) -> None:
         super().__init__(name="watchdog", daemon=True)

@@ -27,7 +27,7 @@ class Inputs:
 
 @dataclass
 class Survey:
-    """What a file holds, as far as it has been read."""
+    """What the rows of a file are, as far as they were read."""
 
     path: Path
     rows: int = 0

@@ -30,7 +30,7 @@ class Report:
     """Questions in both splits."""
 
     def split(self, name: str, prompts: list[Prompt], lengths: list[int]) -> None:
-        """One more split, as it is written."""
+        """Adds a split to the report."""
         self.kept[name] = len(prompts)
         self.duplicates[name] = len(prompts) - len({prompt.question for prompt in prompts})
         self.tokens.update(length // BIN * BIN for length in lengths)
