@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipes.common.preflight.memory_fit import Machine, Phases, main, network_of
-from recipes.common.verl.memory import OFFLOAD, Turns
+from recipes.common.preflight.verl_memory import OFFLOAD, Turns
 
 RELIEF = (*OFFLOAD, {"tokens_per_gpu": 4096}, {"rollout_tensor_parallel": 8})
 """What frees memory, and costs speed alone; the cheapest first."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipes.common.preflight.memory_fit import Machine, Phases, main, network_of
-from recipes.common.verl.memory import OFFLOAD, Turns
+from recipes.common.preflight.verl_memory import OFFLOAD, Turns
 from recipes.token_buncher.fit_to_gpu import Gpu, tokens_for
 
 RELIEF = (*OFFLOAD, {"rollout_tensor_parallel": 8})
