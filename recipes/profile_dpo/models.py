@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from recipes.common.checkpoint import weights_folder
 from recipes.common.data.hub import Source
-from recipes.common.model.fetch import place
+from recipes.common.model.fetch import fetch_model
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     elif settings.repo == "tiny":
         found = make_tiny(inputs.kind, settings, inputs.papers, inputs.examples, inputs.out)
     else:
-        found = place(Source(settings.repo, settings.revision), [], inputs.out, inputs.work)
+        found = fetch_model(Source(settings.repo, settings.revision), [], inputs.out, inputs.work)
     files.write_json(inputs.out / "metrics.json", found)
     print(f"{inputs.kind}: {found['repo']}, {found.get('parameters', 0):,} parameters")
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from recipes.common.checkpoint import weights_folder
 from recipes.common.data import hub
-from recipes.common.model.fetch import UNWANTED, WANTED, Source, link, place
+from recipes.common.model.fetch import EXCLUDED, MODEL_FILES, Source, fetch_model, link
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     elif inputs.kind == "judge":
         metrics = place_judge(source, inputs.out, inputs.work)
     else:
-        metrics = place(source, [], inputs.out, inputs.work)
+        metrics = fetch_model(source, [], inputs.out, inputs.work)
     files.write_json(inputs.out / "metrics.json", metrics)
     print(f"{settings.repo}: {metrics['parameters']:,} parameters, {metrics['bytes']:,} bytes")
 
@@ -78,13 +78,13 @@ def read_pairs(texts: Path) -> list[tuple[str, str]]:
 def place_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:
     """`out` holds the reward model, whose weights may come as a pickle and whose tokenizer as a sentencepiece model."""
     if source.on_hub:
-        wanted = (*WANTED, "spm.model", PICKLE)
-        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", wanted, UNWANTED)
+        wanted = (*MODEL_FILES, "spm.model", PICKLE)
+        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", wanted, EXCLUDED)
     else:
         folder = Path(source.repo).expanduser()
         if not folder.is_dir():
             raise Mistake(f"no folder `{source.repo}`", "a hub repository is written `owner/name`")
-    link(folder, out, (*WANTED, "spm.model"))
+    link(folder, out, (*MODEL_FILES, "spm.model"))
     if not list(out.glob("*.safetensors")) and (folder / PICKLE).is_file():
         unpickle(folder / PICKLE, out / "model.safetensors")
     return described(source.repo, folder.name if source.on_hub else None, out)

@@ -18,7 +18,7 @@ import torch
 
 from recipes.common.checkpoint.pretrained import cast, exported_model
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
-from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded, Stretch, read_ahead
+from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, TensorSlice, read_ahead
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import whole_folder, write_json
 
@@ -124,7 +124,7 @@ def main() -> None:
     print(summary)
 
 
-def _write(file: Path, group: list[Entry], tensors: dict[str, Sharded | Stretch]) -> Iterator[None]:
+def _write(file: Path, group: list[Entry], tensors: dict[str, ShardedTensor | TensorSlice]) -> Iterator[None]:
     """Yields after each tensor of the file has been written."""
     buffers = {entry.dtype: torch.empty(BLOCK, dtype=entry.dtype) for entry in group}
     blocks = read_ahead(tensors[entry.name] for entry in group)

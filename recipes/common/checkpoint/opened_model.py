@@ -15,7 +15,7 @@ from recipes.common.checkpoint.pretrained import VALUE_HEAD
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
-AGAIN = "the export is not of this checkpoint, or was changed since: convert again"
+AGAIN = "the export was not made from this checkpoint, or was changed later: convert again"
 REPLY_TOKENS = 64
 TOKENS = 16
 """Of the sequence whose numbers are compared: more than a sliding window's start, little work for a large model."""
@@ -128,7 +128,7 @@ def reply(export: Path, model: Any, prompt: str) -> dict[str, str]:
         ) from problem
     if not tokenizer.chat_template:
         raise StageError(
-            f"`{export}`: the tokenizer has no chat template, so the model cannot be talked to",
+            f"`{export}`: the tokenizer has no chat template, so the model cannot answer a chat",
             "train from a tokenizer with a chat template: verl saves it with every checkpoint",
         )
     try:

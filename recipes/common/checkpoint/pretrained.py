@@ -10,9 +10,10 @@ import torch
 
 from recipes.common.checkpoint.difference import largest_difference
 from recipes.common.checkpoint.fsdp import open_shards
+from recipes.common.checkpoint.hf_tensors import StoredTensor
 from recipes.common.checkpoint.older_keys import with_older_keys
 from recipes.common.checkpoint.saved_layout import arranged, saved_layout
-from recipes.common.checkpoint.sharded_tensor import Sharded, Stretch
+from recipes.common.checkpoint.sharded_tensor import ShardedTensor, TensorSlice
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
@@ -43,10 +44,12 @@ def read_config(role: Path) -> dict[str, Any]:
 def names_class(config: dict[str, Any]) -> bool:
     """Whether the configuration says of which class the model is."""
     names = config.get("architectures")
-    return isinstance(names, list) and bool(names) and all(isinstance(one, str) for one in names)
+    return isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
 
 
-def exported_model(role: Path, dtype: torch.dtype | None) -> tuple[dict[str, Sharded | Stretch], dict[str, Any]]:
+def exported_model(
+    role: Path, dtype: torch.dtype | None
+) -> tuple[dict[str, ShardedTensor | TensorSlice], dict[str, Any]]:
     """The tensors of the role's model and its configuration, as `save_pretrained` would write them after a cast to
     `dtype`. StageError when the checkpoint is not whole, or nobody knows how its class is saved."""
     trained, tensors = read_config(role), named_tensors(open_shards(role))
@@ -57,7 +60,7 @@ def exported_model(role: Path, dtype: torch.dtype | None) -> tuple[dict[str, Sha
     return (arranged(tensors, layout) if layout else dict(tensors)), with_older_keys(config)
 
 
-def named_tensors(tensors: dict[str, Sharded]) -> dict[str, Sharded]:
+def named_tensors(tensors: dict[str, ShardedTensor]) -> dict[str, ShardedTensor]:
     """The tensors under the names of the exported model in memory. The language model's head beside trl's value head is
     left out: a critic has no use for it."""
     if lora := next((name for name in tensors if "lora_" in name), None):
@@ -72,8 +75,8 @@ def named_tensors(tensors: dict[str, Sharded]) -> dict[str, Sharded]:
 
 
 def without_ties(
-    tensors: dict[str, Sharded], config: dict[str, Any], ties: Mapping[str, str] | None
-) -> dict[str, Sharded]:
+    tensors: dict[str, ShardedTensor], config: dict[str, Any], ties: Mapping[str, str] | None
+) -> dict[str, ShardedTensor]:
     """The tensors without those that repeat another one. `ties`: name of a tensor -> name of the one that it repeats,
     as the class says; None of a class that nobody knows. StageError when they are not equal."""
     ties = _seen_ties(tensors, config) if ties is None else ties
@@ -89,8 +92,8 @@ def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.d
     verl trains a critic as `...ForTokenClassification` with one label and leaves the actor's `...ForCausalLM` in it.
     The trainer's attention kernel is left out: the machine that opens the model may not have it.
     """
-    word = str(dtype).removeprefix("torch.")
-    exported = {**config, **dict.fromkeys(config.keys() & {"dtype", "torch_dtype"} or {"dtype"}, word)}
+    type_name = str(dtype).removeprefix("torch.")
+    exported = {**config, **dict.fromkeys(config.keys() & {"dtype", "torch_dtype"} or {"dtype"}, type_name)}
     exported.pop("attn_implementation", None)
     architecture = config["architectures"][0]
     if "score.weight" in names and not architecture.endswith("Classification"):
@@ -99,12 +102,12 @@ def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.d
     return exported
 
 
-def cast(tensor: Sharded | Stretch, dtype: torch.dtype | None) -> torch.dtype:
+def cast(tensor: ShardedTensor | TensorSlice | StoredTensor, dtype: torch.dtype | None) -> torch.dtype:
     """The type in which the tensor is exported: whole numbers keep theirs, and so does everything for None."""
     return dtype if dtype is not None and tensor.dtype.is_floating_point else tensor.dtype
 
 
-def main_dtype(tensors: Iterable[Sharded], dtype: torch.dtype | None) -> torch.dtype:
+def main_dtype(tensors: Iterable[ShardedTensor | StoredTensor], dtype: torch.dtype | None) -> torch.dtype:
     """The type in which most of the exported numbers are."""
     numbers: Counter[torch.dtype] = Counter()
     for tensor in tensors:
@@ -112,7 +115,7 @@ def main_dtype(tensors: Iterable[Sharded], dtype: torch.dtype | None) -> torch.d
     return numbers.most_common(1)[0][0]
 
 
-def _seen_ties(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, str]:
+def _seen_ties(tensors: dict[str, ShardedTensor], config: dict[str, Any]) -> dict[str, str]:
     """Of a class that nobody knows the head is tied when the configuration says so, or, where it does not, when
     training shared it."""
     head = tensors.get("lm_head.weight")
@@ -123,7 +126,7 @@ def _seen_ties(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str,
     return {"lm_head.weight": embeddings} if config.get("tie_word_embeddings", shared) else {}
 
 
-def _demand_equal(repeated: Sharded, kept: Sharded) -> None:
+def _demand_equal(repeated: ShardedTensor, kept: ShardedTensor) -> None:
     shared = repeated.shares_memory(kept)
     if not shared and (repeated.shape != kept.shape or largest_difference(repeated, kept) != 0):
         raise StageError(

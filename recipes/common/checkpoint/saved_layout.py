@@ -2,7 +2,7 @@
 
 transformers 5 renames tensors and fuses experts when it opens a model, and takes that back when it saves one. Here its
 own way back (`revert_weight_conversion` in transformers/core_model_loading.py, 5.9) runs on tensors of the right shapes
-without data. A result that still lies in the storage of one tensor is a stretch of that tensor: its storage offset says
+without data. A result that still lies in the storage of one tensor is a slice of that tensor: its storage offset says
 where it begins. So nothing is read to know the layout, and each tensor is read once to write it.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from recipes.common.checkpoint.sharded_tensor import Sharded, Stretch
+from recipes.common.checkpoint.sharded_tensor import ShardedTensor, TensorSlice
 from recipes.common.stage.command import StageError
 
 Shape = tuple[int, ...]
@@ -53,13 +53,13 @@ def saved_layout(architectures: Sequence[str], config: Mapping[str, Any], shapes
     return layout
 
 
-def arranged(tensors: Mapping[str, Sharded], layout: Layout) -> dict[str, Sharded | Stretch]:
+def arranged(tensors: Mapping[str, ShardedTensor], layout: Layout) -> dict[str, ShardedTensor | TensorSlice]:
     """The tensors as they are saved, in the order of the layout; those that it does not save are left out."""
-    saved: dict[str, Sharded | Stretch] = {}
+    saved: dict[str, ShardedTensor | TensorSlice] = {}
     for name, (source, start, shape) in layout.tensors.items():
         if source in tensors:
             whole = tensors[source]
-            saved[name] = whole if shape == whole.shape else Stretch(name, whole, start, shape)
+            saved[name] = whole if shape == whole.shape else TensorSlice(name, whole, start, shape)
     return saved
 
 
@@ -102,7 +102,7 @@ def _reversed(model: Any, shapes: Mapping[str, Shape]) -> Layout:
         source = names.get(_storage(value))
         start, shape = int(value.storage_offset()), tuple(value.shape)
         if source is None or not value.is_contiguous() or start + math.prod(shape) > blanks[source].numel():
-            raise ValueError(f"`{name}` is not a stretch of one tensor")
+            raise ValueError(f"`{name}` is not a slice of one tensor")
         tensors[name] = source, start, shape
     if sum(value.numel() for value in saved.values()) != sum(blank.numel() for blank in blanks.values()):
         raise ValueError("it does not keep every element")

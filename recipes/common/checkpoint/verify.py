@@ -1,4 +1,4 @@
-"""Proves that an exported model is the checkpoint it was made of, and that it speaks.
+"""Proves that an exported model has the weights of its checkpoint, and that it can answer.
 
     python -m recipes.common.verify EXPORT --checkpoint global_step_100/actor --out OUT [--work DIR] [--prompt TEXT]
 
@@ -17,15 +17,21 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from recipes.common.checkpoint import opened_model
+from recipes.common.checkpoint.opened_model import (
+    AGAIN,
+    demand_same_configuration,
+    demand_same_numbers,
+    demand_same_weights,
+    open_export,
+    reply,
+)
 from recipes.common.checkpoint.pretrained import exported_model, read_config
-from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded, Stretch
+from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, TensorSlice
 from recipes.common.checkpoint.weights_folder import index_fault
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import write_json
 
 PROMPT = "Say hello in one sentence."
-AGAIN = "the export is not of this checkpoint, or was changed since: convert again"
 
 
 def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int, int], None]) -> dict[str, Any]:
@@ -45,16 +51,16 @@ def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int
     for compared, (name, tensor) in enumerate(expected.items(), 1):
         _compare(files[name], name, tensor)
         on_tensor(compared, len(expected))
-    model = opened_model.open_export(export)
-    opened_model.demand_same_weights(export, model, checkpoint)
-    opened_model.demand_same_configuration(export, config)
-    opened_model.demand_same_numbers(export, model, read_config(checkpoint))
+    model = open_export(export)
+    demand_same_weights(export, model, checkpoint)
+    demand_same_configuration(export, config)
+    demand_same_numbers(export, model, read_config(checkpoint))
     return {
         "tensors": len(expected),
         "parameters": sum(tensor.numel for tensor in expected.values()),
         "largest_difference": 0.0,
         "dtype": str(model.dtype).removeprefix("torch."),
-        **opened_model.reply(export, model, prompt),
+        **reply(export, model, prompt),
     }
 
 
@@ -73,18 +79,18 @@ def _files(export: Path) -> dict[str, Path]:
     return files
 
 
-def _compare(file: Path, name: str, tensor: Sharded | Stretch) -> None:
+def _compare(file: Path, name: str, tensor: ShardedTensor | TensorSlice) -> None:
     with safe_open(file, framework="pt") as handle:
         shape = tuple(handle.get_slice(name).get_shape())
         if shape != tensor.shape:
             raise StageError(f"`{file}`: `{name}` is `{list(shape)}`, not `{list(tensor.shape)}`", AGAIN)
         start, differences = 0, []
         for block in _blocks(handle, name):
-            kept = torch.empty_like(block)
-            tensor.read(start, kept)
+            original = torch.empty_like(block)
+            tensor.read(start, original)
             start += len(block)
-            if not torch.equal(block.view(torch.uint8), kept.view(torch.uint8)):
-                differences.append((block.double() - kept.double()).abs().max())
+            if not torch.equal(block.view(torch.uint8), original.view(torch.uint8)):
+                differences.append((block.double() - original.double()).abs().max())
             elif block.is_floating_point() and not block.isfinite().all():
                 raise StageError(
                     f"`{file}`: `{name}` has values that are not finite, and so has the checkpoint",

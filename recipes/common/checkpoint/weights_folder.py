@@ -17,9 +17,8 @@ def check(name: str, folder: Path) -> list[Path]:
     for file in ("config.json", "tokenizer_config.json"):
         if not (folder / file).is_file():
             raise Mistake(f"`{name}` has no `{file}`", "name a complete model, not an adapter or a part")
-    missing = sorted(
-        (files_of_index(folder / "model.safetensors.index.json") or set()) - {path.name for path in weights}
-    )
+    indexed = files_of_index(folder / "model.safetensors.index.json") or set()
+    missing = sorted(indexed - {path.name for path in weights})
     if missing:
         raise StageError(f"`{name}` lacks {len(missing)} of its weight files, first `{missing[0]}`", "fetch it again")
     return weights

@@ -15,7 +15,7 @@ from recipes.common.checkpoint.verify import verify
 from recipes.common.stage.command import StageError
 from tests.recipes.common.checkpoint.architectures import model_of
 
-AGAIN = "the export is not of this checkpoint, or was changed since: convert again"
+AGAIN = "the export was not made from this checkpoint, or was changed later: convert again"
 
 
 def silent(done, total):
@@ -171,7 +171,7 @@ def test_a_configuration_of_no_model_is_seen(export, role):
 def test_a_model_without_chat_template_is_refused(export, role):
     (export / "chat_template.jinja").unlink()
     assert refusal(export, role) == (
-        f"`{export}`: the tokenizer has no chat template, so the model cannot be talked to",
+        f"`{export}`: the tokenizer has no chat template, so the model cannot answer a chat",
         "train from a tokenizer with a chat template: verl saves it with every checkpoint",
     )
 
