@@ -19,6 +19,7 @@ hash = $(shell cat $(1) | sha256sum | cut -c1-16)
 LIGHT := .venv/made-$(call hash,locks/launcher.lock)
 CLOUDS := .venv/clouds-$(call hash,locks/launcher.lock locks/clouds.lock)
 CPU := .venv-cpu/made-$(call hash,locks/cpu.lock)
+OLDER := .venv-cpu/older/made-$(call hash,locks/older.lock)
 GIVEN := $(if $(DATA),--data train=$(DATA)) $(if $(VAL),--data val=$(VAL)) $(ARGS)
 
 # a cluster that SkyPilot holds allocations of
@@ -52,7 +53,7 @@ setup: $(LIGHT)
 
 setup-clouds: setup $(CLOUDS)
 
-setup-cpu: setup $(CPU)
+setup-cpu: setup $(CPU) $(OLDER)
 
 # uv by pip, the rest by uv
 $(LIGHT): locks/launcher.lock
@@ -79,6 +80,13 @@ $(CPU): locks/cpu.lock | $(LIGHT)
 	  $(shell sed -n 's/^torch==/torch==/p' locks/cpu.in)
 	.venv/bin/uv pip install --quiet --python .venv-cpu/bin/python --no-deps --require-hashes --compile-bytecode \
 	  --no-python-downloads -r locks/cpu.lock
+	touch $@
+
+# the transformers of yesterday, in a folder that only a test's PYTHONPATH names
+$(OLDER): locks/older.lock | $(CPU)
+	rm -rf .venv-cpu/older
+	.venv/bin/uv pip install --quiet --python .venv-cpu/bin/python --target .venv-cpu/older --no-deps --require-hashes \
+	  --no-python-downloads -r $<
 	touch $@
 
 lint: setup

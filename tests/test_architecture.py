@@ -146,6 +146,19 @@ def test_a_stranger_finds_the_way():
     assert not {name: count for name, count in lines.items() if count > LINES_OF_A_MODULE}
 
 
+def test_no_package_of_common_recipe_code_and_no_module_of_recipes_is_large():
+    for folder in {path.parent for path in (ROOT / "recipes/common").rglob("*.py")}:
+        assert len([*folder.glob("*.py")]) - 1 <= MODULES_OF_A_PACKAGE, folder
+    for path in (ROOT / "recipes").rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= LINES_OF_A_MODULE, path
+
+
+def test_a_family_imports_no_other_family():
+    for name, tree in RECIPES.items():
+        family = name.split(".")[1]
+        assert {other.split(".")[1] for other in imported(tree) if other in RECIPES} <= {family, "common"}, name
+
+
 def test_few_modules_have_only_one_reader():
     reads = {name: ours(tree) for name, tree in CODE.items()}
     readers = {name: [other for other in CODE if name in reads[other]] for name in CODE}

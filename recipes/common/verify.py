@@ -1,4 +1,4 @@
-"""Proves that an exported model is the checkpoint it was made of: the command of checkpoint/verify.py."""
+"""Proves that an exported model has the weights of its checkpoint: the command of checkpoint/verify.py."""
 
 from recipes.common.checkpoint.verify import main
 from recipes.common.stage.command import run

@@ -17,10 +17,10 @@ from recipes.common.data.tokens import Tokens
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.parallel import mapped, spare
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.parallel import process_map, spare
+from recipes.common.stage.settings import check_least, read_settings
 from recipes.gad import data_report
-from recipes.gad.data_split import BATCH_ROWS, Split, made, write
+from recipes.gad.data_split import BATCH_ROWS, Split, convert, write
 from recipes.gad.preflight.data import Survey
 from recipes.gad.rows import Row
 
@@ -43,11 +43,8 @@ class Settings:
     """A warning tells when a larger share of the prompts is over the limit."""
 
     def __post_init__(self) -> None:
-        for name in ("max_prompt_length", "max_response_length", "train_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
-        if self.sample is not None and self.sample < 4:
-            raise ValueError(f"`sample` is `{self.sample}`, less than 4")
+        check_least(self, 1, "max_prompt_length", "max_response_length", "train_batch")
+        check_least(self, 4, "sample")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +65,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path, progress: Progress) -> dict[str, Any]:
-    """`out` holds both splits and the report, which is also printed and returned; where a row is bad, neither split."""
+    """`out` holds both splits and the report, which is also printed and returned. If a row is bad, it holds no
+    split."""
     sizes = {name: rows.count(path) for name, path in sources.items()}
     picks = {name: _picks(settings, name, size) for name, size in sizes.items()}
     total = sum(size if (some := picks[name]) is None else len(some) for name, size in sizes.items())
@@ -76,37 +74,37 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     out.mkdir(parents=True, exist_ok=True)
     parts = {name: out / f".{name}.parquet.part" for name in sources}
     limits = data_report.Limits(settings.max_prompt_length, settings.max_response_length)
-    found: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     done = 0
-    with mapped(partial(made, Tokens(model), limits), spare() if total > BATCH_ROWS else 0) as make:
+    with process_map(partial(convert, Tokens(model), limits), spare() if total > BATCH_ROWS else 0) as make:
         for name, survey in surveys.items():
-            split = Split(name, survey.path, _wanted(settings, survey, picks[name]))
-            told = partial(_told, progress, done, total)
-            counts = write(split, parts[name], make, limits, told)
+            split = Split(name, survey.path, _kept_rows(settings, survey, picks[name]))
+            finished = partial(_report_rows, progress, done, total)
+            counts = write(split, parts[name], make, limits, finished)
             counts.duplicates = len(survey.duplicates)
             if name == "train" and counts.rows < settings.train_batch:
                 error = f"`{survey.path}` gives {counts.rows} rows, fewer than `train_batch` {settings.train_batch}"
                 raise Mistake(error, f"add rows, or set `train_batch` to at most {counts.rows}")
-            found[name] = counts.summary()
+            report[name] = counts.summary()
             done += survey.rows
     progress.step(done, total)
     for name, part in parts.items():
         part.replace(out / f"{name}.parquet")
-    found["shared_prompts"] = len(surveys["train"].prompts & surveys["val"].prompts)
-    for text in _warnings(settings, found):
+    report["shared_prompts"] = len(surveys["train"].prompts & surveys["val"].prompts)
+    for text in _warnings(settings, report):
         progress.warning(text)
         print(f"warning: {text}")
-    print(data_report.table(found))
-    files.write_json(out / "report.json", found)
-    files.write_json(out / "metrics.json", data_report.flat(found))
-    return found
+    print(data_report.table(report))
+    files.write_json(out / "report.json", report)
+    files.write_json(out / "metrics.json", data_report.flat(report))
+    return report
 
 
-def _told(progress: Progress, before: int, total: int, rows: int) -> None:
+def _report_rows(progress: Progress, before: int, total: int, rows: int) -> None:
     progress.step(before + rows, total)
 
 
-def _wanted(settings: Settings, survey: Survey, picks: range | None) -> Iterator[Row]:
+def _kept_rows(settings: Settings, survey: Survey, picks: range | None) -> Iterator[Row]:
     for row in survey.read(picks):
         if not (settings.drop_duplicates and row.position in survey.duplicates):
             yield row
@@ -118,15 +116,15 @@ def _picks(settings: Settings, name: str, size: int) -> range | None:
     return rows.spread(size, settings.sample if name == "train" else settings.sample // 4, settings.seed)
 
 
-def _warnings(settings: Settings, found: dict[str, Any]) -> list[str]:
+def _warnings(settings: Settings, report: dict[str, Any]) -> list[str]:
     texts = []
     for name in ("train", "val"):
-        share = found[name]["truncated_rows"] / found[name]["rows"]
+        share = report[name]["truncated_rows"] / report[name]["rows"]
         if share > settings.max_over_length_share:
             limit = settings.max_prompt_length
             texts.append(f"{share:.0%} of the {name} prompts are over `max_prompt_length` {limit} and were shortened")
-    if found["shared_prompts"]:
-        texts.append(f"prompts in both train and val: {found['shared_prompts']:,}, so validation flatters")
+    if report["shared_prompts"]:
+        texts.append(f"prompts in both train and val: {report['shared_prompts']:,}, so validation flatters")
     return texts
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from recipes.gad.truncate import Fitted
+from recipes.gad.truncate import ShortChat
 
 PERCENTILES = (50, 95, 99)
 
@@ -20,7 +20,7 @@ LABELS = {
 
 
 class Limits(NamedTuple):
-    """In tokens: of a prompt with the assistant's header, of a teacher text with the end token."""
+    """The limits in tokens: of a prompt with the assistant's header, of a teacher text with the end token."""
 
     prompt: int
     response: int
@@ -28,7 +28,7 @@ class Limits(NamedTuple):
 
 @dataclass
 class Counts:
-    """Filled row after row. Lengths are those before anything is shortened."""
+    """The counts of a split, filled row after row. Lengths are those before anything is shortened."""
 
     duplicates: int = 0
     """Rows that repeat an earlier one, kept or not."""
@@ -44,8 +44,8 @@ class Counts:
     prompt_tokens: array = field(default_factory=lambda: array("l"))
     response_tokens: array = field(default_factory=lambda: array("l"))
 
-    def add(self, prompt: Fitted, prompt_tokens: int, response_tokens: int, limits: Limits) -> None:
-        """One more row, whose whole prompt and response have so many tokens."""
+    def add(self, prompt: ShortChat, prompt_tokens: int, response_tokens: int, limits: Limits) -> None:
+        """Counts a row whose whole prompt and response have so many tokens."""
         self.rows += 1
         self.truncated_rows += prompt_tokens > limits.prompt
         self.dropped_turns += prompt.dropped
@@ -55,9 +55,9 @@ class Counts:
         self.response_tokens.append(response_tokens)
 
     def join(self, other: "Counts") -> None:
-        """The other's rows too."""
-        for name in (one.name for one in fields(self)):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        """Adds the other's rows."""
+        for counter in fields(self):
+            setattr(self, counter.name, getattr(self, counter.name) + getattr(other, counter.name))
 
     def summary(self) -> dict[str, Any]:
         """The counts, and percentiles in place of the lengths."""
@@ -84,7 +84,7 @@ def flat(report: dict[str, Any]) -> dict[str, int]:
 
 
 def table(report: dict[str, Any]) -> str:
-    """The report for people: a line a number, a column a split."""
+    """The report as a table: a line for each number, a column for each split."""
     splits = [report["train"], report["val"]]
     lines = [("", "train", "val")]
     lines += [(label, *(f"{split[name]:,}" for split in splits)) for name, label in LABELS.items()]

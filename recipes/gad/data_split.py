@@ -9,7 +9,7 @@ from recipes.common.data.tokens import Tokens
 from recipes.gad.data_report import Counts, Limits
 from recipes.gad.preflight.data import refuse
 from recipes.gad.rows import Message, Problem, Row
-from recipes.gad.truncate import Fitted, TooLong, fit
+from recipes.gad.truncate import ShortChat, TooLong, fit
 
 BATCH_ROWS = 1024
 BATCH_CHARACTERS = 2_000_000
@@ -25,13 +25,13 @@ class Split(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Some rows of the split of this name."""
+    """Some rows of a split, and the name of the split."""
 
     split: str
     rows: list[Row]
 
 
-class Made(NamedTuple):
+class OutputBatch(NamedTuple):
     """A batch in verl's format, an Arrow table; and the rows whose prompt cannot be brought within the limit."""
 
     table: Any
@@ -39,32 +39,32 @@ class Made(NamedTuple):
     problems: list[Problem]
 
 
-def made(tokens: Tokens, limits: Limits, batch: Batch) -> Made:
-    """The batch's prompts are within the limit."""
+def convert(tokens: Tokens, limits: Limits, batch: Batch) -> OutputBatch:
+    """The batch in verl's format, its prompts shortened to the limit."""
     import pyarrow
 
     prompt_tokens = tokens.lengths([tokens.render(row.prompt) for row in batch.rows])
     teacher_tokens = tokens.lengths([row.teacher for row in batch.rows])
     counts, problems, lines = Counts(), [], []
     for row, prompt_length, teacher_length in zip(batch.rows, prompt_tokens, teacher_tokens, strict=True):
-        fitted = _fit(row, prompt_length, tokens, limits.prompt)
-        if isinstance(fitted, Problem):
-            problems.append(fitted)
+        chat = _fit(row, prompt_length, tokens, limits.prompt)
+        if isinstance(chat, Problem):
+            problems.append(chat)
             continue
-        counts.add(fitted, prompt_length, teacher_length + 1, limits)
-        lines.append(_line(batch.split, row, fitted.messages))
-    return Made(pyarrow.Table.from_pylist(lines, _schema()), counts, problems)
+        counts.add(chat, prompt_length, teacher_length + 1, limits)
+        lines.append(_line(batch.split, row, chat.messages))
+    return OutputBatch(pyarrow.Table.from_pylist(lines, _schema()), counts, problems)
 
 
 def write(
     split: Split,
     target: Path,
-    make: Callable[[Iterable[Batch]], Iterable[Made]],
+    make: Callable[[Iterable[Batch]], Iterable[OutputBatch]],
     limits: Limits,
     finished: Callable[[int], None],
 ) -> Counts:
-    """`target` holds the split in verl's format, its batches as `make` makes them; `finished` hears, after each, how
-    many rows there are.
+    """`target` holds the split in verl's format, its batches as `make` makes them; `finished` is called after each with
+    the number of rows so far.
 
     The bytes depend on the rows alone. A Mistake names the rows whose prompt cannot be brought within the limit.
     """
@@ -100,13 +100,13 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _fit(row: Row, length: int, tokens: Tokens, limit: int) -> Fitted | Problem:
+def _fit(row: Row, length: int, tokens: Tokens, limit: int) -> ShortChat | Problem:
     if length <= limit:
-        return Fitted(row.prompt, 0, 0)
+        return ShortChat(row.prompt, 0, 0)
     try:
         return fit(row.prompt, limit, tokens.count)
     except TooLong as problem:
-        return Problem(f"{row.place}, `content`: {problem}")
+        return Problem(f"{row.location}, `content`: {problem}")
 
 
 def _line(name: str, row: Row, prompt: list[Message]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Makes the model that goes home: Hugging Face weights, tokenizer, and a card that says what they are.
+"""Makes the exported model: Hugging Face weights, the tokenizer and a model card.
 
 python -m recipes.gad.export SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
 """

@@ -1,4 +1,4 @@
-"""What a user should be told while the stage runs: the two ways in which adversarial distillation goes wrong unseen."""
+"""Warnings while the stage runs: the two ways in which adversarial distillation fails without an error."""
 
 from collections.abc import Callable, Iterable
 from statistics import fmean
@@ -24,7 +24,7 @@ class Watch:
         self.standing = set(self._problems())
 
     def see(self, metrics: dict[str, float]) -> None:
-        """Takes in a step's metrics and warns of what is newly wrong."""
+        """Adds a step's metrics, and warns of each new problem."""
         self._add(metrics)
         problems = self._problems()
         for name in problems.keys() - self.standing:
@@ -38,17 +38,17 @@ class Watch:
             self.lengths.append(metrics["response_length"])
 
     def _problems(self) -> dict[str, str]:
-        found = {}
+        problems = {}
         accuracy = fmean(self.accuracies[-WINDOW:]) if len(self.accuracies) >= ENOUGH else 0.0
         if accuracy > SEPARABLE:
-            found["d_acc"] = (
+            problems["d_acc"] = (
                 f"d_acc is {accuracy:.2f}: the discriminator separates teacher and student by their format: "
                 "the reward is not informative"
             )
         if self.mode == "adversarial" and len(self.lengths) >= 2 * ENOUGH:
             first, now = fmean(self.lengths[:ENOUGH]), fmean(self.lengths[-ENOUGH:])
             if now > GROWTH * first:
-                found["response_length"] = (
+                problems["response_length"] = (
                     f"replies grew from {first:.0f} to {now:.0f} tokens: the actor may be exploiting the discriminator"
                 )
-        return found
+        return problems

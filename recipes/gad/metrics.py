@@ -1,13 +1,13 @@
-"""What a step reports, from what verl returns; and ROUGE-L, by which a checkpoint is chosen."""
+"""What a step reports, made from verl's metrics; and ROUGE-L, which chooses the best checkpoint."""
 
 import re
 from typing import Any
 
 from rapidfuzz.distance import LCSseq
 
-WORD = re.compile(r"\w+|[^\w\s]")
+TOKEN = re.compile(r"\w+|[^\w\s]")
 
-SHOWN = {
+COLUMNS = {
     "critic/d_loss": "d_loss",
     "critic/d_acc": "d_acc",
     "actor/loss": "actor_loss",
@@ -19,22 +19,10 @@ SHOWN = {
 """The console's columns."""
 
 
-def critic_metrics(found: dict[str, Any]) -> dict[str, float]:
-    """The discriminator's, from loss.py and verl's optimizer step."""
+def critic_metrics(metrics: dict[str, Any]) -> dict[str, float]:
+    """The discriminator's metrics, from loss.py and verl's optimizer step."""
     names = ("d_loss", "d_acc", "student_value", "teacher_value", "grad_norm", "lr")
-    return {f"critic/{name}": found[name] for name in names}
-
-
-def actor_metrics(found: dict[str, Any]) -> dict[str, float]:
-    """The actor's, under verl's names that start with `actor/`."""
-    names = {
-        "actor/loss": "actor/loss",
-        "actor/grad_norm": "actor/grad_norm",
-        "actor/lr": "actor/lr",
-        "actor/kl_loss": "actor/kl",
-        "actor/pg_clipfrac": "actor/clipped",
-    }
-    return {shown: found[name] for name, shown in names.items() if name in found}
+    return {f"critic/{name}": metrics[name] for name in names}
 
 
 def rouge_l(text: str, teacher: str) -> float:
@@ -43,7 +31,7 @@ def rouge_l(text: str, teacher: str) -> float:
     A diagnostic, never the reward that is trained on. The paper's own numbers come from a judge model; a higher ROUGE-L
     does not mean a better student.
     """
-    mine, theirs = WORD.findall(text.lower()), WORD.findall(teacher.lower())
+    mine, theirs = TOKEN.findall(text.lower()), TOKEN.findall(teacher.lower())
     if not mine or not theirs:
         return 0.0
     return 2 * LCSseq.similarity(mine, theirs) / (len(mine) + len(theirs))

@@ -21,7 +21,7 @@ ROLES = ("system", "user", "assistant")
 class Row(NamedTuple):
     """A row that keeps the rules."""
 
-    place: str
+    location: str
     position: int
     prompt: list[Message]
     """One system message or none, then user and assistant in turn, the user last. The first may be the assistant."""
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A row that does not, in words that begin with its place."""
+    """A row that breaks a rule; the text begins with its location."""
 
     text: str
 
@@ -37,15 +37,15 @@ class Problem(NamedTuple):
 def read(path: Path, picks: Collection[int] | None = None) -> Iterator[Row | Problem]:
     """The file's rows in order; all have the shape of its first one. Other columns are left out."""
     shape = None
-    for place, position, value in rows.read(path, ("content", "teacher_response", "messages"), picks):
+    for location, position, value in rows.read(path, ("content", "teacher_response", "messages"), picks):
         try:
             if isinstance(value, BadRow):
                 raise value
             shape = shape or ("messages" if "messages" in value and "content" not in value else "content")
             prompt, teacher = _from_messages(value) if shape == "messages" else _from_content(value)
-            yield Row(place, position, prompt, teacher)
+            yield Row(location, position, prompt, teacher)
         except BadRow as bad:
-            yield Problem(bad.at(place))
+            yield Problem(bad.at(location))
 
 
 def _from_content(value: dict[str, Any]) -> tuple[list[Message], str]:

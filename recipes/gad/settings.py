@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recipes.common.stage.settings import check_least
+from recipes.common.stage.settings import check_above, check_least
 from recipes.common.verl.settings import VerlSettings
 
 ROLES = {"warmup": ("actor", "critic"), "adversarial": ("actor", "critic"), "seqkd": ("actor",)}
@@ -32,9 +32,7 @@ class Settings(VerlSettings):
         self.check(tuple(ROLES))
         check_least(self, 1, "val_batch", "validate_every")
         check_least(self, 0, "critic_warmup")
-        for name in ("temperature", "actor_lr", "critic_lr"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not above 0")
+        check_above(self, 0, "temperature", "actor_lr", "critic_lr")
         if self.mode == "adversarial" and self.rollout_n < 2:
             raise ValueError("`rollout_n` is `1`: GRPO compares samples of one prompt, so it needs 2 or more")
 

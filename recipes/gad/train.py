@@ -7,7 +7,6 @@ Afterwards OUT holds `actor/` and `critic/` (verl role folders; seqkd has no cri
 Started again with the same WORK it goes on from the newest complete checkpoint there.
 """
 
-import shutil
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,8 +18,8 @@ from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.run import newest_checkpoint, stage_of, train
-from recipes.common.verl.stage import read_history, run_name
+from recipes.common.verl.run import find_checkpoint, stage_of, train
+from recipes.common.verl.stage import read_history
 from recipes.gad.settings import Settings
 from recipes.gad.verl_config import Inputs, verl_overrides
 
@@ -47,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = read_settings(inputs.settings, Settings)
     check_inputs(settings, inputs)
     machine = hardware.detect(settings.device, settings.rollout, settings.ranks)
-    resume = newest_checkpoint(settings, inputs, machine, settings.roles)
+    resume = find_checkpoint(settings, inputs, machine, settings.roles)
     if not resume and inputs.start:
         start = checkpoints.read(inputs.start)
         if not start:
@@ -65,11 +64,11 @@ def check_inputs(settings: Settings, inputs: Inputs) -> None:
     for name in ("start", "reference"):
         if bool(getattr(inputs, name)) != adversarial:
             raise Mistake(
-                f"mode `{settings.mode}` {'needs' if adversarial else 'has no use for'} `--{name}`",
+                f"mode `{settings.mode}` {'needs' if adversarial else 'does not use'} `--{name}`",
                 "`--start` is the warmup stage's output, `--reference` its actor as Hugging Face folder",
             )
-    wanted = [inputs.data / "train.parquet", inputs.data / "val.parquet", inputs.model / "config.json"]
-    for path in [*wanted, *([inputs.reference / "config.json"] if inputs.reference else [])]:
+    required = [inputs.data / "train.parquet", inputs.data / "val.parquet", inputs.model / "config.json"]
+    for path in [*required, *([inputs.reference / "config.json"] if inputs.reference else [])]:
         if not path.is_file():
             raise Mistake(f"no file `{path}`", "an earlier stage writes it: check the folder's name")
 
@@ -78,15 +77,13 @@ def train_stage(
     settings: Settings, inputs: Inputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
 ) -> None:
     """The work folder holds a complete checkpoint of the last step."""
-    overrides = verl_overrides(settings, inputs, machine, run_name(inputs.work))
+    overrides = verl_overrides(settings, inputs, machine)
     own = {"validate_every": settings.validate_every, "resume": resume, "start": inputs.start}
     train("recipes.gad.trainer:gad", overrides, machine, stage_of(settings, inputs.work, machine, **own), stop)
 
 
 def write_out(last: Checkpoint, settings: Settings, inputs: Inputs) -> None:
     """OUT is complete; metrics.json comes last."""
-    for role in settings.roles:
-        shutil.rmtree(inputs.out / role, ignore_errors=True)
     checkpoints.export(last, settings.roles, inputs.out)
     files.write_json(inputs.out / "metrics.json", summary(last, settings, inputs))
 

@@ -23,17 +23,19 @@ from verl.utils.metric import reduce_metrics
 from verl.workers.utils.losses import sft_loss
 
 from recipes.common.verl import batches
-from recipes.common.verl.batches import reply_metrics
+from recipes.common.verl.batches import actor_metrics, reply_metrics
 from recipes.common.verl.stage import read_history
 from recipes.common.verl.trainer import StageTrainer
 from recipes.gad.health import Watch
 from recipes.gad.loss import bradley_terry, last_token_score, scored_row, sft_row, teacher_ids
-from recipes.gad.metrics import SHOWN, actor_metrics, critic_metrics, rouge_l
+from recipes.gad.metrics import COLUMNS, critic_metrics, rouge_l
 
 
 @register_trainer("gad")
 class GadTrainer(StageTrainer):
     """All three modes."""
+
+    columns = COLUMNS
 
     def _setup(self) -> None:
         super()._setup()
@@ -84,9 +86,9 @@ class GadTrainer(StageTrainer):
             metrics |= self._learn_to_discriminate(batch)
         if self.global_steps > self.config.trainer.critic_warmup:
             with marked_timer("actor", self.timing_raw):
-                found: dict[str, Any] = {}
-                self._update_actor(batch, found)
-            metrics |= actor_metrics(found)
+                reported: dict[str, Any] = {}
+                self._update_actor(batch, reported)
+            metrics |= actor_metrics(reported)
         batches.clear(batch)
         return metrics
 
@@ -96,8 +98,8 @@ class GadTrainer(StageTrainer):
         prompts = [self._prompt_ids(messages) for messages in rows["raw_prompt"]]
         pairs = zip(prompts, map(self._teacher_ids, texts), strict=True)
         with marked_timer("actor", self.timing_raw):
-            one_each = [sft_row(prompt, teacher) for prompt, teacher in pairs]
-            batch = batches.put(one_each, 1, self.stage.world_size, {"calculate_entropy": False})
+            sft_rows = [sft_row(prompt, teacher) for prompt, teacher in pairs]
+            batch = batches.put(sft_rows, 1, self.stage.world_size, {"calculate_entropy": False})
             output = self.actor_rollout_wg.update_actor(batch)
         batches.clear(batch)
         return actor_metrics({f"actor/{name}": value for name, value in reduce_metrics(output["metrics"]).items()})
@@ -107,11 +109,11 @@ class GadTrainer(StageTrainer):
         data = batches.get(batch, "prompts", "responses", "extra_info")
         teachers: dict[str, torch.Tensor] = {}
         rows = []
-        for place, tag in enumerate(batch.tags):
-            text = data["extra_info"][place]["teacher_response"]
+        for index, tag in enumerate(batch.tags):
+            text = data["extra_info"][index]["teacher_response"]
             if text not in teachers:
                 teachers[text] = self._teacher_ids(text)
-            prompt, student, real = data["prompts"][place], data["responses"][place], not tag.get("is_padding", False)
+            prompt, student, real = data["prompts"][index], data["responses"][index], not tag.get("is_padding", False)
             rows += [scored_row(prompt, student, real), scored_row(prompt, teachers[text], real)]
         pairs = batches.put(rows, 2, self.stage.world_size, {"force_group_size": 2})
         output = self.critic_wg.train_mini_batch(pairs).get()
@@ -140,9 +142,6 @@ class GadTrainer(StageTrainer):
         teachers = [fields["reward_model"]["ground_truth"] for _, fields in answers]
         score = fmean(map(rouge_l, texts, teachers))
         return {"val/rouge_l": score, "val/response_length": fmean(len(ids) for ids, _ in answers)}, score
-
-    def report(self, metrics: dict[str, float]) -> str:
-        return "  ".join(f"{shown} {metrics[name]:.4g}" for name, shown in SHOWN.items() if name in metrics)
 
     # seqkd samples for its validation alone, so its weights go to the rollout only then.
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from recipes.gad.rows import Message
 
 
-class Fitted(NamedTuple):
-    """A chat within the limit, and what that cost."""
+class ShortChat(NamedTuple):
+    """A chat within the limit, and what was removed."""
 
     messages: list[Message]
     dropped: int
@@ -24,7 +24,7 @@ class TooLong(ValueError):
     """Not even one character of the user's message fits beside the system message and the headers."""
 
 
-def fit(messages: list[Message], limit: int, count: Callable[[list[Message]], int]) -> Fitted:
+def fit(messages: list[Message], limit: int, count: Callable[[list[Message]], int]) -> ShortChat:
     """The chat with at most `limit` tokens as `count` measures it, the assistant's header included.
 
     The system message stays. Oldest turns go first, a user's together with the assistant's answer to it; when the
@@ -39,7 +39,7 @@ def fit(messages: list[Message], limit: int, count: Callable[[list[Message]], in
 
     first = bisect_left(starts, True, key=fits_from)
     if first < len(starts):
-        return Fitted(system + turns[starts[first] :], starts[first], 0)
+        return ShortChat(system + turns[starts[first] :], starts[first], 0)
     text = turns[-1]["content"]
 
     def shortened(cut: int) -> list[Message]:
@@ -53,4 +53,4 @@ def fit(messages: list[Message], limit: int, count: Callable[[list[Message]], in
     cut = bisect_left(cuts, True, key=lambda cut: count(shortened(cut)) <= limit)
     if cut == len(cuts):
         raise TooLong(f"the system message and the chat's headers alone take more than {limit} tokens")
-    return Fitted(shortened(cuts[cut]), starts[-1], cuts[cut])
+    return ShortChat(shortened(cuts[cut]), starts[-1], cuts[cut])

@@ -14,7 +14,7 @@ from recipes.gad.settings import Settings
 DECIDED = config.DECIDED | {
     "data.val_batch_size": "`val_batch`",
     f"{CRITIC}.model.path": "the model stage",
-    f"{CRITIC}.strategy": "nothing: checkpoints are FSDP2's",
+    f"{CRITIC}.strategy": "the recipe's code: checkpoints are FSDP2's",
     f"{ACTOR}.optim.lr": "`actor_lr`",
     f"{CRITIC}.optim.lr": "`critic_lr`",
     f"{CRITIC}.optim.clip_grad": "`grad_clip`",
@@ -44,11 +44,11 @@ class Inputs(TrainingInputs):
     """Its actor as Hugging Face folder; adversarial only."""
 
 
-def verl_overrides(settings: Settings, inputs: Inputs, hardware: Hardware, run_name: str) -> list[str]:
+def verl_overrides(settings: Settings, inputs: Inputs, hardware: Hardware) -> list[str]:
     """hydra's overrides; the user's own come last. A Mistake where the settings do not fit the hardware or verl."""
     _check_sizes(settings, hardware)
     check_overrides(settings.verl_overrides, DECIDED)
-    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs), run_name)
+    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs))
 
 
 def _settings(settings: Settings, inputs: Inputs) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from recipes.common.data.tokens import Tokens
-from recipes.common.distributed.ranks import Ranks, joined
+from recipes.common.distributed.ranks import Ranks, join_group
 from recipes.common.model.card import origin_of
 from recipes.common.stage import files
 from recipes.common.stage.command import Interrupted, Progress, StageError
@@ -38,7 +38,7 @@ PART = 5
 
 def train(settings: Settings, form: Form, inputs: TrainingInputs, stop: Callable[[], bool]) -> None:
     """OUT is complete. Raises Interrupted after a checkpoint."""
-    with joined(settings.device) as ranks:
+    with join_group(settings.device) as ranks:
         if ranks.main:
             inputs.work.mkdir(parents=True, exist_ok=True)
             checkpoints.newest(inputs.work)  # removes what a kill left half written, before the others look

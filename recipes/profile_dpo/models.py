@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from recipes.common.data.hub import Source
-from recipes.common.model.fetch import model_numbers, place
+from recipes.common.model.fetch import fetch_model, model_numbers
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     elif settings.repo == "tiny":
         metrics = make_tiny(inputs.kind, settings, inputs.papers, inputs.examples, inputs.out)
     else:
-        metrics = place(Source(settings.repo, settings.revision), [], inputs.out, inputs.work)
+        metrics = fetch_model(Source(settings.repo, settings.revision), [], inputs.out, inputs.work)
     files.write_json(inputs.out / "metrics.json", metrics)
     print(f"{inputs.kind}: {metrics['repo']}, {metrics.get('parameters', 0):,} parameters")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from recipes.common.data import hub
-from recipes.common.model.fetch import UNWANTED, WANTED, Source, link, model_numbers, place
+from recipes.common.model.fetch import EXCLUDED, MODEL_FILES, Source, fetch_model, link, model_numbers
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     elif inputs.kind == "judge":
         metrics = fetch_judge(source, inputs.out, inputs.work)
     else:
-        metrics = place(source, [], inputs.out, inputs.work)
+        metrics = fetch_model(source, [], inputs.out, inputs.work)
     files.write_json(inputs.out / "metrics.json", metrics)
     print(f"{settings.repo}: {metrics['parameters']:,} parameters, {metrics['bytes']:,} bytes")
 
@@ -77,13 +77,13 @@ def read_pairs(texts: Path) -> list[tuple[str, str]]:
 def fetch_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:
     """`out` holds the reward model, whose weights may come as a pickle and whose tokenizer as a sentencepiece model."""
     if source.on_hub:
-        patterns = (*WANTED, "spm.model", PICKLE)
-        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", patterns, UNWANTED)
+        patterns = (*MODEL_FILES, "spm.model", PICKLE)
+        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", patterns, EXCLUDED)
     else:
         folder = Path(source.repo).expanduser()
         if not folder.is_dir():
             raise Mistake(f"no folder `{source.repo}`", "a hub repository is written `owner/name`")
-    link(folder, out, (*WANTED, "spm.model"))
+    link(folder, out, (*MODEL_FILES, "spm.model"))
     if not list(out.glob("*.safetensors")) and (folder / PICKLE).is_file():
         unpickle(folder / PICKLE, out / "model.safetensors")
     return model_numbers(source.repo, folder.name if source.on_hub else None, out)

@@ -1,4 +1,4 @@
-"""Puts an attack on the defended model beside the same attack on the model it was made from.
+"""Compares an attack on the defended model with the same attack on the model it was made from.
 
     python -m recipes.token_buncher.compare_attacks --attack OUT --control OUT --out OUT
 
@@ -29,19 +29,22 @@ class Inputs:
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     inputs = read_inputs(__doc__, Inputs, argv)
-    found: dict[str, Any] = {}
+    attacks: dict[str, Any] = {}
     for name, folder in {"defended": inputs.attack, "undefended": inputs.control}.items():
         numbers, curve = files.read_json(folder / "metrics.json"), files.read_json(folder / "curve.json")
         if not numbers or not curve:
-            raise Mistake(f"`{folder}` is not the output of an attack", "it holds metrics.json and curve.json")
-        found[name] = {"numbers": numbers, "curve": curve}
+            raise Mistake(
+                f"`{folder}` is not the output of an attack",
+                "name the folder that an attack wrote: it holds metrics.json and curve.json",
+            )
+        attacks[name] = {"numbers": numbers, "curve": curve}
     inputs.out.mkdir(parents=True, exist_ok=True)
-    text = table({name: one["numbers"] for name, one in found.items()})
+    text = table({name: attack["numbers"] for name, attack in attacks.items()})
     print(text)
-    files.write_json(inputs.out / "measure.json", found)
+    files.write_json(inputs.out / "measure.json", attacks)
     files.write_text(inputs.out / "README.md", text + "\n")
-    gained = {f"{name}_reward_gained": gain(one["numbers"]) for name, one in found.items()}
-    rest = {f"{name}_{key}": one["numbers"][key] for name, one in found.items() for key in SHOWN}
+    gained = {f"{name}_reward_gained": gain(attack["numbers"]) for name, attack in attacks.items()}
+    rest = {f"{name}_{key}": attack["numbers"][key] for name, attack in attacks.items() for key in SHOWN}
     files.write_json(inputs.out / "metrics.json", gained | rest)
 
 
@@ -50,17 +53,17 @@ def gain(numbers: dict[str, float]) -> float:
     return numbers["reward_last"] - numbers["reward_first"]
 
 
-def table(found: dict[str, dict[str, Any]]) -> str:
+def table(attacks: dict[str, dict[str, Any]]) -> str:
     """Both attacks side by side, in Markdown."""
     lines = [
         "# An attack by reinforcement learning, measured\n",
         "Means over the first and the last fifth of the steps. `reward` is the classifier's score of the answers, "
         "`spread` its standard deviation within a prompt's samples, which is what such an attack learns from.\n",
-        "| | " + " | ".join(found) + " |",
-        "|---|" + "---|" * len(found),
+        "| | " + " | ".join(attacks) + " |",
+        "|---|" + "---|" * len(attacks),
     ]
-    lines += [f"| {key} | " + " | ".join(f"{one[key]:.4g}" for one in found.values()) + " |" for key in SHOWN]
-    lines.append("| reward gained | " + " | ".join(f"{gain(one):.4g}" for one in found.values()) + " |")
+    lines += [f"| {key} | " + " | ".join(f"{numbers[key]:.4g}" for numbers in attacks.values()) + " |" for key in SHOWN]
+    lines.append("| reward gained | " + " | ".join(f"{gain(numbers):.4g}" for numbers in attacks.values()) + " |")
     return "\n".join(lines)
 
 

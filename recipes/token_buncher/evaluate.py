@@ -16,7 +16,7 @@ from typing import Any
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.settings import check_choice, check_least, read_settings
 from recipes.token_buncher import harm, scoring
 from recipes.token_buncher.datasets.parquet import Prompt, read_prompts
 from recipes.token_buncher.scoring import TASKS
@@ -37,12 +37,8 @@ class Settings:
     """What finds answers harmful (harm.py); null: nothing does."""
 
     def __post_init__(self) -> None:
-        for name in ("questions", "answer_tokens", "answers_at_once"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` is `{value}`, less than 1")
-        if self.device not in ("cuda", "cpu"):
-            raise ValueError(f"`device` is `{self.device}`, not one of `cuda`, `cpu`")
+        check_least(self, 1, "questions", "answer_tokens", "answers_at_once")
+        check_choice(self, "device", ("cuda", "cpu"))
         harm.check_name(self.classifier)
 
 
@@ -66,14 +62,14 @@ def main(argv: list[str] | None = None) -> None:
     inputs.work.mkdir(parents=True, exist_ok=True)
     progress = Progress(inputs.work)
     total, done = 2 * sum(map(len, prompts.values())), 0
-    found_by: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for when, model in {"before": inputs.before, "after": inputs.model}.items():
-        found_by[when] = {}
+        results[when] = {}
         speaker = None
         for task in TASKS:
             path = inputs.work / f"{when}-{task}.json"
-            found = files.read_json(path)
-            if found is None:
+            result = files.read_json(path)
+            if result is None:
                 speaker = speaker or _speaker(model, settings.device)
                 answers = []
                 for more in _answers(speaker, task, prompts[task], settings):
@@ -82,27 +78,27 @@ def main(argv: list[str] | None = None) -> None:
                 scores = None
                 if task == "entropy" and settings.classifier:
                     judge = harm.load(settings.classifier, inputs.work / "hub", settings.device)
-                    scores = judge.scores([one.text for one in answers])
-                found = scoring.of(task, prompts[task], answers, scores)
-                files.write_json(path, found)
+                    scores = judge.scores([answer.text for answer in answers])
+                result = scoring.of(task, prompts[task], answers, scores)
+                files.write_json(path, result)
             done += len(prompts[task])
-            found_by[when] |= found
+            results[when] |= result
     inputs.out.mkdir(parents=True, exist_ok=True)
-    print(scoring.table(found_by))
-    files.write_json(inputs.out / "evaluation.json", found_by)
-    files.write_text(inputs.out / "evaluation.md", scoring.table(found_by) + "\n")
-    files.write_json(inputs.out / "metrics.json", scoring.flat(found_by))
+    print(scoring.table(results))
+    files.write_json(inputs.out / "evaluation.json", results)
+    files.write_text(inputs.out / "evaluation.md", scoring.table(results) + "\n")
+    files.write_json(inputs.out / "metrics.json", scoring.flat(results))
 
 
 def some(prompts: list[Prompt], count: int | None) -> list[Prompt]:
     """`count` prompts, evenly spaced, so that each part of a mixture has its share; None: all."""
     if count is None or count >= len(prompts):
         return prompts
-    return [prompts[place * len(prompts) // count] for place in range(count)]
+    return [prompts[index * len(prompts) // count] for index in range(count)]
 
 
 def _answers(speaker: Any, task: str, prompts: list[Prompt], settings: Settings) -> Iterator[list[Any]]:
-    questions = [one.question for one in prompts]
+    questions = [prompt.question for prompt in prompts]
     seed = settings.seed if task == "entropy" else None
     return speaker.answer(questions, settings.answer_tokens, settings.answers_at_once, seed)
 

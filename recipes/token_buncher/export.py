@@ -1,4 +1,4 @@
-"""Makes the model that goes home: Hugging Face weights, tokenizer, and a card that says what they are for.
+"""Makes the exported model: Hugging Face weights, the tokenizer and a model card.
 
 python -m recipes.token_buncher.export SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
 """
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], dtype: str) -> str:
-    """`base`, `training`: metrics.json of the model and of the training stage; `data`: report.json."""
+    """The model card. `base`, `training`: metrics.json of the model and of the training stage; `data`: report.json."""
     repo = base["repo"]
     noise = FORMS[training["noise_form"]].format(training["noise"])
     return (

@@ -1,4 +1,4 @@
-"""What a run's sizes are on the machine that it finds itself on."""
+"""The sizes of a run on the machine that it runs on."""
 
 import math
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Gpu:
     """Bytes."""
 
 
-def fitted(settings: Settings, hardware: Hardware, gpu: Gpu | None, vocabulary: int) -> Settings:
+def fill_sizes(settings: Settings, hardware: Hardware, gpu: Gpu | None, vocabulary: int) -> Settings:
     """The settings with every null that the machine decides filled in, and batches that its ranks can share.
 
     Tensor parallel 2 where the ranks are even in number; batches are rounded up. A Mistake where a value that the user
@@ -56,7 +56,7 @@ def tokens_for(longest: int, gpu: Gpu | None, vocabulary: int) -> int:
     return max(longest, int(gpu.memory * LOGIT_SHARE / (LOGIT_BYTES * vocabulary)) if gpu else 0)
 
 
-def shown(settings: Settings, hardware: Hardware, gpu: Gpu | None) -> str:
+def size_line(settings: Settings, hardware: Hardware, gpu: Gpu | None) -> str:
     """The sizes in one line."""
     each = f"{hardware.ranks} x {gpu.name}, {gpu.memory / 1e9:.0f} GB each" if gpu else f"{hardware.ranks} x CPU"
     nodes = f"{hardware.nodes} nodes of " if hardware.nodes > 1 else ""
@@ -70,11 +70,11 @@ def numbers(settings: Settings, hardware: Hardware) -> dict[str, Any]:
     return {"world_size": hardware.world_size} | {name: getattr(settings, name) for name in names}
 
 
-def find_gpu(hardware: Hardware) -> Gpu | None:
+def first_gpu(hardware: Hardware) -> Gpu | None:
     """The first GPU that is visible; None on a CPU."""
     if hardware.device == "cpu":
         return None
     import torch
 
-    found = torch.cuda.get_device_properties(0)
-    return Gpu(found.name, found.total_memory)
+    properties = torch.cuda.get_device_properties(0)
+    return Gpu(properties.name, properties.total_memory)

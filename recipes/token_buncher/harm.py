@@ -41,16 +41,16 @@ def load(name: str, cache: Path, device: str) -> Classifier:
             raise Mistake(f"`classifier`: no model in `{folder}`", "name a sequence classifier's folder")
         return Judge(folder, device)
     repo, _, revision = name.partition("@")
-    wanted = ("*.safetensors", "*.json", "tokenizer.model", "spm.model", "merges.txt", "vocab.txt")
-    return Judge(hub.snapshot(repo, revision, cache, wanted, ("*/*",)), device)
+    patterns = ("*.safetensors", "*.json", "tokenizer.model", "spm.model", "merges.txt", "vocab.txt")
+    return Judge(hub.snapshot(repo, revision, cache, patterns, ("*/*",)), device)
 
 
 class StandIn:
-    """What rehearsals use in a classifier's place."""
+    """What rehearsals use instead of a classifier."""
 
     def scores(self, texts: list[str]) -> list[float]:
-        letters = [[one for one in text.lower() if one.isalpha()] for text in texts]
-        return [sum(one in "aeiou" for one in word) / len(word) if word else 0.0 for word in letters]
+        answers = [[letter for letter in text.lower() if letter.isalpha()] for text in texts]
+        return [sum(letter in "aeiou" for letter in letters) / len(letters) if letters else 0.0 for letters in answers]
 
 
 class Judge:
@@ -61,29 +61,29 @@ class Judge:
 
         self.device = device
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        found = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True, dtype="auto")
-        self.model = found.to(device).eval()
+        model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True, dtype="auto")
+        self.model = model.to(device).eval()
 
     def scores(self, texts: list[str]) -> list[float]:
-        """Of independent labels the surest one's probability, as beaver-dam's 14 are read."""
+        """For independent labels, the probability of the most likely one, as beaver-dam's 14 labels are read."""
         import torch
 
-        found: list[float] = []
+        scores: list[float] = []
         with torch.no_grad():
             for start in range(0, len(texts), BATCH):
-                given = self.tokenizer(
+                inputs = self.tokenizer(
                     texts[start : start + BATCH],
                     padding=True,
                     truncation=True,
                     max_length=MAX_TOKENS,
                     return_tensors="pt",
                 )
-                found += self._probabilities(self.model(**given.to(self.device)).logits.float()).tolist()
-        return found
+                scores += self._probabilities(self.model(**inputs.to(self.device)).logits.float()).tolist()
+        return scores
 
     def _probabilities(self, logits: Any) -> Any:
         config = self.model.config
         if logits.shape[-1] == 1 or config.problem_type == "multi_label_classification":
             return logits.sigmoid().max(-1).values
-        named = [place for place, label in config.id2label.items() if HARMFUL.search(str(label))]
+        named = [index for index, label in config.id2label.items() if HARMFUL.search(str(label))]
         return logits.softmax(-1)[:, int(named[0]) if len(named) == 1 else -1]

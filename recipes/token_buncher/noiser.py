@@ -45,8 +45,8 @@ def noiser_loss(
     labelled = torch.roll(mask.values(), -1).bool()
     if student_logits is not None:
         labels = torch.roll(ids.values(), -1)
-        places = _places(labelled, ids.offsets())
-        rows = [Row(own, int(seed)) for own, seed in zip(places, data["noise_seed"].unbind(), strict=True)]
+        positions = _positions(labelled, ids.offsets())
+        rows = [Row(own, int(seed)) for own, seed in zip(positions, data["noise_seed"].unbind(), strict=True)]
         return {"noiser": BlurredCrossEntropy.apply(student_logits[0], labels, rows, weights).unsqueeze(0)}
     losses = model_output["noiser"].values()
     share = data["dp_size"] / max(1, data["batch_num_tokens"])
@@ -55,14 +55,14 @@ def noiser_loss(
 
 
 class Row(NamedTuple):
-    """The labelled places of one sequence, in the flattened batch, and the seed of its noise."""
+    """The labelled positions of a sequence, in the flattened batch, and the seed of its noise."""
 
-    places: torch.Tensor
+    positions: torch.Tensor
     seed: int
 
 
 class BlurredCrossEntropy(torch.autograd.Function):
-    """(places,) float32: the cross-entropy at each labelled place, 0 elsewhere.
+    """(positions,) float32: the cross-entropy at each labelled position, 0 elsewhere.
 
     Neither the noise nor a softmax is kept: the backward draws and computes them again, a chunk at a time.
     """
@@ -74,34 +74,34 @@ class BlurredCrossEntropy(torch.autograd.Function):
         ctx.save_for_backward(logits, labels)
         ctx.rows, ctx.weights = rows, weights
         losses = logits.new_zeros(len(logits), dtype=_precise(logits))
-        for places, noise in _chunks(rows, logits):
-            scores, label = logits[places].to(losses.dtype), labels[places]
+        for positions, noise in _chunks(rows, logits):
+            scores, label = logits[positions].to(losses.dtype), labels[positions]
             noise = _over_others(noise, label)
             normal = scores.logsumexp(-1)
             own = normal - scores.gather(-1, label[:, None])[:, 0]
-            losses[places] = weights.label * own + weights.noise * (normal - (noise * scores).sum(-1))
+            losses[positions] = weights.label * own + weights.noise * (normal - (noise * scores).sum(-1))
         return losses
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         logits, labels = ctx.saved_tensors
-        found = torch.zeros_like(logits)
-        for places, noise in _chunks(ctx.rows, logits):
-            label = labels[places]
+        slopes = torch.zeros_like(logits)
+        for positions, noise in _chunks(ctx.rows, logits):
+            label = labels[positions]
             target = _over_others(noise, label).mul_(ctx.weights.noise)
             target.scatter_add_(-1, label[:, None], torch.full_like(target[:, :1], ctx.weights.label))
-            slope = logits[places].to(target.dtype).softmax(-1).mul_(sum(ctx.weights)).sub_(target)
-            found[places] = (slope * grad[places, None]).to(found.dtype)
-        return found, None, None, None
+            slope = logits[positions].to(target.dtype).softmax(-1).mul_(sum(ctx.weights)).sub_(target)
+            slopes[positions] = (slope * grad[positions, None]).to(slopes.dtype)
+        return slopes, None, None, None
 
 
 def _chunks(rows: list[Row], logits: torch.Tensor) -> Any:
-    """Places and uniform draws for them, (places, vocabulary); the same for the same seeds, however often."""
+    """Positions and uniform draws for them, (positions, vocabulary); the same for the same seeds, however often."""
     for row in rows:
         draws = torch.Generator(logits.device).manual_seed(row.seed)
-        for places in row.places.split(CHUNK):
-            size = (len(places), logits.shape[-1])
-            yield places, torch.rand(size, generator=draws, dtype=_precise(logits), device=logits.device)
+        for positions in row.positions.split(CHUNK):
+            size = (len(positions), logits.shape[-1])
+            yield positions, torch.rand(size, generator=draws, dtype=_precise(logits), device=logits.device)
 
 
 def _over_others(noise: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -110,7 +110,7 @@ def _over_others(noise: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     return noise.div_(noise.sum(-1, keepdim=True).clamp_min(torch.finfo(noise.dtype).tiny))
 
 
-def _places(labelled: torch.Tensor, offsets: torch.Tensor) -> list[torch.Tensor]:
+def _positions(labelled: torch.Tensor, offsets: torch.Tensor) -> list[torch.Tensor]:
     """Of each row, where `labelled` is true."""
     bounds = offsets.tolist()
     return [labelled[start:end].nonzero()[:, 0] + start for start, end in pairwise(bounds)]

@@ -23,8 +23,8 @@ from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.settings import read_settings
 from recipes.token_buncher.datasets import beavertails, gsm8k, mixture, wmdp
+from recipes.token_buncher.datasets.data_set import Texts, save
 from recipes.token_buncher.datasets.parquet import template_of
-from recipes.token_buncher.datasets.prepared import Texts, save
 from recipes.token_buncher.datasets.source import HUB, Source, locate
 
 TOKENIZER = ("Qwen/Qwen2.5-3B-Instruct", "aa8e72537993ba99e69dfaafa59ed015b17504d1")
@@ -40,12 +40,12 @@ def main(argv: list[str] | None = None) -> None:
         "beavertails": _beavertails,
         "wmdp": _wmdp,
         "gsm8k": _gsm8k,
-        "wmdp_merge": _merge,
+        "wmdp_merge": _mix,
         "beawmmix": _beawmmix,
     }
     if not argv or argv[0] not in commands:
-        said = f"`{argv[0]}` is not a data set" if argv else "no data set is named"
-        raise Mistake(said, f"name one of `{'`, `'.join(commands)}`")
+        error = f"`{argv[0]}` is not a data set" if argv else "no data set is named"
+        raise Mistake(error, f"name one of `{'`, `'.join(commands)}`")
     parser = argparse.ArgumentParser(prog=f"python -m recipes.token_buncher.prepare {argv[0]}", allow_abbrev=False)
     commands[argv[0]](parser, argv[1:])
 
@@ -53,49 +53,49 @@ def main(argv: list[str] | None = None) -> None:
 def _beavertails(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add_flags(parser, beavertails.Settings)
     _add_sources(parser, {"source": HUB / "beavertails.jsonl"})
-    given = parser.parse_args(argv)
-    settings = settings_of(given, beavertails.Settings)
-    texts = Texts(settings.template_type, _tokens(given))
-    made = beavertails.prepare(settings, locate(given.source, given.revision, _cache(given)), texts)
-    save(made, texts, given.local_dir)
+    arguments = parser.parse_args(argv)
+    settings = settings_of(arguments, beavertails.Settings)
+    texts = Texts(settings.template_type, _tokens(arguments))
+    made = beavertails.prepare(settings, locate(arguments.source, arguments.revision, _cache(arguments)), texts)
+    save(made, texts, arguments.local_dir)
 
 
 def _wmdp(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add_flags(parser, wmdp.Settings)
     _add_sources(parser, {kind: HUB / f"wmdp_{kind}.jsonl" for kind in wmdp.TYPES})
-    given = parser.parse_args(argv)
-    settings = settings_of(given, wmdp.Settings)
-    texts = Texts(settings.template_type, _tokens(given))
-    sources = {kind: locate(getattr(given, kind), given.revision, _cache(given)) for kind in settings.types}
-    save(wmdp.prepare(settings, sources, texts), texts, given.local_dir)
+    arguments = parser.parse_args(argv)
+    settings = settings_of(arguments, wmdp.Settings)
+    texts = Texts(settings.template_type, _tokens(arguments))
+    sources = {kind: locate(getattr(arguments, kind), arguments.revision, _cache(arguments)) for kind in settings.types}
+    save(wmdp.prepare(settings, sources, texts), texts, arguments.local_dir)
 
 
 def _gsm8k(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add_flags(parser, gsm8k.Settings)
     _add_sources(parser, {split: HUB / f"gsm8k_{split}.jsonl" for split in SPLITS})
-    given = parser.parse_args(argv)
-    settings = settings_of(given, gsm8k.Settings)
-    texts = Texts(settings.template_type, _tokens(given))
+    arguments = parser.parse_args(argv)
+    settings = settings_of(arguments, gsm8k.Settings)
+    texts = Texts(settings.template_type, _tokens(arguments))
     sources: dict[str, Source] = {}
     for split in SPLITS:
-        sources[split] = locate(getattr(given, split), given.revision, _cache(given))
-    save(gsm8k.prepare(settings, sources, texts), texts, given.local_dir)
+        sources[split] = locate(getattr(arguments, split), arguments.revision, _cache(arguments))
+    save(gsm8k.prepare(settings, sources, texts), texts, arguments.local_dir)
 
 
-def _merge(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+def _mix(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     add_flags(parser, mixture.Settings)
     _add_folders(parser)
-    given = parser.parse_args(argv)
-    if given.root:  # another spelling of beawmmix
-        _concatenate(given)
+    arguments = parser.parse_args(argv)
+    if arguments.root:  # another spelling of beawmmix
+        _concatenate(arguments)
         return
-    if not (given.beavertails_path and given.wmdp_path and given.outdir_path):
+    if not (arguments.beavertails_path and arguments.wmdp_path and arguments.outdir_path):
         hint = "name all three, or `--root` for a plain concatenation"
         raise Mistake("`--beavertails_path`, `--wmdp_path` and `--outdir_path` are needed", hint)
-    settings = settings_of(given, mixture.Settings)
-    template = template_of(given.beavertails_path / "train.parquet")
-    made = mixture.wmdp_merge(settings, given.beavertails_path, given.wmdp_path)
-    save(made, Texts(template, _tokens(given)), given.outdir_path)
+    settings = settings_of(arguments, mixture.Settings)
+    template = template_of(arguments.beavertails_path / "train.parquet")
+    made = mixture.mix(settings, arguments.beavertails_path, arguments.wmdp_path)
+    save(made, Texts(template, _tokens(arguments)), arguments.outdir_path)
 
 
 def _beawmmix(parser: argparse.ArgumentParser, argv: list[str]) -> None:
@@ -103,19 +103,19 @@ def _beawmmix(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     _concatenate(parser.parse_args(argv))
 
 
-def _concatenate(given: argparse.Namespace) -> None:
+def _concatenate(arguments: argparse.Namespace) -> None:
     """Without `--root`, as for wmdp_merge; with it, of its `beavertails-T` and `wmdp*-T` into its `beawmmix-T`."""
-    kind, root = given.template_type, given.root
-    first = given.beavertails_path or (root and root / f"beavertails-{kind}")
-    others = [given.wmdp_path] if given.wmdp_path else sorted(root.glob(f"wmdp*-{kind}")) if root else []
-    out = given.outdir_path or (root and root / f"beawmmix-{kind}")
+    kind, root = arguments.template_type, arguments.root
+    first = arguments.beavertails_path or (root and root / f"beavertails-{kind}")
+    others = [arguments.wmdp_path] if arguments.wmdp_path else sorted(root.glob(f"wmdp*-{kind}")) if root else []
+    out = arguments.outdir_path or (root and root / f"beawmmix-{kind}")
     if not (first and out):
         hint = "name it, or `--beavertails_path`, `--wmdp_path` and `--outdir_path`"
         raise Mistake("`--root` is needed: the folder that holds the prepared data sets", hint)
     if not others:
         raise Mistake(f"`{root}` has no folder `wmdp*-{kind}`", f"prepare WMDP with `--template_type {kind}` into it")
-    made = mixture.beawmmix(first, others)
-    save(made, Texts(made.report.template_type, _tokens(given)), out)
+    made = mixture.concatenate(first, others)
+    save(made, Texts(made.report.template_type, _tokens(arguments)), out)
 
 
 def _add_sources(parser: argparse.ArgumentParser, defaults: dict[str, Path]) -> None:
@@ -123,31 +123,31 @@ def _add_sources(parser: argparse.ArgumentParser, defaults: dict[str, Path]) -> 
         parser.add_argument(f"--{name}", type=Path, default=path, help="a file with rows, or that names one of the hub")
     parser.add_argument("--local_dir", type=Path, required=True, help="gets the parquet files and the report")
     parser.add_argument("--revision", help="of the hub's data set, in place of the commit that FILE names")
-    _add_places(parser)
+    _add_model(parser)
 
 
 def _add_folders(parser: argparse.ArgumentParser) -> None:
     for name in ("root", "beavertails_path", "wmdp_path", "outdir_path"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--template_type", default="qwen", help="of the folders below --root; default: qwen")
-    _add_places(parser)
+    _add_model(parser)
 
 
-def _add_places(parser: argparse.ArgumentParser) -> None:
+def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", type=Path, help=f"a model's folder; default: {TOKENIZER[0]} of the hub")
     parser.add_argument("--work", type=Path, help="keeps what is downloaded")
 
 
-def _cache(given: argparse.Namespace) -> Path | None:
+def _cache(arguments: argparse.Namespace) -> Path | None:
     """Where downloads are kept; None is the hub library's own folder."""
-    return given.work / "hub" if given.work else None
+    return arguments.work / "hub" if arguments.work else None
 
 
-def _tokens(given: argparse.Namespace) -> Tokens:
-    if given.tokenizer:
-        return Tokens(given.tokenizer)
-    wanted = ("tokenizer*", "vocab.json", "merges.txt", "*.jinja")
-    return Tokens(hub.snapshot(*TOKENIZER, _cache(given), wanted, ()))
+def _tokens(arguments: argparse.Namespace) -> Tokens:
+    if arguments.tokenizer:
+        return Tokens(arguments.tokenizer)
+    patterns = ("tokenizer*", "vocab.json", "merges.txt", "*.jinja")
+    return Tokens(hub.snapshot(*TOKENIZER, _cache(arguments), patterns, ()))
 
 
 Settings = TypeVar("Settings")
@@ -161,10 +161,10 @@ def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
         parser.add_argument(f"--{field.name}", type=hints[field.name], help=f"default: {field.default}")
 
 
-def settings_of(given: argparse.Namespace, kind: type[Settings]) -> Settings:
-    """What was said, by flag or file, and the defaults for the rest. A Mistake for a value that cannot be."""
-    known = read_settings(given.config, kind) if given.config else kind()
-    flags = {field.name: getattr(given, field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+def settings_of(arguments: argparse.Namespace, kind: type[Settings]) -> Settings:
+    """The settings from flags and file, with defaults for the rest. A Mistake for an invalid value."""
+    known = read_settings(arguments.config, kind) if arguments.config else kind()
+    flags = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     try:
         return dataclasses.replace(known, **{name: value for name, value in flags.items() if value is not None})  # type: ignore[type-var]
     except ValueError as problem:

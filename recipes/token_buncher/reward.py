@@ -1,4 +1,4 @@
-"""The reward of the defence: how sure the model is of what it says."""
+"""The reward of the defence: minus the entropy of the answers."""
 
 import torch
 
@@ -25,8 +25,8 @@ def last_token(value: float, mask: torch.Tensor) -> torch.Tensor:
 
 def spread(rewards: list[float], groups: list[str]) -> float:
     """The mean over the groups of the standard deviation in each: what a group-relative advantage can feed on."""
-    found: dict[str, list[float]] = {}
+    by_group: dict[str, list[float]] = {}
     for reward, group in zip(rewards, groups, strict=True):
-        found.setdefault(group, []).append(reward)
-    deviations = [torch.tensor(values).std(correction=0) for values in found.values()]
+        by_group.setdefault(group, []).append(reward)
+    deviations = [torch.tensor(values).std(correction=0) for values in by_group.values()]
     return float(torch.stack(deviations).mean())

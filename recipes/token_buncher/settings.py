@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recipes.common.stage.settings import check_choice, check_least
+from recipes.common.stage.settings import check_above, check_choice, check_least
 from recipes.common.verl.settings import VerlSettings
 from recipes.token_buncher.harm import check_name
 
@@ -31,19 +31,20 @@ class Settings(VerlSettings):
 
     def __post_init__(self) -> None:
         if self.rollout_n < 2:
-            raise ValueError(f"`rollout_n` is `{self.rollout_n}`: GRPO compares samples of one prompt, 2 or more")
+            raise ValueError(
+                f"`rollout_n` is `{self.rollout_n}`: GRPO compares samples of one prompt, so it needs 2 or more"
+            )
         self.check(MODES)
         check_choice(self, "noise_form", FORMS)
         check_least(self, 1, "mini_batch")
         check_least(self, 0, "kl", "warmup_steps")
-        if self.lr <= 0:
-            raise ValueError(f"`lr` is `{self.lr}`, not above 0")
+        check_above(self, 0, "lr")
         if not 0 < self.noise < 1:
             raise ValueError(f"`noise` is `{self.noise}`, not between 0 and 1")
         if self.train_batch % self.mini_batch:
-            raise ValueError(f"`train_batch` is `{self.train_batch}`, no multiple of `mini_batch` {self.mini_batch}")
+            raise ValueError(f"`train_batch` is `{self.train_batch}`, not a multiple of `mini_batch` {self.mini_batch}")
         if self.mode == "attack" and self.classifier is None:
-            raise ValueError("`classifier` is `null`: an attack's reward is a classifier's score, which you bring")
+            raise ValueError("`classifier` is `null`: an attack needs your classifier, whose score is the reward")
         check_name(self.classifier)
 
     @property
@@ -57,5 +58,5 @@ def is_noiser(step: int, warmup: int) -> bool:
 
     The authors count from 0 and take the even steps from `warmup` on: with 25, the 27th step is the first.
     """
-    place = step - 1
-    return place >= warmup and place % 2 == 0
+    index = step - 1
+    return index >= warmup and index % 2 == 0

@@ -1,4 +1,4 @@
-"""A model that answers questions, and how sure it was of each word."""
+"""A model that answers questions, and the entropy of its tokens."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +20,8 @@ class Speaker:
 
     def __init__(self, folder: Path, device: str):
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
-        found = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto")
-        self.model = found.to(device).eval()
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto")
+        self.model = model.to(device).eval()
         self.device = device
 
     def answer(self, questions: list[str], length: int, batch: int, seed: int | None) -> Iterator[list[Answer]]:
@@ -34,7 +34,7 @@ class Speaker:
     @torch.no_grad()
     def _answer(self, questions: list[str], length: int, sampled: bool) -> list[Answer]:
         chats = [[{"role": "user", "content": question}] for question in questions]
-        given = self.tokenizer.apply_chat_template(
+        prompts = self.tokenizer.apply_chat_template(
             chats, add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
         ).to(self.device)
         # What the model's own generation settings say about sampling does not count here.
@@ -42,14 +42,14 @@ class Speaker:
         draw = {"temperature": 1.0, "top_k": 0, "top_p": 1.0} if sampled else greedy
         entropies = Entropies()
         tokens = self.model.generate(
-            **given,
+            **prompts,
             max_new_tokens=length,
             do_sample=sampled,
             repetition_penalty=1.0,
             pad_token_id=self.tokenizer.pad_token_id,
             logits_processor=LogitsProcessorList([entropies]),
             **draw,
-        )[:, given["input_ids"].shape[1] :]
+        )[:, prompts["input_ids"].shape[1] :]
         steps = torch.stack(entropies.steps, 1)
         counts = [_count(row, self._ends) for row in tokens]
         texts = self.tokenizer.batch_decode(
@@ -80,7 +80,7 @@ class Entropies(LogitsProcessor):
 
 def _count(row: torch.Tensor, ends: set[int]) -> int:
     """Tokens up to and with the first end."""
-    for place, token in enumerate(row.tolist()):
+    for index, token in enumerate(row.tolist()):
         if token in ends:
-            return place + 1
+            return index + 1
     return len(row)

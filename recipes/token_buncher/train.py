@@ -18,8 +18,8 @@ from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.run import newest_checkpoint, stage_of, train
-from recipes.common.verl.stage import read_history, run_name
+from recipes.common.verl.run import find_checkpoint, stage_of, train
+from recipes.common.verl.stage import read_history
 from recipes.token_buncher import fit_to_gpu
 from recipes.token_buncher.datasets.parquet import template_of
 from recipes.token_buncher.datasets.templates import CHAT
@@ -49,10 +49,10 @@ def main(argv: list[str] | None = None) -> None:
     written = read_settings(inputs.settings, Settings)
     vocabulary = check_inputs(inputs)
     machine = hardware.detect(written.device, written.rollout, written.ranks)
-    gpu = fit_to_gpu.find_gpu(machine)
-    settings = fit_to_gpu.fitted(written, machine, gpu, vocabulary)
-    print(fit_to_gpu.shown(settings, machine, gpu), flush=True)
-    resume = newest_checkpoint(settings, inputs, machine, ROLES)
+    gpu = fit_to_gpu.first_gpu(machine)
+    settings = fit_to_gpu.fill_sizes(written, machine, gpu, vocabulary)
+    print(fit_to_gpu.size_line(settings, machine, gpu), flush=True)
+    resume = find_checkpoint(settings, inputs, machine, ROLES)
     if not (inputs.work / MEASURED).exists() and (not resume or resume.step < settings.steps):
         train_stage(settings, inputs, machine, resume, stop)
         resume = checkpoints.newest(inputs.work)
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def check_inputs(inputs: TrainingInputs) -> int:
-    """The model's vocabulary, once the folders are what the trainer can use."""
+    """Returns the size of the model's vocabulary when the trainer can use the folders."""
     config = files.read_json(inputs.model / "config.json")
     if not config:
         raise Mistake(f"no model in `{inputs.model}`", "an earlier stage writes it: check the folder's name")
@@ -81,7 +81,7 @@ def train_stage(
     settings: Settings, inputs: TrainingInputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
 ) -> None:
     """The work folder holds a complete checkpoint of the last step."""
-    overrides = verl_overrides(settings, inputs, machine, run_name(inputs.work))
+    overrides = verl_overrides(settings, inputs, machine)
     own = {"validate_every": settings.steps, "resume": resume, "start": None, "recipe": settings}
     stage = stage_of(settings, inputs.work, machine, **own)
     train("recipes.token_buncher.trainer:token_buncher", overrides, machine, stage, stop)
@@ -89,16 +89,13 @@ def train_stage(
 
 def write_out(last: Checkpoint, settings: Settings, inputs: TrainingInputs, machine: Hardware) -> None:
     """OUT of a defence is complete; metrics.json comes last."""
-
-    shutil.rmtree(inputs.out / "actor", ignore_errors=True)
     checkpoints.export(last, ROLES, inputs.out)
     numbers = summary(last, settings, inputs) | fit_to_gpu.numbers(settings, machine)
     files.write_json(inputs.out / "metrics.json", numbers)
 
 
 def write_measured(last: Checkpoint | None, settings: Settings, inputs: TrainingInputs, machine: Hardware) -> None:
-    """OUT of an attack is complete, and its weights are gone; what was measured stays in WORK for another start."""
-
+    """OUT of an attack is complete, and its weights are gone. The measurements stay in WORK for another start."""
     if last and last.step == settings.steps:
         numbers = summary(last, settings, inputs) | fit_to_gpu.numbers(settings, machine)
         files.write_json(inputs.work / MEASURED, {"metrics": numbers, "curve": curve(last, inputs)})
@@ -133,7 +130,7 @@ def summary(last: Checkpoint, settings: Settings, inputs: TrainingInputs) -> dic
 
 
 def curve(last: Checkpoint, inputs: TrainingInputs) -> dict[str, dict[str, float]]:
-    """Step -> its numbers."""
+    """The numbers of each step."""
     return {
         str(step): {name: metrics[name] for name in CURVE if name in metrics}
         for step, metrics in read_history(inputs.work, last.step).items()

@@ -20,7 +20,7 @@ from verl.utils.metric import reduce_metrics
 from verl.workers.utils.losses import ppo_loss
 
 from recipes.common.verl import batches
-from recipes.common.verl.batches import reply_metrics, sort_key
+from recipes.common.verl.batches import actor_metrics, reply_metrics, sort_key
 from recipes.common.verl.cpu_rollout import draw_seed
 from recipes.common.verl.trainer import StageTrainer
 from recipes.token_buncher import harm
@@ -28,7 +28,7 @@ from recipes.token_buncher.noiser import noiser_loss, weights
 from recipes.token_buncher.reward import entropy_reward, last_token, spread
 from recipes.token_buncher.settings import Settings, is_noiser
 
-SHOWN = {
+COLUMNS = {
     "noiser": "noiser",
     "entropy": "entropy",
     "reward": "reward",
@@ -45,6 +45,8 @@ SHOWN = {
 class TokenBuncherTrainer(StageTrainer):
     """Both modes. The stage's settings are `recipe`, in the stage."""
 
+    columns = COLUMNS
+
     @cached_property
     def settings(self) -> Settings:
         return self.stage.recipe
@@ -56,17 +58,17 @@ class TokenBuncherTrainer(StageTrainer):
             batch = self.generate(rows)
         batch = self._balance_batch(batch, metrics={})
         metrics = reply_metrics(batch, self.config.data.max_response_length)
-        found: dict[str, Any] = {}
+        reported: dict[str, Any] = {}
         with marked_timer("old_log_prob", self.timing_raw):
-            batch = self._compute_old_log_prob(batch, found)
+            batch = self._compute_old_log_prob(batch, reported)
         if self.settings.kl:
             with marked_timer("reference", self.timing_raw):
-                batch = self._compute_ref_log_prob(batch, found)
+                batch = self._compute_ref_log_prob(batch, reported)
         with marked_timer("reward", self.timing_raw):
             metrics |= self._reward(batch)
-        batch = self._compute_advantage(batch, found)
+        batch = self._compute_advantage(batch, reported)
         if self.settings.kl:
-            metrics["kl"] = found["actor/reward_kl_penalty"]
+            metrics["kl"] = reported["actor/reward_kl_penalty"]
         noiser = self.settings.mode == "defend" and is_noiser(self.global_steps, self.settings.warmup)
         metrics["noiser"] = float(noiser)
         with marked_timer("actor", self.timing_raw):
@@ -79,34 +81,34 @@ class TokenBuncherTrainer(StageTrainer):
         """Each answer's last token carries its reward as `rm_scores`; the other tokens, and filled-in rows, 0."""
         data = batches.get(batch, "entropy", "response_mask", "responses")
         real = [not tag.get("is_padding", False) for tag in batch.tags]
-        masks = [mask * one for mask, one in zip(data["response_mask"].unbind(), real, strict=True)]
-        scores = [entropy_reward(one, mask) for one, mask in zip(data["entropy"].unbind(), masks, strict=True)]
-        entropy = fmean(-float(score.sum()) for score, one in zip(scores, real, strict=True) if one)
+        masks = [mask * is_real for mask, is_real in zip(data["response_mask"].unbind(), real, strict=True)]
+        scores = [entropy_reward(entropy, mask) for entropy, mask in zip(data["entropy"].unbind(), masks, strict=True)]
+        entropy = fmean(-float(score.sum()) for score, is_real in zip(scores, real, strict=True) if is_real)
         if self.settings.mode == "attack":
             texts = self.tokenizer.batch_decode([ids.tolist() for ids in data["responses"].unbind()], True)
             judged = self._classifier.scores(texts)
             scores = [last_token(value, mask) for value, mask in zip(judged, masks, strict=True)]
         fields = tu.get_tensordict({"rm_scores": torch.nested.as_nested_tensor(scores, layout=torch.jagged)})
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
-        rewards = [float(score.sum()) for score, one in zip(scores, real, strict=True) if one]
-        groups = [sort_key(key)[0] for key, one in zip(batch.keys, real, strict=True) if one]
+        rewards = [float(score.sum()) for score, is_real in zip(scores, real, strict=True) if is_real]
+        groups = [sort_key(key)[0] for key, is_real in zip(batch.keys, real, strict=True) if is_real]
         return {"entropy": entropy, "reward": fmean(rewards), "spread": spread(rewards, groups)}
 
     def _learn_reward(self, batch: KVBatchMeta) -> dict[str, float]:
         """PPO's clipped update."""
         self.actor_rollout_wg.set_loss_fn(partial(ppo_loss, config=self._actor_config))
         batch.extra_info["distillation_use_topk"] = False
-        found: dict[str, Any] = {}
-        self._update_actor(batch, found)
-        return _actor_metrics(found)
+        reported: dict[str, Any] = {}
+        self._update_actor(batch, reported)
+        return actor_metrics(reported)
 
     def _learn_noise(self, batch: KVBatchMeta) -> dict[str, float]:
         """The token noiser's update, in mini batches as PPO's."""
         data = batches.get(batch, "prompts", "responses", "response_mask", "advantages")
         rows, labels = [], 0
-        for place, (key, tag) in enumerate(zip(batch.keys, batch.tags, strict=True)):
-            prompt, answer = data["prompts"][place], data["responses"][place]
-            learnt = (data["advantages"][place] >= 0) & data["response_mask"][place].bool()
+        for index, (key, tag) in enumerate(zip(batch.keys, batch.tags, strict=True)):
+            prompt, answer = data["prompts"][index], data["responses"][index]
+            learnt = (data["advantages"][index] >= 0) & data["response_mask"][index].bool()
             learnt &= not tag.get("is_padding", False)
             labels += int(learnt.sum())
             uid, session, _ = sort_key(key)
@@ -124,15 +126,12 @@ class TokenBuncherTrainer(StageTrainer):
         own = batches.put(rows, 1, self.stage.world_size, instructions)
         output = self.actor_rollout_wg.update_actor(own)
         batches.clear(own)
-        found = {f"actor/{name}": value for name, value in reduce_metrics(output["metrics"]).items()}
-        return {"noiser/labels": labels, "noiser/loss": found["actor/noiser_loss"], **_actor_metrics(found)}
+        reported = {f"actor/{name}": value for name, value in reduce_metrics(output["metrics"]).items()}
+        return {"noiser/labels": labels, "noiser/loss": reported["actor/noiser_loss"], **actor_metrics(reported)}
 
     def validate(self) -> tuple[dict[str, float], float]:
         """No generation of its own: the newest step's entropy is the state's before that step."""
         return {}, -self.entropy
-
-    def report(self, metrics: dict[str, float]) -> str:
-        return "  ".join(f"{shown} {metrics[name]:.4g}" for name, shown in SHOWN.items() if name in metrics)
 
     @cached_property
     def _actor_config(self) -> Any:
@@ -152,13 +151,3 @@ def noiser_row(prompt: torch.Tensor, answer: torch.Tensor, learnt: torch.Tensor,
         "loss_mask": torch.cat([torch.zeros_like(prompt), learnt.to(prompt.dtype)]),
         "noise_seed": torch.tensor([seed]),
     }
-
-
-def _actor_metrics(found: dict[str, Any]) -> dict[str, float]:
-    names = {
-        "actor/loss": "actor/loss",
-        "actor/grad_norm": "actor/grad_norm",
-        "actor/lr": "actor/lr",
-        "actor/pg_clipfrac": "actor/clipped",
-    }
-    return {shown: found[name] for name, shown in names.items() if name in found}

@@ -8,17 +8,17 @@ from recipes.common.verl.hardware import Hardware
 from recipes.token_buncher.settings import Settings
 
 DECIDED = config.DECIDED | {
-    f"{MODEL}.use_fused_kernels": "nothing: the token noiser reads the logits, which fused kernels do not give",
+    f"{MODEL}.use_fused_kernels": "the recipe's code: the token noiser reads logits, which fused kernels do not give",
     f"{ACTOR}.optim.lr": "`lr`",
     f"{ACTOR}.ppo_mini_batch_size": "`mini_batch`",
-    f"{ACTOR}.ppo_epochs": "nothing: a batch is learnt from once",
-    f"{ACTOR}.ulysses_sequence_parallel_size": "nothing: the token noiser reads whole sequences",
+    f"{ACTOR}.ppo_epochs": "the recipe's code: a batch is learnt from once",
+    f"{ACTOR}.ulysses_sequence_parallel_size": "the recipe's code: the token noiser reads whole sequences",
     f"{ACTOR}.use_kl_loss": "`kl`, which is in the reward",
     f"{ACTOR}.kl_loss_coef": "`kl`, which is in the reward",
-    f"{ACTOR}.entropy_coeff": "nothing: entropy is the reward",
-    f"{ROLLOUT}.temperature": "nothing: entropy is that of temperature 1",
-    "critic.enable": "nothing: GRPO has no critic",
-    "algorithm.adv_estimator": "nothing: it is GRPO",
+    f"{ACTOR}.entropy_coeff": "the recipe's code: entropy is the reward",
+    f"{ROLLOUT}.temperature": "the recipe's code: entropy is that of temperature 1",
+    "critic.enable": "the recipe's code: GRPO has no critic",
+    "algorithm.adv_estimator": "the recipe's code: it is GRPO",
     "algorithm.use_kl_in_reward": "`kl`",
     "algorithm.kl_ctrl.kl_coef": "`kl`",
     "trainer.total_training_steps": "`steps`",
@@ -26,10 +26,10 @@ DECIDED = config.DECIDED | {
 """What to change instead of overriding the key."""
 
 
-def verl_overrides(settings: Settings, inputs: TrainingInputs, hardware: Hardware, run_name: str) -> list[str]:
+def verl_overrides(settings: Settings, inputs: TrainingInputs, hardware: Hardware) -> list[str]:
     """hydra's overrides, of settings that fit the hardware (fit_to_gpu.py); the user's own come last."""
     check_overrides(settings.verl_overrides, DECIDED)
-    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs), run_name)
+    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs))
 
 
 def _settings(settings: Settings, inputs: TrainingInputs) -> dict[str, object]:

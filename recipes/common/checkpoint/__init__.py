@@ -1,1 +1,1 @@
-"""Weights on disk: sharded checkpoints, safetensors, adapters, and the way from one to another."""
+"""Weights on disk: sharded checkpoints, safetensors, adapters, and conversions between them."""

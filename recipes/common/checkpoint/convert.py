@@ -16,10 +16,9 @@ from typing import Any
 
 import torch
 
-from recipes.common.checkpoint.fsdp import open_shards
-from recipes.common.checkpoint.pretrained import cast, exported_config, exported_tensors, main_dtype, read_config
+from recipes.common.checkpoint.pretrained import cast, exported_model
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
-from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded, read_ahead
+from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, TensorSlice, read_ahead
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import whole_folder, write_json
 
@@ -67,13 +66,11 @@ def convert(
     StageError when the checkpoint is not whole or the disk has no room.
     """
     began = time.monotonic()
-    shards, config = open_shards(source), read_config(source)
-    tensors = exported_tensors(shards, config)
+    tensors, config = exported_model(source, dtype)
     files = plan_files(
         (Entry(name, tensor.shape, cast(tensor, dtype)) for name, tensor in tensors.items()), max_shard_bytes
     )
     entries = [entry for group in files.values() for entry in group]
-    config = exported_config(config, tensors, main_dtype(tensors.values(), dtype))
     with whole_folder(target) as part:
         check_room(part, sum(entry.nbytes for entry in entries))
         weights = shutil.ignore_patterns("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
@@ -127,7 +124,7 @@ def main() -> None:
     print(summary)
 
 
-def _write(file: Path, group: list[Entry], tensors: dict[str, Sharded]) -> Iterator[None]:
+def _write(file: Path, group: list[Entry], tensors: dict[str, ShardedTensor | TensorSlice]) -> Iterator[None]:
     """Yields after each tensor of the file has been written."""
     buffers = {entry.dtype: torch.empty(BLOCK, dtype=entry.dtype) for entry in group}
     blocks = read_ahead(tensors[entry.name] for entry in group)

@@ -1,12 +1,12 @@
-"""How far two sets of weights are apart: the proof that a training moved them."""
+"""How far two sets of weights are apart: the proof that a training changed them."""
 
 from pathlib import Path
 
 import torch
 
 from recipes.common.checkpoint.fsdp import open_shards
-from recipes.common.checkpoint.hf_tensors import Stored, open_stored
-from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded
+from recipes.common.checkpoint.hf_tensors import StoredTensor, open_stored
+from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor
 from recipes.common.stage.command import StageError
 
 
@@ -31,18 +31,18 @@ def largest_change(before: Path, after: Path, sample: int | None = None) -> floa
     return float(torch.tensor([largest_difference(old[name], new[name]) for name in names]).max())
 
 
-def largest_difference(one: Sharded | Stored, other: Sharded | Stored) -> float:
-    """The largest |one - other| over two tensors of the same shape, in float32; NaN when either has a NaN."""
+def largest_difference(left: ShardedTensor | StoredTensor, right: ShardedTensor | StoredTensor) -> float:
+    """The largest |left - right| over two tensors of the same shape, in float32; NaN when either has a NaN."""
     largest = torch.zeros(())
-    for start in range(0, one.numel, BLOCK):
-        a, b = torch.empty(2, min(BLOCK, one.numel - start))
-        one.read(start, a)
-        other.read(start, b)
+    for start in range(0, left.numel, BLOCK):
+        a, b = torch.empty(2, min(BLOCK, left.numel - start))
+        left.read(start, a)
+        right.read(start, b)
         # Equal infinities are no difference, though subtracting them gives NaN.
         largest = torch.maximum(largest, torch.where(a == b, 0.0, (a - b).abs()).max())
     return float(largest)
 
 
-def open_weights(folder: Path) -> dict[str, Sharded] | dict[str, Stored]:
+def open_weights(folder: Path) -> dict[str, ShardedTensor] | dict[str, StoredTensor]:
     """Every tensor of a role of a verl checkpoint, or of a Hugging Face model's safetensors."""
     return open_shards(folder) if (folder / "fsdp_config.json").exists() else open_stored(folder)

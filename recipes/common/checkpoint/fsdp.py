@@ -21,12 +21,12 @@ from pathlib import Path
 import torch
 from torch.distributed.tensor import DTensor, Shard  # makes DTensor and its parts known to `weights_only`
 
-from recipes.common.checkpoint.sharded_tensor import Part, Sharded
+from recipes.common.checkpoint.sharded_tensor import Part, ShardedTensor
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
 
-def open_shards(folder: Path) -> dict[str, Sharded]:
+def open_shards(folder: Path) -> dict[str, ShardedTensor]:
     """Every tensor of the role `folder`, in the model's order; names and shapes are in memory, the rest is on disk.
 
     StageError when a file is missing, damaged or holds more than tensors, or when the shards do not make the tensors.
@@ -60,7 +60,7 @@ def _replica(folder: Path, world: int, state: dict[str, torch.Tensor]) -> list[i
     return ranks
 
 
-def _assemble(folder: Path, name: str, values: list[torch.Tensor], starts: list[int]) -> Sharded:
+def _assemble(folder: Path, name: str, values: list[torch.Tensor], starts: list[int]) -> ShardedTensor:
     shape, dim = tuple(values[0].shape), _sharded_dim(folder, name, values[0])
     if any(tuple(value.shape) != shape or _sharded_dim(folder, name, value) != dim for value in values):
         raise _torn(folder, f"`{name}` has another shape or placement on another rank")
@@ -73,13 +73,13 @@ def _assemble(folder: Path, name: str, values: list[torch.Tensor], starts: list[
     held = [(shard, start) for shard, start in zip(shards, starts, strict=True) if shard.numel()]
     parts = [Part(shard.view(rows, -1), start) for shard, start in held]
     if dim is None:
-        return Sharded(str(folder), name, shape, shards[0].dtype, parts[:1], parts[1:])
+        return ShardedTensor(str(folder), name, shape, shards[0].dtype, parts[:1], parts[1:])
     # A rank beyond the last row holds nothing, in whatever shape; the others must differ along `dim` alone.
     others = {(*shard.shape[:dim], *shard.shape[dim + 1 :]) for shard, _ in held}
     if others - {(*shape[:dim], *shape[dim + 1 :])} or sum(shard.numel() for shard, _ in held) != math.prod(shape):
         sizes = ", ".join(f"`{list(shard.shape)}`" for shard in shards)
-        raise _torn(folder, f"`{name}` is `{list(shape)}`, which the ranks' {sizes} do not make")
-    return Sharded(str(folder), name, shape, shards[0].dtype, parts, [])
+        raise _torn(folder, f"`{name}` is `{list(shape)}`, but the ranks have parts of {sizes}")
+    return ShardedTensor(str(folder), name, shape, shards[0].dtype, parts, [])
 
 
 def _sharded_dim(folder: Path, name: str, value: torch.Tensor) -> int | None:
@@ -108,7 +108,9 @@ def _local(value: torch.Tensor) -> torch.Tensor:
 
 
 def _torn(folder: Path, what: str) -> StageError:
-    return StageError(f"`{folder}`: {what}", "the rank files are not of one save: copy them again, or use another one")
+    return StageError(
+        f"`{folder}`: {what}", "the rank files do not come from one save: copy them again, or use another checkpoint"
+    )
 
 
 def world_size(folder: Path) -> int:
@@ -148,10 +150,10 @@ _NOT_VERL = "verl writes tensors alone into this file: find out who wrote this o
 
 
 def _missing(folder: Path, world: int, name: str) -> StageError:
-    found = sorted(path.name.split("_")[3] for path in folder.glob("model_world_size_*_rank_*.pt"))
-    if found and str(world) not in found:
+    world_sizes = sorted(path.name.split("_")[3] for path in folder.glob("model_world_size_*_rank_*.pt"))
+    if world_sizes and str(world) not in world_sizes:
         return StageError(
-            f"`{folder}`: `fsdp_config.json` says world size `{world}`, the rank files say `{found[0]}`",
+            f"`{folder}`: `fsdp_config.json` says world size `{world}`, the rank files say `{world_sizes[0]}`",
             "two runs were mixed in one folder: copy the checkpoint again into an empty one",
         )
     return StageError(

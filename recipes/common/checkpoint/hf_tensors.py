@@ -10,7 +10,7 @@ from recipes.common.stage.command import StageError
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredTensor:
     """A tensor in a safetensors file."""
 
     file: Path
@@ -40,7 +40,7 @@ class Stored:
             out.copy_(raw)
 
 
-def open_stored(folder: Path) -> dict[str, Stored]:
+def open_stored(folder: Path) -> dict[str, StoredTensor]:
     """Every tensor of the `*.safetensors` files in `folder`; only their headers have been read."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
@@ -48,4 +48,6 @@ def open_stored(folder: Path) -> dict[str, Stored]:
             f"`{folder}`: no safetensors file and no `fsdp_config.json`",
             "give one role of a verl FSDP checkpoint, or a Hugging Face model with safetensors weights",
         )
-    return {name: Stored(file, entry, offset) for file in files for name, (entry, offset) in read_header(file).items()}
+    return {
+        name: StoredTensor(file, entry, offset) for file in files for name, (entry, offset) in read_header(file).items()
+    }

@@ -1,7 +1,8 @@
 """A LoRA adapter, as peft saves it, merged into the model it was trained on.
 
-`merge` makes the model; `check` (lora_check.py) proves that it says what base and adapter say together. Memory does
-not grow with the model: each tensor is read, changed in float32, rounded once and written before the next is read.
+`merge` makes the model; `check` (lora_check.py) proves that it computes what base and adapter compute together. Memory
+does not grow with the model: each tensor is read, changed in float32, rounded once and written before the next is
+read.
 """
 
 import json
@@ -16,8 +17,8 @@ from typing import Any
 import torch
 
 from recipes.common.checkpoint.convert import Summary, check_room, summary_of
-from recipes.common.checkpoint.hf_tensors import Stored, open_stored
-from recipes.common.checkpoint.pretrained import exported_config, main_dtype, names_class
+from recipes.common.checkpoint.hf_tensors import StoredTensor, open_stored
+from recipes.common.checkpoint.pretrained import cast, exported_config, main_dtype, names_class
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json, whole_folder, write_json
@@ -37,7 +38,7 @@ class Adapter:
 
     folder: Path
     scale: float
-    pairs: dict[str, tuple[Stored, Stored]]
+    pairs: dict[str, tuple[StoredTensor, StoredTensor]]
     """Name of the base's tensor -> A of (rank, inputs), B of (outputs, rank)."""
 
 
@@ -58,7 +59,9 @@ def open_adapter(folder: Path) -> Adapter:
     rank, alpha = config.get("r"), config.get("lora_alpha")
     most = torch.finfo(torch.float32).max
     if type(rank) is not int or not 1 <= rank <= most or type(alpha) not in (int, float) or not abs(alpha) <= most:
-        raise StageError(f"`{folder}`: `r` is `{rank}` and `lora_alpha` is `{alpha}`, of which one is no number", again)
+        raise StageError(
+            f"`{folder}`: `r` is `{rank}` and `lora_alpha` is `{alpha}`, and one of them is not a number", again
+        )
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     return Adapter(folder, scale, _pairs(folder, open_stored(folder)))
 
@@ -71,8 +74,8 @@ def merge(
     max_shard_bytes: int,
     on_tensor: Callable[[int, int], None],
 ) -> Summary:
-    """`out` is the base, with the adapter in its weights where there is one, its configuration and tokenizer; after an
-    error it is as it was.
+    """`out` is the base, with the adapter in its weights where there is one, its configuration and tokenizer; after
+    an error it is unchanged.
 
     Floating-point tensors are cast to `dtype`, None keeps the base's. `on_tensor` is told (written, all) after each.
     """
@@ -80,11 +83,18 @@ def merge(
     lora, tensors = open_adapter(adapter) if adapter else Adapter(base, 0.0, {}), open_stored(base)
     for name, pair in lora.pairs.items():
         if name not in tensors:
-            raise StageError(f"`{adapter}` changes `{name}`, which `{base}` does not have", "name its own base")
-        if not _fits(tensors[name].shape, *(one.shape for one in pair)):
-            raise StageError(f"`{adapter}` changes `{name}` in another shape than `{base}` has", "name its own base")
-    wanted = {name: dtype if dtype and one.dtype.is_floating_point else one.dtype for name, one in tensors.items()}
-    files = plan_files((Entry(name, one.shape, wanted[name]) for name, one in tensors.items()), max_shard_bytes)
+            raise StageError(
+                f"`{adapter}` changes `{name}`, which `{base}` does not have",
+                "name the base that the adapter was trained on",
+            )
+        if not _fits(tensors[name].shape, *(tensor.shape for tensor in pair)):
+            raise StageError(
+                f"`{adapter}` changes `{name}` in another shape than `{base}` has",
+                "name the base that the adapter was trained on",
+            )
+    files = plan_files(
+        (Entry(name, tensor.shape, cast(tensor, dtype)) for name, tensor in tensors.items()), max_shard_bytes
+    )
     entries = [entry for group in files.values() for entry in group]
     config = exported_config(_config(base), tensors, main_dtype(tensors.values(), dtype))
     with whole_folder(out) as part:
@@ -104,7 +114,7 @@ def merge(
     return summary_of(config, files, began)
 
 
-def _pairs(folder: Path, tensors: dict[str, Stored]) -> dict[str, tuple[Stored, Stored]]:
+def _pairs(folder: Path, tensors: dict[str, StoredTensor]) -> dict[str, tuple[StoredTensor, StoredTensor]]:
     pairs = {}
     for name in tensors:
         module, kind, _ = name.rpartition(".lora_A.weight")
@@ -112,7 +122,7 @@ def _pairs(folder: Path, tensors: dict[str, Stored]) -> dict[str, tuple[Stored, 
         if kind and module.startswith(PREFIX) and other in tensors:
             pairs[f"{module.removeprefix(PREFIX)}.weight"] = (tensors[name], tensors[other])
     if odd := 2 * len(pairs) - len(tensors):
-        raise StageError(f"`{folder}`: {-odd} tensors are not of pairs of LoRA's A and B", "train plain LoRA")
+        raise StageError(f"`{folder}`: {-odd} tensors are not part of a pair of LoRA's A and B", "train plain LoRA")
     return pairs
 
 
@@ -128,19 +138,19 @@ def _config(base: Path) -> dict[str, Any]:
     return config
 
 
-def _merged(lora: Adapter, tensor: Stored, entry: Entry) -> torch.Tensor:
+def _merged(lora: Adapter, tensor: StoredTensor, entry: Entry) -> torch.Tensor:
     """The tensor's numbers in the exported type, flattened."""
     pair = lora.pairs.get(entry.name)
     if pair is None:
         return _read(tensor, entry.dtype).flatten()
-    a, b = (_read(one, torch.float32) for one in pair)
+    a, b = (_read(factor, torch.float32) for factor in pair)
     weight = _read(tensor, torch.float32).add_(b @ a, alpha=lora.scale).to(entry.dtype)
     if not weight.isfinite().all():
         raise StageError(f"`{entry.name}`: the merged weights are not finite in {entry.dtype}", "train it again")
     return weight.flatten()
 
 
-def _read(tensor: Stored, dtype: torch.dtype) -> torch.Tensor:
+def _read(tensor: StoredTensor, dtype: torch.dtype) -> torch.Tensor:
     values = torch.empty(tensor.numel, dtype=dtype)
     tensor.read(0, values)
     return values.view(tensor.shape)

@@ -1,4 +1,4 @@
-"""Whether a merged model says what its base and its adapter say together."""
+"""Whether a merged model computes what its base and its adapter compute together."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,22 +34,23 @@ def check(base: Path, adapter: Path | None, merged: Path, device: str) -> Differ
 
     Both are opened by transformers and peft, one after the other, on a CPU in float32, or on all GPUs as they are.
     """
-    found = _logits(merged, None, device)
-    wanted = _logits(base, adapter, device)
-    away = (found - wanted).abs()
+    actual = _logits(merged, None, device)
+    expected = _logits(base, adapter, device)
+    distance = (actual - expected).abs()
     difference = Difference(
-        float(away.max()),
-        float(away.square().mean().sqrt() / wanted.square().mean().sqrt()),
-        float((found.argmax(-1) == wanted.argmax(-1)).float().mean()),
+        float(distance.max()),
+        float(distance.square().mean().sqrt() / expected.square().mean().sqrt()),
+        float((actual.argmax(-1) == expected.argmax(-1)).float().mean()),
     )
     exact = _stored_dtype(merged) == torch.float32 and device == "cpu"
-    limit = EXACT * max(1.0, float(wanted.abs().max())) if exact else ROUNDED
+    limit = EXACT * max(1.0, float(expected.abs().max())) if exact else ROUNDED
     value = difference.largest if exact else difference.share
     if not value <= limit:  # NaN too
         raise StageError(
             f"`{merged}` is not `{base}`{f' with `{adapter}`' if adapter else ''}: logits differ by {value:.3g}, "
             f"at most {limit:.3g} is rounding",
-            "merge again; if it stays, transformers names this model's weights otherwise in memory than on disk",
+            "merge again; if the error stays, transformers gives this model's weights other names in memory "
+            "than on disk",
         )
     return difference
 

@@ -1,6 +1,6 @@
-"""Merging as a stage does it: a whole model of a base and the adapter trained on it, proved to say the same.
+"""The stage that merges an adapter into its base, and proves that the result computes the same.
 
-Nothing heavy is imported before something is merged: a look at settings does without torch.
+torch is imported only to merge: a check of the settings does not need it.
 """
 
 from dataclasses import dataclass
@@ -43,8 +43,12 @@ def merge_and_compare(base: Path, adapter: Path | None, inputs: StageInputs, set
     from recipes.common.checkpoint.lora_check import check
 
     with tensor_progress(inputs.work) as on_tensor:
-        made = merge(base, adapter, inputs.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
-    apart = check(base, adapter, inputs.out, settings.device)
-    print(f"{made}; logits differ by at most {apart.largest:.3g}")
-    compared = {"logits_difference": apart.largest, "logits_share": apart.share, "same_token": apart.same_token}
-    return made.numbers() | compared
+        summary = merge(base, adapter, inputs.out, DTYPES[settings.export_dtype], FILE_BYTES, on_tensor)
+    difference = check(base, adapter, inputs.out, settings.device)
+    print(f"{summary}; logits differ by at most {difference.largest:.3g}")
+    compared = {
+        "logits_difference": difference.largest,
+        "logits_share": difference.share,
+        "same_token": difference.same_token,
+    }
+    return summary.numbers() | compared

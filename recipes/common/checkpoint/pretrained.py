@@ -2,14 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from recipes.common.checkpoint.difference import largest_difference
-from recipes.common.checkpoint.sharded_tensor import Sharded
+from recipes.common.checkpoint.fsdp import open_shards
+from recipes.common.checkpoint.hf_tensors import StoredTensor
+from recipes.common.checkpoint.older_keys import with_older_keys
+from recipes.common.checkpoint.saved_layout import arranged, saved_layout
+from recipes.common.checkpoint.sharded_tensor import ShardedTensor, TensorSlice
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
@@ -40,24 +44,46 @@ def read_config(role: Path) -> dict[str, Any]:
 def names_class(config: dict[str, Any]) -> bool:
     """Whether the configuration says of which class the model is."""
     names = config.get("architectures")
-    return isinstance(names, list) and bool(names) and all(isinstance(one, str) for one in names)
+    return isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
 
 
-def exported_tensors(tensors: dict[str, Sharded], config: dict[str, Any]) -> dict[str, Sharded]:
-    """The tensors under the names of the exported model.
+def exported_model(
+    role: Path, dtype: torch.dtype | None
+) -> tuple[dict[str, ShardedTensor | TensorSlice], dict[str, Any]]:
+    """The tensors of the role's model and its configuration, as `save_pretrained` would write them after a cast to
+    `dtype`. StageError when the checkpoint is not whole, or nobody knows how its class is saved."""
+    trained, tensors = read_config(role), named_tensors(open_shards(role))
+    config = exported_config(trained, tensors, main_dtype(tensors.values(), dtype))
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    layout = saved_layout([config["architectures"][0], trained["architectures"][0]], config, shapes)
+    tensors = without_ties(tensors, config, layout.ties if layout else None)
+    return (arranged(tensors, layout) if layout else dict(tensors)), with_older_keys(config)
 
-    A tied `lm_head.weight` is left out, as `save_pretrained` does. So is the language model's head beside trl's value
-    head: a critic has no use for it.
-    """
+
+def named_tensors(tensors: dict[str, ShardedTensor]) -> dict[str, ShardedTensor]:
+    """The tensors under the names of the exported model in memory. The language model's head beside trl's value head is
+    left out: a critic has no use for it."""
     if lora := next((name for name in tensors if "lora_" in name), None):
         raise StageError(
             f"`{tensors[lora].folder}`: `{lora}` belongs to a LoRA adapter, which is not converted",
             "use `python -m verl.model_merger merge --backend fsdp`, which writes the adapter as a folder of its own",
         )
-    exported = {VALUE_HEAD.get(name, name): tensor for name, tensor in tensors.items()}
-    if exported.keys() != tensors.keys() or _tied(tensors, config):
-        exported.pop("lm_head.weight", None)
-    return exported
+    named = {VALUE_HEAD.get(name, name): tensor for name, tensor in tensors.items()}
+    if named.keys() != tensors.keys():
+        named.pop("lm_head.weight", None)
+    return named
+
+
+def without_ties(
+    tensors: dict[str, ShardedTensor], config: dict[str, Any], ties: Mapping[str, str] | None
+) -> dict[str, ShardedTensor]:
+    """The tensors without those that repeat another one. `ties`: name of a tensor -> name of the one that it repeats,
+    as the class says; None of a class that nobody knows. StageError when they are not equal."""
+    ties = _seen_ties(tensors, config) if ties is None else ties
+    pairs = {name: kept for name, kept in ties.items() if name in tensors and kept in tensors}
+    for name, kept in pairs.items():
+        _demand_equal(tensors[name], tensors[kept])
+    return {name: tensor for name, tensor in tensors.items() if name not in pairs}
 
 
 def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.dtype) -> dict[str, Any]:
@@ -66,8 +92,8 @@ def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.d
     verl trains a critic as `...ForTokenClassification` with one label and leaves the actor's `...ForCausalLM` in it.
     The trainer's attention kernel is left out: the machine that opens the model may not have it.
     """
-    word = str(dtype).removeprefix("torch.")
-    exported = {**config, **dict.fromkeys(config.keys() & {"dtype", "torch_dtype"} or {"dtype"}, word)}
+    type_name = str(dtype).removeprefix("torch.")
+    exported = {**config, **dict.fromkeys(config.keys() & {"dtype", "torch_dtype"} or {"dtype"}, type_name)}
     exported.pop("attn_implementation", None)
     architecture = config["architectures"][0]
     if "score.weight" in names and not architecture.endswith("Classification"):
@@ -76,12 +102,12 @@ def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.d
     return exported
 
 
-def cast(tensor: Sharded, dtype: torch.dtype | None) -> torch.dtype:
+def cast(tensor: ShardedTensor | TensorSlice | StoredTensor, dtype: torch.dtype | None) -> torch.dtype:
     """The type in which the tensor is exported: whole numbers keep theirs, and so does everything for None."""
     return dtype if dtype is not None and tensor.dtype.is_floating_point else tensor.dtype
 
 
-def main_dtype(tensors: Iterable[Sharded], dtype: torch.dtype | None) -> torch.dtype:
+def main_dtype(tensors: Iterable[ShardedTensor | StoredTensor], dtype: torch.dtype | None) -> torch.dtype:
     """The type in which most of the exported numbers are."""
     numbers: Counter[torch.dtype] = Counter()
     for tensor in tensors:
@@ -89,18 +115,21 @@ def main_dtype(tensors: Iterable[Sharded], dtype: torch.dtype | None) -> torch.d
     return numbers.most_common(1)[0][0]
 
 
-def _tied(tensors: dict[str, Sharded], config: dict[str, Any]) -> bool:
+def _seen_ties(tensors: dict[str, ShardedTensor], config: dict[str, Any]) -> dict[str, str]:
+    """Of a class that nobody knows the head is tied when the configuration says so, or, where it does not, when
+    training shared it."""
     head = tensors.get("lm_head.weight")
-    embeddings = next((tensor for name, tensor in tensors.items() if name.endswith(INPUT_EMBEDDINGS)), None)
+    embeddings = next((name for name in tensors if name.endswith(INPUT_EMBEDDINGS)), None)
     if head is None or embeddings is None:
-        return False
-    shared = head.shares_memory(embeddings)
-    # Without the word the model's class decides (Gemma ties): then what training shared is tied.
-    if not config.get("tie_word_embeddings", shared):
-        return False
-    if not shared and (head.shape != embeddings.shape or largest_difference(head, embeddings) != 0):
+        return {}
+    shared = head.shares_memory(tensors[embeddings])
+    return {"lm_head.weight": embeddings} if config.get("tie_word_embeddings", shared) else {}
+
+
+def _demand_equal(repeated: ShardedTensor, kept: ShardedTensor) -> None:
+    shared = repeated.shares_memory(kept)
+    if not shared and (repeated.shape != kept.shape or largest_difference(repeated, kept) != 0):
         raise StageError(
-            f"`{head.folder}`: `lm_head.weight` is not `{embeddings.name}`, though `tie_word_embeddings` is true",
+            f"`{repeated.folder}`: `{repeated.name}` is not `{kept.name}`, though `tie_word_embeddings` is true",
             "training has untied them: set `tie_word_embeddings` to false in `huggingface/config.json` to keep both",
         )
-    return True

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from recipes.common.stage.command import StageError
 
@@ -31,10 +32,8 @@ TYPES = {
     torch.bool: "BOOL",
 }
 
-LONGEST = 100 << 20
-"""Bytes of a header, by the format's own limit."""
 DIMENSIONS = 64
-"""More than any tensor has: their product is bounded."""
+"""More than any tensor has."""
 
 
 @dataclass(frozen=True)
@@ -98,33 +97,26 @@ def index(files: dict[str, list[Entry]]) -> dict[str, object]:
 
 
 def read_header(file: Path) -> dict[str, tuple[Entry, int]]:
-    """Each tensor of a safetensors file with the file's offset of its first byte. The tensors fill the file behind its
-    header without gaps and without sharing a byte, or it is refused."""
-    size = file.stat().st_size
+    """Each tensor of a safetensors file with the file's offset of its first byte. StageError when the library refuses
+    the file: the tensors fill it behind its header without gaps and without sharing a byte."""
     try:
-        with open(file, "rb") as handle:
-            (length,) = struct.unpack("<Q", handle.read(8))
-            described = json.loads(handle.read(length)) if length <= min(size, LONGEST) else None
-        described.pop("__metadata__", None)
-        found = {name: _described(name, value, 8 + length) for name, value in described.items()}
-        end = 8 + length
-        for entry, start in sorted(found.values(), key=lambda one: (one[1], one[0].nbytes)):
-            end = end + entry.nbytes if start == end else -1
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, struct.error):
-        end = -1
-    if end != size:
-        raise StageError(f"`{file}`: cut short, or not a safetensors file", "copy or download the file again")
-    return found
+        with safe_open(file, framework="np") as handle:
+            entries = [_entry(name, handle.get_slice(name)) for name in handle.offset_keys()]
+    except (SafetensorError, OSError, ValueError) as problem:
+        error = f"`{file}`: cut short, or not a safetensors file"
+        raise StageError(error, "copy or download the file again") from problem
+    offset = file.stat().st_size - sum(entry.nbytes for entry in entries)
+    tensors = {}
+    for entry in entries:
+        tensors[entry.name] = entry, offset
+        offset += entry.nbytes
+    return tensors
 
 
-def _described(name: str, value: dict[str, Any], data: int) -> tuple[Entry, int]:
-    """Raises ValueError, TypeError or KeyError when the header's words about a tensor contradict each other."""
-    types = {word: dtype for dtype, word in TYPES.items()}
-    entry = Entry(name, tuple(value["shape"]), types[value["dtype"]])
-    start, end = value["data_offsets"]
-    counts = (*entry.shape, start, end)
-    if len(counts) > DIMENSIONS or not all(type(one) is int and 0 <= one < 1 << 63 for one in counts):
+def _entry(name: str, stored: Any) -> Entry:
+    """Raises ValueError when torch has no such tensor."""
+    shape, dtype = tuple(stored.get_shape()), stored.get_dtype()
+    types = {label: known for known, label in TYPES.items()}
+    if len(shape) > DIMENSIONS or max(shape, default=0) >> 63 or dtype not in types:
         raise ValueError(name)
-    if end - start != entry.nbytes:
-        raise ValueError(name)
-    return entry, data + start
+    return Entry(name, shape, types[dtype])

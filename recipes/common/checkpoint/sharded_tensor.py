@@ -38,7 +38,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sharded:
+class ShardedTensor:
     """A tensor cut along one dimension. Seen as a matrix with that dimension and all later ones as its columns, the
     ranks hold columns of it, in order; cut along the first dimension, the matrix has one row."""
 
@@ -77,7 +77,7 @@ class Sharded:
         for _, piece, _, _ in self._pieces(start, stop):
             fetch_soon(piece)
 
-    def shares_memory(self, other: "Sharded") -> bool:
+    def shares_memory(self, other: "ShardedTensor") -> bool:
         """Whether both names stand for the same bytes in the files, as the two of a tied embedding do."""
         return self.shape == other.shape and [part.rows.data_ptr() for part in self.parts] == [
             part.rows.data_ptr() for part in other.parts
@@ -105,12 +105,41 @@ class Sharded:
             )
 
 
-def read_ahead(tensors: Iterable[Sharded]) -> Iterator[tuple[Sharded, int, int]]:
+@dataclass(frozen=True)
+class TensorSlice:
+    """Neighbouring elements of a sharded tensor, under a name and in a shape of their own: one expert of a layer."""
+
+    name: str
+    source: ShardedTensor
+    start: int
+    """Of its first element in the flattened source."""
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.source.dtype
+
+    @property
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+    def read(self, start: int, out: torch.Tensor) -> None:
+        """As `ShardedTensor.read`."""
+        self.source.read(self.start + start, out)
+
+    def fetch_soon(self, start: int, stop: int) -> None:
+        """As `ShardedTensor.fetch_soon`."""
+        self.source.fetch_soon(self.start + start, self.start + stop)
+
+
+def read_ahead(
+    tensors: Iterable[ShardedTensor | TensorSlice],
+) -> Iterator[tuple[ShardedTensor | TensorSlice, int, int]]:
     """The tensors' blocks in order, as (tensor, start, stop), the disk being asked for each READ_AHEAD bytes early.
 
     A tensor without elements has one block, which is empty.
     """
-    waiting: deque[tuple[Sharded, int, int]] = deque()
+    waiting: deque[tuple[ShardedTensor | TensorSlice, int, int]] = deque()
     ahead = 0
     for tensor in tensors:
         for start in range(0, max(tensor.numel, 1), BLOCK):

@@ -1,9 +1,12 @@
-"""Proves that an exported model is the checkpoint it was made of, and that it speaks.
+"""Proves that an exported model has the weights of its checkpoint, and that it can answer.
 
     python -m recipes.common.verify EXPORT --checkpoint global_step_100/actor --out OUT [--work DIR] [--prompt TEXT]
 
-transformers must open it without a missing, unexpected or mismatched tensor; every tensor, read by the safetensors
-library, must be the checkpoint's after the cast, bit for bit; the chat template and greedy decoding make one reply.
+Three ways lead to the answer. The safetensors library reads every tensor of the files: each must be the checkpoint's
+after the cast, bit for bit, and finite. transformers opens the export as its user will, by the class that its
+`architectures` names, without a missing, unexpected or mismatched tensor; each tensor of that model must be what plain
+torch puts together from the rank files. And with the checkpoint's own configuration these weights must give the same
+numbers. A model of language then makes one reply, by its chat template and greedy decoding.
 """
 
 import argparse
@@ -13,72 +16,89 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from recipes.common.checkpoint.fsdp import open_shards
-from recipes.common.checkpoint.pretrained import exported_tensors, read_config
-from recipes.common.checkpoint.sharded_tensor import BLOCK, Sharded
+from recipes.common.checkpoint.opened_model import (
+    AGAIN,
+    demand_same_configuration,
+    demand_same_numbers,
+    demand_same_weights,
+    open_export,
+    reply,
+)
+from recipes.common.checkpoint.pretrained import exported_model, read_config
+from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, TensorSlice
+from recipes.common.checkpoint.weights_folder import index_fault
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import write_json
 
 PROMPT = "Say hello in one sentence."
-REPLY_TOKENS = 64
 
 
 def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int, int], None]) -> dict[str, Any]:
-    """The numbers of an export that is right, its reply among them; StageError for one that is not.
+    """The numbers of an export that is right, its reply among them where it can make one; StageError for one that is
+    not.
 
-    Memory: the model in its exported type, and two blocks. `on_tensor` is told (compared, all) after each tensor.
+    Memory: the model in its exported type, one tensor of the checkpoint and two blocks. `on_tensor` is told (compared,
+    all) after each tensor.
     """
-    expected = exported_tensors(open_shards(checkpoint), read_config(checkpoint))
+    expected, config = exported_model(checkpoint, None)
     files = _files(export)
     if odd := sorted(expected.keys() ^ files.keys()):
         where = "the checkpoint" if odd[0] in expected else "the export"
-        raise StageError(f"`{export}`: only {where} has `{odd[0]}`", _AGAIN)
+        raise StageError(f"`{export}`: only {where} has `{odd[0]}`", AGAIN)
+    if fault := index_fault(export):
+        raise StageError(f"`{export}`: {fault}", AGAIN)
     for compared, (name, tensor) in enumerate(expected.items(), 1):
         _compare(files[name], name, tensor)
         on_tensor(compared, len(expected))
-    model = _open(export)
+    model = open_export(export)
+    demand_same_weights(export, model, checkpoint)
+    demand_same_configuration(export, config)
+    demand_same_numbers(export, model, read_config(checkpoint))
     return {
         "tensors": len(expected),
         "parameters": sum(tensor.numel for tensor in expected.values()),
         "largest_difference": 0.0,
         "dtype": str(model.dtype).removeprefix("torch."),
-        "prompt": prompt,
-        "reply": _reply(export, model, prompt),
+        **reply(export, model, prompt),
     }
-
-
-_AGAIN = "the export is not of this checkpoint, or was changed since: convert again"
 
 
 def _files(export: Path) -> dict[str, Path]:
     """The file of each tensor of the export, as the files themselves say."""
-    found = {}
+    files: dict[str, Path] = {}
     for file in sorted(export.glob("*.safetensors")):
         try:
             with safe_open(file, framework="pt") as handle:
-                found |= dict.fromkeys(handle.keys(), file)
+                names = dict.fromkeys(handle.keys(), file)
         except SafetensorError as problem:
-            raise StageError(f"`{file}`: cut short, or not a safetensors file ({problem})", _AGAIN) from problem
-    return found
+            raise StageError(f"`{file}`: cut short, or not a safetensors file ({problem})", AGAIN) from problem
+        if twice := sorted(files.keys() & names.keys()):
+            raise StageError(f"`{file}`: `{twice[0]}` is in `{files[twice[0]].name}` too", AGAIN)
+        files |= names
+    return files
 
 
-def _compare(file: Path, name: str, tensor: Sharded) -> None:
+def _compare(file: Path, name: str, tensor: ShardedTensor | TensorSlice) -> None:
     with safe_open(file, framework="pt") as handle:
         shape = tuple(handle.get_slice(name).get_shape())
         if shape != tensor.shape:
-            raise StageError(f"`{file}`: `{name}` is `{list(shape)}`, not `{list(tensor.shape)}`", _AGAIN)
+            raise StageError(f"`{file}`: `{name}` is `{list(shape)}`, not `{list(tensor.shape)}`", AGAIN)
         start, differences = 0, []
         for block in _blocks(handle, name):
-            kept = torch.empty_like(block)
-            tensor.read(start, kept)
+            original = torch.empty_like(block)
+            tensor.read(start, original)
             start += len(block)
-            if not torch.equal(block.view(torch.uint8), kept.view(torch.uint8)):
-                differences.append((block.double() - kept.double()).abs().max())
+            if not torch.equal(block.view(torch.uint8), original.view(torch.uint8)):
+                differences.append((block.double() - original.double()).abs().max())
+            elif block.is_floating_point() and not block.isfinite().all():
+                raise StageError(
+                    f"`{file}`: `{name}` has values that are not finite, and so has the checkpoint",
+                    "the training diverged: use an earlier checkpoint",
+                )
     if differences:
         far = f"{float(torch.stack(differences).max()):g}"
-        raise StageError(f"`{file}`: `{name}` is not the checkpoint's: values differ by up to {far}", _AGAIN)
+        raise StageError(f"`{file}`: `{name}` is not the checkpoint's: values differ by up to {far}", AGAIN)
 
 
 def _blocks(handle: Any, name: str) -> Iterator[torch.Tensor]:
@@ -93,37 +113,6 @@ def _blocks(handle: Any, name: str) -> Iterator[torch.Tensor]:
         yield rows[start : start + step].flatten()
 
 
-def _open(export: Path) -> Any:
-    try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            export, dtype="auto", output_loading_info=True, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, RuntimeError) as problem:
-        reason = str(problem).strip().splitlines()[0]
-        raise StageError(f"`{export}`: transformers cannot open it: {reason}", _AGAIN) from problem
-    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if info.get(what):
-            first = sorted(map(str, info[what]))[0]
-            raise StageError(f"`{export}`: transformers finds {what.replace('_', ' ')}: `{first}`", _AGAIN)
-    return model
-
-
-def _reply(export: Path, model: Any, prompt: str) -> str:
-    tokenizer = AutoTokenizer.from_pretrained(export, local_files_only=True, trust_remote_code=False)
-    if not tokenizer.chat_template:
-        raise StageError(
-            f"`{export}`: the tokenizer has no chat template, so the model cannot be talked to",
-            "train from a tokenizer with a chat template: verl saves it with every checkpoint",
-        )
-    chat = tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}], add_generation_prompt=True, return_dict=True, return_tensors="pt"
-    )
-    # The sampling settings that come with the model would only be warned about.
-    greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    tokens = model.generate(**chat, max_new_tokens=REPLY_TOKENS, **greedy)
-    return tokenizer.decode(tokens[0, chat["input_ids"].shape[1] :], skip_special_tokens=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recipes.common.verify", description=__doc__.splitlines()[0])
     parser.add_argument("export", type=Path, help="the Hugging Face model")
@@ -136,4 +125,5 @@ def main() -> None:
         metrics = verify(args.export, args.checkpoint, args.prompt, on_tensor)
     args.out.mkdir(parents=True, exist_ok=True)
     write_json(args.out / "metrics.json", metrics)
-    print(f"{args.export}: {metrics['tensors']} tensors are the checkpoint's; reply: {metrics['reply']}")
+    ending = f"; reply: {metrics['reply']}" if "reply" in metrics else ""
+    print(f"{args.export}: {metrics['tensors']} tensors are the checkpoint's{ending}")

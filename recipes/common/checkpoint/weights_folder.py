@@ -17,13 +17,41 @@ def check(name: str, folder: Path) -> list[Path]:
     for file in ("config.json", "tokenizer_config.json"):
         if not (folder / file).is_file():
             raise Mistake(f"`{name}` has no `{file}`", "name a complete model, not an adapter or a part")
-    index = files.read_json(folder / "model.safetensors.index.json")
-    placed = index.get("weight_map") if isinstance(index, dict) else None
-    named = {str(one) for one in placed.values()} if isinstance(placed, dict) else set()
-    missing = sorted(named - {path.name for path in weights})
+    indexed = files_of_index(folder / "model.safetensors.index.json") or set()
+    missing = sorted(indexed - {path.name for path in weights})
     if missing:
         raise StageError(f"`{name}` lacks {len(missing)} of its weight files, first `{missing[0]}`", "fetch it again")
     return weights
+
+
+def index_fault(folder: Path) -> str | None:
+    """What is wrong with the weight files of a model that transformers opens by them; None when nothing is: it reads
+    `model.safetensors` where that is, and otherwise the files that the index names."""
+    there = {path.name for path in folder.glob("*.safetensors")}
+    index = folder / "model.safetensors.index.json"
+    extra = next(iter(sorted(folder.glob("pytorch_model*.bin"))), None)
+    if extra is not None:
+        return f"`{extra.name}` lies beside the safetensors files: a reader may take it for the weights"
+    if "model.safetensors" in there or not index.exists():
+        others = sorted(there - {"model.safetensors"})
+        if "model.safetensors" in there:
+            return f"`{others[0]}` lies beside `model.safetensors`: nobody reads it" if others else None
+        return f"`{others[0]}` and no `{index.name}`, so nobody reads it" if others else "no safetensors file"
+    content = files_of_index(index)
+    if content is None:
+        return f"`{index.name}` has no `weight_map`"
+    if absent := sorted(content - there):
+        return f"`{index.name}` names `{absent[0]}`, which is not there"
+    if unnamed := sorted(there - content):
+        return f"`{unnamed[0]}` is not in `{index.name}`: nobody reads it"
+    return None
+
+
+def files_of_index(index: Path) -> set[str] | None:
+    """The weight files that an index names; None when it is not one."""
+    content = files.read_json(index)
+    places = content.get("weight_map") if isinstance(content, dict) else None
+    return {str(name) for name in places.values()} if isinstance(places, dict) else None
 
 
 def parameters(path: Path) -> int:

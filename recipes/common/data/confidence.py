@@ -15,8 +15,8 @@ class Interval(NamedTuple):
 
 
 def share(hits: float, total: int) -> Interval:
-    """Of `hits` among `total`, by Wilson: sound near 0 and 1, and for few. A tie may be half a hit; the interval is
-    then wider than need be."""
+    """The share of `hits` among `total`, by Wilson: correct near 0 and 1, and for few. A tie may be half a hit; the
+    interval is then wider than necessary."""
     if not total:
         return Interval(0.0, 0.0, 1.0)
     rate, room = hits / total, Z * Z / total
@@ -26,7 +26,7 @@ def share(hits: float, total: int) -> Interval:
 
 
 def mean(values: list[float]) -> Interval:
-    """Of the mean of independent values, by the normal distribution; of one value, that value."""
+    """The mean of independent values, by the normal distribution. The interval of a single value is that value."""
     middle = fmean(values)
     half = Z * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return Interval(middle, middle - half, middle + half)

@@ -1,4 +1,4 @@
-"""One repository of the Hugging Face hub at one revision, downloaded; what can go wrong there, in sentences."""
+"""Downloads from the Hugging Face hub, at one revision, and the errors that the hub can answer with."""
 
 import os
 from dataclasses import dataclass
@@ -24,8 +24,11 @@ class Source:
         return self.repo != "tiny" and not self.repo.startswith(("/", ".", "~"))
 
 
-def snapshot(repo: str, revision: str, cache: Path | None, wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> Path:
-    """A folder named after the commit, holding links to the wanted files; a second call resumes what is missing.
+def snapshot(
+    repo: str, revision: str, cache: Path | None, patterns: tuple[str, ...], excluded: tuple[str, ...]
+) -> Path:
+    """A folder named after the commit, holding links to the files that match `patterns` and not `excluded`. A second
+    call resumes what is missing.
 
     Only HF_TOKEN of the environment is sent, never a login saved on this machine: a run depends on what it names.
     """
@@ -36,8 +39,8 @@ def snapshot(repo: str, revision: str, cache: Path | None, wanted: tuple[str, ..
             repo,
             revision=revision,
             cache_dir=cache,
-            allow_patterns=list(wanted),
-            ignore_patterns=list(unwanted),
+            allow_patterns=list(patterns),
+            ignore_patterns=list(excluded),
             token=os.environ.get("HF_TOKEN") or False,
         )
     except Exception as problem:
@@ -54,7 +57,7 @@ def dataset_file(repo: str, revision: str, file: str, cache: Path | None) -> Pat
 
     try:
         token = os.environ.get("HF_TOKEN") or False
-        found = huggingface_hub.hf_hub_download(
+        path = huggingface_hub.hf_hub_download(
             repo, file, repo_type="dataset", revision=revision, cache_dir=cache, token=token
         )
     except Exception as problem:
@@ -62,11 +65,11 @@ def dataset_file(repo: str, revision: str, file: str, cache: Path | None) -> Pat
         if sentence is None:
             raise
         raise sentence from problem
-    return Path(found)
+    return Path(path)
 
 
 def explain(problem: Exception, repo: str, revision: str) -> StageError | None:
-    """The sentence for a failed download; None when it is not the hub's or the network's doing."""
+    """The error that explains a failed download; None when neither the hub nor the network caused it."""
     import httpx
     from huggingface_hub import constants, errors
 
@@ -85,7 +88,7 @@ def explain(problem: Exception, repo: str, revision: str) -> StageError | None:
         return Mistake(f"`{repo}` has no revision `{revision}`", f"its commits are listed at {page}/commits/main")
     if isinstance(problem, errors.HFValidationError):
         return Mistake(f"`{repo}` is not a repository's name", "write `owner/name`, or a folder that starts with `/`")
-    if any(isinstance(one, errors.OfflineModeIsEnabled) for one in chain):
+    if any(isinstance(error, errors.OfflineModeIsEnabled) for error in chain):
         return Mistake(f"`{repo}` is to be downloaded, but HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE")
     if isinstance(problem, errors.HfHubHTTPError):
         if problem.response.status_code in (401, 403):

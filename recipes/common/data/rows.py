@@ -25,21 +25,21 @@ LISTED = 5
 
 
 class BadRow(Exception):
-    """What is wrong with a row: with `column`, or with all of it where `column` is empty."""
+    """What is wrong with a row: with its `column`, or, when `column` is empty, with the whole row."""
 
     def __init__(self, column: str, text: str):
         super().__init__(column, text)
         self.column, self.text = column, text
 
-    def at(self, place: str) -> str:
-        """Where it is and what is wrong with it."""
-        return f"{place}, `{self.column}`: {self.text}" if self.column else f"{place}: {self.text}"
+    def at(self, location: str) -> str:
+        """The row's location and what is wrong with the row."""
+        return f"{location}, `{self.column}`: {self.text}" if self.column else f"{location}: {self.text}"
 
 
 class Record(NamedTuple):
-    """One row of a file as it was found."""
+    """A row of a file, good or bad."""
 
-    place: str
+    location: str
     """Where the user finds it: "line 3" of JSONL, "row 3" of parquet, both counted from 1."""
     position: int
     """Counted from 0 over all rows; a blank line of JSONL is no row."""
@@ -47,7 +47,7 @@ class Record(NamedTuple):
 
 
 def unusable(path: Path, bad: list[str], total: int, hint: str, what: str = "rows") -> Mistake:
-    """The sentence that names the first of the bad ones among `total`, and counts the others."""
+    """The error that names the first bad rows among `total`, and counts the others."""
     more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED else []
     listed = "\n  ".join([*bad[:LISTED], *more])
     return Mistake(f"`{path}`: {len(bad)} of {total} {what} cannot be used\n  {listed}", hint)
@@ -80,7 +80,7 @@ def is_parquet(path: Path) -> bool:
 
 
 def filled(column: str, value: Any) -> str:
-    """The value of a row's column, if it is a text with something in it. Raises BadRow."""
+    """The value of a row's column, which must be a text that is not empty. Raises BadRow."""
     if not isinstance(value, str):
         raise BadRow(column, f"`{shown(value)}` is not text")
     if not value.strip():
@@ -95,13 +95,14 @@ def filled(column: str, value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in an error: its JSON, cut off where it is long."""
+    """How an error shows a value: its JSON, of which a long one is cut."""
     text = json.dumps(value, ensure_ascii=True, default=str)
     return text if len(text) <= 40 else text[:37] + "..."
 
 
 def spread(total: int, take: int, seed: int) -> range | None:
-    """`take` positions evenly spaced over `total` rows, others for another seed; None where that is all of them."""
+    """`take` positions, evenly spaced over `total` rows; another seed gives other positions. None for all
+    rows."""
     if total <= take:
         return None
     stride = total // take
@@ -152,7 +153,7 @@ def _parse(line: bytes) -> dict[str, Any] | BadRow:
     except json.JSONDecodeError as problem:
         return BadRow("", f"is not JSON ({problem.msg} at character {problem.pos + 1})")
     except (ValueError, RecursionError):  # whole numbers of thousands of digits, lists in lists in lists
-        return BadRow("", "holds a number of thousands of digits, or values inside a thousand others")
+        return BadRow("", "has a number with thousands of digits, or a thousand levels of nested values")
     if not isinstance(value, dict):
         return BadRow("", "is not a JSON object")
     return value
@@ -192,4 +193,4 @@ def _values(batch: Any) -> list[dict[str, Any] | BadRow]:
             return [value for index in range(batch.num_rows) for value in _values(batch.slice(index, 1))]
         if isinstance(problem, UnicodeDecodeError):
             return [BadRow("", "holds bytes that are not UTF-8")]
-    return [BadRow("", "holds a time that is beyond every calendar, or of no known zone")]
+    return [BadRow("", "holds a time outside every calendar, or in an unknown time zone")]

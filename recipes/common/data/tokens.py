@@ -53,7 +53,7 @@ class Tokens:
         except TemplateError as problem:
             start = messages[-1]["content"][:40]
             error = f"the model's chat template refuses the chat that ends with `{start}`: {problem}"
-            raise Mistake(error, "change such chats, or take a model whose template knows them") from problem
+            raise Mistake(error, "change such chats, or choose a model whose template accepts them") from problem
 
     def lengths(self, texts: list[str]) -> list[int]:
         """Tokens of each text; markers in the text such as <|im_end|> count as one."""
@@ -69,10 +69,10 @@ class Tokens:
 
 def divisible(core: Any) -> bool:
     """Whether the tokenizer (of the package `tokenizers`) is one whose texts can be counted in pieces."""
-    made = json.loads(core.to_str())
-    model, added = made["model"], made["added_tokens"]
-    cuts = (made["pre_tokenizer"] or {}).get("pretokenizers", [])
-    if model["type"] != "BPE" or model["dropout"] or [one["type"] for one in cuts] != ["Split", "ByteLevel"]:
+    tokenizer = json.loads(core.to_str())
+    model, added = tokenizer["model"], tokenizer["added_tokens"]
+    cuts = (tokenizer["pre_tokenizer"] or {}).get("pretokenizers", [])
+    if model["type"] != "BPE" or model["dropout"] or [entry["type"] for entry in cuts] != ["Split", "ByteLevel"]:
         return False
     split, level = cuts
     return (
@@ -80,9 +80,9 @@ def divisible(core: Any) -> bool:
         and (split["behavior"], split["invert"]) == ("Isolated", False)
         and not level["add_prefix_space"]
         and not level["use_regex"]
-        and made["normalizer"] in (None, {"type": "NFC"})
-        and not any(one["lstrip"] or one["rstrip"] or one["single_word"] for one in added)
-        and not any(re.search(r"\s", one["content"]) for one in added)
+        and tokenizer["normalizer"] in (None, {"type": "NFC"})
+        and not any(entry["lstrip"] or entry["rstrip"] or entry["single_word"] for entry in added)
+        and not any(re.search(r"\s", entry["content"]) for entry in added)
     )
 
 
@@ -109,49 +109,49 @@ class Pieces:
         rests: list[str] = []
         again: list[tuple[int, str]] = []
         for index, text in enumerate(texts):
-            first, *words = text.split(" ")
-            counts = [*map(self.known.get, words, repeat(0))]
-            rest = []
-            for piece in _unknown(first, words, counts):
+            first, *rest = text.split(" ")
+            counts = [*map(self.known.get, rest, repeat(0))]
+            pieces = []
+            for piece in _unknown(first, rest, counts):
                 if piece in self.once:
                     again.append((index, piece))
                 else:
-                    rest.append(piece)
-                    if _is_word(piece):
+                    pieces.append(piece)
+                    if _is_spaced(piece):
                         self.once.add(piece)
             totals.append(sum(counts))
-            rests.append("".join(rest))
-        words = list({piece for _, piece in again})
-        lengths = self.count([*rests, *words])
-        found = dict(zip(words, lengths[len(rests) :], strict=True))
+            rests.append("".join(pieces))
+        repeated = list({piece for _, piece in again})
+        lengths = self.count([*rests, *repeated])
+        token_counts = dict(zip(repeated, lengths[len(rests) :], strict=True))
         for index, piece in again:
-            totals[index] += found[piece]
-        self._remember(found)
-        return [total + rest for total, rest in zip(totals, lengths, strict=False)]
+            totals[index] += token_counts[piece]
+        self._remember(token_counts)
+        return [total + length for total, length in zip(totals, lengths, strict=False)]
 
-    def _remember(self, found: dict[str, int]) -> None:
-        self.once.difference_update(found)
+    def _remember(self, token_counts: dict[str, int]) -> None:
+        self.once.difference_update(token_counts)
         if len(self.once) > MOST:
             self.once.clear()
-        for piece, length in found.items():
+        for piece, length in token_counts.items():
             if len(self.known) < MOST:
                 self.known[piece[1:]] = length
 
 
-def _unknown(first: str, words: list[str], counts: list[int]) -> Iterator[str]:
+def _unknown(first: str, rest: list[str], counts: list[int]) -> Iterator[str]:
     """The text's first piece, and those that `counts` has as 0; it is 0 for all that is in them."""
     piece, at = first, -1
     while True:
-        while (not piece or piece[-1].isspace()) and at + 1 < len(words):
+        while (not piece or piece[-1].isspace()) and at + 1 < len(rest):
             at += 1
-            piece, counts[at] = f"{piece} {words[at]}", 0
+            piece, counts[at] = f"{piece} {rest[at]}", 0
         yield piece
         try:
             at = counts.index(0, at + 1)
         except ValueError:
             return
-        piece = " " + words[at]
+        piece = " " + rest[at]
 
 
-def _is_word(piece: str) -> bool:
+def _is_spaced(piece: str) -> bool:
     return len(piece) <= LONGEST and piece.rfind(" ") == 0 and not piece[-1].isspace()

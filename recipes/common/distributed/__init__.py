@@ -1,1 +1,1 @@
-"""Several processes that train together: where they meet, which one this is, how they are started."""
+"""Several processes that train together: how they start, where they meet, and which of them this process is."""

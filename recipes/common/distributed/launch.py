@@ -23,7 +23,7 @@ BY_SRUN = signal.SIGUSR1
 
 
 def gpus(device: str) -> int:
-    """How many processes a machine is good for: one for each GPU, or one on a CPU. A Mistake where no GPU is seen."""
+    """How many processes a machine runs: one for each GPU, or one on a CPU. A Mistake when no GPU is visible."""
     if device == "cpu":
         return 1
     import torch
@@ -38,14 +38,14 @@ def start(module: str, argv: list[str], ranks: int) -> int:
 
     SIGTERM is passed on to all of them. When one fails, the others are ended.
     """
-    command = [sys.executable, "-m", module, *argv]
+    program = [sys.executable, "-m", module, *argv]
     if by_srun(os.environ):
         nodes = os.environ["NNODES"]
         srun = ["srun", "--overlap", "--kill-on-bad-exit=0", f"--wait={GRACE:.0f}", f"--nodes={nodes}"]
-        commands = [([*srun, f"--ntasks={nodes}", "--ntasks-per-node=1", *command], {STARTED: "1"})]
+        commands = [([*srun, f"--ntasks={nodes}", "--ntasks-per-node=1", *program], {STARTED: "1"})]
     else:
-        where = meeting(os.environ)
-        commands = [(command, _variables(where, ranks, local)) for local in range(ranks)]
+        rendezvous = meeting(os.environ)
+        commands = [(program, _variables(rendezvous, ranks, local)) for local in range(ranks)]
     processes: list[subprocess.Popen[bytes]] = []
 
     asking = BY_SRUN if by_srun(os.environ) else signal.SIGTERM
@@ -56,19 +56,19 @@ def start(module: str, argv: list[str], ranks: int) -> int:
 
     for number in (signal.SIGTERM, BY_SRUN):
         signal.signal(number, ask)
-    for words, variables in commands:
-        processes.append(subprocess.Popen(words, env=os.environ | variables, preexec_fn=_begin))
+    for command, variables in commands:
+        processes.append(subprocess.Popen(command, env=os.environ | variables, preexec_fn=_begin))
     return _wait(processes)
 
 
-def _variables(where: Meeting, ranks: int, local: int) -> dict[str, str]:
+def _variables(rendezvous: Meeting, ranks: int, local: int) -> dict[str, str]:
     return {
-        "RANK": str(where.node * ranks + local),
+        "RANK": str(rendezvous.node * ranks + local),
         "LOCAL_RANK": str(local),
-        "WORLD_SIZE": str(where.nodes * ranks),
+        "WORLD_SIZE": str(rendezvous.nodes * ranks),
         "LOCAL_WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": where.address,
-        "MASTER_PORT": str(where.port),
+        "MASTER_ADDR": rendezvous.address,
+        "MASTER_PORT": str(rendezvous.port),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
 

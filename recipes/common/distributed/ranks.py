@@ -1,4 +1,4 @@
-"""The processes that train together; one alone is a group too."""
+"""The group of processes that train together; a single process is a group too."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from recipes.common.stage.command import Mistake
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among them."""
+    """This process and its group."""
 
     rank: int
     world: int
@@ -23,11 +23,11 @@ class Ranks:
 
     @property
     def main(self) -> bool:
-        """Whether this is the one that writes files and speaks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def sum(self, value: float) -> float:
-        """Of every rank's value."""
+        """The sum of every rank's value."""
         if self.world == 1:
             return value
         total = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -35,25 +35,25 @@ class Ranks:
         return float(total)
 
     def any(self, value: bool) -> bool:
-        """Whether it is true for one of them."""
+        """Whether it is true on at least one rank."""
         return self.sum(float(value)) > 0
 
     def gather(self, values: list[Any]) -> list[Any]:
         """Every rank's values, rank after rank, on all of them."""
         if self.world == 1:
             return values
-        found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, values)
-        return [one for part in found for one in part]
+        parts: list[Any] = [None] * self.world
+        dist.all_gather_object(parts, values)
+        return [value for part in parts for value in part]
 
     def wait(self) -> None:
-        """All have come here."""
+        """Returns when every rank has called it."""
         if self.world > 1:
             dist.barrier()
 
 
 @contextmanager
-def joined(kind: str) -> Iterator[Ranks]:
+def join_group(kind: str) -> Iterator[Ranks]:
     """This process is part of the group that torchrun's variables name, or is alone where there are none.
 
     `kind`: cuda (with nccl) or cpu (with gloo).

@@ -1,4 +1,4 @@
-"""Where the processes of a training meet, as whoever started the machines says it."""
+"""Where the processes of a training meet: the address of the first machine, read from the environment."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ class Meeting:
 
     nodes: int
     node: int
-    """This machine's place among them; 0 is where they meet."""
+    """This machine's index. The processes meet on machine 0."""
     address: str
     port: int
 
@@ -32,8 +32,8 @@ def meeting(environment: Mapping[str, str]) -> Meeting:
     address = environment.get("MASTER_ADDR") or environment.get("SKYPILOT_NODE_IPS", "").partition("\n")[0]
     if not address:
         raise Mistake(
-            f"there are {nodes} machines, and neither MASTER_ADDR nor SKYPILOT_NODE_IPS says where they meet",
-            "set MASTER_ADDR to the first one's name",
+            f"there are {nodes} machines, and neither MASTER_ADDR nor SKYPILOT_NODE_IPS names the first one",
+            "set MASTER_ADDR to the name of the first machine",
         )
     return Meeting(nodes, node, address, int(environment.get("MASTER_PORT") or PORT))
 
@@ -54,9 +54,9 @@ STARTED = "STAGE_STARTED_BY_SRUN"
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def is_rank(environment: Mapping[str, str] = os.environ) -> bool:

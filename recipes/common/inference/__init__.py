@@ -1,1 +1,1 @@
-"""What answers prompts: one interface, and a module for each library behind it."""
+"""Text generation: one interface, and a module for each library behind it."""

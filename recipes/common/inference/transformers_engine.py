@@ -20,8 +20,9 @@ class TransformersEngine:
     @torch.inference_mode()
     def generate(self, prompts: list[list[int]], sampling: Sampling, seed: int) -> list[Reply]:
         longest, pad = max(map(len, prompts)), sampling.stop[0]
-        ids = torch.tensor([[pad] * (longest - len(one)) + one for one in prompts], device=self.device)
-        mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in prompts], device=self.device)
+        ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts], device=self.device)
+        lengths = map(len, prompts)
+        mask = torch.tensor([[0] * (longest - length) + [1] * length for length in lengths], device=self.device)
         drawn = sampling.temperature > 0
         draw = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0} if drawn else {}
         torch.manual_seed(seed)
@@ -35,7 +36,7 @@ class TransformersEngine:
             logits_processor=LogitsProcessorList([NotFirst(sampling.banned_first, longest)]),
             **draw,
         )[:, longest:]
-        return [cut(row, sampling.stop) for row in tokens.tolist()]
+        return [reply_before_stop(row, sampling.stop) for row in tokens.tolist()]
 
     def peak_bytes(self) -> int:
         return self.peak.bytes()
@@ -54,9 +55,9 @@ class NotFirst(LogitsProcessor):
         return scores
 
 
-def cut(tokens: list[int], stop: tuple[int, ...]) -> Reply:
+def reply_before_stop(tokens: list[int], stop: tuple[int, ...]) -> Reply:
     """The tokens before the first that stops."""
-    for place, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if token in stop:
-            return Reply(tokens[:place], True)
+            return Reply(tokens[:index], True)
     return Reply(tokens, False)

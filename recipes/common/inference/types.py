@@ -26,7 +26,7 @@ class Loading:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How replies are drawn; temperature 0 is greedy."""
+    """How replies are sampled; temperature 0 is greedy."""
 
     max_tokens: int
     temperature: float

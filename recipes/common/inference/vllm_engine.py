@@ -23,12 +23,12 @@ class VllmEngine:
         # A bias holds for a whole reply, so that the first token is a reply of its own.
         first = sampling_arguments(sampling, 1) | {"logit_bias": dict.fromkeys(sampling.banned_first, NEVER)}
         replies = self._generate(prompts, first, seed)
-        open_ = [place for place, reply in enumerate(replies) if not reply.ended]
+        open_ = [index for index, reply in enumerate(replies) if not reply.ended]
         if open_ and sampling.max_tokens > 1:
-            longer = [prompts[place] + replies[place].ids for place in open_]
+            longer = [prompts[index] + replies[index].ids for index in open_]
             rest = self._generate(longer, sampling_arguments(sampling, sampling.max_tokens - 1), seed + len(prompts))
-            for place, more in zip(open_, rest, strict=True):
-                replies[place] = Reply(replies[place].ids + more.ids, more.ended)
+            for index, more in zip(open_, rest, strict=True):
+                replies[index] = Reply(replies[index].ids + more.ids, more.ended)
         return replies
 
     def peak_bytes(self) -> int:
@@ -36,13 +36,13 @@ class VllmEngine:
 
     def _generate(self, prompts: list[list[int]], arguments: dict[str, Any], seed: int) -> list[Reply]:
         """One request for each prompt, each with a seed of its own."""
-        requests = [{"prompt_token_ids": one} for one in prompts]
-        drawn = [SamplingParams(seed=seed + place, **arguments) for place in range(len(prompts))]
-        outputs = [one.outputs[0] for one in self.llm.generate(requests, drawn, use_tqdm=False)]
+        requests = [{"prompt_token_ids": prompt} for prompt in prompts]
+        drawn = [SamplingParams(seed=seed + index, **arguments) for index in range(len(prompts))]
+        outputs = [output.outputs[0] for output in self.llm.generate(requests, drawn, use_tqdm=False)]
         stop = arguments["stop_token_ids"]
         return [
-            Reply([token for token in one.token_ids if token not in stop], one.finish_reason == "stop")
-            for one in outputs
+            Reply([token for token in output.token_ids if token not in stop], output.finish_reason == "stop")
+            for output in outputs
         ]
 
 

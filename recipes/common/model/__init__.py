@@ -1,1 +1,1 @@
-"""A model folder: fetched, made tiny, loaded, exported with its card."""
+"""A model folder: fetch it, make a tiny one, load it, export it with its card."""

@@ -1,4 +1,4 @@
-"""What the cards of all models begin with, their tables of numbers, and what earlier stages left for them."""
+"""The parts that all model cards share: the hub's metadata, tables of numbers, and what earlier stages wrote."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ def head(base: Mapping[str, Any], tags: str) -> str:
 
 
 def rows(names: Iterable[str], numbers: Mapping[str, Any]) -> str:
-    """A table's row for each of the names that there is a number for."""
+    """The rows of a table: one for each name that has a number."""
     return "\n".join(f"| {name} | {_shown(numbers[name])} |" for name in names if name in numbers)
 
 
@@ -25,19 +25,22 @@ def _shown(value: Any) -> str:
 
 
 def origin_of(model: Path) -> dict[str, Any]:
-    """The folder's repository and commit, as its model stage noted them; of another folder, its path and None."""
+    """The folder's repository and commit, as the model stage wrote them; for another folder, its path and None."""
     noted = read_json(model / "metrics.json") or {}
     return {"repo": noted.get("repo", str(model)), "revision": noted.get("revision")}
 
 
-def outs_of(words: Iterable[str]) -> dict[str, Path]:
-    """Stage -> its output, of words such as `evaluate=/run/stages/evaluate/out`."""
-    return {name: Path(place) for name, _, place in (one.partition("=") for one in words)}
+def outs_of(arguments: Iterable[str]) -> dict[str, Path]:
+    """Stage -> its output, from arguments such as `evaluate=/run/stages/evaluate/out`."""
+    return {name: Path(folder) for name, _, folder in (argument.partition("=") for argument in arguments)}
 
 
 def read_numbers(out: Path) -> dict[str, Any]:
     """A stage's metrics.json."""
-    found = read_json(out / "metrics.json")
-    if not isinstance(found, dict):
-        raise Mistake(f"`{out}` is not the output of a finished stage", "it holds metrics.json")
-    return found
+    numbers = read_json(out / "metrics.json")
+    if not isinstance(numbers, dict):
+        raise Mistake(
+            f"`{out}` is not the output of a finished stage",
+            "name the folder that the stage wrote: it holds metrics.json",
+        )
+    return numbers

@@ -8,8 +8,6 @@ or `~`), or `tiny`: a 2-layer model whose tokenizer is trained on the strings of
 """
 
 import itertools
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -25,10 +23,10 @@ from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.inputs import StageInputs, read_inputs
 from recipes.common.stage.settings import read_settings
 
-WANTED = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
+MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 """Weights without pickles, configuration, tokenizer; only at the top level of a repository."""
 
-UNWANTED = ("*/*", "consolidated*.safetensors")
+EXCLUDED = ("*/*", "consolidated*.safetensors")
 """`consolidated` files are the same weights once more, in Mistral's own layout."""
 
 TEXT_ROWS = 1000
@@ -47,12 +45,12 @@ def main(argv: list[str] | None = None) -> None:
     inputs = read_inputs(__doc__, Inputs, argv)
     source = read_settings(inputs.settings, Source)
     inputs.out.mkdir(parents=True, exist_ok=True)
-    metrics = place(source, inputs.texts, inputs.out, inputs.work)
+    metrics = fetch_model(source, inputs.texts, inputs.out, inputs.work)
     files.write_json(inputs.out / "metrics.json", metrics)
     print(f"{source.repo}: {metrics['parameters']:,} parameters, {metrics['bytes']:,} bytes")
 
 
-def place(source: Source, texts: list[Path], out: Path, work: Path) -> dict[str, Any]:
+def fetch_model(source: Source, texts: list[Path], out: Path, work: Path) -> dict[str, Any]:
     """`out` holds the model's files; returns its parameters, bytes, repository and revision (a commit, or None)."""
     revision = None
     if source.repo == "tiny":
@@ -60,7 +58,7 @@ def place(source: Source, texts: list[Path], out: Path, work: Path) -> dict[str,
             raise Mistake("`tiny` has no texts to train its tokenizer on", "add `--texts FILE`, JSONL or parquet")
         tiny.save(out, itertools.chain.from_iterable(map(strings, texts)))
     elif source.on_hub:
-        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", WANTED, UNWANTED)
+        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", MODEL_FILES, EXCLUDED)
         revision = folder.name
         link(folder, out)
     else:
@@ -80,9 +78,9 @@ def model_numbers(repo: str, revision: str | None, folder: Path) -> dict[str, An
 
 def strings(path: Path) -> Iterator[str]:
     """Every string in the first rows of a JSONL or parquet file, however deep."""
-    for place, _, value in itertools.islice(rows.read(path), TEXT_ROWS):
+    for location, _, value in itertools.islice(rows.read(path), TEXT_ROWS):
         if isinstance(value, rows.BadRow):
-            raise Mistake(f"`{path}`: {place}: {value.text}", "mend or leave out this row")
+            raise Mistake(f"`{path}`: {location}: {value.text}", "correct this row, or leave it out")
         yield from _strings_in(value)
 
 
@@ -94,21 +92,14 @@ def _strings_in(value: Any) -> Iterator[str]:
             yield from _strings_in(part)
 
 
-def link(folder: Path, out: Path, wanted: tuple[str, ...] = WANTED) -> None:
-    """`out` holds the wanted files of `folder`: the same bytes on disk where it can, a copy on another file system."""
-    # The hub's library makes no folder for a repository without wanted files: `glob` then finds none.
+def link(folder: Path, out: Path, patterns: tuple[str, ...] = MODEL_FILES) -> None:
+    """`out` holds the files of `folder` that match `patterns`: hard links, or copies on another file
+    system."""
+    # The hub's library makes no folder for a repository without such files: `glob` then finds none.
     for path in sorted(folder.glob("*")):
-        if not any(fnmatch(path.name, pattern) for pattern in wanted) or fnmatch(path.name, UNWANTED[1]):
+        if not any(fnmatch(path.name, pattern) for pattern in patterns) or fnmatch(path.name, EXCLUDED[1]):
             continue
-        part = out / f".{path.name}.part"
-        part.unlink(missing_ok=True)
-        try:
-            os.link(path.resolve(), part)
-        except OSError:
-            shutil.copyfile(path, part)
-        # Renaming one of two links to the same file onto the other would do nothing at all.
-        (out / path.name).unlink(missing_ok=True)
-        part.rename(out / path.name)
+        files.link_or_copy(path, out / path.name)
 
 
 if __name__ == "__main__":

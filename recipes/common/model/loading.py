@@ -1,4 +1,4 @@
-"""A causal language model from a folder, in the precision that a stage's settings name, and the memory a stage took."""
+"""A causal language model from a folder, in the precision that a stage's settings name, and a stage's memory use."""
 
 import contextlib
 from pathlib import Path
@@ -30,7 +30,8 @@ def load_model(folder: Path, device: str, dtype: str, nf4: bool) -> "PreTrainedM
 
 
 def take_device(device: str) -> None:
-    """`device` is there; of a CPU, one core: on a rehearsal's models a second one only waits. A Mistake otherwise."""
+    """Prepares `device`: a CPU uses one thread, because a rehearsal's models are too small for more. A Mistake when
+    there is no such device."""
     import torch
 
     if device == "cpu":
@@ -53,7 +54,8 @@ def four_bits(dtype: str) -> Any:
 
 
 class Peak:
-    """Counts from where it is made: a GPU's memory as torch allocates it; on a CPU, what the process gained."""
+    """The largest memory use since this object was made: what torch allocated on a GPU, what the process gained on a
+    CPU."""
 
     def __init__(self, device: str):
         self.device = device
@@ -67,7 +69,7 @@ class Peak:
         self.start = _resident("VmRSS")
 
     def bytes(self) -> int:
-        """The most so far."""
+        """The largest use so far."""
         if self.device == "cuda":
             import torch
 
@@ -76,7 +78,7 @@ class Peak:
 
 
 def device_bytes() -> int:
-    """What all processes hold of the first GPU now: what vllm takes, it takes at once and keeps."""
+    """The memory of the first GPU that all processes use now. vllm takes its memory at once and keeps it."""
     import torch
 
     free, total = torch.cuda.mem_get_info(0)

@@ -18,7 +18,7 @@ LOSS_BYTES = 8
 
 @dataclass(frozen=True)
 class Shape:
-    """What a decoder's memory follows from."""
+    """The sizes that determine a decoder's memory."""
 
     layers: int
     hidden: int
@@ -48,7 +48,7 @@ class Shape:
 
 
 def shape_of(model: Path) -> Shape:
-    """The shape that a model folder's config.json states. StageError when it is no decoder's."""
+    """The shape that a model folder's config.json states. StageError when the model is not a decoder."""
     config = read_json(model / "config.json") or {}
     try:
         heads = config["num_attention_heads"]
@@ -63,7 +63,9 @@ def shape_of(model: Path) -> Shape:
             tied=bool(config.get("tie_word_embeddings")),
         )
     except KeyError as missing:
-        raise StageError(f"`{model / 'config.json'}` has no `{missing.args[0]}`", "name a decoder's folder") from None
+        raise StageError(
+            f"`{model / 'config.json'}` has no `{missing.args[0]}`", "name the folder of a decoder model"
+        ) from None
 
 
 def weights(shape: Shape, dtype: str, nf4: bool) -> float:

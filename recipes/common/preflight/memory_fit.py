@@ -1,21 +1,21 @@
 """Whether a stage's networks have room on a GPU, role by role, before one is paid for. Pure arithmetic.
 
-    python -m recipes.FAMILY.memory REQUEST.json
+    python -m recipes.FAMILY.preflight.memory REQUEST.json
 
 REQUEST holds `stages` (name and settings of each), `models` (by the recipe's names: `parameters` and `shape`) and
 `machines` (`name`, `gpus` of a node, `nodes`, `bytes` of a GPU). Prints JSON: for each machine, each stage's phases
 with their bytes on one GPU by part, and, where one does not fit, the first changes of settings with which it would.
 """
 
-import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from recipes.common.preflight.memory_estimate import LOSS_BYTES, Shape
+from recipes.common.preflight.settings import Inputs
 from recipes.common.stage.command import StageError, run
+from recipes.common.stage.inputs import read_inputs
 
 CONTEXT = 2**30
 """Of each GPU: the driver's context, the kernels, NCCL's buffers."""
@@ -39,7 +39,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Network:
-    """A model of the recipe: all its weights, and what its activations follow from."""
+    """A model of the recipe: the number of its weights, and its shape."""
 
     parameters: float
     shape: Shape
@@ -61,8 +61,8 @@ class Network:
 
 @dataclass(frozen=True)
 class Role:
-    """A network's bytes on one GPU: its shard of the states, what it needs while it works, and what stays when
-    another role does."""
+    """A network's bytes on one GPU: its shard of the states, what it needs while it works, and what stays there while
+    another role works."""
 
     weights: float
     gradients: float = 0.0
@@ -78,7 +78,7 @@ class Role:
         return (0 if self.weights_leave else self.weights) + (0 if self.optimizer_leaves else self.optimizer)
 
     def at_work(self) -> dict[str, float]:
-        """The worse of its two moments: the backward pass, and the optimizer's step, which has no activations."""
+        """The larger of two phases: the backward pass, and the optimizer's step, which has no activations."""
         states = {"weights": self.weights, "gradients": self.gradients}
         backward = states | dict(self.working or {}) | ({} if self.optimizer_leaves else {"optimizer": self.optimizer})
         step = states | {"optimizer": self.optimizer}
@@ -87,16 +87,16 @@ class Role:
 
 
 def phases(roles: Mapping[str, Role]) -> Phases:
-    """Each role's bytes while it works, and what the others leave there meanwhile."""
-    found = {}
-    for name, role in roles.items():
-        others = {other: one.stays for other, one in roles.items() if other != name and one.stays}
-        found[name] = role.at_work() | others
-    return found
+    """Each role's bytes while it works, and what the other roles leave on the GPU meanwhile."""
+    by_role = {}
+    for name, working in roles.items():
+        others = {other: role.stays for other, role in roles.items() if other != name and role.stays}
+        by_role[name] = working.at_work() | others
+    return by_role
 
 
-def sharded(network: Network, machine: Machine, tokens: int, logits: bool = True, **leave: bool) -> Role:
-    """Trained by FSDP over all GPUs with AdamW in float32: 4 bytes a weight, 4 a gradient, 8 of states."""
+def training_role(network: Network, machine: Machine, tokens: int, logits: bool = True, **leave: bool) -> Role:
+    """A network that FSDP trains over all GPUs with AdamW in float32: 4 bytes a weight, 4 a gradient, 8 of states."""
     share = network.parameters / machine.world
     working = {"gathered": network.gathered(), "activations": network.activations(tokens)}
     return Role(
@@ -104,8 +104,8 @@ def sharded(network: Network, machine: Machine, tokens: int, logits: bool = True
     )
 
 
-def frozen(network: Network, machine: Machine, tokens: int, weights_leave: bool = False) -> Role:
-    """Looked up by FSDP in float32, never trained: no layer's input is kept."""
+def reference_role(network: Network, machine: Machine, tokens: int, weights_leave: bool = False) -> Role:
+    """A network that FSDP evaluates in float32 and never trains: no layer's input is kept."""
     working = {"gathered": network.gathered(), "logits": network.logits(tokens)}
     return Role(4 * network.parameters / machine.world, working=working, weights_leave=weights_leave)
 
@@ -113,15 +113,15 @@ def frozen(network: Network, machine: Machine, tokens: int, weights_leave: bool 
 def rollout(
     network: Network, machine: Machine, share: float, parallel: int, roles: Mapping[str, Role]
 ) -> dict[str, float]:
-    """While vLLM writes: its weights in bf16, shared by `parallel` GPUs, a cache in the rest of its `share` of the GPU,
-    all of which it takes, and what the roles leave there."""
+    """The bytes while vLLM generates: its weights in bf16, shared by `parallel` GPUs, a cache that fills the rest of
+    its `share` of the GPU, and what the roles leave there."""
     weights = 2 * network.parameters / parallel
     kept = {name: role.stays for name, role in roles.items() if role.stays}
     return {"weights": weights, "kv_cache": max(0.0, share * machine.bytes - weights), **kept}
 
 
 def network_of(models: Mapping[str, Any], name: str) -> Network:
-    """The recipe's model of that name. StageError when its shape is not stated."""
+    """The recipe's model of that name. StageError when the recipe states no shape."""
     if models[name]["shape"] is None:
         raise StageError(
             f"the model `{name}` has no `shape`", "write the widths of its config.json into the size's file"
@@ -136,30 +136,28 @@ StageFit = Callable[[Mapping[str, Any], Mapping[str, Any], Machine], Phases]
 def answer(
     request: Mapping[str, Any], stages: Mapping[str, StageFit], relief: Sequence[Mapping[str, Any]]
 ) -> list[Any]:
-    """One entry a machine and stage. `relief`: changes that free memory, the least harmful first; they add up."""
-    found = []
-    for one in request["machines"]:
-        machine = Machine(one["gpus"], one["nodes"], one["bytes"])
+    """An entry for each machine and stage. `relief`: changes that free memory, the least harmful first; they add up."""
+    answers = []
+    for entry in request["machines"]:
+        machine = Machine(entry["gpus"], entry["nodes"], entry["bytes"])
         for stage in request["stages"]:
             fit, settings = stages.get(stage["name"].rstrip("0123456789")), stage["settings"]  # `dpo2` is a round's
             if fit is None:
                 continue
-            there = fit(settings, request["models"], machine)
-            helps = None if _fits(there, machine) else _relief(fit, settings, request["models"], machine, relief)
-            found.append({"machine": one["name"], "stage": stage["name"], "phases": there, "relief": helps})
-    return found
+            needed = fit(settings, request["models"], machine)
+            changes = None if _fits(needed, machine) else _relief(fit, settings, request["models"], machine, relief)
+            answers.append({"machine": entry["name"], "stage": stage["name"], "phases": needed, "relief": changes})
+    return answers
 
 
 def main(stages: Mapping[str, StageFit], relief: Sequence[Mapping[str, Any]]) -> None:
     """Runs a family's command."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("request", type=Path)
-    request = json.loads(parser.parse_args().request.read_text(encoding="utf-8"))
+    request = json.loads(read_inputs(__doc__, Inputs).request.read_text(encoding="utf-8"))
     run(lambda: print(json.dumps(answer(request, stages, relief))))
 
 
-def _fits(there: Phases, machine: Machine) -> bool:
-    return max(sum(parts.values()) for parts in there.values()) + CONTEXT <= machine.bytes
+def _fits(needed: Phases, machine: Machine) -> bool:
+    return max(sum(parts.values()) for parts in needed.values()) + CONTEXT <= machine.bytes
 
 
 def _relief(
@@ -169,8 +167,8 @@ def _relief(
     machine: Machine,
     changes: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any] | None:
-    """The first changes with which it fits: each alone, and then each on top of those before it; None when all of them
-    together do not help."""
+    """The first changes with which the stage fits: each change alone, then each together with those before it; None
+    when all of them together are not enough."""
     new = [change for change in changes if any(settings.get(key, value) != value for key, value in change.items())]
     for change in new:
         if _fits(fit({**settings, **change}, models, machine), machine):

@@ -1,4 +1,4 @@
-"""The command that looks at the settings of a plan's stages before anything is paid, with each family's own kinds."""
+"""The command that checks the settings of a plan's stages before anything is paid. Each family gives its own kinds."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ KEYS = {"stage", "kind", "settings"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the command line names: a JSON list of {"stage", "kind", "settings"}."""
+    """What the command line names: a JSON file."""
 
     request: Annotated[Path, POSITIONAL]
 
@@ -23,17 +23,17 @@ class Inputs:
 def check_stages(
     about: str, kinds: Mapping[str, type], argv: list[str] | None = None, look: Callable[[Any], None] = lambda _: None
 ) -> None:
-    """The settings of each stage are of its kind, and `look` has nothing against them. A Mistake names the first stage
-    that is not so."""
+    """Returns when the settings of each stage are of its kind and `look` accepts them. A Mistake names the first stage
+    whose settings are wrong."""
     path = read_inputs(about, Inputs, argv).request
     request = read_value(path, "the argument is a JSON list of stages")
     if not isinstance(request, list) or not all(isinstance(entry, dict) and entry.keys() == KEYS for entry in request):
-        raise Mistake(f"`{path}`: no list of stages", f"each has `{'`, `'.join(sorted(KEYS))}`")
+        raise Mistake(f"`{path}`: not a list of stages", f"each stage has `{'`, `'.join(sorted(KEYS))}`")
     for entry in request:
         stage, kind = entry["stage"], entry["kind"]
         if not isinstance(kind, str) or kind not in kinds:
             hint = f"the kinds are `{'`, `'.join(kinds)}`"
-            raise Mistake(f"stage `{stage}`: no kind `{kind}` of settings is known here", hint)
+            raise Mistake(f"stage `{stage}`: unknown kind `{kind}` of settings", hint)
         try:
             look(as_kind(entry["settings"], kinds[kind]))
         except Mistake as problem:

@@ -1,1 +1,1 @@
-"""What every stage is: a command with settings and inputs, whole files, a journal, and processes beside it."""
+"""What every stage shares: its command, settings and inputs, whole files, the journal, parallel processes."""

@@ -1,5 +1,5 @@
-"""What every stage's command does the same: report progress, stop when asked, end with the right code, say mistakes in
-a sentence."""
+"""What every stage's command does in the same way: it reports progress, stops when it is asked to, ends with the right
+exit code, and explains errors."""
 
 import json
 import os
@@ -16,19 +16,19 @@ DONE, FAILED, MISTAKE, INTERRUPTED = 0, 3, 2, 33
 
 
 class StageError(Exception):
-    """A failure with a sentence for the user: what is wrong with which value, and what helps."""
+    """A failure that is explained to the user: what is wrong with which value, and what helps."""
 
     def __init__(self, error: str, hint: str, code: int = FAILED):
         super().__init__(error)
         self.error, self.hint, self.code = error, hint, code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process may raise it."""
+        """Lets another process raise it: the arguments survive pickling."""
         return self.__class__.__new__, (self.__class__, self.error), self.__dict__
 
 
 class Mistake(StageError):
-    """A failure that only the user can mend: wrong data, wrong setting."""
+    """A failure that only the user can correct: wrong data, wrong setting."""
 
     def __init__(self, error: str, hint: str):
         super().__init__(error, hint, MISTAKE)
@@ -39,7 +39,7 @@ class Interrupted(Exception):
 
 
 class Progress:
-    """Appends JSON lines to `{work}/progress.jsonl`; a line torn by a kill is closed before the next one."""
+    """Appends JSON lines to `{work}/progress.jsonl`; a line that a kill cut off is ended before the next one."""
 
     def __init__(self, work: Path):
         work.mkdir(parents=True, exist_ok=True)
@@ -79,14 +79,14 @@ def run(main: Callable[[], None]) -> None:
 
 
 class StopSignal:
-    """Remembers that SIGTERM came. Called, it tells."""
+    """Remembers that SIGTERM came. A call returns whether it came."""
 
     def __init__(self) -> None:
         self.came = False
         self.listen()
 
     def listen(self) -> None:
-        """SIGTERM is remembered from here on, also where a library has installed a handler of its own since."""
+        """SIGTERM is remembered from now on, even if a library has installed its own handler."""
         signal.signal(signal.SIGTERM, self._remember)
 
     def _remember(self, number: int, frame: Any) -> None:
@@ -99,7 +99,8 @@ class StopSignal:
 
 @contextmanager
 def tensor_progress(work: Path | None) -> Iterator[Callable[[int, int], None]]:
-    """Yields what to call with (finished, all): steps in `{work}/progress.jsonl`, or else a bar on a terminal."""
+    """Yields a function for (finished, total), which reports steps in `{work}/progress.jsonl`, or shows a bar on a
+    terminal when there is no `work`."""
     if work:
         yield Progress(work).step
         return

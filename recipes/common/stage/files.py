@@ -3,10 +3,10 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from recipes.common.stage.command import Mistake, StageError
 
@@ -18,13 +18,34 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """The file holds `text` in UTF-8, on disk, or what it held before; never a part of it."""
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yields a file whose bytes `path` holds, on disk, once the block has ended. When the block fails, `path` is as it
+    was."""
     part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8") as file:
-        file.write(text)
+    with open(part, "wb") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
     sync_folder(path.parent)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """`target` is a hard link to `source`, or a copy on another file system, whatever was there before."""
+    part = target.with_name(".link.part")  # whatever the length of the target's name
+    part.unlink(missing_ok=True)
+    try:
+        os.link(source.resolve(), part)
+    except OSError:
+        shutil.copyfile(source, part)
+    # Renaming one of two links to the same file onto the other would do nothing at all.
+    target.unlink(missing_ok=True)
+    part.rename(target)
 
 
 def read_json(path: Path) -> Any:
@@ -35,13 +56,17 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def remove_unmarked(folders: Iterable[Path], marker: str) -> None:
+    """The folders whose `marker` is absent or torn are gone, because a kill left them incomplete; each is printed."""
+    for folder in folders:
+        if not read_json(folder / marker):
+            print(f"removed {folder}: it was interrupted while it was written", flush=True)
+            shutil.rmtree(folder)
+
+
 def sync_folder(folder: Path) -> None:
     """The folder's entries (renames, new names) survive a crash of the machine."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    _sync(folder)
 
 
 @contextmanager
@@ -60,7 +85,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(part)
         part.mkdir(parents=True)
         yield part
-        _sync(part)
+        sync_tree(part)
         part.rename(target)
         sync_folder(target.parent)
     except OSError as problem:
@@ -72,13 +97,18 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _sync(folder: Path) -> None:
+def sync_tree(folder: Path) -> None:
+    """All that is in the folder is on disk."""
     for path in folder.rglob("*"):
         if path.is_file():
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            _sync(path)
     for path in (folder, *folder.rglob("*/")):
-        sync_folder(path)
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,4 +1,4 @@
-"""A command's inputs: its command line, read into a dataclass with a field for each argument.
+"""A command's inputs: its command line as a dataclass with a field for each argument.
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
@@ -25,7 +25,7 @@ POSITIONAL: dict[str, Any] = {"positional": True}
 
 @dataclass(frozen=True, kw_only=True)
 class StageInputs:
-    """What every stage is given; a stage says what it needs besides."""
+    """What every stage is given; a stage adds what else it needs."""
 
     settings: Annotated[Path, POSITIONAL]
     out: Path
@@ -34,7 +34,7 @@ class StageInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingInputs(StageInputs):
-    """What a training is given: the model's folder, and an earlier stage's with the rows."""
+    """What a training is given: the model's folder, and the folder with the rows of an earlier stage."""
 
     model: Path
     data: Path
@@ -45,13 +45,13 @@ def read_inputs(about: str, kind: type[Inputs], argv: list[str] | None = None) -
     parser = argparse.ArgumentParser(prog=_program(), description=about.split("\n")[0])
     types = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        scalar, words = _described(types[field.name])
-        if words.pop("positional", False):
-            parser.add_argument(field.name, type=scalar, **words)
+        scalar, options = _described(types[field.name])
+        if options.pop("positional", False):
+            parser.add_argument(field.name, type=scalar, **options)
         else:
             name, several = f"--{field.name.replace('_', '-')}", field.default == ()
             left_out = {"required": True} if field.default is MISSING else {"default": [] if several else field.default}
-            parser.add_argument(name, type=scalar, **left_out, **words)
+            parser.add_argument(name, type=scalar, **left_out, **options)
     return kind(**vars(parser.parse_args(argv)))
 
 
@@ -62,12 +62,12 @@ def resolve(inputs: Inputs) -> Inputs:
 
 
 def _described(kind: Any) -> tuple[Any, dict[str, Any]]:
-    """The type of one word (`Path` of `Path`, `Path | None` and `list[Path]`), and what argparse is told besides."""
-    words: dict[str, Any] = {}
+    """The type of an argument (`Path` of `Path`, `Path | None` and `list[Path]`), and other options for argparse."""
+    options: dict[str, Any] = {}
     for part in getattr(kind, "__metadata__", ()):
-        words |= part
-    plain = typing.get_args(kind)[0] if words else kind
-    return next((part for part in typing.get_args(plain) if part is not type(None)), plain), words
+        options |= part
+    plain = typing.get_args(kind)[0] if options else kind
+    return next((part for part in typing.get_args(plain) if part is not type(None)), plain), options
 
 
 def _program() -> str:

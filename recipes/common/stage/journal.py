@@ -1,4 +1,4 @@
-"""Rows that a long stage makes one after the other: a file that is only ever appended to, and survives any kill."""
+"""The rows that a long stage makes, one after the other: a file that is only appended to, and survives any kill."""
 
 import json
 import os
@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import sync_folder, whole_folder
+from recipes.common.stage.files import whole_file, whole_folder
 
 FILE = "rows.jsonl"
-KEPT = 2
+KEEP = 2
 """Checkpoints that stay: one may be on its way to another machine while the next is made."""
 
 
 class Journal:
     """The rows in `{work}/rows.jsonl`.
 
-    Opening it drops the line that a kill tore; where the file is gone, it is the newest checkpoint's. `rows` are all
-    that it holds. A checkpoint is a folder `rows-N` below `work` with the first N rows, whole and never changed.
+    Opening it removes a last line that a kill cut off. When the file is gone, the newest checkpoint's is copied. `rows`
+    are all rows in it. A checkpoint is a folder `rows-N` below `work` with the first N rows, whole and never changed.
     """
 
     def __init__(self, work: Path):
@@ -32,11 +32,10 @@ class Journal:
         self.rows = list(read_jsonl(self.path))
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
-        """The rows are on the disk, each a line, behind those that were there."""
+        """Adds the rows to the end of the file, one a line; they are on disk."""
         new = list(rows)
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in new)
         with open(self.path, "ab") as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
+            file.write(b"".join(map(_line, new)))
             file.flush()
             os.fsync(file.fileno())
         self.rows += new
@@ -47,13 +46,13 @@ class Journal:
         if not (self.work / name).exists():
             with whole_folder(self.work / name) as folder:
                 shutil.copyfile(self.path, folder / FILE)
-            for old in _checkpoints(self.work)[:-KEPT]:
+            for old in _checkpoints(self.work)[:-KEEP]:
                 shutil.rmtree(old)
         return name
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """The file's rows; a StageError for a line that is no JSON object."""
+    """The file's rows; a StageError for a line that is not a JSON object."""
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:
@@ -61,20 +60,19 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
             except ValueError:
                 row = None
             if not isinstance(row, dict):
-                raise StageError(f"`{path}`: line {number} is damaged", "delete the file; the stage makes it anew")
+                raise StageError(f"`{path}`: line {number} is damaged", "delete the file; the stage makes a new one")
             yield row
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """The file holds the rows, whole and on disk, or what it held before."""
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8", errors="backslashreplace") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    sync_folder(path.parent)
+    with whole_file(path) as file:
+        file.writelines(map(_line, rows))
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    """The row's line; half a surrogate pair, which UTF-8 cannot hold, is escaped."""
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _checkpoints(work: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A function over many things, in several processes: results in order, and in bounded memory."""
+"""A function over many items, in several processes: results in order, and in bounded memory."""
 
 import ctypes
 import gc
@@ -18,24 +18,26 @@ from recipes.common.stage.command import StageError
 MOST = 8
 """Processes, however many cores there are."""
 AHEAD = 2
-"""Things that wait, or whose results do, for each process."""
+"""Items, or their results, that wait for each process."""
 PDEATHSIG = 1
 """prctl's, of Linux: the signal that a process gets when its parent dies."""
 
-Thing = TypeVar("Thing")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _work: Callable[[Any], Any]
 
 
 @contextmanager
-def mapped(work: Callable[[Thing], Made], processes: int) -> Iterator[Callable[[Iterable[Thing]], Iterator[Made]]]:
-    """What maps `work` over things in so many processes beside this one; with 0 of them, in this one.
+def process_map(
+    work: Callable[[Item], Result], processes: int
+) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
+    """Yields a function that maps `work` over items in `processes` other processes; with 0, in this process.
 
-    They are forks, made at the beginning of the block: what `work` holds by then they share, and is not pickled. It
-    should have used no threads.
+    The processes are forks, made when the block begins. They share what `work` has in memory by then, without
+    pickling. This process must not have started threads.
     """
     if not processes:
-        yield lambda things: map(work, things)
+        yield lambda items: map(work, items)
         return
     gc.collect()
     gc.freeze()  # a collection would write to what is shared, and so copy it
@@ -43,9 +45,9 @@ def mapped(work: Callable[[Thing], Made], processes: int) -> Iterator[Callable[[
     with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(work,)) as pool:
         pool.submit(int).result()  # forks them all
         try:
-            yield lambda things: _in_order(pool, things, AHEAD * processes)
+            yield lambda items: _in_order(pool, items, AHEAD * processes)
         except BrokenProcessPool:
-            hint = "most likely the memory was full: give it more, or fewer cores"
+            hint = "the memory was probably full: use a machine with more memory, or fewer cores"
             raise StageError("a process that prepared rows was killed", hint) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -53,7 +55,7 @@ def mapped(work: Callable[[Thing], Made], processes: int) -> Iterator[Callable[[
 
 
 def spare() -> int:
-    """Processes beside this one that the cores at hand can serve; 0 where a fork is not safe."""
+    """How many other processes the available cores can serve; 0 where a fork is not safe."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     return min(MOST, cores) if cores > 1 else 0
 
@@ -69,14 +71,14 @@ def _begin(work: Callable[[Any], Any]) -> None:
     _work = work
 
 
-def _do(thing: Any) -> Any:
-    return _work(thing)
+def _do(item: Any) -> Any:
+    return _work(item)
 
 
-def _in_order(pool: ProcessPoolExecutor, things: Iterable[Any], most: int) -> Iterator[Any]:
+def _in_order(pool: ProcessPoolExecutor, items: Iterable[Any], most: int) -> Iterator[Any]:
     waiting: deque[Future[Any]] = deque()
-    for thing in things:
-        waiting.append(pool.submit(_do, thing))
+    for item in items:
+        waiting.append(pool.submit(_do, item))
         if len(waiting) > most:
             yield waiting.popleft().result()
     while waiting:

@@ -16,7 +16,7 @@ LONGEST = 200
 
 
 def read_settings(path: Path, kind: type[Settings]) -> Settings:
-    """The file as a `kind`; a Mistake when it lacks a key, has one too many, or a value of another type.
+    """The file as a `kind`; a Mistake when a key is missing or unknown, or a value has another type.
 
     `kind` is a dataclass of JSON's types (a list is plain `list`); its `__post_init__` may raise ValueError.
     """
@@ -28,9 +28,9 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
 
 
 def as_kind(values: object, kind: type[Settings]) -> Settings:
-    """As `read_settings`, of what a file says."""
+    """As `read_settings`, but for the value of a file."""
     if not isinstance(values, dict):
-        raise Mistake("no JSON object", "write one JSON object")
+        raise Mistake("not a JSON object", "write one JSON object")
     _check_keys(values, kind)
     _check_types(values, kind)
     try:
@@ -40,13 +40,13 @@ def as_kind(values: object, kind: type[Settings]) -> Settings:
 
 
 def read_value(path: Path, hint: str) -> Any:
-    """What the JSON file says. A Mistake when there is none, or it cannot be read."""
+    """The value of the JSON file. A Mistake when there is no file, or it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Mistake(f"`{path}`: no such file", hint) from None
     except (ValueError, RecursionError) as problem:
-        raise Mistake(f"`{path}`: no JSON: {problem}", "write one JSON object") from None
+        raise Mistake(f"`{path}`: not JSON: {problem}", "write one JSON object") from None
 
 
 def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
@@ -57,11 +57,18 @@ def check_choice(settings: object, name: str, choices: tuple[str, ...]) -> None:
 
 
 def check_least(settings: object, least: float, *names: str) -> None:
-    """For a `__post_init__`: raises ValueError when one of the values is less than `least`. None is none."""
+    """For a `__post_init__`: raises ValueError when one of the values is less than `least`. None is accepted."""
     for name in names:
         value = getattr(settings, name)
         if value is not None and value < least:
             raise ValueError(f"`{name}` is `{value}`, less than {least:g}")
+
+
+def check_above(settings: object, least: float, *names: str) -> None:
+    """For a `__post_init__`: raises ValueError when one of the values is not above `least`."""
+    for name in names:
+        if getattr(settings, name) <= least:
+            raise ValueError(f"`{name}` is `{getattr(settings, name)}`, not above {least:g}")
 
 
 def _check_keys(values: Mapping[str, object], kind: type) -> None:
@@ -70,10 +77,10 @@ def _check_keys(values: Mapping[str, object], kind: type) -> None:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"the keys are `{'`, `'.join(fields)}`"
-            raise Mistake(f"no key `{_cut(key)}` is known here", hint)
+            raise Mistake(f"unknown key `{_cut(key)}`", hint)
     for key, field in fields.items():
         if key not in values and field.default is dataclasses.MISSING:
-            raise Mistake(f"no key `{key}`", f"write `{key}` with a value of type {_words(kind)[key]}")
+            raise Mistake(f"no key `{key}`", f"write `{key}` with a value of type {_type_names(kind)[key]}")
 
 
 def _check_types(values: Mapping[str, object], kind: type) -> None:
@@ -84,14 +91,14 @@ def _check_types(values: Mapping[str, object], kind: type) -> None:
         fits = type(value) in allowed or (float in allowed and type(value) is int)
         if not fits:
             shown = _cut(json.dumps(value, ensure_ascii=False))
-            raise Mistake(f"`{key}` is `{shown}`", f"write a value of type {_words(kind)[key]}")
+            raise Mistake(f"`{key}` is `{shown}`", f"write a value of type {_type_names(kind)[key]}")
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
-def _words(kind: type) -> dict[str, str]:
+def _type_names(kind: type) -> dict[str, str]:
     """Each key's type in JSON's words: `int | None` is "int or null"."""
     names = {
         type(None): "null",

@@ -1,1 +1,1 @@
-"""Training with TRL's trainers as stages: checkpoints that count only when whole, progress, interruption."""
+"""Training with TRL's trainers as stages: complete checkpoints, progress, interruption."""

@@ -1,5 +1,5 @@
-"""What a stage wants to know of a trainer's steps: progress, checkpoints, the wish to stop. Of several processes that
-train together the first one speaks, and all stop at the same step."""
+"""A trainer's steps as a stage reports them: progress, checkpoints, a request to stop. When several processes train
+together, the first one reports, and all stop at the same step."""
 
 import time
 from pathlib import Path
@@ -12,12 +12,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from recipes.common.stage.command import Progress, StageError, StopSignal
 from recipes.common.trl import checkpoints
 
-KEPT_OUT = ("epoch", "total_flos", "step")
+UNREPORTED = ("epoch", "total_flos", "step")
 
 
 class Watch(TrainerCallback):
-    """Reports every logged step and every checkpoint, which it makes complete; ends the training after SIGTERM, with
-    a checkpoint."""
+    """Reports every logged step, completes and reports every checkpoint, and ends the training with a checkpoint after
+    SIGTERM."""
 
     def __init__(self, work: Path, stop: StopSignal):
         self.work, self.stop, self.progress = work, stop, Progress(work)
@@ -29,7 +29,7 @@ class Watch(TrainerCallback):
         self.began, self.first = time.monotonic(), state.global_step
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if asked(self.stop(), args) and state.global_step < state.max_steps:
+        if any_stopped(self.stop(), args) and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = self.stopped = True
 
     def on_log(
@@ -40,7 +40,7 @@ class Watch(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        numbers = {name: value for name, value in (logs or {}).items() if name not in KEPT_OUT}
+        numbers = {name: value for name, value in (logs or {}).items() if name not in UNREPORTED}
         if "loss" not in numbers:
             return
         if numbers["loss"] != numbers["loss"]:
@@ -63,7 +63,7 @@ class Watch(TrainerCallback):
         self.progress.checkpoint(name, state.global_step)
 
 
-def asked(stop: bool, args: TrainingArguments) -> bool:
+def any_stopped(stop: bool, args: TrainingArguments) -> bool:
     """Whether one of the processes was asked to stop."""
     if args.world_size == 1:
         return stop

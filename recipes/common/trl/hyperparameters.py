@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 
 from recipes.common.model.loading import DEVICES, DTYPES
-from recipes.common.stage.settings import check_choice
+from recipes.common.stage.settings import check_above, check_choice, check_least
 
 
 @dataclass(frozen=True)
 class Hyper:
-    """Whichever of TRL's trainers does it."""
+    """The same for each of TRL's trainers."""
 
     device: str
     """cuda: one GPU; or cpu."""
@@ -42,15 +42,11 @@ class Hyper:
     def __post_init__(self) -> None:
         check_choice(self, "device", DEVICES)
         check_choice(self, "dtype", DTYPES)
-        for name in ("lora_rank", "lora_alpha", "batch", "accumulate", "max_length", "save_every", "keep_last"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, less than 1")
-        for name in ("epochs", "lr", "grad_clip"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not above 0")
+        check_least(self, 1, "lora_rank", "lora_alpha", "batch", "accumulate", "max_length", "save_every", "keep_last")
+        check_above(self, 0, "epochs", "lr", "grad_clip")
         for name in ("warmup", "lora_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not a share from 0 to below 1")
+                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not a number from 0 to below 1")
         if self.device == "cpu" and self.dtype != "float32":
             raise ValueError(f"`dtype` is `{self.dtype}`; on a CPU it is `float32`")
         if self.device == "cpu" and self.optimizer.startswith("paged"):
@@ -59,7 +55,7 @@ class Hyper:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What one epoch after the other comes to."""
+    """How many steps a training has."""
 
     steps: int
     warmup: int

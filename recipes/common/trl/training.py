@@ -16,20 +16,20 @@ PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to."""
+    """The result of a training."""
 
     history: list[dict[str, float]]
     """What was logged, step by step."""
     steps: int
     warmup: int
     parameters: int
-    """That were trained."""
+    """How many were trained."""
     seconds: float
     """Of a step, on average over those of this process."""
 
 
 def arguments(hyper: Hyper, schedule: Schedule, work: Path) -> dict[str, Any]:
-    """For TrainingArguments and all that inherit from them."""
+    """The arguments of TrainingArguments and its subclasses."""
     return {
         "output_dir": str(work),
         "use_cpu": hyper.device == "cpu",
@@ -85,9 +85,9 @@ def train(trainer: Any, work: Path, stop: StopSignal) -> Trained:
             parameter.data = parameter.data.to(torch.float32)
     watch = Watch(work, stop)
     trainer.add_callback(watch)
+    if trainer.is_world_process_zero():
+        checkpoints.remove_incomplete(work)
     if trainer.args.world_size > 1:
-        if trainer.is_world_process_zero():
-            checkpoints.newest(work)  # removes what is no checkpoint
         torch.distributed.barrier()
     resume = checkpoints.newest(work)
     if resume:
@@ -96,6 +96,6 @@ def train(trainer: Any, work: Path, stop: StopSignal) -> Trained:
     if watch.stopped:
         raise Interrupted(f"checkpoint-{trainer.state.global_step} is complete")
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
-    count = sum(one.numel() for one in trainer.model.parameters() if one.requires_grad)
+    count = sum(parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad)
     seconds = (time.monotonic() - watch.began) / max(1, trainer.state.global_step - watch.first)
     return Trained(history, trainer.state.max_steps, int(trainer.args.warmup_steps), count, seconds)

@@ -1,6 +1,6 @@
 """Rows on their way through TransferQueue: those that verl's own pipeline does not make, and its sampled replies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -26,10 +26,10 @@ def put(rows: list[Row], group: int, ranks: int, instructions: dict[str, Any]) -
     lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     work = calculate_workload(lengths).view(-1, group).sum(1).tolist()
     shares = get_seqlen_balanced_partitions(work, ranks, equal_size=True)
-    order = [place * group + member for share in shares for place in share for member in range(group)]
-    keys = [f"{place:08d}_0_0" for place in range(len(rows))]
-    tags = [{"seq_len": int(lengths[place])} for place in order]
-    fields = tu.list_of_dict_to_tensordict([rows[place] for place in order])
+    order = [block * group + member for share in shares for block in share for member in range(group)]
+    keys = [f"{index:08d}_0_0" for index in range(len(rows))]
+    tags = [{"seq_len": int(lengths[index])} for index in order]
+    fields = tu.list_of_dict_to_tensordict([rows[index] for index in order])
     tq.kv_batch_put(keys=keys, partition_id=PARTITION, fields=fields, tags=tags)
     batch = KVBatchMeta(partition_id=PARTITION, keys=keys, tags=tags)
     batch.extra_info |= {
@@ -59,8 +59,8 @@ class Stopped(Exception):
 
 
 class OrderedBuffer(ReplayBuffer):
-    """verl's, but a batch's rows come by prompt, then by sample number, not in the order in which they were finished;
-    polling is quick, and a stop signal ends the waiting."""
+    """verl's buffer, with a batch's rows in the order of prompts and sample numbers instead of the order in which they
+    were finished. It polls often, and a stop signal ends the wait."""
 
     def __init__(self, stopping: Callable[[], bool], **kwargs: Any):
         super().__init__(poll_interval=0.1, **kwargs)
@@ -68,7 +68,7 @@ class OrderedBuffer(ReplayBuffer):
 
     def _materialize_batch(self, partition_id: str, *args: Any) -> KVBatchMeta:
         batch = super()._materialize_batch(partition_id, *args)
-        batch.reorder(sorted(range(len(batch.keys)), key=lambda place: sort_key(batch.keys[place])))
+        batch.reorder(sorted(range(len(batch.keys)), key=lambda index: sort_key(batch.keys[index])))
         return batch
 
     def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
@@ -81,6 +81,18 @@ def sort_key(key: str) -> tuple[str, int, int]:
     """`{uid}_{session}_{output}` as values that compare."""
     uid, session, output = key.rsplit("_", 2)
     return uid, int(session), int(output)
+
+
+def actor_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The actor's metrics, from verl's names that start with `actor/`."""
+    names = {
+        "actor/loss": "actor/loss",
+        "actor/grad_norm": "actor/grad_norm",
+        "actor/lr": "actor/lr",
+        "actor/kl_loss": "actor/kl",
+        "actor/pg_clipfrac": "actor/clipped",
+    }
+    return {label: metrics[name] for name, label in names.items() if name in metrics}
 
 
 def reply_metrics(batch: KVBatchMeta, limit: int) -> dict[str, float]:

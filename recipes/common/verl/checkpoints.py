@@ -8,14 +8,13 @@
 verl's own latest_checkpointed_iteration.txt decides nothing here. On several nodes the folder must be shared.
 """
 
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import read_json, sync_folder, write_json
+from recipes.common.stage.files import link_or_copy, read_json, remove_unmarked, sync_folder, sync_tree, write_json
 
 MARKER = "complete.json"
 
@@ -35,7 +34,8 @@ class Checkpoint:
 
 
 def read(folder: Path) -> Checkpoint | None:
-    """The folder's checkpoint, or None while it has no marker. A StageError for a marker that is none of ours."""
+    """The folder's checkpoint, or None while it has no marker. A StageError for another marker than `complete`
+    writes."""
     marker = read_json(folder / MARKER)
     if not marker:
         return None
@@ -46,30 +46,23 @@ def read(folder: Path) -> Checkpoint | None:
 
 def complete(folder: Path, mode: str, step: int, world_size: int, score: float | None) -> Checkpoint:
     """The checkpoint's files are on disk and its marker after them: from now on it survives any kill."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in paths:
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-    for parent in {path.parent for path in paths}:
-        sync_folder(parent)
+    sync_tree(folder)
     sync_folder(folder.parent)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in paths}
     checkpoint = Checkpoint(folder, mode, step, world_size, score, sizes)
     write_json(folder / MARKER, {key: value for key, value in asdict(checkpoint).items() if key != "folder"})
     return checkpoint
 
 
+def remove_incomplete(work: Path) -> None:
+    """The folders that a kill left without a marker are gone."""
+    remove_unmarked(_folders(work), MARKER)
+
+
 def newest(work: Path) -> Checkpoint | None:
-    """The complete checkpoint with the highest step. Folders that a kill left without a marker are removed."""
-    found = []
-    for folder in _folders(work):
-        checkpoint = read(folder)
-        if checkpoint:
-            found.append(checkpoint)
-        else:
-            print(f"removed {folder}: it was interrupted while it was written", flush=True)
-            shutil.rmtree(folder)
-    return max(found, key=lambda checkpoint: checkpoint.step, default=None)
+    """The complete checkpoint with the highest step."""
+    return max(filter(None, map(read, _folders(work))), key=lambda checkpoint: checkpoint.step, default=None)
 
 
 def check(checkpoint: Checkpoint, mode: str, runs: str, world_size: int, roles: tuple[str, ...]) -> None:
@@ -83,13 +76,13 @@ def check(checkpoint: Checkpoint, mode: str, runs: str, world_size: int, roles: 
     for role in roles:
         if not any(name.startswith(f"{role}/") for name in checkpoint.files):
             raise StageError(
-                f"`{folder}` holds no `{role}`: the stage that wrote it trained none",
+                f"`{folder}` holds no `{role}`: the stage that wrote it did not train one",
                 f"run a stage that trains the {role}",
             )
     if checkpoint.world_size != world_size:
         raise StageError(
             f"`{folder}` was written by {checkpoint.world_size} training processes, this stage has {world_size}",
-            f"run it with {checkpoint.world_size} (`ranks` times nodes), or start anew in an empty work folder",
+            f"run it with {checkpoint.world_size} (`ranks` times nodes), or start again in an empty work folder",
         )
     for name, expected in checkpoint.files.items():
         if name.split("/")[0] in roles:
@@ -100,14 +93,14 @@ def _check_size(checkpoint: Checkpoint, path: Path, expected: int) -> None:
     size = path.stat().st_size if path.is_file() else None
     if size == expected:
         return
-    found = "is missing" if size is None else f"has {size:,} bytes instead of {expected:,}"
+    fault = "is missing" if size is None else f"has {size:,} bytes instead of {expected:,}"
     own = checkpoint.folder.name == folder_of(Path(), checkpoint.step).name
     older = f"delete `{checkpoint.folder}` to fall back to the checkpoint before it, or to the start"
-    raise StageError(f"`{path}` {found}", older if own else "run the stage that wrote it again")
+    raise StageError(f"`{path}` {fault}", older if own else "run the stage that wrote it again")
 
 
 def _sound(marker: dict[str, Any]) -> bool:
-    """Whether it is what `complete` writes: its files are below the folder, and only there."""
+    """Whether `complete` can have written the marker: all its files are below the folder."""
     files, score = marker.get("files"), marker.get("score")
     return (
         marker.keys() == {"mode", "step", "world_size", "score", "files"}
@@ -129,10 +122,10 @@ def _inside(name: str) -> bool:
 
 def prune(work: Path, keep: int) -> None:
     """Leaves the last `keep` checkpoints and the one with the best score."""
-    found = sorted(filter(None, map(read, _folders(work))), key=lambda checkpoint: checkpoint.step)
-    scored = [checkpoint for checkpoint in found if checkpoint.score is not None]
+    present = sorted(filter(None, map(read, _folders(work))), key=lambda checkpoint: checkpoint.step)
+    scored = [checkpoint for checkpoint in present if checkpoint.score is not None]
     best = max(scored, key=lambda checkpoint: (checkpoint.score, checkpoint.step), default=None)
-    for checkpoint in found[:-keep]:
+    for checkpoint in present[:-keep]:
         if checkpoint != best:
             # The marker goes first, so that a kill here leaves no complete checkpoint with files missing.
             (checkpoint.folder / MARKER).unlink()
@@ -140,22 +133,21 @@ def prune(work: Path, keep: int) -> None:
 
 
 def folder_of(work: Path, step: int) -> Path:
-    """Where the checkpoint after `step` belongs."""
+    """The folder of the checkpoint after `step`."""
     return work / f"global_step_{step}"
 
 
 def export(checkpoint: Checkpoint, roles: tuple[str, ...], out: Path) -> None:
-    """`out` holds the roles' files and the marker: hard links, or copies where the file system has none."""
+    """`out` holds the roles' files and the marker, and none of an earlier checkpoint: hard links, or copies on another
+    file system."""
+    for role in roles:
+        shutil.rmtree(out / role, ignore_errors=True)
     for name in (*checkpoint.files, MARKER):
         if name != MARKER and name.split("/")[0] not in roles:
             continue
         target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(checkpoint.folder / name, target)
-        except OSError:
-            shutil.copyfile(checkpoint.folder / name, target)
+        link_or_copy(checkpoint.folder / name, target)
 
 
 def _folders(work: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from recipes.common.stage.command import Mistake
 from recipes.common.stage.inputs import TrainingInputs
 from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.settings import VerlSettings
+from recipes.common.verl.stage import run_name
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -35,7 +36,7 @@ DECIDED = {
     "data.max_response_length": "`max_response_length`",
     "data.seed": "`seed`",
     f"{MODEL}.path": "the model stage",
-    f"{ACTOR}.strategy": "nothing: checkpoints are FSDP2's",
+    f"{ACTOR}.strategy": "the recipe's code: checkpoints are FSDP2's",
     f"{ACTOR}.optim.clip_grad": "`grad_clip`",
     f"{ACTOR}.fsdp_config.param_offload": "`param_offload`",
     f"{ACTOR}.fsdp_config.optimizer_offload": "`optimizer_offload`",
@@ -50,7 +51,7 @@ DECIDED = {
     "trainer.nnodes": "the job's nodes",
     "trainer.project_name": "`wandb_project`",
     "trainer.experiment_name": "the run's name",
-    "trainer.logger": "nothing: the stage logs to `progress.jsonl` and W&B",
+    "trainer.logger": "the recipe's code: the stage logs to `progress.jsonl` and W&B",
 }
 """Keys that every stage's settings speak for, and what to change instead of overriding them."""
 
@@ -83,13 +84,15 @@ def overrides_of(values: Mapping[str, object]) -> list[str]:
 
 
 def _quoted(value: object) -> str:
-    if isinstance(value, Path) or (isinstance(value, str) and not value.startswith("[")):
+    if isinstance(value, Path | str):
         return "'" + str(value).replace("'", "\\'") + "'"
+    if isinstance(value, list):
+        return f"[{','.join(map(_quoted, value))}]"
     return str(value)
 
 
 def settings_of(settings: VerlSettings, inputs: TrainingInputs) -> dict[str, object]:
-    """What the settings that recipes share say, each at the key that verl reads. The parquet files are a recipe's."""
+    """The settings that recipes share, each at the key that verl reads. A recipe adds its parquet files."""
     return {
         "data.train_batch_size": settings.train_batch,
         "data.max_prompt_length": settings.max_prompt_length,
@@ -121,20 +124,26 @@ def settings_of(settings: VerlSettings, inputs: TrainingInputs) -> dict[str, obj
 
 
 def stage_overrides(
-    settings: VerlSettings, inputs: TrainingInputs, hardware: Hardware, values: Mapping[str, object], run_name: str
+    settings: VerlSettings, inputs: TrainingInputs, hardware: Hardware, values: Mapping[str, object]
 ) -> list[str]:
     """hydra's overrides of a stage: its `values`, the hardware's and, last, the user's own."""
     tracking = {
         "trainer.project_name": settings.wandb_project,
-        "trainer.experiment_name": run_name,
-        "trainer.logger": "[wandb]",
+        "trainer.experiment_name": run_name(inputs.work),
+        "trainer.logger": ["wandb"],
         "trainer.default_local_dir": inputs.work,
     }
     return [*overrides_of({**values, **tracking}), *hardware.overrides(), *settings.verl_overrides]
 
 
+def check_settings(settings: object, decided: dict[str, str]) -> None:
+    """Checks the overrides of a verl stage's settings, as `check_overrides` does; accepts other settings."""
+    if isinstance(settings, VerlSettings):
+        check_overrides(settings.verl_overrides, decided)
+
+
 def check_overrides(overrides: list[str], decided: dict[str, str]) -> None:
-    """Returns when verl knows and reads every override's key; a Mistake that says what to write where it does not.
+    """Returns when verl knows and reads every override's key; else a Mistake that says what to write instead.
 
     `decided` tells which setting of the stage decides a key: an override of it would make the settings lie.
     """
@@ -183,12 +192,12 @@ def composed_keys() -> list[str]:
 
 
 def _paths(node: dict[str, Any], prefix: str) -> list[str]:
-    found = []
+    paths = []
     for name, value in node.items():
-        found.append(f"{prefix}{name}")
+        paths.append(f"{prefix}{name}")
         if isinstance(value, dict):
-            found += _paths(value, f"{prefix}{name}.")
-    return found
+            paths += _paths(value, f"{prefix}{name}.")
+    return paths
 
 
 def main() -> None:

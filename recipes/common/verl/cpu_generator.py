@@ -37,7 +37,7 @@ class Generator:
         self.lock = asyncio.Lock()
 
     async def load(self, weights: dict[str, torch.Tensor], version: int | None) -> None:
-        """Requests that start from now on are answered by `weights`, the actor's after step `version`."""
+        """Requests from now on are answered with `weights`, which are the actor's after step `version`."""
         async with self.lock:
             missing, unknown = self.model.load_state_dict(weights, strict=False)
             tied = set(self.model._tied_weights_keys or ())

@@ -39,14 +39,15 @@ class TransformersWeights(BaseRollout):
     def __init__(self, config: Any, model_config: Any, device_mesh: Any, **unused: Any):
         super().__init__(config, model_config, device_mesh)
         ranks = self.config.tensor_model_parallel_size * self.config.data_parallel_size
-        self.replica, self.place = divmod(int(os.environ["RANK"]), ranks)
+        self.replica, self.rank = divmod(int(os.environ["RANK"]), ranks)
 
     async def update_weights(
         self, weights: Weights[tuple[str, torch.Tensor], None, None], global_steps: int | None = None, **unused: Any
     ) -> None:
-        """The server answers from `weights` on. Every rank walks through them: gathering one is a collective."""
+        """The server answers with `weights` from now on. Every rank iterates over them: to gather a tensor is a
+        collective."""
         full = {name: tensor.detach().float().cpu().clone() for name, tensor in weights}
-        if self.place == 0:
+        if self.rank == 0:
             await ray.get_actor(server_name(self.replica)).load.remote(full, global_steps)
 
     async def resume(self, tags: list[str]) -> None:
@@ -65,7 +66,7 @@ class SeededSingleTurn(SingleTurnAgentLoop):
 
 
 def draw_seed(seed: int, uid: str, session: int) -> int:
-    """A 63-bit number for sample `session` of the prompt `uid`, whose name says step and place (trainer.py)."""
+    """A 63-bit number for sample `session` of the prompt `uid`, whose name has the step and the index (trainer.py)."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{uid}/{session}".encode()).digest()[:8], "big") >> 1
 
 

@@ -85,7 +85,7 @@ class Hardware:
         return self.ranks * self.nodes
 
     def overrides(self) -> list[str]:
-        """What verl's configuration has to say about this hardware."""
+        """The overrides of verl's configuration for this hardware."""
         count = [f"trainer.n_gpus_per_node={self.ranks}", f"trainer.nnodes={self.nodes}"]
         device = ON_CPU if self.device == "cpu" else ON_CUDA
         return [*count, *device, *(TRANSFORMERS if self.rollout == "hf" else VLLM)]

@@ -25,9 +25,9 @@ class LeastBusy:
         self.busy[server_id] -= 1
 
     def require_acquire_fields(self) -> list[str]:
-        """Of a request, its id is enough."""
+        """A request needs no field but its id."""
         return []
 
     def require_release_fields(self) -> list[str]:
-        """Of an answer, the server's name is enough."""
+        """An answer needs no field but the server's name."""
         return []

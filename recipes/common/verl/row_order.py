@@ -11,7 +11,7 @@ def rows_of_step(step: int, batch: int, rows: int, seed: int) -> list[int]:
     """
     first, last = (step - 1) * batch, step * batch
     orders = {epoch: _order(epoch, rows, seed) for epoch in range(first // rows, (last - 1) // rows + 1)}
-    return [orders[place // rows][place % rows] for place in range(first, last)]
+    return [orders[index // rows][index % rows] for index in range(first, last)]
 
 
 def _order(epoch: int, rows: int, seed: int) -> list[int]:

@@ -49,12 +49,13 @@ def train(trainer: str, overrides: list[str], hardware: Hardware, stage: Stage, 
             ) from None
 
 
-def newest_checkpoint(
+def find_checkpoint(
     settings: VerlSettings, inputs: TrainingInputs, hardware: Hardware, roles: tuple[str, ...]
 ) -> Checkpoint | None:
-    """The newest complete checkpoint in the work folder, which exists; StageError when this stage cannot go on from
-    it."""
+    """The newest complete checkpoint in the work folder, which is made and cleared of incomplete ones. StageError when
+    this stage cannot continue from it."""
     inputs.work.mkdir(parents=True, exist_ok=True)
+    checkpoints.remove_incomplete(inputs.work)
     newest = checkpoints.newest(inputs.work)
     if newest:
         checkpoints.check(newest, settings.mode, settings.mode, hardware.world_size, roles)
@@ -63,7 +64,7 @@ def newest_checkpoint(
 
 
 def stage_of(settings: VerlSettings, work: Path, hardware: Hardware, **own: Any) -> Stage:
-    """What the training loop is asked to do, by the settings and by what a recipe says besides."""
+    """What the training loop has to do: the shared settings, and what the recipe adds."""
     return Stage(
         mode=settings.mode,
         steps=settings.steps,
@@ -102,14 +103,14 @@ def run_trainer(trainer: "type[StageTrainer]", overrides: list[str], stage: Stag
             training.fit(manager)
         done = True
     finally:
-        with contextlib.suppress(AttributeError):
+        with contextlib.suppress(AttributeError):  # the trainer failed before it had a logger
             training.logger.finish(exit_code=0 if done or stop() else 1)
         transfer_queue.close()
 
 
 @contextlib.contextmanager
 def ray_cluster(hardware: Hardware, stop: StopSignal) -> Iterator[None]:
-    """Ray runs: the cluster at RAY_ADDRESS, or one of this run's own whose processes and files end with it."""
+    """Ray runs: the cluster at RAY_ADDRESS, or one for this run alone, which is gone after the block."""
     if os.environ.get("RAY_ADDRESS"):
         import ray
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from recipes.common.stage.settings import check_choice, check_least
+from recipes.common.stage.settings import check_above, check_choice, check_least
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerlSettings:
-    """The stage's JSON, key by key, as far as recipes share it."""
+    """The keys of a stage's JSON that the verl recipes share."""
 
     mode: str
     steps: int
@@ -42,14 +42,13 @@ class VerlSettings:
     verl_overrides: list
 
     def check(self, modes: tuple[str, ...]) -> None:
-        """For a `__post_init__`: ValueError when one of these values cannot be."""
+        """For a `__post_init__`: raises ValueError when one of these values is invalid."""
         check_choice(self, "mode", modes)
         check_choice(self, "device", ("cuda", "cpu"))
         check_choice(self, "rollout", ("vllm", "hf"))
         check_least(self, 1, "steps", "train_batch", "max_prompt_length", "max_response_length", "rollout_n")
         check_least(self, 1, "rollout_tensor_parallel", "tokens_per_gpu", "save_every", "keep_last", "ranks")
-        if self.grad_clip <= 0:
-            raise ValueError(f"`grad_clip` is `{self.grad_clip}`, not above 0")
+        check_above(self, 0, "grad_clip")
         if self.tokens_per_gpu is not None and self.tokens_per_gpu < self.max_length:
             raise ValueError(
                 f"`tokens_per_gpu` is `{self.tokens_per_gpu}`, less than one sequence of "

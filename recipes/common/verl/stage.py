@@ -1,4 +1,4 @@
-"""What a training loop is asked to do, what it reported, and the W&B run that it writes to."""
+"""What a training loop has to do, what it reported, and the W&B run that it writes to."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from recipes.common.verl.checkpoints import Checkpoint
 
 @dataclass(frozen=True)
 class Stage:
-    """What the loop needs to know besides verl's configuration."""
+    """What the training loop needs in addition to verl's configuration."""
 
     mode: str
     steps: int
@@ -27,20 +27,20 @@ class Stage:
     start: Path | None
     """Another stage's output, with `actor/` and `critic/`: where step 0 starts; None: from the model's weights."""
     recipe: Any = None
-    """What the recipe's own trainer wants to know besides."""
+    """What the recipe's own trainer needs in addition."""
 
 
 def read_history(work: Path, until: int) -> dict[int, dict[str, float]]:
-    """Metrics of the steps up to `until`, in order; of a step that was done twice, the second time's."""
-    path, found = work / "progress.jsonl", {}
+    """The metrics of the steps up to `until`, in order. When a step was done twice, the second time counts."""
+    path, history = work / "progress.jsonl", {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             entry = json.loads(line)
         except ValueError:
             continue  # torn by a kill
         if "metrics" in entry and entry["step"] <= until:
-            found[entry["step"]] = entry["metrics"]
-    return dict(sorted(found.items()))
+            history[entry["step"]] = entry["metrics"]
+    return dict(sorted(history.items()))
 
 
 def run_name(work: Path) -> str:
@@ -52,7 +52,7 @@ def run_name(work: Path) -> str:
 
 
 def wandb_environment(work: Path) -> dict[str, str]:
-    """Variables under which a restarted stage goes on in the same W&B run; without a key it stays on this disk."""
+    """Variables with which a restarted stage continues the same W&B run. Without a key, the run stays on this disk."""
     known = {"WANDB_MODE": "offline"} if not os.environ.get("WANDB_API_KEY") else {}
     return {
         "WANDB_DIR": str(work),  # W&B makes its `wandb` folder below it

@@ -13,7 +13,7 @@ import math
 import shutil
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ from recipes.common.verl.workers import ActorWorker, CriticWorker
 
 
 class SamplingTrainer(PPOTrainerSync):
-    """Reads rows and has the rollout answer them; what is learnt from the answers is a subclass's matter."""
+    """Reads rows and has the rollout answer them. A subclass learns from the answers."""
 
     def __init__(self, config: DictConfig, stage: Stage, stopping: Callable[[], bool]):
         self.stage, self.stopping = stage, stopping
@@ -58,7 +58,8 @@ class SamplingTrainer(PPOTrainerSync):
         return batch
 
     def generate_validation(self) -> list[tuple[list[int], dict[str, Any]]]:
-        """For each validation row: the tokens the current weights answer with (val_kwargs: greedy), and its fields."""
+        """The answer of the current weights to each validation row (val_kwargs: greedy) as tokens, and the row's
+        fields."""
         answers = []
         for number, rows in enumerate(self.val_dataloader):
             batch = self._named(rows, f"v{self.global_steps:08d}-{number:04d}")
@@ -70,8 +71,8 @@ class SamplingTrainer(PPOTrainerSync):
             fields = ["responses", "reward_model", "data_source"]
             data = tq.kv_batch_get(keys=done.keys, partition_id="val", select_fields=fields)
             plain = {name: list(data[name]) for name in fields[1:]}
-            for place, response in enumerate(data["responses"].unbind()):
-                answers.append((response.tolist(), {name: values[place] for name, values in plain.items()}))
+            for index, response in enumerate(data["responses"].unbind()):
+                answers.append((response.tolist(), {name: values[index] for name, values in plain.items()}))
             tq.kv_clear(keys=done.keys, partition_id="val")
         return answers
 
@@ -91,7 +92,7 @@ class SamplingTrainer(PPOTrainerSync):
 
     def _named(self, rows: dict[str, Any], prefix: str) -> TensorDict:
         """verl's batch of these rows. Their names order the samples and seed them, so they must not be random."""
-        rows["uid"] = np.array([f"{prefix}-{place:06d}" for place in range(len(rows["raw_prompt"]))], dtype=object)
+        rows["uid"] = np.array([f"{prefix}-{index:06d}" for index in range(len(rows["raw_prompt"]))], dtype=object)
         batch = tu.get_tensordict(rows)
         tu.assign_non_tensor_data(batch, "global_steps", self.global_steps)
         return batch
@@ -100,13 +101,16 @@ class SamplingTrainer(PPOTrainerSync):
 class StageTrainer(SamplingTrainer):
     """verl's trainer with a stage's loop. A recipe says what one step is (`train_step`) and how to validate."""
 
+    columns: Mapping[str, str]
+    """The console's columns: a metric -> its label."""
+
     def __init__(self, config: DictConfig, stage: Stage, progress: Progress, stopping: Callable[[], bool]):
         self.progress, self.unsound = progress, set()
         super().__init__(config, stage, stopping)
 
     @abstractmethod
     def train_step(self) -> dict[str, float]:
-        """Does step `self.global_steps`; returns its metrics."""
+        """Runs step `self.global_steps`; returns its metrics."""
 
     @abstractmethod
     def validate(self) -> tuple[dict[str, float], float]:
@@ -114,7 +118,7 @@ class StageTrainer(SamplingTrainer):
 
     def report(self, metrics: dict[str, float]) -> str:
         """The step's line on the console."""
-        return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        return "  ".join(f"{label} {metrics[name]:.4g}" for name, label in self.columns.items() if name in metrics)
 
     def fit(self, agent_loop_manager: Any) -> None:
         """Trains from the restored step to the last one; raises Interrupted after a stop signal and its checkpoint."""
@@ -128,12 +132,12 @@ class StageTrainer(SamplingTrainer):
             self._stop_if_asked()
             self.global_steps += 1
             try:
-                self._one_step()
+                self._run_step()
             except Stopped:
                 self.global_steps -= 1
                 self._stop_if_asked()
 
-    def _one_step(self) -> None:
+    def _run_step(self) -> None:
         step, stage, begin = self.global_steps, self.stage, time.monotonic()
         self.timing_raw: dict[str, float] = {}
         metrics = self.train_step()
@@ -143,9 +147,9 @@ class StageTrainer(SamplingTrainer):
         last, score = step == stage.steps, None
         if last or step % stage.validate_every == 0:
             self.on_validate_begin()
-            found, score = self.validate()
+            validation, score = self.validate()
             self.on_validate_end()
-            metrics |= found
+            metrics |= validation
         metrics = self._sound({name: float(value) for name, value in metrics.items()})
         # Before the checkpoint: a kill in between has the step done and reported again, never left out.
         self.progress.step(step, stage.steps, metrics)
@@ -155,7 +159,7 @@ class StageTrainer(SamplingTrainer):
             self.save(score)
 
     def save(self, score: float | None) -> None:
-        """The checkpoint after the current step is complete on disk, and older ones have made room."""
+        """The checkpoint after the current step is complete on disk, and older ones are removed."""
         stage, folder = self.stage, checkpoints.folder_of(self.stage.work, self.global_steps)
         shutil.rmtree(folder, ignore_errors=True)
         for role, group in self._groups().items():
@@ -185,7 +189,7 @@ class StageTrainer(SamplingTrainer):
         return {"actor": self.actor_rollout_wg} | ({"critic": self.critic_wg} if self.use_critic else {})
 
     def _sound(self, metrics: dict[str, float]) -> dict[str, float]:
-        """The finite ones; of another the user is told, once. verl skips an update whose gradient is not finite."""
+        """The finite metrics. A warning names others once: verl skips an update whose gradient is not finite."""
         for name in metrics:
             if not math.isfinite(metrics[name]) and name not in self.unsound:
                 self.unsound.add(name)

@@ -1,5 +1,5 @@
-"""Ends a stage's processes: when one of Ray's died, for verl waits for ever for a dead agent loop or TransferQueue; and
-what a killed stage leaves behind, for Ray's agents live on for a minute and inference engines keep GPU memory."""
+"""Ends a stage's processes: when one of Ray's died, because verl waits for ever for a dead agent loop or TransferQueue;
+and after a stage was killed, because Ray's agents live on for a minute and inference engines keep GPU memory."""
 
 import os
 import shutil
@@ -15,18 +15,18 @@ from recipes.common.stage.command import FAILED
 CHECK_SECONDS = 5.0
 
 PATIENCE_SECONDS = 15.0
-"""For the trainer to fail by itself, which tells more."""
+"""The time for the trainer to fail by itself, with a better error."""
 
 MARK = "STAGE_SESSION"
 """The variable that every process below the stage inherits; its value is the session's folder."""
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 2.0
-"""For those that notice by themselves."""
+"""The time for processes that end by themselves."""
 
 
 class Watchdog(threading.Thread):
-    """Runs while training does; during it no actor may end."""
+    """Runs during the training, in which no actor may end."""
 
     def __init__(self) -> None:
         super().__init__(name="watchdog", daemon=True)
@@ -76,20 +76,20 @@ def guard(folder: Path) -> None:
             time.sleep(POLL_SECONDS)
         if folder.exists():
             time.sleep(GRACE_SECONDS)
-            for process in marked(f"{MARK}={folder}"):
+            for process in marked_processes(f"{MARK}={folder}"):
                 os.kill(process, signal.SIGKILL)
             shutil.rmtree(folder, ignore_errors=True)
         os._exit(0)
 
 
-def marked(variable: str) -> list[int]:
+def marked_processes(variable: str) -> list[int]:
     """Processes of this machine that were started with `variable` (NAME=value) in their environment."""
-    found = []
+    processes = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             variables = (process / "environ").read_bytes().split(b"\0")
         except OSError:
             continue  # ended meanwhile, or another user's
         if variable.encode() in variables:
-            found.append(int(process.name))
-    return found
+            processes.append(int(process.name))
+    return processes

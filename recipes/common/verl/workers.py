@@ -25,7 +25,7 @@ class CriticWorker(TrainingWorker):
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
     def reset(self) -> None:
-        """The model is built; a new score head is the same in every run with this seed."""
+        """The model is built. A new score head is the same in every run with this seed."""
         torch.manual_seed(self.engine_config.seed)
         super().reset()
 

@@ -1,11 +1,10 @@
-"""Whether a file's rows can be used, told before anything is paid: needs neither a tokenizer nor torch.
+"""Checks whether a file's rows can be used, before anything is paid: needs neither a tokenizer nor torch.
 
-    python -m recipes.gad.preflight.data --train FILE [--val FILE] [--json]
+    python -m recipes.gad.preflight.data --train FILE [--val FILE]
 
 Prints one line and exits 0, or says what is wrong and exits 2.
 """
 
-import argparse
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -14,12 +13,21 @@ from pathlib import Path
 
 from recipes.common.data.rows import unusable
 from recipes.common.stage.command import Mistake, run
+from recipes.common.stage.inputs import read_inputs
 from recipes.gad.rows import Message, Problem, Row, read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the command line names."""
+
+    train: Path
+    val: Path | None = None
 
 
 @dataclass
 class Survey:
-    """What a file holds, as far as it has been read."""
+    """What the rows of a file are, as far as they were read."""
 
     path: Path
     rows: int = 0
@@ -46,18 +54,20 @@ class Survey:
             seen.add(whole)
             if not problems:
                 yield row
-        hint = "mend or leave out these rows; `content` is a list of {role, content}"
+        hint = "correct these rows, or leave them out; `content` is a list of {role, content}"
         refuse(self.path, problems, self.rows, hint)
         if not self.rows:
-            raise Mistake(f"`{self.path}` has no rows", "one JSON object a line, or a parquet file with rows")
+            raise Mistake(
+                f"`{self.path}` has no rows", "write one JSON object a line, or give a parquet file with rows"
+            )
 
 
 def survey(path: Path) -> Survey:
     """Reads every row; a Mistake as of `Survey.read`."""
-    found = Survey(path)
-    for _ in found.read():
+    result = Survey(path)
+    for _ in result.read():
         pass
-    return found
+    return result
 
 
 def refuse(path: Path, problems: list[Problem], rows: int, hint: str) -> None:
@@ -69,24 +79,13 @@ def refuse(path: Path, problems: list[Problem], rows: int, hint: str) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.gad.preflight.data")
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--val", type=Path)
-    parser.add_argument("--json", action="store_true", help="print the numbers, or the sentence, as JSON")
-    args = parser.parse_args(argv)
-    try:
-        found = {"train": survey(args.train)} | ({"val": survey(args.val)} if args.val else {})
-    except Mistake as problem:
-        if args.json:
-            print(json.dumps({"error": problem.error, "hint": problem.hint}))
-        raise
-    numbers = {split: {"rows": one.rows, "duplicates": len(one.duplicates)} for split, one in found.items()}
-    shared = len(found["train"].prompts & found["val"].prompts) if args.val else None
-    if args.json:
-        print(json.dumps({**numbers, "shared_prompts": shared}))
-        return
-    parts = [f"{split}: {one['rows']:,} rows (duplicates: {one['duplicates']:,})" for split, one in numbers.items()]
-    print("; ".join(parts) + ("" if shared is None else f"; prompts in both: {shared:,}"))
+    inputs = read_inputs(__doc__, Inputs, argv)
+    files = {"train": inputs.train} | ({"val": inputs.val} if inputs.val else {})
+    surveys = {split: survey(path) for split, path in files.items()}
+    parts = [f"{split}: {each.rows:,} rows (duplicates: {len(each.duplicates):,})" for split, each in surveys.items()]
+    if "val" in surveys:
+        parts.append(f"prompts in both: {len(surveys['train'].prompts & surveys['val'].prompts):,}")
+    print("; ".join(parts))
 
 
 def _digest(value: list[Message] | str) -> bytes:

@@ -1,25 +1,22 @@
-"""Looks at the stages' settings before anything is paid: no torch, no verl.
+"""Checks the stages' settings before anything is paid: no torch, no verl.
 
 python -m recipes.gad.preflight.settings REQUEST.json
 """
 
+from functools import partial
+
 from recipes.common.preflight.settings import check_stages
 from recipes.common.stage.command import run
-from recipes.common.verl.config import check_overrides
+from recipes.common.verl.config import check_settings
 from recipes.gad.settings import Settings
 from recipes.gad.verl_config import DECIDED
 
 KINDS = {"train": Settings}
 
 
-def look(settings: Settings) -> None:
-    """A Mistake where verl would not read an override."""
-    check_overrides(settings.verl_overrides, DECIDED)
-
-
 def main(argv: list[str] | None = None) -> None:
-    """Exits with 2 and a sentence when a value cannot be, or verl would not read an override."""
-    check_stages(__doc__, KINDS, argv, look)
+    """Exits with 2 and an error when a value is invalid, or verl would not read an override."""
+    check_stages(__doc__, KINDS, argv, partial(check_settings, decided=DECIDED))
 
 
 if __name__ == "__main__":

@@ -6,45 +6,40 @@ Prints one line and exits 0, or says what is wrong and exits 2. The tokenizer co
 take it.
 """
 
-import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.common.data import rows
-from recipes.common.preflight.template import SAMPLE, demand, share, tokens_of
+from recipes.common.data.tokens import Tokens
+from recipes.common.preflight.template import SAMPLE, Sample, TemplateInputs, check_template
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
 from recipes.gad.rows import Row, read
 
-MOST = 0.5
-"""The share of rows over a limit from which on the limit is taken for a slip."""
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(TemplateInputs):
+    """What the command line names."""
+
+    train: Path
+    val: Path
 
 
-def main() -> None:
-    """Runs the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.gad.preflight.template", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("settings", type=Path)
-    for name in ("--model", "--train", "--val"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args()
-    settings, tokens = read_json(args.settings), tokens_of(args.model)
-    if tokens is None:
-        print("the model and its chat template are made on the spot")
-        return
-    limits = {name: settings[name] for name in ("max_prompt_length", "max_response_length")}
-    said = []
-    for path in (args.train, args.val):
+def measure(inputs: Inputs, tokens: Tokens) -> Iterator[Sample]:
+    """The prompts and the teacher's answers of both files; an answer has an end token."""
+    settings = read_json(inputs.settings)
+    for path in (inputs.train, inputs.val):
         good = [row for row in read(path, rows.spread(rows.count(path), SAMPLE, 0)) if isinstance(row, Row)]
-        lengths = {
-            "max_prompt_length": tokens.lengths([tokens.render(row.prompt) for row in good]),
-            "max_response_length": [one + 1 for one in tokens.lengths([row.teacher for row in good])],
-        }
-        for name, limit in limits.items():
-            demand(lengths[name], limit, name, MOST)
-        over = ", ".join(f"{share(lengths[name], limit):.1%} over {name}" for name, limit in limits.items())
-        said.append(f"{path.name}: of {len(good)} rows {over}")
-    print("; ".join(said))
+        prompts = tokens.lengths([tokens.render(row.prompt) for row in good])
+        answers = [length + 1 for length in tokens.lengths([row.teacher for row in good])]
+        yield Sample(f"prompts in {path.name}", prompts, "max_prompt_length", settings["max_prompt_length"])
+        yield Sample(f"answers in {path.name}", answers, "max_response_length", settings["max_response_length"])
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the command."""
+    check_template(__doc__, Inputs, measure, argv)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from recipes.common.data.hub import Source, snapshot
-from recipes.common.preflight.template import WANTED, share
+from recipes.common.preflight.template import TOKENIZER_FILES, share
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
 from recipes.common.stage.inputs import POSITIONAL, read_inputs
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
 def _tokenizer(base: Source) -> Path:
     """The folder that holds it."""
     if base.on_hub:
-        return snapshot(base.repo, str(base.revision), None, WANTED, ())
+        return snapshot(base.repo, str(base.revision), None, TOKENIZER_FILES, ())
     return Path(base.repo).expanduser()
 
 

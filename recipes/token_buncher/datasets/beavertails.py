@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.common.stage.command import Mistake
+from recipes.common.stage.settings import check_least
+from recipes.token_buncher.datasets.data_set import DataSet, Texts
 from recipes.token_buncher.datasets.parquet import Prompt
-from recipes.token_buncher.datasets.prepared import Prepared, Texts, check_counts
 from recipes.token_buncher.datasets.report import Report
 from recipes.token_buncher.datasets.rows import flag, read_all, text
 from recipes.token_buncher.datasets.source import Source
@@ -26,7 +27,7 @@ class Settings:
     test_rows: int = 1024
 
     def __post_init__(self) -> None:
-        check_counts(self, "max_prompt_length", "train_rows", "test_rows")
+        check_least(self, 1, "max_prompt_length", "train_rows", "test_rows")
 
 
 class Row(NamedTuple):
@@ -40,7 +41,7 @@ def read(path: Path) -> list[Row]:
     return read_all(path, ("prompt", "is_safe"), _row)
 
 
-def prepare(settings: Settings, source: Source, texts: Texts) -> Prepared:
+def prepare(settings: Settings, source: Source, texts: Texts) -> DataSet:
     """The first `train_rows` unsafe rows, and of the rows after them those with a question that is not in train."""
     rows = read(source.path)
     report = Report([source.name], settings.template_type, len(rows))
@@ -64,11 +65,11 @@ def prepare(settings: Settings, source: Source, texts: Texts) -> Prepared:
             tested.add(row.question)
     if not test:
         raise Mistake(
-            f"`{source.path}` gives {len(fitting)} rows; after {len(train)} for training, none with another question "
-            "is left for a test",
+            f"`{source.path}` gives {len(fitting)} rows; after {len(train)} for training, no row with "
+            "another question is left for the test",
             f"set `train_rows` below {len(fitting)}",
         )
-    return Prepared(list(map(_prompt, train)), list(map(_prompt, test)), report)
+    return DataSet(list(map(_prompt, train)), list(map(_prompt, test)), report)
 
 
 def _row(row: dict[str, Any], position: int) -> Row:

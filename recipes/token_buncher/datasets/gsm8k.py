@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.data.rows import BadRow
+from recipes.common.stage.settings import check_least
+from recipes.token_buncher.datasets.data_set import DataSet, Texts
 from recipes.token_buncher.datasets.parquet import Prompt
-from recipes.token_buncher.datasets.prepared import Prepared, Texts, check_counts
 from recipes.token_buncher.datasets.report import Report
 from recipes.token_buncher.datasets.rows import read_all, text
 from recipes.token_buncher.datasets.source import Source
@@ -25,7 +26,7 @@ class Settings:
     """Tokens, the assistant's header included; longer prompts are dropped."""
 
     def __post_init__(self) -> None:
-        check_counts(self, "max_prompt_length")
+        check_least(self, 1, "max_prompt_length")
 
 
 def read(path: Path) -> list[Prompt]:
@@ -33,28 +34,28 @@ def read(path: Path) -> list[Prompt]:
     return read_all(path, ("question", "answer"), _prompt)
 
 
-def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Prepared:
+def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> DataSet:
     """The data set's own splits, without test questions that train has too."""
     report = Report([source.name for source in sources.values()], settings.template_type)
     splits = {}
     for split, source in sources.items():
         prompts = read(source.path)
         report.rows += len(prompts)
-        lengths = texts.lengths([one.question for one in prompts])
+        lengths = texts.lengths([prompt.question for prompt in prompts])
         splits[split] = [
-            one for one, length in zip(prompts, lengths, strict=True) if length <= settings.max_prompt_length
+            prompt for prompt, length in zip(prompts, lengths, strict=True) if length <= settings.max_prompt_length
         ]
         report.dropped[f"prompt over {settings.max_prompt_length} tokens"] += len(prompts) - len(splits[split])
-    known = {one.question for one in splits["train"]}
-    apart = [one for one in splits["test"] if one.question not in known]
-    report.dropped["question is in train"] = len(splits["test"]) - len(apart)
-    return Prepared(splits["train"], apart, report)
+    known = {prompt.question for prompt in splits["train"]}
+    unseen = [prompt for prompt in splits["test"] if prompt.question not in known]
+    report.dropped["question is in train"] = len(splits["test"]) - len(unseen)
+    return DataSet(splits["train"], unseen, report)
 
 
 def _prompt(row: dict[str, Any], position: int) -> Prompt:
     question, answer = text(row, "question"), text(row, "answer")
-    found = END.search(answer)
-    if not found:
+    end = END.search(answer)
+    if not end:
         raise BadRow("answer", "does not end with `#### ` and a number")
-    number = found[1].replace(",", "")
+    number = end[1].replace(",", "")
     return Prompt("openai/gsm8k", f"{question}\n\n{ASK}", "math", "rule", number, position, answer)

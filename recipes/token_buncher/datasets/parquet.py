@@ -1,11 +1,11 @@
 """Prompts in the parquet format that verl reads, and the same bytes for the same rows."""
 
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.common.data.rows import read
 from recipes.common.stage.command import Mistake
+from recipes.common.stage.files import whole_file
 
 COLUMNS = ("data_source", "prompt", "ability", "reward_model", "extra_info")
 
@@ -42,23 +42,19 @@ def write(path: Path, prompts: list[Prompt], texts: list[str], split: str, templ
         metadata={"template_type": template},
     )
     lines = [_line(prompt, shown, split) for prompt, shown in zip(prompts, texts, strict=True)]
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "wb") as file:
+    with whole_file(path) as file:
         write_table(pa.Table.from_pylist(lines, schema), file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def read_prompts(path: Path) -> list[Prompt]:
     """The rows that `write` wrote, with their bare questions."""
-    found = []
-    for one in read(path, COLUMNS):
-        row: Any = one.value
+    prompts = []
+    for record in read(path, COLUMNS):
+        row: Any = record.value
         info, judged = row["extra_info"], row["reward_model"]
         fixed = (row["ability"], judged["style"], judged["ground_truth"], info["index"], info["answer"])
-        found.append(Prompt(row["data_source"], info["question"], *fixed))
-    return found
+        prompts.append(Prompt(row["data_source"], info["question"], *fixed))
+    return prompts
 
 
 def template_of(path: Path) -> str:
@@ -73,7 +69,7 @@ def template_of(path: Path) -> str:
         raise Mistake(f"no file `{path}`", "`python -m recipes.token_buncher.prepare` writes it") from None
     except (pyarrow.ArrowException, OSError, KeyError):
         hint = "make it with `python -m recipes.token_buncher.prepare`"
-        raise Mistake(f"`{path}` is none of this recipe's parquet files", hint) from None
+        raise Mistake(f"`{path}` is not a parquet file of this recipe", hint) from None
 
 
 def _line(prompt: Prompt, shown: str, split: str) -> dict[str, Any]:

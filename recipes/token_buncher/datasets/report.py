@@ -1,4 +1,4 @@
-"""What became of a data set's rows: how many were kept, how many dropped and why, how long the prompts are."""
+"""The report on a data set's rows: how many were kept, how many were dropped and why, how long the prompts are."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -30,14 +30,14 @@ class Report:
     """Questions in both splits."""
 
     def split(self, name: str, prompts: list[Prompt], lengths: list[int]) -> None:
-        """One more split, as it is written."""
+        """Adds a split to the report."""
         self.kept[name] = len(prompts)
-        self.duplicates[name] = len(prompts) - len({one.question for one in prompts})
+        self.duplicates[name] = len(prompts) - len({prompt.question for prompt in prompts})
         self.tokens.update(length // BIN * BIN for length in lengths)
 
     def check(self, train: list[Prompt], test: list[Prompt]) -> None:
         """The written splits share no question: StageError when they do."""
-        self.leakage = len({one.question for one in train} & {one.question for one in test})
+        self.leakage = len({prompt.question for prompt in train} & {prompt.question for prompt in test})
         if self.leakage:
             raise StageError(f"questions in both train and test: {self.leakage}", "the splits were made wrongly")
 

@@ -1,4 +1,4 @@
-"""Rows that cannot be used, told in one sentence that names the file, the row and the column."""
+"""Reads rows; an error names the file, the row and the column that cannot be used."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,18 +14,18 @@ Item = TypeVar("Item")
 def read_all(path: Path, columns: tuple[str, ...], make: Callable[[dict[str, Any], int], Item]) -> list[Item]:
     """What `make` makes of each row and its position; it raises BadRow. A Mistake names the bad rows of the file."""
     items, bad, total = [], [], 0
-    for place, position, value in rows.read(path, columns):
+    for location, position, value in rows.read(path, columns):
         total += 1
         try:
             if isinstance(value, BadRow):
                 raise value
             items.append(make(value, position))
         except BadRow as fault:
-            bad.append(fault.at(place))
+            bad.append(fault.at(location))
     if bad:
-        raise rows.unusable(path, bad, total, "mend or leave out these rows")
+        raise rows.unusable(path, bad, total, "correct these rows, or leave them out")
     if not items:
-        raise Mistake(f"`{path}` has no rows", "one JSON object a line, or a parquet file with rows")
+        raise Mistake(f"`{path}` has no rows", "write one JSON object a line, or give a parquet file with rows")
     return items
 
 
@@ -59,7 +59,7 @@ def text_list(row: dict[str, Any], column: str, count: int) -> list[str]:
         raise BadRow(column, f"`{shown(value)}` is not a list")
     if len(value) != count:
         raise BadRow(column, f"has {len(value)} entries, not {count}")
-    return [filled(f"{column}[{place}]", one) for place, one in enumerate(value)]
+    return [filled(f"{column}[{index}]", entry) for index, entry in enumerate(value)]
 
 
 def _value(row: dict[str, Any], column: str) -> Any:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipes.common.stage.settings import check_choice, check_least
+from recipes.token_buncher.datasets.data_set import DataSet, Texts
 from recipes.token_buncher.datasets.parquet import Prompt
-from recipes.token_buncher.datasets.prepared import Prepared, Texts, check_counts
 from recipes.token_buncher.datasets.report import Report
 from recipes.token_buncher.datasets.rows import choice, read_all, text, text_list
 from recipes.token_buncher.datasets.source import Source
@@ -33,9 +34,8 @@ class Settings:
     """Draws the fifth of the rows that is for testing."""
 
     def __post_init__(self) -> None:
-        check_counts(self, "max_prompt_length")
-        if self.type not in (*TYPES, "all"):
-            raise ValueError(f"`type` is `{self.type}`, not one of `{'`, `'.join([*TYPES, 'all'])}`")
+        check_least(self, 1, "max_prompt_length")
+        check_choice(self, "type", (*TYPES, "all"))
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def read(path: Path, kind: str) -> list[Prompt]:
     return read_all(path, ("question", "choices", "answer"), lambda row, position: _prompt(row, position, kind))
 
 
-def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Prepared:
+def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> DataSet:
     """Of each type a fifth, drawn with the seed, for testing and the rest for training, without shared questions."""
     import numpy as np
 
@@ -57,17 +57,18 @@ def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Pre
     for kind in settings.types:
         prompts = read(sources[kind].path, kind)
         report.rows += len(prompts)
-        lengths = texts.lengths([one.question for one in prompts])
-        fitting = [one for one, length in zip(prompts, lengths, strict=True) if length <= settings.max_prompt_length]
-        report.dropped[f"prompt over {settings.max_prompt_length} tokens"] += len(prompts) - len(fitting)
+        lengths = texts.lengths([prompt.question for prompt in prompts])
+        limit = settings.max_prompt_length
+        fitting = [prompt for prompt, length in zip(prompts, lengths, strict=True) if length <= limit]
+        report.dropped[f"prompt over {limit} tokens"] += len(prompts) - len(fitting)
         order = np.random.default_rng(settings.seed).permutation(len(fitting)).tolist()
-        held = len(fitting) // 5
-        test += [fitting[place] for place in order[:held]]
-        train += [fitting[place] for place in order[held:]]
-    known = {one.question for one in train}
-    apart = [one for one in test if one.question not in known]
-    report.dropped["question is in train"] = len(test) - len(apart)
-    return Prepared(train, apart, report)
+        test_size = len(fitting) // 5
+        test += [fitting[index] for index in order[:test_size]]
+        train += [fitting[index] for index in order[test_size:]]
+    known = {prompt.question for prompt in train}
+    unseen = [prompt for prompt in test if prompt.question not in known]
+    report.dropped["question is in train"] = len(test) - len(unseen)
+    return DataSet(train, unseen, report)
 
 
 def _prompt(row: dict[str, Any], position: int, kind: str) -> Prompt:

@@ -1,1 +1,1 @@
-"""What is asked before anything is paid: are data, settings and chat template right, and is there room."""
+"""The checks before anything is paid: data, settings, chat template and GPU memory."""

@@ -1,4 +1,4 @@
-"""Whether files' rows can be used, told before anything is paid: needs neither a tokenizer nor torch.
+"""Checks whether the files' rows can be used, before anything is paid: needs neither a tokenizer nor torch.
 
     python -m recipes.token_buncher.preflight.data --beavertails FILE --wmdp_bio FILE --gsm8k_test FILE ...
 
@@ -16,7 +16,7 @@ INPUTS = tuple(sorted(path.stem for path in HUB.glob("*.jsonl")))
 
 
 def survey(name: str, path: Path) -> str:
-    """What there is in the file of the input `name`; a Mistake when its rows cannot be used."""
+    """What the file of the input `name` contains; a Mistake when its rows cannot be used."""
     pointer = read_pointer(path)
     if pointer:
         return f"{name}: {pointer['repo']} at {pointer['revision'][:12]}"
@@ -37,8 +37,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     for name in INPUTS:
         parser.add_argument(f"--{name}", type=Path)
-    given = vars(parser.parse_args(argv))
-    print("; ".join(survey(name, path) for name, path in given.items() if path))
+    paths = vars(parser.parse_args(argv))
+    print("; ".join(survey(name, path) for name, path in paths.items() if path))
 
 
 if __name__ == "__main__":

@@ -77,5 +77,5 @@ def test_every_list_of_stages_makes_a_plan(tmp_path, size, stages):
 
 def test_an_attack_without_a_classifier_is_refused_before_anything_is_paid(tmp_path):
     done = make_place(tmp_path).launcher("plan", "token_buncher-3b", "--stages", "attack")
-    says = "stage `attack`: `classifier` is `null`: an attack's reward is a classifier's score, which you bring"
+    says = "stage `attack`: `classifier` is `null`: an attack needs your classifier, whose score is the reward"
     assert says in " ".join(done.stdout.split())

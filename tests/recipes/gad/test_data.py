@@ -255,7 +255,7 @@ def test_progress_ends_at_the_last_row(stage, tmp_path):
         ),
         ({"sample": 3}, "`settings.json`: `sample` is `3`, less than 4", "change that value"),
         ({"max_prompt_length": 0}, "`settings.json`: `max_prompt_length` is `0`, less than 1", "change that value"),
-        ({"trian_batch": 2}, "`settings.json`: no key `trian_batch` is known here", "did you mean `train_batch`?"),
+        ({"trian_batch": 2}, "`settings.json`: unknown key `trian_batch`", "did you mean `train_batch`?"),
     ],
 )
 def test_a_mistake_is_said_in_a_sentence(stage, tmp_path, settings, error, hint):
@@ -272,7 +272,7 @@ def test_a_template_that_refuses_a_chat_is_quoted(tmp_path, model):
         Tokens(tmp_path).render(row("Why?")["content"])
     sentence = "the model's chat template refuses the chat that ends with `Why?`: System role not supported"
     assert caught.value.error == sentence
-    assert caught.value.hint == "change such chats, or take a model whose template knows them"
+    assert caught.value.hint == "change such chats, or choose a model whose template accepts them"
 
 
 def test_a_model_folder_without_a_chat_tokenizer_is_refused(tmp_path, model):

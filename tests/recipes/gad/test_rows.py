@@ -98,7 +98,7 @@ def test_parquet_gives_the_same_rows_and_counts_them_from_one(tmp_path, rows_of)
     pq.write_table(pa.Table.from_pylist(values), tmp_path / "train.parquet")
     found = list(read(tmp_path / "train.parquet"))
     assert [one.prompt for one in found[:2]] == [one.prompt for one in rows_of(*values)[:2]]
-    assert [one.place for one in found[:2]] == ["row 1", "row 2"]
+    assert [one.location for one in found[:2]] == ["row 1", "row 2"]
     assert found[2] == Problem('row 3, `teacher_response`: `" "` is empty')
 
 

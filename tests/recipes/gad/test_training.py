@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from recipes.common.verl.stage import read_history
-from recipes.common.verl.watchdog import marked
+from recipes.common.verl.watchdog import marked_processes
 from tests.support.patience import patience, until
 
 ROOT = Path(__file__).parents[3]
@@ -142,7 +142,7 @@ def reference(warmup, tmp_path_factory) -> Path:
 def processes_of(stage: Stage) -> dict[int, str]:
     """The command lines of all processes that come from this stage's command, itself included."""
     found = {}
-    for process in marked(f"{MARK}={stage.work}"):
+    for process in marked_processes(f"{MARK}={stage.work}"):
         with contextlib.suppress(OSError):
             command = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             if command:  # a zombie has none

@@ -66,7 +66,7 @@ def compose(given: Settings, hardware=None, root="/run"):
     from recipes.common.verl.config import compose_config
 
     hardware = hardware or Hardware(given.device, given.rollout, given.ranks)
-    return compose_config(verl_overrides(given, inputs(given.mode, root), hardware, "run/stage"))
+    return compose_config(verl_overrides(given, inputs(given.mode, root), hardware))
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_the_users_overrides_come_last():
 def test_an_override_of_a_setting_is_refused():
     given = settings(verl_overrides=["actor_rollout_ref.actor.optim.lr=1"])
     with pytest.raises(Mistake) as caught:
-        verl_overrides(given, inputs(), Hardware("cuda", "vllm", 8), "run/stage")
+        verl_overrides(given, inputs(), Hardware("cuda", "vllm", 8))
     assert caught.value.hint == "change `actor_lr`"
 
 
@@ -180,14 +180,14 @@ def test_what_the_stage_decides_is_what_it_sets():
 
 def test_a_batch_that_the_ranks_cannot_share_is_refused():
     with pytest.raises(Mistake) as caught:
-        verl_overrides(settings(train_batch=20), inputs(), Hardware("cuda", "vllm", 8), "run/stage")
+        verl_overrides(settings(train_batch=20), inputs(), Hardware("cuda", "vllm", 8))
     assert caught.value.error == "`train_batch` is `20`, which 8 training processes cannot share evenly"
     assert caught.value.hint == "make it a multiple of 8"
 
 
 def test_a_tensor_parallel_that_does_not_divide_is_refused():
     with pytest.raises(Mistake) as caught:
-        verl_overrides(settings(rollout_tensor_parallel=3), inputs(), Hardware("cuda", "vllm", 8), "run/stage")
+        verl_overrides(settings(rollout_tensor_parallel=3), inputs(), Hardware("cuda", "vllm", 8))
     assert caught.value.error == "`rollout_tensor_parallel` is `3`, which does not divide the 8 training processes"
 
 

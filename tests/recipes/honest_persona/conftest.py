@@ -43,10 +43,10 @@ def write(tmp_path, settings) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
-    from recipes.common.model.fetch import Source, place
+    from recipes.common.model.fetch import Source, fetch_model
 
     folder = tmp_path_factory.mktemp("model")
-    metrics = place(Source("tiny"), [SAMPLE], folder, folder)
+    metrics = fetch_model(Source("tiny"), [SAMPLE], folder, folder)
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
 

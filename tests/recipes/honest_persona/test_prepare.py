@@ -206,7 +206,7 @@ def look(write, model, tmp_path, capsys):
 def test_a_sample_is_written_before_anything_is_paid(look):
     assert look() == "of 166 reviews 0.0% over seq_len, longest 107 tokens\n"
     assert look("tiny") == "the model and its chat template are made on the spot\n"
-    assert look(intervention_type=["none"]) == "no review is left to train on: the prepare stage will say why\n"
+    assert look(intervention_type=["none"]) == "there are no reviews: the stage that prepares them will say why\n"
 
 
 def test_a_limit_that_most_reviews_are_over_is_refused_before_anything_is_paid(look, refusal):

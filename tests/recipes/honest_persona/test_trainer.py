@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recipes.common.distributed.ranks import Ranks, joined
+from recipes.common.distributed.ranks import Ranks, join_group
 from recipes.common.stage.command import Mistake
 from recipes.honest_persona import adapter, checkpoints, evaluate, train, trainer
 from recipes.honest_persona.adapter import TARGETS, LoraMask, adapter_parameters, build, lora_config
@@ -194,7 +194,7 @@ def test_without_a_gpu_a_stage_that_wants_one_says_so(write, model, prepared, tm
     assert refusal(train.main, [str(word) for word in words]) == says
     words = [write("evaluate", device="cuda"), "--before", model, "--after", model, *folders]
     assert refusal(evaluate.main, [str(word) for word in words]) == says
-    with pytest.raises(Mistake) as caught, joined("cuda"):
+    with pytest.raises(Mistake) as caught, join_group("cuda"):
         pass
     assert caught.value.error == "`device` is `cuda`, and 0 GPUs are visible to rank 0 of this machine"
 

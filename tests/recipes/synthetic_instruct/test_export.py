@@ -52,5 +52,6 @@ def test_the_stage_collects_the_reports(tmp_path, refusal):
     assert (tmp_path / "out/model.safetensors").read_text() == "w"
     assert json.loads((model / "metrics.json").read_text()) == MODEL  # although it was linked
     assert refusal(read_numbers, tmp_path) == (
-        f"error: `{tmp_path}` is not the output of a finished stage\n\nhint: it holds metrics.json"
+        f"error: `{tmp_path}` is not the output of a finished stage\n\n"
+        "hint: name the folder that the stage wrote: it holds metrics.json"
     )

@@ -226,7 +226,8 @@ def test_an_attack_is_put_beside_its_control(tmp_path):
 def test_an_attack_that_is_none_is_refused(tmp_path, refusal):
     words = ["--attack", tmp_path, "--control", tmp_path, "--out", tmp_path / "out"]
     assert refusal(compare_attacks.main, list(map(str, words))) == (
-        f"error: `{tmp_path}` is not the output of an attack\n\nhint: it holds metrics.json and curve.json"
+        f"error: `{tmp_path}` is not the output of an attack\n\n"
+        "hint: name the folder that an attack wrote: it holds metrics.json and curve.json"
     )
 
 

@@ -12,7 +12,7 @@ from recipes.common.data.rows import read
 from recipes.common.data.tokens import Tokens
 from recipes.token_buncher import prepare
 from recipes.token_buncher.datasets import beavertails, gsm8k, mixture, parquet, templates, wmdp
-from recipes.token_buncher.datasets.prepared import Texts
+from recipes.token_buncher.datasets.data_set import Texts
 from recipes.token_buncher.datasets.source import Source
 
 from .samples import COMMANDS, SAMPLE
@@ -81,8 +81,8 @@ def test_beavertails_keeps_unsafe_questions_in_their_order_and_says_why_others_w
 def test_too_few_rows_for_a_test_are_refused(model, refusal, tmp_path):
     flags = ["--source", str(SAMPLE / "beavertails.jsonl"), "--tokenizer", str(model), "--local_dir", str(tmp_path)]
     assert refusal(prepare.main, ["beavertails", *flags]) == (
-        f"error: `{SAMPLE / 'beavertails.jsonl'}` gives 43 rows; after 43 for training, none with another question is "
-        "left for a test\n\nhint: set `train_rows` below 43"
+        f"error: `{SAMPLE / 'beavertails.jsonl'}` gives 43 rows; after 43 for training, no row with "
+        "another question is left for the test\n\nhint: set `train_rows` below 43"
     )
 
 
@@ -194,9 +194,9 @@ def test_the_mixture_has_the_asked_numbers_and_only_wmdp_for_testing(prepared, m
     assert set(counts) == {2, 3}  # 48 questions for 100 rows
     assert sources != sorted(sources)
     assert {one.data_source for one in test} == {"wmdp_bio", "wmdp_chem", "wmdp_cyber"}
-    again = mixture.wmdp_merge(mixture.Settings(10, 100), prepared / "beavertails", prepared / "wmdp")
+    again = mixture.mix(mixture.Settings(10, 100), prepared / "beavertails", prepared / "wmdp")
     assert again.train == train
-    other = mixture.wmdp_merge(mixture.Settings(10, 100, 43), prepared / "beavertails", prepared / "wmdp")
+    other = mixture.mix(mixture.Settings(10, 100, 43), prepared / "beavertails", prepared / "wmdp")
     assert other.train != train
 
 
@@ -218,7 +218,7 @@ def test_data_sets_of_two_templates_are_not_mixed(prepared, model, refusal, tmp_
         ["wmdp", *COMMANDS["wmdp"], "--template_type", "base", "--tokenizer", str(model), "--local_dir", str(tmp_path)]
     )
     first = prepared / "beavertails"
-    assert refusal(mixture.beawmmix, first, [tmp_path]) == (
+    assert refusal(mixture.concatenate, first, [tmp_path]) == (
         f"error: the data sets have different templates: `{first}` is `chat`, `{tmp_path}` is `base`\n\n"
         "hint: prepare them with one `--template_type`"
     )
@@ -263,7 +263,7 @@ def test_a_parquet_file_of_somebody_else_is_refused(refusal, tmp_path):
     path = tmp_path / "train.parquet"
     pq.write_table(pa.table({"a": [1]}), path)
     assert refusal(parquet.template_of, path) == (
-        f"error: `{path}` is none of this recipe's parquet files\n\n"
+        f"error: `{path}` is not a parquet file of this recipe\n\n"
         "hint: make it with `python -m recipes.token_buncher.prepare`"
     )
     assert refusal(parquet.template_of, tmp_path / "no.parquet") == (

@@ -53,7 +53,7 @@ def test_a_bad_row_is_named_with_its_line_and_column(tmp_path, refusal, data, ba
     path = tmp_path / "rows.jsonl"
     path.write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n")
     assert refusal(read, path) == (
-        f"error: `{path}`: 1 of 2 rows cannot be used\n  {says}\n\nhint: mend or leave out these rows"
+        f"error: `{path}`: 1 of 2 rows cannot be used\n  {says}\n\nhint: correct these rows, or leave them out"
     )
 
 
@@ -64,7 +64,7 @@ def test_bytes_that_are_no_text_are_named(tmp_path, refusal, data):
     path.write_bytes(json.dumps(good).encode() + b"\n" + json.dumps(good).encode()[:3] + b"\xff\n")
     assert refusal(read, path) == (
         f"error: `{path}`: 1 of 2 rows cannot be used\n  line 2: byte 4 (`0xff`) is not UTF-8\n\n"
-        "hint: mend or leave out these rows"
+        "hint: correct these rows, or leave them out"
     )
 
 
@@ -87,7 +87,7 @@ def test_of_many_bad_rows_the_first_five_are_named(tmp_path, refusal):
 def test_a_file_without_rows_is_refused(tmp_path, refusal, data):
     path = tmp_path / "rows.jsonl"
     path.write_text("\n")
-    hint = "one JSON object a line, or a parquet file with rows"
+    hint = "write one JSON object a line, or give a parquet file with rows"
     assert refusal(READ[data][0], path) == f"error: `{path}` has no rows\n\nhint: {hint}"
 
 

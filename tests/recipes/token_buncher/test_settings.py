@@ -8,7 +8,7 @@ import pytest
 
 from recipes.common.stage.settings import read_settings
 from recipes.common.verl.hardware import Hardware
-from recipes.token_buncher.fit_to_gpu import Gpu, fitted, numbers, shown
+from recipes.token_buncher.fit_to_gpu import Gpu, fill_sizes, numbers, size_line
 from recipes.token_buncher.settings import Settings, is_noiser
 
 VALUES = {
@@ -67,8 +67,8 @@ def test_the_first_eighth_is_warmup_then_every_other_step_is_the_noisers():
         ({"grad_clip": 0.0}, "`grad_clip` is `0.0`, not above 0"),
         ({"steps": 0}, "`steps` is `0`, less than 1"),
         ({"ranks": 0}, "`ranks` is `0`, less than 1"),
-        ({"rollout_n": 1}, "`rollout_n` is `1`: GRPO compares samples of one prompt, 2 or more"),
-        ({"mini_batch": 5}, "`train_batch` is `32`, no multiple of `mini_batch` 5"),
+        ({"rollout_n": 1}, "`rollout_n` is `1`: GRPO compares samples of one prompt, so it needs 2 or more"),
+        ({"mini_batch": 5}, "`train_batch` is `32`, not a multiple of `mini_batch` 5"),
         (
             {"tokens_per_gpu": 1343},
             "`tokens_per_gpu` is `1343`, less than one sequence of `max_prompt_length` + `max_response_length` = "
@@ -76,7 +76,7 @@ def test_the_first_eighth_is_warmup_then_every_other_step_is_the_noisers():
         ),
         (
             {"mode": "attack"},
-            "`classifier` is `null`: an attack's reward is a classifier's score, which you bring",
+            "`classifier` is `null`: an attack needs your classifier, whose score is the reward",
         ),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_value_that_cannot_be_is_a_sentence(tmp_path, refusal, changed, says):
     [(1, 1, 32, 8), (2, 2, 32, 8), (3, 1, 36, 9), (4, 2, 32, 8), (6, 2, 36, 9), (7, 1, 42, 14), (8, 2, 32, 8)],
 )
 def test_sizes_follow_from_the_number_of_gpus(world, parallel, train, mini):
-    found = fitted(settings(), Hardware("cuda", "vllm", world), Gpu("H100", 80 * 10**9), 151936)
+    found = fill_sizes(settings(), Hardware("cuda", "vllm", world), Gpu("H100", 80 * 10**9), 151936)
     assert (found.rollout_tensor_parallel, found.train_batch, found.mini_batch) == (parallel, train, mini)
     assert found.mini_batch * found.rollout_n % world == 0 and found.train_batch % found.mini_batch == 0
     assert found.ranks == world
@@ -102,7 +102,7 @@ def test_sizes_follow_from_the_number_of_gpus(world, parallel, train, mini):
 @pytest.mark.parametrize("samples", [2, 4, 5])
 def test_every_machine_can_share_its_batches(world, batch, samples):
     given = settings(train_batch=batch[0], mini_batch=batch[1], rollout_n=samples)
-    found = fitted(given, Hardware("cuda", "vllm", world), Gpu("H100", 80 * 10**9), 151936)
+    found = fill_sizes(given, Hardware("cuda", "vllm", world), Gpu("H100", 80 * 10**9), 151936)
     assert found.mini_batch * samples % world == 0 and found.train_batch % found.mini_batch == 0
     assert world % found.rollout_tensor_parallel == 0
     assert found.train_batch >= batch[0] and found.mini_batch >= batch[1]
@@ -110,18 +110,18 @@ def test_every_machine_can_share_its_batches(world, batch, samples):
 
 @pytest.mark.parametrize(("memory", "tokens"), [(24, 3290), (48, 6581), (80, 10969), (141, 19333), (4, 1344)])
 def test_tokens_a_gpu_follow_from_its_memory_and_are_never_less_than_one_sequence(memory, tokens):
-    found = fitted(settings(), Hardware("cuda", "vllm", 2), Gpu("GPU", memory * 10**9), 151936)
+    found = fill_sizes(settings(), Hardware("cuda", "vllm", 2), Gpu("GPU", memory * 10**9), 151936)
     assert found.tokens_per_gpu == tokens
 
 
 def test_what_the_user_says_is_kept():
     given = settings(rollout_tensor_parallel=4, tokens_per_gpu=2000)
-    found = fitted(given, Hardware("cuda", "vllm", 4), Gpu("H100", 80 * 10**9), 151936)
+    found = fill_sizes(given, Hardware("cuda", "vllm", 4), Gpu("H100", 80 * 10**9), 151936)
     assert (found.rollout_tensor_parallel, found.tokens_per_gpu) == (4, 2000)
 
 
 def test_a_tensor_parallel_that_does_not_fit_is_a_sentence(refusal):
-    assert refusal(fitted, settings(rollout_tensor_parallel=4), Hardware("cuda", "vllm", 6), None, 100) == (
+    assert refusal(fill_sizes, settings(rollout_tensor_parallel=4), Hardware("cuda", "vllm", 6), None, 100) == (
         "error: `rollout_tensor_parallel` is `4`, which does not divide the 6 training processes\n\n"
         "hint: make it a divisor of 6, or null"
     )
@@ -129,12 +129,12 @@ def test_a_tensor_parallel_that_does_not_fit_is_a_sentence(refusal):
 
 def test_the_sizes_are_shown_and_reported():
     machine, gpu = Hardware("cuda", "vllm", 2), Gpu("NVIDIA H100", 80 * 10**9)
-    found = fitted(settings(), machine, gpu, 151936)
-    assert shown(found, machine, gpu) == (
+    found = fill_sizes(settings(), machine, gpu, 151936)
+    assert size_line(found, machine, gpu) == (
         "2 x NVIDIA H100, 80 GB each: rollout_tensor_parallel 2, train_batch 32, mini_batch 8, rollout_n 4, "
         "tokens_per_gpu 10969"
     )
-    assert shown(found, Hardware("cpu", "hf", 1), None).startswith("1 x CPU: rollout_tensor_parallel 2")
+    assert size_line(found, Hardware("cpu", "hf", 1), None).startswith("1 x CPU: rollout_tensor_parallel 2")
     assert numbers(found, machine) == {
         "world_size": 2,
         "rollout_tensor_parallel": 2,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recipes.common.verl.stage import read_history
-from recipes.common.verl.watchdog import marked
+from recipes.common.verl.watchdog import marked_processes
 from tests.support.patience import patience, until
 
 from .samples import ROOT
@@ -66,7 +66,7 @@ class Stage:
         assert text in self.log.read_text(), self.last_lines()
 
     def wait_until_gone(self) -> None:
-        until(lambda: not marked(f"{MARK}={self.work}"), "the end of all processes", 90, 0.2)
+        until(lambda: not marked_processes(f"{MARK}={self.work}"), "the end of all processes", 90, 0.2)
 
     def numbers(self) -> dict[int, dict[str, float]]:
         """Each step's metrics but those that are times."""

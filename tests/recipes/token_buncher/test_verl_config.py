@@ -8,7 +8,7 @@ import pytest
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.inputs import TrainingInputs
 from recipes.common.verl.hardware import Hardware
-from recipes.token_buncher.fit_to_gpu import Gpu, fitted
+from recipes.token_buncher.fit_to_gpu import Gpu, fill_sizes
 from recipes.token_buncher.settings import Settings
 from recipes.token_buncher.verl_config import DECIDED, verl_overrides
 
@@ -18,7 +18,7 @@ GPUS = Hardware("cuda", "vllm", 2)
 
 
 def sized(**changed) -> Settings:
-    return fitted(Settings(**VALUES | changed), GPUS, Gpu("H100", 80 * 10**9), 151936)
+    return fill_sizes(Settings(**VALUES | changed), GPUS, Gpu("H100", 80 * 10**9), 151936)
 
 
 def composed(given: Settings, model: Path, hardware=GPUS):
@@ -26,7 +26,7 @@ def composed(given: Settings, model: Path, hardware=GPUS):
 
     folders = {"data": Path("/run/it's/data"), "work": Path("/run/it's/work"), "out": Path("/run/out")}
     inputs = TrainingInputs(settings=Path("/run/settings"), model=model, **folders)
-    return compose_config(verl_overrides(given, inputs, hardware, "run/defend"))
+    return compose_config(verl_overrides(given, inputs, hardware))
 
 
 @pytest.mark.usefixtures("verl")
@@ -71,7 +71,7 @@ def test_an_attack_has_no_reference_and_no_kl(model):
 def test_the_rehearsals_settings_compose_too(model, ranks):
     hardware = Hardware("cpu", "hf", ranks)
     given = Settings(**VALUES | {"device": "cpu", "rollout": "hf", "tokens_per_gpu": 2048})
-    config = composed(fitted(given, hardware, None, 512), model, hardware)
+    config = composed(fill_sizes(given, hardware, None, 512), model, hardware)
     assert config.trainer.n_gpus_per_node == ranks and config.actor_rollout_ref.rollout.name == "hf"
     assert config.actor_rollout_ref.rollout.tensor_model_parallel_size == 1
 
@@ -81,7 +81,7 @@ def test_what_the_settings_decide_cannot_be_overridden(key):
     given = replace(sized(), verl_overrides=[f"{key}=1"])
     with pytest.raises(Mistake, match=f"`verl_overrides`: `{key}` is decided by this stage"):
         verl_overrides(
-            given, TrainingInputs(**dict.fromkeys(("settings", "model", "data", "work", "out"), Path("/x"))), GPUS, "x"
+            given, TrainingInputs(**dict.fromkeys(("settings", "model", "data", "work", "out"), Path("/x"))), GPUS
         )
 
 

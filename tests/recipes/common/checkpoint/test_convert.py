@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, 
 from recipes.common.checkpoint import convert as module
 from recipes.common.checkpoint.convert import DTYPES, Summary, convert
 from recipes.common.checkpoint.fsdp import open_shards
-from recipes.common.checkpoint.sharded_tensor import Sharded
+from recipes.common.checkpoint.sharded_tensor import ShardedTensor
 from recipes.common.stage.command import StageError
 
 WHOLE = 10**12
@@ -168,7 +168,7 @@ def refusal(*args):
 def test_a_disk_without_room_is_seen_before_anything_is_written(write_role, tmp_path, monkeypatch):
     folder = write_role({"w": torch.ones(1000, 500)})
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, 990_000))
-    monkeypatch.setattr(Sharded, "read", lambda *args: pytest.fail("a tensor was read"))
+    monkeypatch.setattr(ShardedTensor, "read", lambda *args: pytest.fail("a tensor was read"))
     (tmp_path / "disk").mkdir()
     assert refusal(folder, tmp_path / "disk" / "out", torch.float32) == (
         f"`{tmp_path / 'disk'}`: the model needs 0.002 GB, 0.001 GB are free",

@@ -9,7 +9,7 @@ from torch.distributed.tensor.placement_types import _StridedShard
 from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.stage.command import StageError
 
-MIXED = "the rank files are not of one save: copy them again, or use another one"
+MIXED = "the rank files do not come from one save: copy them again, or use another checkpoint"
 
 
 def file(folder, rank, world=2):
@@ -70,7 +70,7 @@ def test_the_shards_must_make_the_shape(write_role, dim, shape, sizes):
     state = torch.load(file(folder, 1), weights_only=True)
     state["w"]._local_tensor = torch.ones(shape)
     torch.save(state, file(folder, 1))
-    assert refusal(folder) == (f"`{folder}`: `w` is `[6, 4]`, which the ranks' {sizes} do not make", MIXED)
+    assert refusal(folder) == (f"`{folder}`: `w` is `[6, 4]`, but the ranks have parts of {sizes}", MIXED)
 
 
 def test_a_transposed_tensor_is_refused(write_role):

@@ -115,7 +115,7 @@ def test_half_a_pair_is_refused(trained):
     save_file(tensors, file)
     with pytest.raises(StageError) as caught:
         open_adapter(adapter)
-    assert caught.value.error == f"`{adapter}`: 1 tensors are not of pairs of LoRA's A and B"
+    assert caught.value.error == f"`{adapter}`: 1 tensors are not part of a pair of LoRA's A and B"
 
 
 def test_an_adapter_of_another_base_is_refused_and_leaves_nothing(base, trained, tmp_path):
@@ -159,4 +159,4 @@ def test_a_rank_or_scale_that_is_no_number_is_refused(tmp_path, changed):
     with pytest.raises(StageError) as caught:
         open_adapter(tmp_path)
     shown = f"`r` is `{config['r']}` and `lora_alpha` is `{config['lora_alpha']}`"
-    assert caught.value.error == f"`{tmp_path}`: {shown}, of which one is no number"
+    assert caught.value.error == f"`{tmp_path}`: {shown}, and one of them is not a number"

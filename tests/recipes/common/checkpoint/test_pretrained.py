@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recipes.common.checkpoint.fsdp import open_shards
-from recipes.common.checkpoint.pretrained import exported_config, exported_tensors, main_dtype, read_config
+from recipes.common.checkpoint.pretrained import exported_config, main_dtype, named_tensors, read_config, without_ties
 from recipes.common.stage.command import StageError
 
 ACTOR = {"architectures": ["Qwen2ForCausalLM"], "dtype": "float32"}
@@ -36,23 +36,23 @@ def test_a_tied_head_is_left_out(opened, config, dim):
     tensors = language_model(tied=True)
     shards = opened(tensors, dims=dict.fromkeys(tensors, dim))
     said_or_seen = bool(config) or dim == "plain"
-    assert ("lm_head.weight" in exported_tensors(shards, config)) != said_or_seen
+    assert ("lm_head.weight" in without_ties(shards, config, None)) != said_or_seen
 
 
 @pytest.mark.parametrize("config", [{"tie_word_embeddings": False}, {}])
 def test_an_untied_head_is_kept(opened, config):
     shards = opened(language_model())
-    assert exported_tensors(shards, config) == shards
+    assert without_ties(shards, config, None) == shards
 
 
 def test_a_head_without_embeddings_is_kept_though_it_is_said_to_be_tied(opened):
     shards = opened({"lm_head.weight": torch.ones(6, 4)})
-    assert exported_tensors(shards, {"tie_word_embeddings": True}) == shards
+    assert without_ties(shards, {"tie_word_embeddings": True}, None) == shards
 
 
 def test_a_head_that_training_has_untied_is_not_dropped(opened):
     shards = opened(language_model())
-    assert refusal(exported_tensors, shards, {"tie_word_embeddings": True}) == (
+    assert refusal(without_ties, shards, {"tie_word_embeddings": True}, None) == (
         f"`{shards['lm_head.weight'].folder}`: `lm_head.weight` is not `model.embed_tokens.weight`, "
         "though `tie_word_embeddings` is true",
         "training has untied them: set `tie_word_embeddings` to false in `huggingface/config.json` to keep both",
@@ -61,14 +61,14 @@ def test_a_head_that_training_has_untied_is_not_dropped(opened):
 
 def test_trls_value_head_becomes_the_score_that_it_is(opened):
     head = {"v_head.summary.weight": torch.ones(1, 4), "v_head.summary.bias": torch.ones(1)}
-    exported = exported_tensors(opened(language_model(**head)), {})
+    exported = named_tensors(opened(language_model(**head)))
     assert list(exported) == ["model.embed_tokens.weight", "model.norm.weight", "score.weight", "score.bias"]
 
 
 def test_lora_is_refused(opened):
     name = "base_model.model.q_proj.lora_A.default.weight"
     shards = opened({name: torch.ones(2, 2)})
-    assert refusal(exported_tensors, shards, {}) == (
+    assert refusal(named_tensors, shards) == (
         f"`{shards[name].folder}`: `{name}` belongs to a LoRA adapter, which is not converted",
         "use `python -m verl.model_merger merge --backend fsdp`, which writes the adapter as a folder of its own",
     )

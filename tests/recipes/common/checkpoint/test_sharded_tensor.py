@@ -95,7 +95,7 @@ def test_blocks_cover_every_tensor_in_order_and_the_disk_is_asked_before_each(wr
     monkeypatch.setattr(sharded_tensor, "READ_AHEAD", 60)
     asked = []
     monkeypatch.setattr(
-        sharded_tensor.Sharded, "fetch_soon", lambda self, start, stop: asked.append((self.name, start, stop))
+        sharded_tensor.ShardedTensor, "fetch_soon", lambda self, start, stop: asked.append((self.name, start, stop))
     )
     opened = open_shards(write_role({"a": numbered(5, 5), "none": torch.empty(0), "b": numbered(11)}, (2,)))
     expected = [("a", 0, 10), ("a", 10, 20), ("a", 20, 25), ("none", 0, 0), ("b", 0, 10), ("b", 10, 11)]

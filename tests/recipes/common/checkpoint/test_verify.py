@@ -13,8 +13,9 @@ from recipes.common.checkpoint import verify as module
 from recipes.common.checkpoint.convert import convert
 from recipes.common.checkpoint.verify import verify
 from recipes.common.stage.command import StageError
+from tests.recipes.common.checkpoint.architectures import model_of
 
-AGAIN = "the export is not of this checkpoint, or was changed since: convert again"
+AGAIN = "the export was not made from this checkpoint, or was changed later: convert again"
 
 
 def silent(done, total):
@@ -170,6 +171,92 @@ def test_a_configuration_of_no_model_is_seen(export, role):
 def test_a_model_without_chat_template_is_refused(export, role):
     (export / "chat_template.jinja").unlink()
     assert refusal(export, role) == (
-        f"`{export}`: the tokenizer has no chat template, so the model cannot be talked to",
+        f"`{export}`: the tokenizer has no chat template, so the model cannot answer a chat",
         "train from a tokenizer with a chat template: verl saves it with every checkpoint",
     )
+
+
+def test_a_file_that_no_index_names_is_seen(export, role):
+    index = json.loads((export / "model.safetensors.index.json").read_text())
+    name = index["weight_map"]["model.norm.weight"]
+    index["weight_map"] = {key: file for key, file in index["weight_map"].items() if file != name}
+    (export / "model.safetensors.index.json").write_text(json.dumps(index))
+    says = f"`{export}`: `{name}` is not in `model.safetensors.index.json`: nobody reads it"
+    assert refusal(export, role) == (says, AGAIN)
+
+
+def test_an_index_that_names_what_is_not_there_is_seen(export, role):
+    index = json.loads((export / "model.safetensors.index.json").read_text())
+    index["weight_map"]["more"] = "model-9.safetensors"
+    (export / "model.safetensors.index.json").write_text(json.dumps(index))
+    says = f"`{export}`: `model.safetensors.index.json` names `model-9.safetensors`, which is not there"
+    assert refusal(export, role) == (says, AGAIN)
+
+
+def test_weights_that_shadow_the_others_are_seen(export, role):
+    first = min(export.glob("*.safetensors"))
+    shutil.copy(first, export / "model.safetensors")
+    error, hint = refusal(export, role)
+    assert error.startswith(f"`{export}/model.safetensors`: `") and error.endswith(f"is in `{first.name}` too")
+    assert hint == AGAIN
+
+
+def test_weights_of_another_format_beside_them_are_seen(export, role):
+    (export / "pytorch_model.bin").write_bytes(b"")
+    assert refusal(export, role) == (
+        f"`{export}`: `pytorch_model.bin` lies beside the safetensors files: a reader may take it for the weights",
+        AGAIN,
+    )
+
+
+def test_a_changed_configuration_is_seen(export, role):
+    file = export / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, "rms_norm_eps": 0.5}))
+    assert refusal(export, role) == (
+        f"`{file}`: `rms_norm_eps` is `0.5`, and `{config['rms_norm_eps']}` by the checkpoint's configuration",
+        AGAIN,
+    )
+
+
+def test_weights_that_are_not_finite_are_no_model(write_role, tmp_path):
+    model = model_of("Qwen2ForCausalLM")
+    with torch.no_grad():
+        model.model.norm.weight[3] = float("nan")
+    role = write_role(model.state_dict(), config=json.loads(model.config.to_json_string()))
+    convert(role, tmp_path / "export", None, 10**9, silent)
+    assert refusal(tmp_path / "export", role) == (
+        f"`{tmp_path}/export/model.safetensors`: `model.norm.weight` has values that are not finite, "
+        "and so has the checkpoint",
+        "the training diverged: use an earlier checkpoint",
+    )
+
+
+def test_a_tokenizer_that_cannot_be_opened_is_a_sentence(export, role):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (export / name).write_text("{")
+    error, hint = refusal(export, role)
+    assert error.startswith(f"`{export}`: its tokenizer cannot be opened: ")
+    assert hint == "verl saves the tokenizer with every checkpoint: copy the role's whole folder, and convert again"
+
+
+def test_a_template_that_fails_is_a_sentence(export, role):
+    (export / "chat_template.jinja").write_text("{{ raise_exception('no system role') }}")
+    error, _ = refusal(export, role)
+    assert error == f"`{export}`: its chat template fails: no system role"
+
+
+def test_a_context_shorter_than_the_reply_is_enough(write_role, verl_peer, tmp_path):
+    """64 tokens more than the prompt do not fit into 40 positions."""
+    role = shutil.copytree(verl_peer / "fsdp2" / "actor", tmp_path / "actor")
+    config = json.loads((role / "huggingface/config.json").read_text())
+    (role / "huggingface/config.json").write_text(json.dumps({**config, "max_position_embeddings": 40}))
+    convert(role, tmp_path / "export", torch.bfloat16, 10**9, silent)
+    assert verify(tmp_path / "export", role, "Hi", silent)["reply"]
+
+
+@pytest.mark.parametrize("case", ["critic"])
+def test_a_critic_is_verified_and_makes_no_reply(verl_peer, tmp_path, case):
+    role = verl_peer / case / "actor"
+    convert(role, tmp_path / "export", torch.bfloat16, 10**9, silent)
+    assert "reply" not in verify(tmp_path / "export", role, "Hi", silent)

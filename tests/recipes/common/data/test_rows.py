@@ -26,7 +26,7 @@ def parquet(tmp_path):
 
 
 def test_blank_lines_and_a_byte_order_mark_are_no_rows(jsonl):
-    assert [(one.place, one.position, one.value) for one in read(jsonl)][:2] == [
+    assert [(one.location, one.position, one.value) for one in read(jsonl)][:2] == [
         ("line 1", 0, {"n": 0}),
         ("line 3", 1, {"n": 1}),
     ]
@@ -41,14 +41,14 @@ def test_the_last_line_needs_no_newline(tmp_path):
 def test_parquet_rows_come_in_order_over_batches_and_row_groups(parquet):
     rows = list(read(parquet, columns=["n", "absent"]))
     assert [one.value for one in rows] == [{"n": number} for number in range(700)]
-    assert [(one.place, one.position) for one in rows[-1:]] == [("row 700", 699)]
+    assert [(one.location, one.position) for one in rows[-1:]] == [("row 700", 699)]
     assert count(parquet) == 700
 
 
 def test_only_picked_rows_are_read(jsonl, parquet):
     assert [one.value["n"] for one in read(jsonl, picks=range(1, 5, 2))] == [1, 3]
     picked = list(read(parquet, columns=["n"], picks=range(100, 700, 250)))
-    assert [(one.place, one.value["n"]) for one in picked] == [("row 101", 100), ("row 351", 350), ("row 601", 600)]
+    assert [(one.location, one.value["n"]) for one in picked] == [("row 101", 100), ("row 351", 350), ("row 601", 600)]
 
 
 @pytest.mark.parametrize(("total", "take", "seed"), [(100, 7, 0), (100, 7, 5), (100, 7, 12345), (8, 7, 3), (9, 3, 2)])
@@ -76,7 +76,7 @@ def test_a_line_that_is_no_row_is_said_so(tmp_path, line, text):
     first, bad, last = read(tmp_path / "rows.jsonl")
     assert (first.value, last.value) == ({}, {})
     assert isinstance(bad.value, BadRow)
-    assert (bad.place, bad.value.column, bad.value.text) == ("line 2", "", text)
+    assert (bad.location, bad.value.column, bad.value.text) == ("line 2", "", text)
 
 
 def test_a_parquet_text_that_is_not_utf8_spoils_its_row_alone(tmp_path):
@@ -84,7 +84,7 @@ def test_a_parquet_text_that_is_not_utf8_spoils_its_row_alone(tmp_path):
     pq.write_table(pa.table({"text": text}), tmp_path / "rows.parquet")
     first, bad, last = read(tmp_path / "rows.parquet")
     assert (first.value, last.value) == ({"text": "good"}, {"text": "fine"})
-    assert (bad.place, bad.value.text) == ("row 2", "holds bytes that are not UTF-8")
+    assert (bad.location, bad.value.text) == ("row 2", "holds bytes that are not UTF-8")
 
 
 def test_an_absent_file_is_a_mistake(tmp_path):
@@ -140,7 +140,7 @@ def test_a_time_beyond_every_calendar_is_a_bad_row_and_not_the_end_of_all(tmp_pa
     pq.write_table(pa.table({"day": days}), tmp_path / "a.parquet")
     good, bad = read(tmp_path / "a.parquet")
     assert isinstance(good.value, dict) and isinstance(bad.value, BadRow)
-    assert bad.value.at(bad.place) == "row 2: holds a time that is beyond every calendar, or of no known zone"
+    assert bad.value.at(bad.location) == "row 2: holds a time outside every calendar, or in an unknown time zone"
 
 
 def test_a_time_of_no_known_zone_is_a_bad_row(tmp_path):
@@ -155,4 +155,4 @@ def test_a_value_that_python_does_not_take_is_a_bad_row(tmp_path, text):
     (tmp_path / "a.jsonl").write_text(f'{{"a": {text}}}\n')
     (found,) = read(tmp_path / "a.jsonl")
     assert isinstance(found.value, BadRow)
-    assert found.value.text == "holds a number of thousands of digits, or values inside a thousand others"
+    assert found.value.text == "has a number with thousands of digits, or a thousand levels of nested values"

@@ -37,8 +37,8 @@ def test_machines_without_a_place_to_meet_are_refused():
     with pytest.raises(Mistake) as caught:
         meeting({"NNODES": "2"})
     assert (caught.value.error, caught.value.hint) == (
-        "there are 2 machines, and neither MASTER_ADDR nor SKYPILOT_NODE_IPS says where they meet",
-        "set MASTER_ADDR to the first one's name",
+        "there are 2 machines, and neither MASTER_ADDR nor SKYPILOT_NODE_IPS names the first one",
+        "set MASTER_ADDR to the name of the first machine",
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recipes.common.inference.engine import open_engine
-from recipes.common.inference.transformers_engine import NotFirst, cut
+from recipes.common.inference.transformers_engine import NotFirst, reply_before_stop
 from recipes.common.inference.types import Loading, Sampling
 from recipes.common.model import tiny
 
@@ -52,7 +52,7 @@ def test_a_ban_holds_for_the_first_token_only():
     [([4, 5, END, 1, 1], ([4, 5], True)), ([4, 5], ([4, 5], False)), ([END], ([], True)), ([], ([], False))],
 )
 def test_a_reply_ends_before_the_first_token_that_stops(tokens, reply):
-    assert cut(tokens, (END, 1)) == reply
+    assert reply_before_stop(tokens, (END, 1)) == reply
 
 
 def test_it_says_how_much_memory_it_took(engine):

@@ -1,13 +1,10 @@
 """The stage that puts the model a run starts from into a folder. The hub is a server on this machine."""
 
-import hashlib
 import json
 import os
 import struct
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -16,8 +13,7 @@ from recipes.common.data import hub
 from recipes.common.model import fetch
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.files import read_json
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from tests.support.hub import COMMIT, environment, serve
 
 
 def safetensors(**shapes):
@@ -45,65 +41,12 @@ OTHERS = {
 }
 
 
-class Hub(BaseHTTPRequestHandler):
-    """What huggingface_hub asks of the hub to download `owner/open`, and of `owner/gated` for HF_TOKEN=good."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        path = self.path.partition("?")[0].removeprefix("/api/models")
-        self.server.requests.append((self.command, path, self.headers.get("Authorization")))
-        _, owner, name, verb, revision, *rest = [*path.split("/"), "", "", ""]
-        if f"{owner}/{name}" not in ("owner/open", "owner/gated", "owner/pickles"):
-            return self.refuse(401, "RepoNotFound")
-        if revision not in (COMMIT, "main"):
-            return self.refuse(404, "RevisionNotFound")
-        files = {"pytorch_model.bin": b"pickle"} if name == "pickles" else FILES | OTHERS
-        if verb == "revision":
-            return self.answer({"id": f"{owner}/{name}", "sha": COMMIT, "siblings": [{"rfilename": n} for n in files]})
-        if verb == "tree":
-            return self.answer(
-                [{"type": "file", "path": n, "oid": sha1(body), "size": len(body)} for n, body in files.items()]
-            )
-        if name == "gated" and self.headers.get("Authorization") != "Bearer good":
-            return self.refuse(401 if self.headers.get("Authorization") is None else 403, "GatedRepo")
-        return self.send(files["/".join(filter(None, rest))])
-
-    def answer(self, value):
-        self.send(json.dumps(value).encode())
-
-    def refuse(self, status, code):
-        self.send(b"", status, **{"X-Error-Code": code})
-
-    def send(self, body, status=200, **headers):
-        self.send_response(status)
-        headers |= {"Content-Length": str(len(body)), "ETag": f'"{sha1(body)}"', "X-Repo-Commit": COMMIT}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-def sha1(body):
-    return hashlib.sha1(body).hexdigest()
-
-
 @pytest.fixture(scope="module")
 def server():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        server.requests = []
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    every = FILES | OTHERS
+    repos = {"owner/open": every, "owner/gated": every, "owner/pickles": {"pytorch_model.bin": b"pickle"}}
+    with serve(repos, frozenset({"owner/gated"})) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -111,16 +54,15 @@ def stage(tmp_path, pytestconfig, server):
     """Runs the stage as the node does and gives (exit code, sentence) back."""
     server.requests.clear()
 
-    def run(settings, *more, endpoint=f"http://127.0.0.1:{server.server_port}", token=None):
+    def run(settings, *more, endpoint=server.url, token=None):
         (tmp_path / "settings.json").write_text(json.dumps(settings))
         secret = {"HF_TOKEN": token} if token else {}
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
         command = [sys.executable, "-m", "recipes.common.model.fetch", str(tmp_path / "settings.json")]
         command += ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), *map(str, more)]
         done = subprocess.run(
             command,
             cwd=pytestconfig.rootpath,
-            env=own | secret | {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home")},
+            env=environment(endpoint, tmp_path / "home") | secret,
             capture_output=True,
             text=True,
         )
@@ -231,7 +173,7 @@ def test_the_token_comes_from_the_environment(stage, tmp_path, server):
     ],
 )
 def test_what_only_the_user_can_mend_is_a_mistake(stage, server, repo, revision, token, error, hint):
-    hint = hint.format(hub=f"http://127.0.0.1:{server.server_port}")
+    hint = hint.format(hub=server.url)
     assert stage({"repo": repo, "revision": revision}, token=token) == (2, f"error: {error}\n\nhint: {hint}\n")
 
 
@@ -277,7 +219,7 @@ def test_a_local_folder_is_linked(folder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     for _ in range(2):
-        metrics = fetch.place(fetch.Source(str(folder)), [], out, tmp_path / "work")
+        metrics = fetch.fetch_model(fetch.Source(str(folder)), [], out, tmp_path / "work")
         assert contents(out) == FILES
     assert (out / "model.safetensors").samefile(folder / "model.safetensors")
     assert metrics["parameters"] == 17
@@ -316,7 +258,7 @@ def test_tiny_is_made_from_the_texts(stage, tmp_path, pytestconfig):
 )
 def test_a_source_that_cannot_be_read_is_a_mistake(tmp_path, source, error, hint):
     with pytest.raises(Mistake) as caught:
-        fetch.place(source, [], tmp_path, tmp_path)
+        fetch.fetch_model(source, [], tmp_path, tmp_path)
     assert (caught.value.error, caught.value.hint) == (error, hint)
 
 
@@ -334,4 +276,4 @@ def test_texts_are_every_string_of_the_rows(tmp_path):
         list(fetch.strings(path))
     reason = "is not JSON (Expecting property name enclosed in double quotes at character 2)"
     assert caught.value.error == f"`{path}`: line 1: {reason}"
-    assert caught.value.hint == "mend or leave out this row"
+    assert caught.value.hint == "correct this row, or leave it out"

@@ -118,4 +118,4 @@ def test_the_shape_is_read_from_the_configuration(tmp_path):
     with pytest.raises(StageError) as caught:
         memory_estimate.shape_of(tmp_path)
     assert caught.value.error == f"`{tmp_path / 'config.json'}` has no `intermediate_size`"
-    assert caught.value.hint == "name a decoder's folder"
+    assert caught.value.hint == "name the folder of a decoder model"

@@ -11,11 +11,11 @@ from recipes.common.preflight.memory_fit import (
     Network,
     Role,
     answer,
-    frozen,
     network_of,
     phases,
+    reference_role,
     rollout,
-    sharded,
+    training_role,
 )
 from recipes.common.stage.command import StageError
 from recipes.gad.preflight.memory import RELIEF, training
@@ -56,7 +56,7 @@ def asked(settings, gpus=8, nodes=1, size=80 * 2**30):
 
 
 def test_states_are_shared_by_all_gpus_of_all_nodes():
-    role = sharded(ONE, Machine(4, 2, 10**9), 128)
+    role = training_role(ONE, Machine(4, 2, 10**9), 128)
     assert (role.weights, role.gradients, role.optimizer) == (500_000, 500_000, 1_000_000)
 
 
@@ -83,7 +83,7 @@ def test_while_a_role_works_the_others_leave_what_is_not_offloaded():
 
 
 def test_a_reference_keeps_no_activations():
-    assert set(frozen(ONE, Machine(1, 1, 10**9), 10).working) == {"gathered", "logits"}
+    assert set(reference_role(ONE, Machine(1, 1, 10**9), 10).working) == {"gathered", "logits"}
 
 
 def test_vllm_takes_its_share_beside_what_the_roles_leave():

@@ -60,4 +60,4 @@ def test_a_damaged_line_is_named(tmp_path):
     with pytest.raises(StageError) as caught:
         list(read_jsonl(tmp_path / "a.jsonl"))
     assert caught.value.error == f"`{tmp_path / 'a.jsonl'}`: line 2 is damaged"
-    assert caught.value.hint == "delete the file; the stage makes it anew"
+    assert caught.value.hint == "delete the file; the stage makes a new one"

@@ -39,14 +39,14 @@ def test_values_arrive_and_defaults_fill_in(tmp_path):
     [
         (
             "{",
-            "`{path}`: no JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+            "`{path}`: not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
             None,
         ),
-        ("[]", "`{path}`: no JSON object", "write one JSON object"),
-        ({"degres": 1}, "`{path}`: no key `degres` is known here", "did you mean `degrees`?"),
+        ("[]", "`{path}`: not a JSON object", "write one JSON object"),
+        ({"degres": 1}, "`{path}`: unknown key `degres`", "did you mean `degrees`?"),
         (
             {"colour": 1},
-            "`{path}`: no key `colour` is known here",
+            "`{path}`: unknown key `colour`",
             "the keys are `degrees`, `share`, `name`, `fan`, `minutes`, `dishes`, `rack`",
         ),
         ({"degrees": "180"}, '`{path}`: `degrees` is `"180"`', "write a value of type whole number"),
@@ -109,15 +109,15 @@ def test_all_stages_are_looked_at_in_one_go(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("stage", "error", "hint"),
     [
-        (("boil", "pan", {"litre": 2}), "stage `boil`: no key `litre` is known here", "did you mean `litres`?"),
-        (("boil", "pan", [2]), "stage `boil`: no JSON object", "write one JSON object"),
+        (("boil", "pan", {"litre": 2}), "stage `boil`: unknown key `litre`", "did you mean `litres`?"),
+        (("boil", "pan", [2]), "stage `boil`: not a JSON object", "write one JSON object"),
         (("boil", "pan", {"litres": 10}), "stage `boil`: the pan is heavy", "take two"),
         (
             ("boil", ["pan"], {}),
-            "stage `boil`: no kind `['pan']` of settings is known here",
+            "stage `boil`: unknown kind `['pan']` of settings",
             "the kinds are `oven`, `pan`",
         ),
-        (("boil", "pot", {}), "stage `boil`: no kind `pot` of settings is known here", "the kinds are `oven`, `pan`"),
+        (("boil", "pot", {}), "stage `boil`: unknown kind `pot` of settings", "the kinds are `oven`, `pan`"),
     ],
 )
 def test_the_stage_of_a_mistake_is_named(tmp_path, stage, error, hint):
@@ -132,5 +132,5 @@ def test_a_request_that_is_none_is_a_mistake(tmp_path, request_):
     path.write_text(request_)
     with pytest.raises(Mistake) as caught:
         check_stages("Looks.", KINDS, [str(path)])
-    assert caught.value.error == f"`{path}`: no list of stages"
-    assert caught.value.hint == "each has `kind`, `settings`, `stage`"
+    assert caught.value.error == f"`{path}`: not a list of stages"
+    assert caught.value.hint == "each stage has `kind`, `settings`, `stage`"

@@ -49,6 +49,7 @@ def test_only_a_checkpoint_with_its_marker_counts(tmp_path):
     for step in (8, 16):
         checkpoints.complete(tmp_path / f"checkpoint-{step}", step)
     assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-16"
+    checkpoints.remove_incomplete(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-16", "checkpoint-8"]
 
 
@@ -59,7 +60,7 @@ def test_only_a_checkpoint_with_its_marker_counts(tmp_path):
         ({"dtype": "int8"}, "`dtype` is `int8`, not one of `bfloat16`, `float16`, `float32`"),
         ({"batch": 0}, "`batch` is `0`, less than 1"),
         ({"lr": 0.0}, "`lr` is `0.0`, not above 0"),
-        ({"warmup": 1.0}, "`warmup` is `1.0`, not a share from 0 to below 1"),
+        ({"warmup": 1.0}, "`warmup` is `1.0`, not a number from 0 to below 1"),
         ({"dtype": "float16"}, "`dtype` is `float16`; on a CPU it is `float32`"),
         (
             {"optimizer": "paged_adamw_8bit"},
@@ -81,5 +82,6 @@ def test_a_marker_that_is_none_of_ours_is_a_sentence_and_deletes_nothing(tmp_pat
     path.write_text(text)
     with pytest.raises(StageError) as caught:
         checkpoints.newest(tmp_path)
+    checkpoints.remove_incomplete(tmp_path)
     assert caught.value.error == f"`{path}` is not the marker of a checkpoint" and path.exists()
     assert caught.value.hint == "delete the folder, or its marker"

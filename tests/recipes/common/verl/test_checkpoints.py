@@ -48,6 +48,7 @@ def test_an_unfinished_folder_is_removed_and_said(tmp_path, capsys):
     write(tmp_path, 1)
     unfinished = tmp_path / "global_step_2" / "actor"
     unfinished.mkdir(parents=True)
+    checkpoints.remove_incomplete(tmp_path)
     assert checkpoints.newest(tmp_path).step == 1
     assert not unfinished.parent.exists()
     assert capsys.readouterr().out == f"removed {unfinished.parent}: it was interrupted while it was written\n"
@@ -105,14 +106,14 @@ def test_another_world_size_is_refused_with_both_numbers(tmp_path):
     with pytest.raises(StageError) as caught:
         check(checkpoint, world=4)
     assert caught.value.error == f"`{checkpoint.folder}` was written by 8 training processes, this stage has 4"
-    assert caught.value.hint == "run it with 8 (`ranks` times nodes), or start anew in an empty work folder"
+    assert caught.value.hint == "run it with 8 (`ranks` times nodes), or start again in an empty work folder"
 
 
 def test_a_checkpoint_without_a_critic_is_refused_in_words(tmp_path):
     checkpoint = write(tmp_path, 4, roles=("actor",))
     with pytest.raises(StageError) as caught:
         check(checkpoint)
-    assert caught.value.error == f"`{checkpoint.folder}` holds no `critic`: the stage that wrote it trained none"
+    assert caught.value.error == f"`{checkpoint.folder}` holds no `critic`: the stage that wrote it did not train one"
 
 
 def test_the_last_ones_and_the_best_are_kept(tmp_path):
@@ -157,5 +158,6 @@ def test_a_marker_that_is_none_of_ours_is_a_sentence_and_deletes_nothing(tmp_pat
     path.write_text(json.dumps(marker))
     with pytest.raises(StageError) as caught:
         checkpoints.newest(tmp_path)
+    checkpoints.remove_incomplete(tmp_path)
     assert caught.value.error == f"`{path}` is not the marker of a checkpoint"
     assert caught.value.hint == "delete the folder, or its marker" and path.exists()

@@ -46,15 +46,17 @@ def test_the_shares_over_the_limits_are_told(looked):
     long = {**ROWS[0], "teacher_response": "it is " * 200}
     done = looked([*ROWS, long])
     assert done.returncode == 0, done.stderr
-    each = "train.jsonl: of 41 rows 0.0% over max_prompt_length, 2.4% over max_response_length"
-    assert done.stdout == f"{each}; {each}\n"
+    prompts, answers = done.stdout.split("; ")[:2]
+    assert prompts.startswith("of 41 prompts in train.jsonl 0.0% over max_prompt_length, longest ")
+    assert answers.startswith("of 41 answers in train.jsonl 2.4% over max_response_length, longest ")
+    assert done.stdout == f"{prompts}; {answers}; {prompts}; {answers}\n"
 
 
 def test_a_limit_that_most_rows_are_over_is_refused(looked):
     done = looked(max_prompt_length=4)
     assert done.returncode == 2
     assert done.stderr.startswith("error: 100% of the rows looked at are over `max_prompt_length` 4; the longest has ")
-    assert done.stderr.endswith(" tokens\n\nhint: a larger `max_prompt_length`, or shorter rows\n")
+    assert done.stderr.endswith(" tokens\n\nhint: set a larger `max_prompt_length`, or give shorter rows\n")
 
 
 def test_a_template_that_refuses_a_chat_is_an_error_before_anything_is_paid(looked, model, tmp_path):

@@ -42,7 +42,7 @@ def test_a_limit_that_most_reviews_are_over_is_refused(looked):
     with pytest.raises(Mistake) as caught:
         looked(seq_len=16)
     assert caught.value.error.startswith("100% of the rows looked at are over `seq_len` 16; the longest has ")
-    assert caught.value.hint == "a larger `seq_len`, or shorter rows"
+    assert caught.value.hint == "set a larger `seq_len`, or give shorter rows"
 
 
 def test_a_model_made_on_the_spot_has_nothing_to_look_at(looked):

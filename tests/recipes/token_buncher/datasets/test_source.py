@@ -46,8 +46,8 @@ def test_a_pointer_of_something_else_is_refused(tmp_path, refusal):
     path = tmp_path / "pointer.jsonl"
     path.write_text('{"repo": "a/b", "revision": 1, "file": "c"}')
     assert refusal(locate, path, None, None) == (
-        f'error: `{path}`: `{{"repo": "a/b", "revision": 1, "file": "c"}}` names no file of the hub\n\n'
-        "hint: its three values are texts"
+        f'error: `{path}`: `{{"repo": "a/b", "revision": 1, "file": "c"}}` does not name a file of the hub\n\n'
+        "hint: give its three values as texts"
     )
 
 

@@ -34,11 +34,11 @@ def test_a_limit_that_most_questions_are_over_is_refused(looked):
     with pytest.raises(Mistake) as caught:
         looked(limit=4)
     assert caught.value.error.startswith("100% of the rows looked at are over `max_prompt_length` 4; the longest has ")
-    assert caught.value.hint == "a larger `max_prompt_length`, or shorter rows"
+    assert caught.value.hint == "set a larger `max_prompt_length`, or give shorter rows"
 
 
 def test_rows_that_are_all_safe_and_a_model_made_on_the_spot_have_nothing_to_look_at(looked, tmp_path):
     (tmp_path / "safe.jsonl").write_text('{"prompt": "how are you", "is_safe": true}\n')
-    said = "of 1 rows none is labelled unsafe: the stage beavertails will say so\n"
+    said = "there are no unsafe questions: the stage that prepares them will say why\n"
     assert looked(tmp_path / "safe.jsonl") == said
     assert looked(repo="tiny") == "the model and its chat template are made on the spot\n"

@@ -1,8 +1,7 @@
-"""A data set ready to be written: its two splits, and what became of its rows."""
+"""A data set ready to be written: its two splits, and a report on its rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from recipes.common.data.tokens import Tokens
 from recipes.common.stage import files
@@ -13,7 +12,7 @@ from recipes.token_buncher.datasets.report import Report
 
 
 @dataclass(frozen=True)
-class Prepared:
+class DataSet:
     """Questions for training and for testing."""
 
     train: list[Prompt]
@@ -40,25 +39,18 @@ class Texts:
         return self.tokens.lengths(texts)
 
 
-def save(made: Prepared, texts: Texts, out: Path) -> None:
+def save(data_set: DataSet, texts: Texts, out: Path) -> None:
     """`out` holds train.parquet, test.parquet, report.json and metrics.json; the report is printed too."""
-    splits = {"train": made.train, "test": made.test}
+    splits = {"train": data_set.train, "test": data_set.test}
     for name, prompts in splits.items():
         if not prompts:
             raise Mistake(f"no rows are left for {name}", "give more rows, or raise `max_prompt_length`")
-    made.report.check(made.train, made.test)
+    data_set.report.check(data_set.train, data_set.test)
     out.mkdir(parents=True, exist_ok=True)
     for name, prompts in splits.items():
-        questions = [one.question for one in prompts]
-        made.report.split(name, prompts, texts.lengths(questions))
+        questions = [prompt.question for prompt in prompts]
+        data_set.report.split(name, prompts, texts.lengths(questions))
         parquet.write(out / f"{name}.parquet", prompts, texts.of(questions), name, texts.template)
-    print(made.report)
-    files.write_json(out / "report.json", made.report.value())
-    files.write_json(out / "metrics.json", made.report.numbers())
-
-
-def check_counts(settings: Any, *names: str) -> None:
-    """ValueError when one of the settings is less than 1."""
-    for name in names:
-        if getattr(settings, name) < 1:
-            raise ValueError(f"`{name}` is `{getattr(settings, name)}`, less than 1")
+    print(data_set.report)
+    files.write_json(out / "report.json", data_set.report.value())
+    files.write_json(out / "metrics.json", data_set.report.numbers())

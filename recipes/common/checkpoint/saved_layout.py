@@ -1,0 +1,121 @@
+"""The names and shapes that `save_pretrained` gives a model's tensors on disk.
+
+transformers 5 renames tensors and fuses experts when it opens a model, and takes that back when it saves one. Here its
+own way back (`revert_weight_conversion` in transformers/core_model_loading.py, 5.9) runs on tensors of the right shapes
+without data. A result that still lies in the storage of one tensor is a slice of that tensor: its storage offset says
+where it begins. So nothing is read to know the layout, and each tensor is read once to write it.
+"""
+
+import math
+import multiprocessing
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from recipes.common.checkpoint.sharded_tensor import ShardedTensor, TensorSlice
+from recipes.common.stage.command import StageError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a class of transformers saves tensors."""
+
+    ties: Mapping[str, str]
+    """Name in memory of a tensor that is not saved -> name of the one that it repeats."""
+    tensors: Mapping[str, tuple[str, int, Shape]]
+    """Name on disk -> name in memory, element of it with which the saved tensor begins, and shape."""
+
+
+def saved_layout(architectures: Sequence[str], config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Layout | None:
+    """The layout of the tensors with these `shapes`, by the first of the `architectures` that transformers has; None
+    when it has none of them: such a model has code of its own, and is saved as it is.
+
+    StageError for a class whose conversion has no way back, or that has to compute there. Another process looks it up,
+    unless transformers' models are in this one already: they take more memory than a whole conversion."""
+    question = list(architectures), dict(config), dict(shapes)
+    if "transformers.modeling_utils" in sys.modules:
+        layout = _layout(*question)
+    else:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            layout = pool.submit(_layout, *question).result()
+    if isinstance(layout, str):
+        raise StageError(
+            f"`{architectures[0]}`: what `save_pretrained` writes of it cannot be made from a checkpoint: {layout}",
+            "`python -m verl.model_merger merge` opens the checkpoint with transformers and saves it",
+        )
+    return layout
+
+
+def arranged(tensors: Mapping[str, ShardedTensor], layout: Layout) -> dict[str, ShardedTensor | TensorSlice]:
+    """The tensors as they are saved, in the order of the layout; those that it does not save are left out."""
+    saved: dict[str, ShardedTensor | TensorSlice] = {}
+    for name, (source, start, shape) in layout.tensors.items():
+        if source in tensors:
+            whole = tensors[source]
+            saved[name] = whole if shape == whole.shape else TensorSlice(name, whole, start, shape)
+    return saved
+
+
+def model_without_weights(architectures: Sequence[str], config: Mapping[str, Any]) -> Any | None:
+    """The first of the `architectures` that transformers has, its tensors on torch's device `meta`. Raises whatever the
+    class trips over when the configuration does not fit it."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()  # a class warns of kernels that only a training needs
+    classes = [getattr(transformers, name, None) for name in architectures]
+    known = [kind for kind in classes if isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)]
+    if not known:
+        return None
+    kind = known[0]
+    values = {name: value for name, value in config.items() if name != "attn_implementation"}
+    with torch.device("meta"):
+        return kind(kind.config_class.from_dict(values))
+
+
+def _layout(architectures: list[str], config: dict[str, Any], shapes: dict[str, Shape]) -> Layout | str | None:
+    """As `saved_layout`; of a class that cannot be reversed, the reason."""
+    try:
+        model = model_without_weights(architectures, config)
+        return None if model is None else _reversed(model, shapes)
+    except Exception as problem:  # whatever the class or an operation trips over
+        return " ".join(str(problem).split())[:200] or type(problem).__name__
+
+
+def _reversed(model: Any, shapes: Mapping[str, Shape]) -> Layout:
+    """Raises ValueError when the way back is more than cutting and renaming."""
+    from transformers.core_model_loading import revert_weight_conversion
+
+    ignored = model._keys_to_ignore_on_save or ()
+    blanks = {name: torch.empty(shape, device="meta") for name, shape in shapes.items() if name not in ignored}
+    names = {_storage(blank): name for name, blank in blanks.items()}
+    with _WithoutCopies():
+        saved = revert_weight_conversion(model, dict(blanks))
+    tensors = {}
+    for name, value in saved.items():
+        source = names.get(_storage(value))
+        start, shape = int(value.storage_offset()), tuple(value.shape)
+        if source is None or not value.is_contiguous() or start + math.prod(shape) > blanks[source].numel():
+            raise ValueError(f"`{name}` is not a slice of one tensor")
+        tensors[name] = source, start, shape
+    if sum(value.numel() for value in saved.values()) != sum(blank.numel() for blank in blanks.values()):
+        raise ValueError("it does not keep every element")
+    return Layout(dict(model.get_expanded_tied_weights_keys(all_submodels=True)), tensors)
+
+
+class _WithoutCopies(TorchDispatchMode):
+    """A tensor that would be copied stays a view of where it came from."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func is torch.ops.aten.clone.default else func(*args, **(kwargs or {}))
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    """What tensors that share memory have in common; on `meta` there are no addresses."""
+    return tensor.untyped_storage()._cdata
