@@ -81,7 +81,7 @@ def test_another_model_is_not_taken_for_it(base, trained, tmp_path):
         check(base, adapter, base, "cpu")
     assert caught.value.error.startswith(f"`{base}` is not `{base}` with `{adapter}`: logits differ by 0.")
     assert caught.value.error.endswith(", at most 1e-05 is rounding")
-    assert caught.value.hint.startswith("merge again; if it stays")
+    assert caught.value.hint.startswith("merge again; if the error stays")
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_a_time_of_no_known_zone_is_a_bad_row(tmp_path):
     """pytz, where it is installed, says so in a way of its own."""
     pq.write_table(pa.table({"at": pa.array([1], pa.timestamp("us", "no/such"))}), tmp_path / "a.parquet")
     (found,) = read(tmp_path / "a.parquet")
-    assert isinstance(found.value, BadRow) and found.value.text.endswith("or of no known zone")
+    assert isinstance(found.value, BadRow) and found.value.text.endswith("or in an unknown time zone")
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000])
