@@ -1,7 +1,7 @@
 """SkyPilot, asked through its own Python API: a cluster made, a job submitted, both looked at, the cluster
 ended; what it says while it looks for a machine, and why there was none.
 
-The only module that imports SkyPilot, and only inside functions: that costs seconds."""
+Only this module and `providers` import SkyPilot, and only inside functions: that costs seconds."""
 
 import contextlib
 import io
@@ -125,7 +125,7 @@ def launch(
         late = threading.Timer(patience.start * 60, lambda: sky.api_cancel(request, silent=True))
         late.start()
         try:
-            job, handle = sky.stream_and_get(request, output_stream=Lines(lambda line: said(tried.heard(line))))
+            job, handle = sky.stream_and_get(request, output_stream=Lines(lambda line: said(tried.read(line))))
         except KeyboardInterrupt:
             sky.get(sky.api_cancel(request, silent=True))
             raise
@@ -248,8 +248,8 @@ class Tried:
         self.region = ""
         self.reasons: dict[str, str] = {}
 
-    def heard(self, line: str) -> str:
-        """The line again."""
+    def read(self, line: str) -> str:
+        """The line, once it was searched for a region and for a reason."""
         if match := re.search(r"Launching on ([^.]+?)(?: \(.*\))?\.", line):
             self.region = match[1]
         elif match := re.search(r"run_instances error: (.*)", line):

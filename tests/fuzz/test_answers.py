@@ -171,7 +171,7 @@ def test_rclone_s_last_words_are_a_sentence(text):
 @given(text=spliced("⚙︎ Launching on RunPod US (CA-MTL-1).\nrun_instances error: no capacity\r\n\x1b[31mx\n"))
 def test_skypilot_s_lines_are_heard(text):
     tried = Tried()
-    stream = Lines(lambda line: tried.heard(line))
+    stream = Lines(lambda line: tried.read(line))
     stream.write(text)
     assert no_capacity(Exception(text), tried.reasons).error.startswith("no machine is to be had: ")
 

@@ -49,6 +49,42 @@ def test_a_launch_brings_a_verified_result_home_and_ends_the_machine(rented, pro
     )
 
 
+NO_ROW = """
+from launcher.clouds import providers
+
+providers.PROVIDERS = tuple(row for row in providers.PROVIDERS if row.name != "lambda")
+"""
+"""What Python does before it runs the launcher: the cloud is one that only SkyPilot knows."""
+
+
+def test_a_cloud_without_a_row_is_planned_rented_listed_and_ended_through_skypilot_alone(
+    rented, providers, lines_of, tmp_path
+):
+    (tmp_path / "sitecustomize.py").write_text(NO_ROW)
+    rented.env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), rented.env.get("PYTHONPATH", "")])
+    process = rented.start("launch", "toy-tiny", "--cloud", "lambda", *HELD)
+    held(rented, process, lines_of)
+    assert len(providers.machines()) == 1
+    listed = rented.launcher("runs")
+    assert "lambda" in listed.stdout and " up" in listed.stdout, listed.stdout + listed.stderr
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    down = rented.launcher("down", "toy-tiny")
+    assert (down.returncode, providers.machines()) == (0, []), down.stdout + down.stderr
+    [entry] = book(rented).entries()
+    assert (entry.cloud, entry.machine, bool(entry.price), bool(entry.ended)) == (
+        "lambda",
+        "cpu_4x_general",
+        True,
+        True,
+    )
+    planned = rented.launcher("plan", "toy-tiny", "--cloud", "lambda").stdout
+    assert "unknown  cloud: `lambda` is experimental: no run of this launcher was ever made there\n" in planned
+    assert "ok       offers: SkyPilot can do on lambda what the job file asks for\n" in planned
+    assert "unknown  credentials: not checked: SkyPilot's access to lambda\n" in planned
+    assert "cpu_4x_general" in planned and "$0.20/h" in planned
+
+
 def test_two_runs_at_once_have_a_machine_each_though_ssh_calls_both_localhost(rented, providers):
     """SkyPilot reaches every container on a VM by the same name and port, each through a proxy of its own."""
     runs = {name: rented.start("launch", "toy-tiny", "--cloud", "lambda", "--run", name) for name in ("one", "other")}

@@ -21,7 +21,7 @@ class Nothing(Exception):
 
 def test_each_place_says_why_it_had_none():
     tried = Tried()
-    stream = Lines(lambda line: [tried.heard(line)])
+    stream = Lines(lambda line: [tried.read(line)])
     for at in range(0, len(SAID), 7):
         stream.write(SAID[at : at + 7])
     problem = no_capacity(Nothing(), tried.reasons)
