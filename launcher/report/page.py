@@ -80,7 +80,9 @@ def missing(facts: Facts) -> list[str]:
 
 def _visible(value: object) -> object:
     """Markup as it is; any other value as text, with a replacement sign for each character that nobody can see."""
-    return value if hasattr(value, "__html__") else CONTROL.sub("�", str(value))
+    from markupsafe import Markup
+
+    return value if isinstance(value, Markup) else CONTROL.sub("�", str(value))
 
 
 def _summary(facts: Facts) -> Rows:

@@ -25,7 +25,7 @@ class Journal:
         self.calls: list[Call] = []
         self.news = threading.Condition()
 
-    def add_command(self, call: Call) -> Call:
+    def note(self, call: Call) -> Call:
         with self.news:
             self.calls.append(call)
             self.news.notify_all()

@@ -15,7 +15,7 @@ OFFLINE = ["unshare", "--net", "--map-root-user"] if os.geteuid() else ["unshare
 
 
 @pytest.fixture
-def folder_lock(toy):
+def alone(toy):
     """Runs a command of the launcher's in the toy's folder, without a network."""
     if not shutil.which("unshare") or subprocess.run([*OFFLINE, "true"], capture_output=True).returncode:
         pytest.skip("no namespace can be made here")
@@ -36,10 +36,10 @@ def test_there_is_no_network_in_there(toy, alone):
 
 
 def test_a_run_on_this_machine_from_its_plan_to_its_report_needs_none(toy, alone):
-    planned = folder_lock("plan", "toy-tiny")
+    planned = alone("plan", "toy-tiny")
     assert planned.returncode == 0 and "result    from stage" in planned.stdout, planned.stderr
-    assert json.loads(folder_lock("plan", "toy-tiny", "--json").stdout)["run"] == "toy-tiny"
-    launched = folder_lock("rehearse", "toy-tiny", "--stages", "whole", "--run", "toy-tiny")
+    assert json.loads(alone("plan", "toy-tiny", "--json").stdout)["run"] == "toy-tiny"
+    launched = alone("rehearse", "toy-tiny", "--stages", "whole", "--run", "toy-tiny")
     assert launched.returncode == 0, launched.stdout + launched.stderr
     for words in (
         ("status",),
@@ -51,23 +51,23 @@ def test_a_run_on_this_machine_from_its_plan_to_its_report_needs_none(toy, alone
         ("doctor", "toy-tiny"),
         ("launch", "toy-tiny", "--stages", "whole"),
     ):
-        done = folder_lock(*words)
+        done = alone(*words)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("command", ["", "launch"])
 def test_help_needs_none(alone, command):
-    done = folder_lock(*filter(None, [command]), "--help")
+    done = alone(*filter(None, [command]), "--help")
     assert done.returncode == 0 and "Usage: " in done.stdout
 
 
 def test_a_plan_for_rented_machines_needs_none(alone):
-    done = folder_lock("plan", "gad-7b", "--cloud", "runpod", "--max-hours", "1", cwd=ROOT)
+    done = alone("plan", "gad-7b", "--cloud", "runpod", "--max-hours", "1", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "SkyPilot has not fetched RunPod's prices yet" in done.stdout
 
 
 def test_what_needs_a_network_says_so_in_a_sentence(alone):
-    done = folder_lock("lock", "gad-7b", cwd=ROOT)
+    done = alone("lock", "gad-7b", cwd=ROOT)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert done.stderr.startswith("error: ") and "\n\nhint: " in done.stderr

@@ -65,7 +65,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def folder_lock(model, prepared, settings, tmp_path_factory) -> Stage:
+def alone(model, prepared, settings, tmp_path_factory) -> Stage:
     """One process that nobody disturbs. Nobody changes its folder."""
     stage = Stage(tmp_path_factory.mktemp("alone"), model, prepared, settings("train", **SETTINGS))
     assert stage.run() == 0, stage.said()
