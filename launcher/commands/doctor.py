@@ -17,6 +17,7 @@ from launcher.diagnosis.rules import rules
 from launcher.errors import DONE, MISTAKE, LaunchError
 from launcher.planning.code_version import find_root
 from launcher.preflight.finding import REFUSED
+from launcher.preflight.slurm import workspace as workspace_check
 from launcher.runfolder.command_history import last_launch
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
@@ -61,6 +62,7 @@ def examine_cluster(cloud: str, host: str | None, extend: int | None, site: Site
             raise LaunchError("site.yaml: `slurm.work` does not name a workspace", "name one: `work: ws:launcher/runs`")
         name = workspace.name_of(cluster.work or "")
         console.say_raw(login_of(cluster).run(workspace.EXTEND, name, str(extend)))
+        console.show_findings([workspace_check(cluster)])
         return
     console.say_raw(slurm_section(parse_cluster(login_of(cluster).run(ASK_CLUSTER)), cluster.host))
 

@@ -15,13 +15,13 @@ from launcher.backends.sky.task import allocation_task, machine_task, run_task
 from launcher.backends.slurm import batch_script, groups
 from launcher.clouds.catalog import Catalog, Kind
 from launcher.clouds.offers import nearest, offers
+from launcher.commands.plan import script
 from launcher.config.recipe import RecipeFile, SizeFile
 from launcher.config.secrets import references
 from launcher.config.site import SiteFile, read_site
 from launcher.config.yaml import load
 from launcher.planning.request import Request, draft
 from launcher.planning.settings import parse_change
-from launcher.planning.shell_script import script
 from launcher.preflight import access, cost, machine
 from launcher.runfolder.plan import from_json, to_json
 from launcher.ui import console

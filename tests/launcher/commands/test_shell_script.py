@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.planning.shell_script import script
+from launcher.commands.plan import script
 from launcher.runfolder.plan import Code, Input, Plan, Source, Stage
 
 PLAN = Plan("run", "some-tiny", (), "one", Code("tree"))
