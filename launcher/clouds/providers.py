@@ -1,6 +1,7 @@
 """The table of providers: one row says all that is particular to a cloud, and what is not known of it. A provider is
 asked for its machines through SkyPilot's clients for it, past everything SkyPilot remembers."""
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -83,7 +84,9 @@ def _ask_skypilot(cloud: str) -> None:
     if re.fullmatch("[a-z0-9]+", cloud):  # SkyPilot's import takes seconds
         clouds = skypilot.cloud_names()
     if cloud not in clouds:
-        raise LaunchError(f"unknown cloud `{cloud}`", did_you_mean(cloud, {*cloud_names(), *clouds}))
+        near = difflib.get_close_matches(cloud, {*cloud_names(), *clouds}, n=1)
+        others = "; `sky check` lists the experimental ones" if clouds and not near else ""
+        raise LaunchError(f"unknown cloud `{cloud}`", did_you_mean(cloud, near or cloud_names()) + others)
 
 
 def account_machines(cloud: str) -> dict[str, str]:

@@ -132,6 +132,10 @@ def test_a_cloud_that_only_skypilot_knows_is_experimental(tmp_path, refusal):
     assert clouds_of("runpod,aws") == ("runpod", "aws")
     assert providers.experimental(["runpod", "aws", "slurm", "kubernetes"]) == ["aws", "kubernetes"]
     assert isinstance(backend_of("kubernetes", tmp_path, SiteFile()), Sky)
+    assert refusal(clouds_of, "nowhere") == (
+        "error: unknown cloud `nowhere`\n\nhint: choose one of `docker`, `lambda`, `local`, `runpod`, `slurm`; "
+        "`sky check` lists the experimental ones"
+    )
     assert refusal(clouds_of, "awz") == "error: unknown cloud `awz`\n\nhint: did you mean `aws`?"
 
 
