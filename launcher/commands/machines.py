@@ -51,21 +51,26 @@ def say_billed(run: str) -> None:
 
 
 def _end(name: str, store: Store) -> bool:
-    """Ends a run. Returns whether it had a machine or a job."""
+    """Ends a run. Returns whether it had a machine or a job. A machine in the ledger is terminated whatever happens to
+    the run's backend. Raises LaunchError if something may be left."""
     book, folder = ledger(), store.folder(name)
-    entries, backend, problem = book.alive(name), None, None
+    entries, ended, problem = book.alive(name), False, None
     try:
-        backend = backend_of_run(folder, store.site)
-    except LaunchError as error:  # its machine is terminated all the same
-        problem = error if folder.plan.exists() else None
-    ended = backend.down(folder, BY_HAND) if backend else False
-    if book.alive(name):  # it was launched from another folder, or with another `--cloud`
-        from launcher.clouds import machines
+        ended = backend_of_run(folder, store.site).down(folder, BY_HAND)
+    except LaunchError as error:
+        problem = error if folder.plan.exists() else None  # a run of another folder has no plan here
+    try:
+        if book.alive(name):  # it was launched from another folder, or with another `--cloud`
+            from launcher.clouds import machines
 
-        machines.down(book, name, BY_HAND)
+            machines.down(book, name, BY_HAND)
+    except LaunchError as error:
+        problem = error
+    left = {entry.asked for entry in book.alive(name)}
     for entry in entries:
-        cost = entry.cost(time.time())
-        console.say(f"{name}: terminated" + (f"; it cost about ${cost:.2f}" if cost else ""))
+        if entry.asked not in left:
+            cost = entry.cost(time.time())
+            console.say(f"{name}: terminated" + (f"; it cost about ${cost:.2f}" if cost else ""))
     if problem:
         raise problem
     if ended and not entries:

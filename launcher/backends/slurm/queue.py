@@ -135,7 +135,7 @@ for number in $(printf %s "${{numbers#,}}" | tr , ' '); do
 done
 # after the states: a job that has ended by then has written its code
 for job in {names}; do
-    [ ! -e "slurm/$job.has_begun" ] || echo "begun $job"
+    [ ! -e "slurm/$job.begun" ] || echo "begun $job"
     [ ! -s "slurm/$job.end" ] || echo "end $job $(cat "slurm/$job.end")"
 done
 [ ! -e manifest.json ] || echo manifest

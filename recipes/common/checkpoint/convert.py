@@ -91,7 +91,7 @@ def summary_of(config: dict[str, Any], files: dict[str, list[Entry]], began: flo
     entries = [entry for group in files.values() for entry in group]
     return Summary(
         config["architectures"][0],
-        config["dtype"],
+        config.get("dtype") or config["torch_dtype"],
         len(entries),
         sum(entry.numel for entry in entries),
         sum(entry.nbytes for entry in entries),

@@ -33,7 +33,7 @@ def open_shards(folder: Path) -> dict[str, ShardedTensor]:
     """
     world = world_size(folder)
     first = load_rank(folder, world, 0)
-    ranks = _replica(folder, world, first)
+    ranks = replica(folder, world, first)
     states = [first, *(load_rank(folder, world, rank) for rank in ranks[1:])]
     for rank, state in zip(ranks, states, strict=True):
         if odd := sorted(first.keys() ^ state.keys()):
@@ -42,7 +42,7 @@ def open_shards(folder: Path) -> dict[str, ShardedTensor]:
     return {name: _assemble(folder, name, [state[name] for state in states], starts) for name in first}
 
 
-def _replica(folder: Path, world: int, state: dict[str, torch.Tensor]) -> list[int]:
+def replica(folder: Path, world: int, state: dict[str, torch.Tensor]) -> list[int]:
     """The ranks that hold one whole model: with `("ddp", "fsdp")` the first row of the mesh, otherwise all."""
     ranks = list(range(world))
     for name, value in state.items():

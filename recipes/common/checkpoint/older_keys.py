@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 EXPERTS = {"num_experts": "num_local_experts", "num_local_experts": "num_experts"}
+LONGROPE = ("short_factor", "long_factor")
 PLAIN = {"rope_theta", "rope_type", "partial_rotary_factor"}
 """Parameters that have a key of their own, or that the default type has."""
 
@@ -43,6 +44,8 @@ def _rope(parameters: Mapping[str, Any], model_type: str) -> dict[str, Any]:
         older["rotary_pct" if model_type == "gpt_neox" else "partial_rotary_factor"] = share
     scaling = {name: value for name, value in parameters.items() if name not in PLAIN}
     kind = parameters.get("rope_type", "default")
-    if kind != "default" or scaling:
+    if kind == "longrope":  # Phi-3's class of 4.57 refuses any other field
+        older["rope_scaling"] = {"type": kind, **{name: scaling[name] for name in LONGROPE if name in scaling}}
+    elif kind != "default" or scaling:
         older["rope_scaling"] = {"rope_type": kind, "type": kind, **scaling}
     return older

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch.distributed.tensor import DTensor, Shard
 
-from recipes.common.checkpoint.fsdp import load_rank, world_size
+from recipes.common.checkpoint.fsdp import load_rank, replica, world_size
 from recipes.common.checkpoint.pretrained import VALUE_HEAD
+from recipes.common.checkpoint.saved_layout import configuration
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
@@ -27,14 +28,20 @@ def open_export(export: Path) -> Any:
     """The model, by the class that its `architectures` names. StageError when transformers does not open it whole."""
     import transformers
 
+    written = read_json(export / "config.json")
+    architecture = next(iter(written.get("architectures") or ()), "") if isinstance(written, dict) else ""
+    kind = getattr(transformers, architecture, None)
+    if architecture and kind is None:
+        raise StageError(
+            f"`{export}`: transformers has no class `{architecture}`, so the export cannot be opened here",
+            "every tensor in its files is the checkpoint's; open it with the code that it was trained with",
+        )
     try:
-        config = transformers.AutoConfig.from_pretrained(export, local_files_only=True, trust_remote_code=False)
-        architecture = next(iter(config.architectures or ()), "")
-        kind = getattr(transformers, architecture, transformers.AutoModelForCausalLM)
+        kind = kind or transformers.AutoModelForCausalLM
         model, info = kind.from_pretrained(
             export, dtype="auto", output_loading_info=True, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
+    except Exception as problem:  # whatever the files make transformers trip over
         reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
         raise StageError(f"`{export}`: transformers cannot open it: {reason}", AGAIN) from problem
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
@@ -47,29 +54,30 @@ def open_export(export: Path) -> Any:
 def demand_same_weights(export: Path, model: Any, checkpoint: Path) -> None:
     """Each tensor of the opened model is what torch puts together from the rank files. StageError otherwise."""
     world = world_size(checkpoint)
-    ranks = [load_rank(checkpoint, world, rank) for rank in range(world)]
-    inside = model.state_dict()
-    names = {VALUE_HEAD.get(name, name): name for name in ranks[0]}
-    for name, value in inside.items():
-        if name not in names:
+    first = load_rank(checkpoint, world, 0)
+    states = [first, *(load_rank(checkpoint, world, rank) for rank in replica(checkpoint, world, first)[1:])]
+    names = {VALUE_HEAD.get(name, name.removeprefix("pretrained_model.")): name for name in first}
+    ties = model.get_expanded_tied_weights_keys(all_submodels=True)
+    for name, value in model.state_dict().items():
+        trained_as = names.get(name) or names.get(ties.get(name, ""))
+        if trained_as is None:
             raise StageError(f"`{export}`: opened, it has `{name}`, which the checkpoint has not", AGAIN)
-        trained = _whole([state[names[name]] for state in ranks])
+        trained = _whole([state[trained_as] for state in states])
         stored = trained.to(model.dtype) if trained.is_floating_point() else trained
         if trained.shape != value.shape or not any(torch.equal(value, it.to(value.dtype)) for it in (stored, trained)):
             raise StageError(f"`{export}`: opened, its `{name}` is not the checkpoint's", AGAIN)
 
 
 def _whole(shares: list[torch.Tensor]) -> torch.Tensor:
-    """The tensor of which the ranks, in order, have these shares."""
+    """The tensor of which the ranks of one replica, in order, have these shares."""
     first = shares[0]
     if not isinstance(first, DTensor):
         return first
     inner = first.placements[-1]
     if not isinstance(inner, Shard):
         return first.to_local()
-    replica = first.device_mesh.mesh.reshape(-1, first.device_mesh.mesh.shape[-1])[0].tolist()
-    locals_ = [share.to_local() for rank, share in enumerate(shares) if rank in replica]  # type: ignore[attr-defined]
-    return torch.cat([local for local in locals_ if local.numel()] or locals_[:1], inner.dim)
+    parts = [share.to_local() for share in shares if isinstance(share, DTensor)]
+    return torch.cat([part for part in parts if part.numel()] or parts[:1], inner.dim)
 
 
 def demand_same_configuration(export: Path, expected: Mapping[str, Any]) -> None:
@@ -89,12 +97,11 @@ def demand_same_numbers(export: Path, model: Any, config: Mapping[str, Any]) -> 
     `rope_theta`, say, which no tensor shows."""
     from accelerate import init_empty_weights
 
-    values = {name: value for name, value in config.items() if name != "attn_implementation"}
     try:
         with init_empty_weights(include_buffers=False):
-            trained = type(model)(type(model.config).from_dict(values))
+            trained = type(model)(configuration(type(model.config), config))
         trained.load_state_dict(model.state_dict(), assign=True)
-    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as problem:
+    except Exception as problem:  # whatever the class trips over
         raise StageError(
             f"`{export}/config.json`: the checkpoint's configuration makes another model: "
             f"{(str(problem).strip() or type(problem).__name__).splitlines()[0]}",
@@ -103,7 +110,7 @@ def demand_same_numbers(export: Path, model: Any, config: Mapping[str, Any]) -> 
     tokens = torch.arange(TOKENS)[None] % model.get_input_embeddings().weight.shape[0]
     with torch.no_grad():
         ours, theirs = (it(input_ids=tokens).logits.float() for it in (model, trained.eval()))
-    if not torch.allclose(ours, theirs, atol=TOLERANCE, rtol=TOLERANCE):
+    if not torch.allclose(ours, theirs, atol=TOLERANCE, rtol=TOLERANCE, equal_nan=True):
         far = float((ours - theirs).abs().max())
         raise StageError(
             f"`{export}/config.json`: the model computes something else with it than with the checkpoint's: "

@@ -68,10 +68,10 @@ def named_tensors(tensors: dict[str, ShardedTensor]) -> dict[str, ShardedTensor]
             f"`{tensors[lora].folder}`: `{lora}` belongs to a LoRA adapter, which is not converted",
             "use `python -m verl.model_merger merge --backend fsdp`, which writes the adapter as a folder of its own",
         )
-    named = {VALUE_HEAD.get(name, name): tensor for name, tensor in tensors.items()}
-    if named.keys() != tensors.keys():
-        named.pop("lm_head.weight", None)
-    return named
+    if not VALUE_HEAD.keys() & tensors.keys():
+        return tensors
+    names = {name: VALUE_HEAD.get(name, name.removeprefix("pretrained_model.")) for name in tensors}
+    return {names[name]: tensor for name, tensor in tensors.items() if names[name] != "lm_head.weight"}
 
 
 def without_ties(

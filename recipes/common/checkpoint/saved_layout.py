@@ -6,12 +6,14 @@ without data. A result that still lies in the storage of one tensor is a slice o
 where it begins. So nothing is read to know the layout, and each tensor is read once to write it.
 """
 
+import json
 import math
-import multiprocessing
+import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,12 +41,11 @@ def saved_layout(architectures: Sequence[str], config: Mapping[str, Any], shapes
 
     StageError for a class whose conversion has no way back, or that has to compute there. Another process looks it up,
     unless transformers' models are in this one already: they take more memory than a whole conversion."""
-    question = list(architectures), dict(config), dict(shapes)
+    question = {"architectures": list(architectures), "config": dict(config), "shapes": dict(shapes)}
     if "transformers.modeling_utils" in sys.modules:
-        layout = _layout(*question)
+        layout = _layout(**question)
     else:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            layout = pool.submit(_layout, *question).result()
+        layout = _ask_another_process(question)
     if isinstance(layout, str):
         raise StageError(
             f"`{architectures[0]}`: what `save_pretrained` writes of it cannot be made from a checkpoint: {layout}",
@@ -74,9 +75,34 @@ def model_without_weights(architectures: Sequence[str], config: Mapping[str, Any
     if not known:
         return None
     kind = known[0]
-    values = {name: value for name, value in config.items() if name != "attn_implementation"}
     with torch.device("meta"):
-        return kind(kind.config_class.from_dict(values))
+        return kind(configuration(kind.config_class, config))
+
+
+def configuration(kind: Any, config: Mapping[str, Any]) -> Any:
+    """A configuration of the class `kind`, as `from_pretrained` reads it from a file: infinite numbers are written as
+    words there. The attention kernel of the training is left out: this machine may not have it."""
+    values = {name: value for name, value in config.items() if name != "attn_implementation"}
+    return kind.from_dict(kind._decode_special_floats(values))
+
+
+def _ask_another_process(question: Mapping[str, Any]) -> Layout | str | None:
+    """It reads the question from its standard input, and ends by itself whatever happens to this process."""
+    root = str(Path(__file__).parents[3])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+    command = [sys.executable, "-m", "recipes.common.checkpoint.saved_layout"]
+    done = subprocess.run(command, input=json.dumps(question), env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or f"it was ended by signal {-done.returncode}").splitlines()[-1]
+        raise StageError(
+            f"transformers' classes could not be opened: {last[:200]}",
+            "run it where transformers can be imported, with 1 GB of free memory",
+        )
+    answer = json.loads(done.stdout)
+    if not isinstance(answer, dict):
+        return answer  # type: ignore[no-any-return]
+    tensors = {name: (source, start, tuple(shape)) for name, (source, start, shape) in answer["tensors"].items()}
+    return Layout(answer["ties"], tensors)
 
 
 def _layout(architectures: list[str], config: dict[str, Any], shapes: dict[str, Shape]) -> Layout | str | None:
@@ -119,3 +145,12 @@ class _WithoutCopies(TorchDispatchMode):
 def _storage(tensor: torch.Tensor) -> int:
     """What tensors that share memory have in common; on `meta` there are no addresses."""
     return tensor.untyped_storage()._cdata
+
+
+def main() -> None:
+    layout = _layout(**json.load(sys.stdin))
+    print(json.dumps(asdict(layout) if isinstance(layout, Layout) else layout))
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ import pytest
 
 from launcher.clouds import machines
 from launcher.clouds.ledger import ledger
+from launcher.commands import machines as commands
 from launcher.commands.machines import end
 from launcher.errors import LaunchError
 from launcher.transfer.store import Store
@@ -61,3 +62,18 @@ def test_a_run_whose_plan_is_damaged_costs_nothing_more_and_hides_no_other(toy, 
     with pytest.raises(LaunchError, match=r"plan\.json"):
         end(None, True, Store(toy.site))
     assert sorted(said().splitlines()) == ["elsewhere: terminated", "toy-tiny: terminated"] and book.alive() == []
+
+
+def test_a_cluster_that_does_not_answer_hides_no_machine_that_costs_money(toy, book, said, monkeypatch):
+    """The run went on elsewhere, and its backend cannot be reached."""
+    toy.finish()
+    book.begin("toy-tiny", "runpod", toy.folder().path, time.time())
+
+    class Unreachable:
+        def down(self, folder, why):
+            raise LaunchError("the login node does not answer", "check the connection")
+
+    monkeypatch.setattr(commands, "backend_of_run", lambda folder, site: Unreachable())
+    with pytest.raises(LaunchError, match="does not answer"):
+        end("toy-tiny", False, Store(toy.site))
+    assert said() == "toy-tiny: terminated\n" and book.alive() == []

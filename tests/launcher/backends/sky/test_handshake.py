@@ -67,7 +67,7 @@ def test_a_job_for_which_nobody_sends_ends_by_itself(place):
 
 
 def test_a_job_waits_as_long_as_somebody_uploads(handshake, place, monkeypatch):
-    monkeypatch.setattr("launcher.transfer.ssh.SPEAK", 0.2)
+    monkeypatch.setattr("launcher.transfer.ssh.KEEP_ALIVE", 0.2)
     with handshake.upload(), job(place, "mine", patience=2) as process, pytest.raises(subprocess.TimeoutExpired):
         process.wait(5)
     with job(place, "mine", patience=1) as process:

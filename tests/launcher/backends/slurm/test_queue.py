@@ -1,9 +1,13 @@
 """What the cluster answers, in words."""
 
+import os
+import subprocess
+
 import pytest
 
 from launcher.backends.base import End
-from launcher.backends.slurm.queue import Answer, Job, answer, end, explanation, says_dropped, waits_for
+from launcher.backends.slurm import batch_script
+from launcher.backends.slurm.queue import Answer, Job, answer, end, explanation, question, says_dropped, waits_for
 
 NAMES = ("toy.1-sum.abc", "toy.2-again.abc")
 
@@ -133,3 +137,28 @@ def test_a_run_goes_on_while_a_job_may_be_active_or_is_still_to_be_submitted():
     assert not seen(JOBS[0], "end toy.1-sum.abc 3").goes_on
     assert not seen(*JOBS, "end toy.1-sum.abc 0", "end toy.2-again.abc 0").goes_on
     assert not seen().goes_on
+
+
+def test_the_question_finds_what_the_job_s_script_wrote(tmp_path):
+    """Without Slurm's programs: what the run folder alone says."""
+    (tmp_path / "slurm").mkdir()
+    for name, content in {
+        f"{NAMES[0]}.job": "12\n",
+        f"{NAMES[0]}.begun": "",
+        f"{NAMES[1]}.end": "3 it failed\n",
+    }.items():
+        (tmp_path / "slurm" / name).write_text(content)
+    assert 'touch "$job.begun"' in batch_script.START
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("squeue", "sacct"):
+        (tools / name).write_text("#!/bin/sh\n")
+        (tools / name).chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", question(NAMES), "ask", tmp_path],
+        env={"PATH": f"{tools}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [f"job {NAMES[0]} 12", f"begun {NAMES[0]}", f"end {NAMES[1]} 3 it failed"]

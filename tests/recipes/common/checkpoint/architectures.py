@@ -47,7 +47,15 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
             "sliding_attention": THETA,
         },
     },
-    "Phi3ForCausalLM": {},
+    "Phi3ForCausalLM": {
+        "original_max_position_embeddings": 32,
+        "rope_parameters": {
+            "rope_type": "longrope",
+            "rope_theta": 50_000.0,
+            "short_factor": [1.0, 1.5, 2.0, 3.0],
+            "long_factor": [4.0, 5.0, 6.0, 7.0],
+        },
+    },
     "GPTNeoXForCausalLM": {"tie_word_embeddings": True, "rope_parameters": {**THETA, "partial_rotary_factor": 0.5}},
     "StableLmForCausalLM": {"rope_parameters": {**THETA, "partial_rotary_factor": 0.5}},
     "Glm4ForCausalLM": {"head_dim": 8, "rope_parameters": {**THETA, "partial_rotary_factor": 0.5}},

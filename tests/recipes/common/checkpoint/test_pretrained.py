@@ -65,6 +65,12 @@ def test_trls_value_head_becomes_the_score_that_it_is(opened):
     assert list(exported) == ["model.embed_tokens.weight", "model.norm.weight", "score.weight", "score.bias"]
 
 
+def test_the_names_that_trl_puts_before_a_critic_s_are_taken_off(opened):
+    tensors = {f"pretrained_model.{name}": value for name, value in language_model().items()}
+    exported = named_tensors(opened({**tensors, "v_head.summary.weight": torch.ones(1, 4)}))
+    assert list(exported) == ["model.embed_tokens.weight", "model.norm.weight", "score.weight"]
+
+
 def test_lora_is_refused(opened):
     name = "base_model.model.q_proj.lora_A.default.weight"
     shards = opened({name: torch.ones(2, 2)})
