@@ -62,7 +62,7 @@ def test_on_a_cluster_an_interrupted_run_comes_to_the_same_end_as_an_undisturbed
     assert process.returncode == 0, errors
     assert place.done("warmup")["attempt"] == 1 and place.done("adversarial")["attempt"] == 2
     assert place.done("verify")["metrics"]["largest_difference"] == 0
-    assert len(cluster.jobs()) == 3  # before, in and after the partition of `convert`
+    assert len(cluster.jobs_of(cluster.home / "runs" / RUN)) == 3  # before, in and after the partition of `convert`
     for name in ("warmup", "adversarial"):
         before, after = finished.steps(name), place.steps(name)
         assert after.keys() == before.keys()
@@ -108,7 +108,8 @@ def comes_home(place, cluster, process, run):
 def test_make_launch_by_sbatch(project, cluster):
     site(cluster, project.folder)
     out = comes_home(project, cluster, make(project, {}, f"{FEW} --run by-sbatch"), "by-sbatch")
-    assert "submitted " in out and set(cluster.jobs().values()) <= {"COMPLETED", "COMPLETING"}
+    states = cluster.jobs_of(cluster.home / "runs/by-sbatch").values()
+    assert "submitted " in out and states and set(states) <= {"COMPLETED", "COMPLETING"}
 
 
 def test_make_launch_by_skypilot_whose_status_lists_the_run_while_it_holds_an_allocation(project, cluster, account):

@@ -74,6 +74,11 @@ class Cluster:
         lines = self.root("squeue", "--all", "--states=all", "--noheader", "--format=%A %T").splitlines()
         return {line.split()[0]: line.split()[1] for line in lines}
 
+    def jobs_of(self, run_folder: Path) -> dict[str, str]:
+        """Job id -> state, of one run: the controller remembers those of other tests too."""
+        own = [path.read_text().strip() for path in (run_folder / "slurm").glob("*.job")]
+        return {job: state for job, state in self.jobs().items() if job in own}
+
     def hurry(self, job: str) -> bool:
         """Whether a requeued job runs again. It need not wait for Slurm's two minutes, but a second is what they are
         for: a node refuses a job that is as old as its last kill."""

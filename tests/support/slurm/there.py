@@ -52,8 +52,7 @@ class There:
 
     def jobs(self):
         """Job number -> state, of this run's jobs."""
-        mine = [path.read_text().strip() for path in (self.folder.path / "slurm").glob("*.job")]
-        return {job: state for job, state in self.cluster.jobs().items() if job in mine}
+        return self.cluster.jobs_of(self.folder.path)
 
     def attempts(self):
         return {path.parent.name: int(path.read_text()) for path in sorted(self.folder.path.glob("stages/*/attempts"))}
