@@ -25,7 +25,8 @@ from tests.fuzz.hostile import NAMES, as_json, damaged, mutated, spliced, trials
 from tests.fuzz.outcome import only_below  # noqa: E402
 from tests.recipes.common.conftest import ranks_of_one_process, share  # noqa: E402
 
-CONFIG = {"architectures": ["Qwen2ForCausalLM"], "tie_word_embeddings": False, "hidden_size": 4}
+HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 1}
+CONFIG = {"architectures": ["Qwen2ForCausalLM"], "tie_word_embeddings": False, "hidden_size": 4, **HEADS}
 FSDP = {"FSDP_version": 2, "world_size": 2}
 TENSORS = {"model.embed_tokens.weight": (6, 4), "model.norm.weight": (4,), "lm_head.weight": (6, 4), "count": ()}
 ADAPTER = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "bias": "none", "target_modules": ["norm"]}
