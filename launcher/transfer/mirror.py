@@ -60,6 +60,22 @@ class Mirror:
         kept = artifacts(self.plan, Tail(self.here.events).new())
         return [artifact for artifact in kept if artifact.kind not in (EXPORT, MANIFEST)]
 
+    def present(self) -> list[Artifact]:
+        """What is here of what a new machine needs. In place of a checkpoint whose copy was not complete when the
+        machine ended, the newest earlier one of its stage that is here."""
+        events = Tail(self.here.events).new()
+        return [copy for artifact in self.needed() if (copy := self._here_or_earlier(artifact, events))]
+
+    def _here_or_earlier(self, artifact: Artifact, events: list[dict[str, Any]]) -> Artifact | None:
+        if (self.here.path / artifact.path).exists():
+            return artifact
+        for event in reversed(events if artifact.kind == CHECKPOINT else []):
+            if event.get("event") == "stage.checkpoint" and event.get("stage") == artifact.stage:
+                path = f"stages/{artifact.stage}/work/{event['name']}"
+                if (self.here.path / path).exists():
+                    return Artifact(path, CHECKPOINT, artifact.stage, event.get("step"), float(event.get("time") or 0))
+        return None
+
     def has(self, artifact: Artifact) -> bool:
         """Whether the artifact is here, and not an earlier one with the same path."""
         copies = self._copies()
@@ -98,7 +114,7 @@ class Mirror:
 
     def files_to_send(self) -> list[str]:
         """What this copy has and a new machine needs: paths relative to the run folder."""
-        paths = [artifact.path for artifact in self.needed()]
+        paths = [artifact.path for artifact in self.present()]
         small = [path.relative_to(self.here.path).as_posix() for name in MIRRORED for path in self.here.path.glob(name)]
         return [name for name in [*paths, *small] if (self.here.path / name).exists()]
 

@@ -183,7 +183,7 @@ class SkyJob:
 
     def _hint(self) -> str:
         """That the run continues, and from which checkpoint."""
-        checkpoints = [keep for keep in self.mirror.needed() if keep.kind == CHECKPOINT and self.mirror.has(keep)]
+        checkpoints = [artifact for artifact in self.mirror.present() if artifact.kind == CHECKPOINT]
         step = f" from step {checkpoints[-1].step} of `{checkpoints[-1].stage}`" if checkpoints else ""
         return f"launch again: the run continues{step}"
 

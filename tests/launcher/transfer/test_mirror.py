@@ -178,6 +178,20 @@ def test_what_is_here_is_what_a_fresh_machine_is_sent(mirror, there):
     }
 
 
+def test_a_new_machine_gets_the_earlier_checkpoint_when_the_newest_was_not_copied(mirror, there):
+    there.finishes("first")
+    there.saves("second", 2)
+    mirror.refresh()
+    mirror.copy_missing()
+    there.saves("second", 4)
+    mirror.refresh()  # it is announced, and the machine ends before its copy is complete
+    assert "stages/second/work/step_2" in mirror.files_to_send()
+    assert [artifact.step for artifact in mirror.present() if artifact.stage == "second"] == [2]
+    mirror.copy_missing()
+    assert [artifact.step for artifact in mirror.present() if artifact.stage == "second"] == [4]
+    assert "stages/second/work/step_2" not in mirror.files_to_send()
+
+
 def test_a_run_that_was_here_before_needs_no_copy_of_its_own_files(mirror, there):
     there.finishes("first")
     shutil.copytree(there.folder.path, mirror.here.path, dirs_exist_ok=True)
