@@ -43,6 +43,12 @@ def artifacts(plan: Plan, events: Iterable[Mapping[str, Any]]) -> tuple[Artifact
     return tuple(kept)
 
 
+def checkpoint_of(event: Mapping[str, Any]) -> Artifact:
+    """The checkpoint that a `stage.checkpoint` event announces."""
+    path = f"stages/{event['stage']}/work/{event['name']}"
+    return Artifact(path, CHECKPOINT, event["stage"], event.get("step"), float(event.get("time") or 0))
+
+
 def needed(plan: Plan, done: Collection[str]) -> set[str]:
     """The stages whose `out` is still read: by a stage that is not done, for the export, or at the end of the run."""
     readers = [stage for stage in plan.stages if stage.name not in done]
@@ -71,8 +77,7 @@ def _state(
                 if event.get("attempt") == 1:  # its earlier checkpoints were renamed
                     checkpoints.pop(again, None)
         elif kind == "stage.checkpoint":
-            path = f"stages/{name}/work/{event['name']}"
-            checkpoints[name] = Artifact(path, CHECKPOINT, name, event.get("step"), time)
+            checkpoints[name] = checkpoint_of(event)
         elif kind == "stage.finished":
             done[name] = time
         elif kind == "stage.skipped":

@@ -17,7 +17,16 @@ from launcher.runfolder.files import read_json, sha256, write_json
 from launcher.runfolder.manifest import defect, matches, read
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.runfolder.retention import CHECKPOINT, EXPORT, MANIFEST, MIRRORED, RESULT, Artifact, artifacts
+from launcher.runfolder.retention import (
+    CHECKPOINT,
+    EXPORT,
+    MANIFEST,
+    MIRRORED,
+    RESULT,
+    Artifact,
+    artifacts,
+    checkpoint_of,
+)
 from launcher.runfolder.validation import inside
 from launcher.transfer.copy import folder_lock
 from launcher.transfer.ssh import NoRoom, Remote, Unreachable, disk_errors
@@ -69,12 +78,11 @@ class Mirror:
     def _here_or_earlier(self, artifact: Artifact, events: list[dict[str, Any]]) -> Artifact | None:
         if (self.here.path / artifact.path).exists():
             return artifact
-        for event in reversed(events if artifact.kind == CHECKPOINT else []):
-            if event.get("event") == "stage.checkpoint" and event.get("stage") == artifact.stage:
-                path = f"stages/{artifact.stage}/work/{event['name']}"
-                if (self.here.path / path).exists():
-                    return Artifact(path, CHECKPOINT, artifact.stage, event.get("step"), float(event.get("time") or 0))
-        return None
+        if artifact.kind != CHECKPOINT:
+            return None
+        saved = [event for event in events if event.get("event") == "stage.checkpoint"]
+        earlier = [checkpoint_of(event) for event in reversed(saved) if event.get("stage") == artifact.stage]
+        return next((checkpoint for checkpoint in earlier if (self.here.path / checkpoint.path).exists()), None)
 
     def has(self, artifact: Artifact) -> bool:
         """Whether the artifact is here, and not an earlier one with the same path."""

@@ -11,7 +11,7 @@ import torch
 from torch.distributed.tensor import DTensor, Shard
 
 from recipes.common.checkpoint.fsdp import load_rank, replica, world_size
-from recipes.common.checkpoint.pretrained import VALUE_HEAD
+from recipes.common.checkpoint.pretrained import critic_name
 from recipes.common.checkpoint.saved_layout import configuration
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
@@ -42,8 +42,7 @@ def open_export(export: Path) -> Any:
             export, dtype="auto", output_loading_info=True, local_files_only=True, trust_remote_code=False
         )
     except Exception as problem:  # whatever the files make transformers trip over
-        reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-        raise StageError(f"`{export}`: transformers cannot open it: {reason}", AGAIN) from problem
+        raise StageError(f"`{export}`: transformers cannot open it: {_first_line(problem)}", AGAIN) from problem
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info.get(what):
             first = sorted(map(str, info[what]))[0]
@@ -56,7 +55,7 @@ def demand_same_weights(export: Path, model: Any, checkpoint: Path) -> None:
     world = world_size(checkpoint)
     first = load_rank(checkpoint, world, 0)
     states = [first, *(load_rank(checkpoint, world, rank) for rank in replica(checkpoint, world, first)[1:])]
-    names = {VALUE_HEAD.get(name, name.removeprefix("pretrained_model.")): name for name in first}
+    names = {critic_name(name): name for name in first}
     ties = model.get_expanded_tied_weights_keys(all_submodels=True)
     for name, value in model.state_dict().items():
         trained_as = names.get(name) or names.get(ties.get(name, ""))
@@ -103,8 +102,7 @@ def demand_same_numbers(export: Path, model: Any, config: Mapping[str, Any]) -> 
         trained.load_state_dict(model.state_dict(), assign=True)
     except Exception as problem:  # whatever the class trips over
         raise StageError(
-            f"`{export}/config.json`: the checkpoint's configuration makes another model: "
-            f"{(str(problem).strip() or type(problem).__name__).splitlines()[0]}",
+            f"`{export}/config.json`: the checkpoint's configuration makes another model: {_first_line(problem)}",
             AGAIN,
         ) from problem
     tokens = torch.arange(TOKENS)[None] % model.get_input_embeddings().weight.shape[0]
@@ -153,3 +151,7 @@ def reply(export: Path, model: Any, prompt: str) -> dict[str, str]:
     greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     tokens = model.generate(**chat, max_new_tokens=max(1, min(REPLY_TOKENS, longest - length)), **greedy)
     return {"prompt": prompt, "reply": tokenizer.decode(tokens[0, length:], skip_special_tokens=True)}
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0]

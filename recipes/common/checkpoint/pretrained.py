@@ -70,8 +70,13 @@ def named_tensors(tensors: dict[str, ShardedTensor]) -> dict[str, ShardedTensor]
         )
     if not VALUE_HEAD.keys() & tensors.keys():
         return tensors
-    names = {name: VALUE_HEAD.get(name, name.removeprefix("pretrained_model.")) for name in tensors}
-    return {names[name]: tensor for name, tensor in tensors.items() if names[name] != "lm_head.weight"}
+    named = {critic_name(name): tensor for name, tensor in tensors.items()}
+    return {name: tensor for name, tensor in named.items() if name != "lm_head.weight"}
+
+
+def critic_name(name: str) -> str:
+    """The name in transformers' class of a tensor of trl's model with a value head."""
+    return VALUE_HEAD.get(name, name.removeprefix("pretrained_model."))
 
 
 def without_ties(
