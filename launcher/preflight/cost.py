@@ -154,8 +154,8 @@ def features(document: Mapping[str, Any], name: str, clouds: Sequence[str]) -> F
 def experiment(clouds: Sequence[str]) -> Finding | None:
     """Was this launcher ever tested on the cloud?
 
-    Unknown where it was not: a cloud that SkyPilot knows and the table of providers does not. Nothing is said where it
-    was. `clouds`: the experimental ones."""
+    Unknown for a cloud that SkyPilot knows and that is not in the table of providers. Other clouds have no such line.
+    `clouds`: the experimental ones."""
     if not clouds:
         return None
     names = " and ".join(f"`{cloud}`" for cloud in clouds)

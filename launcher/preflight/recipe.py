@@ -78,9 +78,9 @@ def inputs(specs: Mapping[str, InputSpec], inputs: Mapping[str, Input]) -> Findi
 
 
 def data(command: Sequence[str] | None, inputs: Mapping[str, Input], root: Path, python: Path) -> Finding | None:
-    """Is the data what the recipe can train on? The recipe's own check, run here before anything is paid.
+    """Can the recipe train on the data? The recipe's own check runs here, before anything is paid.
 
-    Refused in the words of that check; nothing is said of a recipe without one. Runs `command` (placeholders
+    Refused with the message of that check. A recipe without a check has no such line. Runs `command` (placeholders
     `{input.NAME}`) with `python` in `root`; its last line is the evidence."""
     if not command:
         return None
@@ -123,8 +123,8 @@ def texts(
 def settings(plan: Plan, recipe: Recipe, root: Path) -> Finding | None:
     """Are the settings what the stages can work with? The recipe's own check, which needs no trainer installed.
 
-    Refused in the words of that check, which sees the settings of all planned stages that name a kind, as the
-    stages would get them. Nothing is said of a recipe without a check."""
+    Refused with the message of that check, which sees the settings of all planned stages that name a kind, as the
+    stages would get them. A recipe without a check has no such line."""
     kinds = [(stage, recipe.file.stages[stage.name].check) for stage in plan.stages]
     request = [{"stage": stage.name, "kind": kind, "settings": settings_of(stage)} for stage, kind in kinds if kind]
     if not request:
