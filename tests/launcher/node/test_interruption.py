@@ -221,6 +221,7 @@ def test_a_stage_that_ignores_the_request_is_killed_after_its_grace(by_hand, unt
     node = family(by_hand, "deaf('main')", grace=1)
     process = node.start()
     everyone = born(node, process, until)
+    until((node.folder.stage("one").work / "main").exists, "the stage itself, which ignores the request from now on")
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=patience(90))
