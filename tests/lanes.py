@@ -80,6 +80,7 @@ INTEGRATION = (
     Lane("families", "the other families whole", 300, OTHERS, TRAINERS),
     Lane("trainings", "one family's stages, killed and stopped; fuzzed checkpoints", 150,
          (*TRAININGS, "tests/fuzz/recipes"), TRAINERS),
+    Lane("vllm", "real vLLM on a CPU: exports, replies, rollouts", 300, ("tests/integration/vllm_cpu",), TRAINERS),
     Lane("images", "images built and run", 300, (IMAGES,)),
     Lane("clouds", "launches on emulated RunPod and Lambda", 500, (CLOUDS, *but(LAUNCHES[2])), cores=0.7),
     Lane("slurm", "launches on a real Slurm", 300, (

@@ -23,6 +23,7 @@ TAKEN = {
     "launcher/backends/slurm/test_allocation.py": 2,
     "launcher/backends/slurm/test_sbatch.py": 12,
     "integration/rehearsal/test_slurm.py": 1,
+    "integration/vllm_cpu/test_rehearsals.py": 1,
 }
 """How many of a file's tests: each takes minutes, or many of them do."""
 TRAININGS = 1

@@ -14,15 +14,13 @@ if TYPE_CHECKING:
 
 
 def check_engine(settings: object) -> None:
-    """For a `__post_init__`: raises ValueError if engine, device and dtype do not go together."""
+    """For a `__post_init__`: raises ValueError if engine, device, dtype or share of memory is wrong."""
     check_choice(settings, "engine", ENGINES)
     check_choice(settings, "device", DEVICES)
     check_choice(settings, "dtype", DTYPES)
-    engine, device, dtype, share = (getattr(settings, name) for name in ("engine", "device", "dtype", "gpu_share"))
+    device, dtype, share = (getattr(settings, name) for name in ("device", "dtype", "gpu_share"))
     if not 0 < share <= 1:
         raise ValueError(f"`gpu_share` is `{share}`, not above 0 and at most 1")
-    if device == "cpu" and engine == "vllm":
-        raise ValueError("`engine` is `vllm`, which needs `device` `cuda`; on a CPU use `transformers`")
     if device == "cpu" and dtype != "float32":
         raise ValueError(f"`dtype` is `{dtype}`; on a CPU it is `float32`")
 

@@ -1,20 +1,26 @@
 """Replies by vllm, which schedules any number of prompts by itself."""
 
+import os
 from typing import Any
 
 from vllm import LLM, SamplingParams
 
 from recipes.common.inference.types import Loading, Reply, Sampling
-from recipes.common.model.loading import device_bytes
+from recipes.common.model.loading import children_bytes, device_bytes
+
+ON_CPU: dict[str, Any] = {"enforce_eager": True, "kv_cache_memory_bytes": 1 << 28}
+"""For vllm's build for CPUs: no compiler is needed, and 256 MiB of cache instead of a share of the machine's memory."""
 
 NEVER = -100.0
 """The lowest `logit_bias` there is: a probability of e-100."""
 
 
 class VllmEngine:
-    """One GPU. vllm computes in a process of its own, which ends with this one."""
+    """One GPU, or a CPU. vllm computes in a process of its own, which ends with this one."""
 
     def __init__(self, loading: Loading):
+        os.environ["VLLM_NO_USAGE_STATS"] = "1"
+        self.device = loading.device
         self.llm = LLM(**engine_arguments(loading))
 
     def generate(self, prompts: list[list[int]], sampling: Sampling, seed: int) -> list[Reply]:
@@ -32,7 +38,7 @@ class VllmEngine:
         return replies
 
     def peak_bytes(self) -> int:
-        return device_bytes()
+        return device_bytes() if self.device == "cuda" else children_bytes()
 
     def _generate(self, prompts: list[list[int]], arguments: dict[str, Any], seed: int) -> list[Reply]:
         """One request for each prompt, each with a seed of its own."""
@@ -53,7 +59,7 @@ def engine_arguments(loading: Loading) -> dict[str, Any]:
         "model": str(loading.folder),
         "dtype": loading.dtype,
         "max_model_len": loading.max_length,
-        "gpu_memory_utilization": loading.gpu_share,
+        **(ON_CPU if loading.device == "cpu" else {"gpu_memory_utilization": loading.gpu_share}),
         "generation_config": "vllm",  # nothing of the model's own
         "enable_prefix_caching": True,
         **quantized,

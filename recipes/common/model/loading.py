@@ -85,6 +85,13 @@ def device_bytes() -> int:
     return total - free
 
 
+def children_bytes() -> int:
+    """The resident memory of all processes that this one started: on a CPU vllm computes in one of them."""
+    import psutil
+
+    return sum(child.memory_info().rss for child in psutil.Process().children(recursive=True))
+
+
 def _resident(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     (kibibytes,) = (line.split()[1] for line in lines if line.startswith(f"{name}:"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipes.common.inference.vllm_cpu import check_installed
 from recipes.common.stage.command import Mistake
 
 HERE = Path(__file__).parent
@@ -14,6 +15,7 @@ EVERYWHERE = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "VERL_LOGGING_LEVEL": "WARN",
     "TQ_NUM_THREADS": "2",
+    "VLLM_NO_USAGE_STATS": "1",
 }
 
 CPU = {
@@ -67,6 +69,17 @@ TRANSFORMERS = [
 
 VLLM = ["actor_rollout_ref.rollout.name=vllm"]
 
+VLLM_ON_CPU = [
+    # both free a GPU's memory between rollouts
+    "+actor_rollout_ref.rollout.enable_sleep_mode=False",
+    "actor_rollout_ref.rollout.free_cache_engine=False",
+    # no compiler in the rehearsal's image; a share of the machine's memory would be gigabytes
+    "actor_rollout_ref.rollout.enforce_eager=True",
+    "+actor_rollout_ref.rollout.engine_kwargs.vllm.kv_cache_memory_bytes=268435456",
+    # the bucket is shared memory
+    "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes=64",
+]
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -88,13 +101,16 @@ class Hardware:
         """The overrides of verl's configuration for this hardware."""
         count = [f"trainer.n_gpus_per_node={self.ranks}", f"trainer.nnodes={self.nodes}"]
         device = ON_CPU if self.device == "cpu" else ON_CUDA
-        return [*count, *device, *(TRANSFORMERS if self.rollout == "hf" else VLLM)]
+        vllm = [*VLLM, *(VLLM_ON_CPU if self.device == "cpu" else [])]
+        return [*count, *device, *(TRANSFORMERS if self.rollout == "hf" else vllm)]
 
     def environment(self) -> dict[str, str]:
         """Variables for the stage's process and every Ray process of it, to be set before verl is imported."""
         plugins = ["recipes.common.verl.compat"]
         if self.device == "cpu":
             plugins.append("recipes.common.verl.cpu_platform")
+            if self.rollout == "vllm":
+                plugins.append("recipes.common.inference.vllm_cpu")
         paths = [str(HERE.parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
             **EVERYWHERE,
@@ -111,7 +127,7 @@ class Hardware:
 def detect(device: str, rollout: str, ranks: int | None) -> Hardware:
     """The hardware of this run; `ranks` None: every GPU that is visible, or one process on a CPU."""
     if device == "cpu" and rollout == "vllm":
-        raise Mistake("`rollout` is `vllm` and `device` is `cpu`: vLLM's engine needs a GPU", "set `rollout` to `hf`")
+        check_installed("rollout", "hf")
     if device == "cuda":
         import torch
 

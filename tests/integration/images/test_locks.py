@@ -11,7 +11,7 @@ from launcher.config.recipe import families, names, read_recipe
 
 ROOT = Path(__file__).parent.parent.parent.parent
 UV = ROOT / ".venv/bin/uv"
-LOCKS = ("launcher", "clouds", "cpu", "cuda", "sky")
+LOCKS = ("launcher", "clouds", "cpu", "vllm", "cuda", "sky")
 ONLY_CPU = {"torch", "hypothesis", "pytest"}
 """verl decides torch's version on GPUs, and tests stay out."""
 
@@ -57,6 +57,10 @@ def test_the_locks_of_the_laptop_agree_and_build_the_wheel_of_skypilot_that_imag
     }
     for name in ("skypilot", "pip", "setuptools", "wheel"):
         assert clouds[name] == node[name]
+
+
+def test_vllm_for_a_cpu_comes_beside_the_rest_and_changes_none_of_it():
+    assert not pins("cpu").keys() & pins("vllm").keys()
 
 
 def test_gpus_get_all_that_rehearsals_get_in_the_same_versions():

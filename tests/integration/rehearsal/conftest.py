@@ -114,10 +114,10 @@ def make_place(folder: Path, root: Path = ROOT, recipe: str = "gad-7b") -> Place
     return Place(folder, root, recipe)
 
 
-def undisturbed(folder: Path, recipe: str) -> Place:
+def undisturbed(folder: Path, recipe: str, *arguments: str) -> Place:
     """The family's whole rehearsal, once; screen.txt is what it said. Nobody changes it."""
     place = make_place(folder, recipe=recipe)
-    done = place.rehearse()
+    done = place.rehearse(*arguments)
     logs = "".join(path.read_text()[-3000:] for path in place.store.glob("stages/*/log.txt"))
     assert done.returncode == 0, done.stdout + done.stderr + logs
     (place.folder / "screen.txt").write_text(done.stdout)

@@ -30,12 +30,6 @@ EVALUATE = {
     ("stage", "good", "changes", "says"),
     [
         ("generate", GENERATE, {"engine": "vlm"}, "`engine` is `vlm`, not one of `vllm`, `transformers`"),
-        (
-            "generate",
-            GENERATE,
-            {"engine": "vllm"},
-            "`engine` is `vllm`, which needs `device` `cuda`; on a CPU use `transformers`",
-        ),
         ("generate", GENERATE, {"dtype": "bfloat16"}, "`dtype` is `bfloat16`; on a CPU it is `float32`"),
         ("generate", GENERATE, {"rows": 0}, "`rows` is `0`, less than 1"),
         ("generate", GENERATE, {"top_p": 0.0}, "`top_p` is `0.0`, not above 0 and at most 1"),

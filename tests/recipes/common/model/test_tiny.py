@@ -33,7 +33,7 @@ def test_it_loads_as_a_qwen2_of_two_layers(folder):
     config = model.config
     assert config.architectures == ["Qwen2ForCausalLM"]
     assert (config.num_hidden_layers, config.hidden_size) == (2, 64)
-    assert (config.num_attention_heads, config.num_key_value_heads) == (4, 2)
+    assert (config.num_attention_heads, config.num_key_value_heads) == (2, 1)
     assert not config.tie_word_embeddings
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     assert model.lm_head.weight.data_ptr() != model.model.embed_tokens.weight.data_ptr()

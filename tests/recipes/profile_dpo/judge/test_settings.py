@@ -60,7 +60,6 @@ def test_a_models_name_is_no_key(model):
             {"judge": "words", "batched_rounds": 1},
             "`batched_rounds` is `1`, which needs `judge` `endpoint`",
         ),
-        ({"engine": "vllm"}, "`engine` is `vllm`, which needs `device` `cuda`; on a CPU use `transformers`"),
         ({"dtype": "bfloat16"}, "`dtype` is `bfloat16`; on a CPU it is `float32`"),
         ({"gpu_share": 0.0}, "`gpu_share` is `0.0`, not above 0 and at most 1"),
     ],
