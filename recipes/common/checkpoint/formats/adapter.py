@@ -120,6 +120,10 @@ def write_adapter(
         for name, tensor in source.tensors.items():
             values = torch.empty(tensor.numel, dtype=cast(tensor, dtype))
             tensor.read(0, values)
+            if values.dtype == torch.float16 and values.isinf().any():
+                raise StageError(
+                    f"`{name}` has values beyond 65504, which float16 cannot hold", "convert with `--dtype bfloat16`"
+                )
             written[name] = values.view(tensor.shape)
             on_tensor(len(written), len(source.tensors))
         save_file(written, part / NAMES[0], metadata={"format": "pt"})
@@ -152,7 +156,7 @@ def merged_tensors(source: AdapterSource) -> dict[str, Tensor]:
 def named_base(source: AdapterSource) -> Path:
     """The folder of the base that the adapter itself names. Mistake when it is not here."""
     named = source.config.get("base_model_name_or_path")
-    if not named or not (Path(named) / "config.json").is_file():
+    if not isinstance(named, str) or not named or not (Path(named) / "config.json").is_file():
         raise Mistake(
             f"`{source.folder}`: the adapter's `base_model_name_or_path` is `{named}`, which is no folder with a model",
             "name the folder of the model that it was trained on: `--merge BASE`",

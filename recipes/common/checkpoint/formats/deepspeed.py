@@ -73,6 +73,15 @@ def read_zero(folder: Path, mapped: bool) -> Zero:
     states = [state.get("optimizer_state_dict") if isinstance(state, dict) else None for state in optimizers]
     if not states or not isinstance(states[0], dict) or "zero_stage" not in states[0]:
         return Zero(folder, 0, [], None, [], {}, models)
+    try:
+        return _of_ranks(folder, models, states)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as problem:
+        what = f"`{problem.args[0]}` is missing" if isinstance(problem, KeyError) else str(problem)
+        raise StageError(f"`{folder}`: not what DeepSpeed writes: {what}", TORN) from problem
+
+
+def _of_ranks(folder: Path, models: list[dict[str, Any]], states: list[dict[str, Any]]) -> Zero:
+    """What the files say of weights that were cut, `states` being the optimizer's. Raises whatever damage leads to."""
     stage = _number(states[0]["zero_stage"])
     counts = states[0]["partition_count"]
     world = max(counts) if isinstance(counts, list) else counts

@@ -19,8 +19,8 @@ COMPUTED = ("inv_freq", "_extra_state")
 
 
 def model_tensors(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The model's tensors by their names in memory, in the model's order. StageError when one is missing, or belongs to
-    the model and has no place in it."""
+    """The model's tensors by their names in memory, in the model's order. StageError when one is missing, has another
+    shape than in the class, or belongs to the model and has no place in it."""
     if lora := next((name for name in tensors if ".lora_" in name), None):
         raise StageError(
             f"`{folder}`: `{lora}` belongs to a LoRA adapter, which is read from verl's and peft's folders alone",
@@ -34,16 +34,22 @@ def model_tensors(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[s
             "open the checkpoint with the code that it was trained with, and call `save_pretrained`",
         )
     plain = {without_wrappers(name): tensor for name, tensor in tensors.items()}
-    prefix = _prefix(layout.names, plain)
-    model = {name: plain[prefix + name] for name in layout.names if prefix + name in plain}
-    if absent := [name for name in layout.names if name not in model and name not in layout.ties]:
+    prefix = _prefix(layout.state, plain)
+    model = {name: plain[prefix + name] for name in layout.state if prefix + name in plain}
+    if absent := [name for name in layout.state if name not in model and name not in layout.ties]:
         there = next((name for name in plain if not model or name.startswith(prefix)), "no tensor at all")
         raise StageError(
             f"`{folder}`: `{architecture}` has `{absent[0]}`, which the checkpoint has not "
             f"({len(absent)} are missing); the checkpoint has `{there}`",
             "name the configuration of the model that was trained: `--config FOLDER`",
         )
-    roots = {name.partition(".")[0] for name in layout.names}
+    if wrong := [name for name, tensor in model.items() if tensor.shape != layout.state[name]]:
+        shapes = f"`{list(model[wrong[0]].shape)}`, and `{list(layout.state[wrong[0]])}`"
+        raise StageError(
+            f"`{folder}`: `{wrong[0]}` is {shapes} by the configuration ({len(wrong)} differ)",
+            "name the configuration of the model that was trained: `--config FOLDER`",
+        )
+    roots = {name.partition(".")[0] for name in layout.state}
     rest = [name.removeprefix(prefix) for name in plain if name.startswith(prefix)]
     strange = [name for name in rest if name not in model and name.partition(".")[0] in roots]
     if strange := [name for name in strange if not name.endswith(COMPUTED)]:

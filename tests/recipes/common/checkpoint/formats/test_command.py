@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from recipes.common.checkpoint.verify import main as verify
-from recipes.common.stage.command import Mistake
+from recipes.common.stage.command import Mistake, StageError
 from tests.recipes.common.checkpoint.architectures import model_of
 from tests.recipes.common.checkpoint.formats.written import written
 from tests.support.patience import patience
@@ -43,6 +43,16 @@ def test_a_configuration_that_is_not_there_is_refused(write_role, tmp_path, conv
     with pytest.raises(Mistake) as caught:
         convert(role, tmp_path / "out", "--config", tmp_path / "none")
     assert caught.value.error == f"`{tmp_path / 'none'}`: no `config.json`"
+
+
+def test_what_float16_cannot_hold_of_an_adapter_is_refused(tmp_path, convert):
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": 5}))
+    save_file({"base_model.model.q.lora_A.weight": torch.full((2, 4), 7e4)}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(StageError, match=r"`base_model.model.q.lora_A.weight` has values beyond 65504"):
+        convert(tmp_path, tmp_path / "out", "--dtype", "float16")
+    with pytest.raises(Mistake, match="`base_model_name_or_path` is `5`, which is no folder with a model"):
+        convert(tmp_path, tmp_path / "out", "--merge")
+    assert not (tmp_path / "out").exists()
 
 
 def test_verify_takes_an_adapter(tmp_path, monkeypatch, convert):

@@ -89,6 +89,20 @@ def test_a_run_with_tensor_parallelism_is_named(checkpoint):
     )
 
 
+@pytest.mark.parametrize(
+    ("state", "what"),
+    [
+        ({"zero_stage": 3}, "`partition_count` is missing"),
+        ({"zero_stage": 3, "partition_count": 1}, "`fp32_flat_groups` is missing"),
+    ],
+)
+def test_files_that_lack_something_are_a_sentence(checkpoint, state, what):
+    step = checkpoint / "global_step2"
+    (step / "bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt").unlink()
+    torch.save({"optimizer_state_dict": state}, step / "bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt")
+    assert refusal(open_zero, step)[0] == f"`{step}`: not what DeepSpeed writes: {what}"
+
+
 class Harmful:
     def __reduce__(self):
         return (os.mkdir, ("executed",))
@@ -120,6 +134,14 @@ def test_another_configuration_is_refused(checkpoint, tmp_path, convert):
     config.save_pretrained(tmp_path / "config")
     assert refusal(convert, checkpoint, tmp_path / "out", "--config", tmp_path / "config") == (
         f"`{checkpoint}`: `Qwen2ForCausalLM` has no `model.layers.1.self_attn.q_proj.weight`, which the checkpoint has",
+        "name the configuration of the model that was trained: `--config FOLDER`",
+    )
+
+
+def test_a_configuration_of_another_size_is_refused(checkpoint, tmp_path, convert):
+    Qwen2Config.from_pretrained(checkpoint, vocab_size=30).save_pretrained(tmp_path / "config")
+    assert refusal(convert, checkpoint, tmp_path / "out", "--config", tmp_path / "config") == (
+        f"`{checkpoint}`: `model.embed_tokens.weight` is `[29, 8]`, and `[30, 8]` by the configuration (2 differ)",
         "name the configuration of the model that was trained: `--config FOLDER`",
     )
 
