@@ -182,6 +182,22 @@ def verify(run: option.RunName = None) -> None:
 
 
 @app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="the folder of one checkpoint, of any trainer")],
+    out: Annotated[Path, typer.Argument(help="the model: a folder that is empty or not there yet")],
+    dtype: Annotated[str | None, typer.Option(help="bfloat16, float16, float32 or keep")] = None,
+    max_shard_gb: Annotated[float | None, typer.Option(help="size of a file, in 10^9 bytes")] = None,
+    config: Annotated[Path | None, typer.Option(help="config.json and tokenizer, if the checkpoint has none")] = None,
+    merge: Annotated[str | None, typer.Option(help="merge a LoRA adapter into this model, or into its `own`")] = None,
+) -> None:
+    """Make a Hugging Face model of a checkpoint. Of verl, torch DCP, DeepSpeed, Hugging Face's trainer or peft."""
+    from launcher.commands import pull as command
+
+    options = {"dtype": dtype, "max-shard-gb": max_shard_gb, "config": config, "merge": merge}
+    raise typer.Exit(command.convert(checkpoint, out, options, _site()))
+
+
+@app.command()
 def report(
     run: option.RunName = None,
     out: Annotated[Path | None, typer.Option(help="where to write it (default: runs/<run>/report.html)")] = None,

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from launcher.backends.base import KILLED, End
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile, expand_home
 from launcher.errors import LaunchError
+from launcher.interrupts import interruptible_after
 from launcher.runfolder.lock import holder
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
@@ -89,6 +91,14 @@ class LocalWork:
 
     def waits_for(self) -> str | None:
         return None
+
+
+def run_recipe_command(root: Path, python: Path, module: str, arguments: Sequence[str]) -> int:
+    """The exit code of a command of the recipes, which reads and prints in this terminal. Ctrl-C is left to it."""
+    path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with interruptible_after():
+        argv = [str(python), "-m", module, *arguments]
+        return subprocess.run(argv, env={**os.environ, "PYTHONPATH": path}, check=False).returncode
 
 
 def find_python(root: Path, of_site: str | None) -> Path:

@@ -1,6 +1,11 @@
-"""The pull and verify commands: copy the export of a run to this computer, and compare it with the manifest."""
+"""The pull, verify and convert commands: copy the export of a run to this computer, compare it with the manifest, and
+make a model of any checkpoint."""
+
+from collections.abc import Mapping
+from pathlib import Path
 
 from launcher.backends.base import Backend
+from launcher.backends.local import find_python, run_recipe_command
 from launcher.backends.select import backend_of
 from launcher.config.site import SiteFile
 from launcher.errors import FAILED, LaunchError
@@ -39,6 +44,16 @@ def verify(folder: RunFolder) -> None:
     code 3 if one does not."""
     demand_whole(folder, every_byte=True)
     console.say(f"{folder.export}: all files match the manifest")
+
+
+def convert(checkpoint: Path, out: Path, options: Mapping[str, object], site: SiteFile) -> int:
+    """The exit code of the recipes' own command, in the CPU environment: an option that is None is left to it."""
+    root = find_root()
+    if not (root / "recipes" / "common" / "convert.py").is_file():
+        raise LaunchError(f"`{root / 'recipes'}`: no `common/convert.py`", "run it in the launcher's own folder")
+    python = find_python(root, site.local.python)
+    named = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+    return run_recipe_command(root, python, "recipes.common.convert", [*named, "--", str(checkpoint), str(out)])
 
 
 def demand_whole(folder: RunFolder, every_byte: bool) -> None:

@@ -1,6 +1,6 @@
-"""Makes a Hugging Face model of one role of a verl FSDP checkpoint: the command of checkpoint/convert.py."""
+"""Makes a Hugging Face model of a checkpoint: the command of checkpoint/formats/command.py."""
 
-from recipes.common.checkpoint.convert import main
+from recipes.common.checkpoint.formats.command import main
 from recipes.common.stage.command import run
 
 if __name__ == "__main__":

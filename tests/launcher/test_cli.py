@@ -28,6 +28,7 @@ COMMANDS = [
     "stop",
     "pull",
     "verify",
+    "convert",
     "report",
     "compare",
 ]
@@ -256,4 +257,57 @@ def test_an_image_without_an_engine_is_no_traceback(toy):
     assert done.stderr == (
         "error: there is no command `docker-that-is-not-here`\n\n"
         "hint: install Docker, or name a client with `DOCKER=`\n"
+    )
+
+
+CONVERTER = """#!/bin/sh
+echo "$PYTHONPATH" | cut -d: -f1
+printf '%s\\n' "$@"
+exit 3
+"""
+
+
+@pytest.fixture
+def converter(toy, tmp_path):
+    """A Python in site.yaml that says how it was called, and a project that has the recipes' command."""
+    python = tmp_path / "a python"
+    python.write_text(CONVERTER)
+    python.chmod(0o755)
+    (tmp_path / "config/launcher/site.yaml").write_text(json.dumps({"local": {"python": str(python)}}))
+    (toy.root / "recipes/common").mkdir()
+    (toy.root / "recipes/common/convert.py").touch()
+    return python
+
+
+@pytest.mark.parametrize(
+    ("options", "passed"),
+    [
+        ([], []),
+        (["--dtype", "keep", "--max-shard-gb", "2", "--config", "base"], None),
+        (["--merge", "own"], ["--merge", "own"]),
+    ],
+)
+def test_convert_is_the_recipes_own_command(toy, converter, options, passed):
+    done = toy.launcher("convert", "odd $(x)", "out", *options)
+    assert (done.returncode, done.stderr) == (3, "")
+    passed = passed if passed is not None else ["--dtype", "keep", "--max-shard-gb", "2.0", "--config", "base"]
+    called = [str(toy.root), "-m", "recipes.common.convert", *passed, "--", "odd $(x)", "out"]
+    assert done.stdout.splitlines() == called
+
+
+def test_convert_without_the_cpu_environment_says_how_to_make_it(toy, converter):
+    converter.unlink()
+    done = toy.launcher("convert", "checkpoint", "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: `{converter}` does not exist: site.yaml names it\n\n"
+        "hint: run `make setup-cpu`, or name a Python in site.yaml under `local.python`\n"
+    )
+
+
+def test_convert_elsewhere_says_where_the_command_is(toy):
+    done = toy.launcher("convert", "checkpoint", "out")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: `{toy.root}/recipes`: no `common/convert.py`\n\nhint: run it in the launcher's own folder\n",
     )

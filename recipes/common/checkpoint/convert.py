@@ -1,25 +1,30 @@
-"""Makes a Hugging Face model of one role of a verl FSDP checkpoint, a block at a time.
-
-    python -m recipes.common.convert global_step_100/actor OUT [--dtype bfloat16] [--max-shard-gb 5] [--work DIR]
+"""Makes a Hugging Face model of a checkpoint, a block at a time. formats/command.py is the command.
 
 Memory does not grow with the model, and the disk is read and written once: the rank files are mapped, every tensor's
 place in the output is known beforehand, and blocks of 2 M elements are cast into it one after the other.
 """
 
-import argparse
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from recipes.common.checkpoint.pretrained import cast, exported_model
+from recipes.common.checkpoint.formats.kind import Kind
+from recipes.common.checkpoint.formats.source import (
+    ExportedModel,
+    Source,
+    exported_source,
+    find_source,
+    not_of_the_model,
+)
+from recipes.common.checkpoint.pretrained import cast
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
-from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, TensorSlice, read_ahead
-from recipes.common.stage.command import StageError, tensor_progress
+from recipes.common.checkpoint.sharded_tensor import BLOCK, Tensor, read_ahead
+from recipes.common.stage.command import StageError
 from recipes.common.stage.files import whole_folder, write_json
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32, "keep": None}
@@ -54,27 +59,51 @@ class Summary:
 
 
 def convert(
-    source: Path,
+    role: Path,
     target: Path,
     dtype: torch.dtype | None,
     max_shard_bytes: int,
     on_tensor: Callable[[int, int], None],
 ) -> Summary:
-    """`target` is the model whose shards are in `source`, complete and on disk; after an error it is as it was.
+    """As `convert_source`, of one role of a verl FSDP checkpoint."""
+    return convert_source(find_source(role, Kind.VERL, None), target, dtype, max_shard_bytes, on_tensor)
+
+
+def convert_source(
+    source: Source,
+    target: Path,
+    dtype: torch.dtype | None,
+    max_shard_bytes: int,
+    on_tensor: Callable[[int, int], None],
+) -> Summary:
+    """`target` is the model whose checkpoint is `source`, complete and on disk; after an error it is as it was.
 
     Floating-point tensors are cast to `dtype`; None keeps them. `on_tensor` is told (written, all) after each tensor.
     StageError when the checkpoint is not whole or the disk has no room.
     """
     began = time.monotonic()
-    tensors, config = exported_model(source, dtype)
+    model = exported_source(source, dtype)
+    summary = write_model(source, model, target, max_shard_bytes, on_tensor)
+    return replace(summary, seconds=time.monotonic() - began)
+
+
+def write_model(
+    source: Source,
+    model: ExportedModel,
+    target: Path,
+    max_shard_bytes: int,
+    on_tensor: Callable[[int, int], None],
+) -> Summary:
+    """As `convert_source`, of a model that is known already; what lies beside its weights is that of `source`."""
+    began = time.monotonic()
+    tensors, config = model.tensors, model.config
     files = plan_files(
-        (Entry(name, tensor.shape, cast(tensor, dtype)) for name, tensor in tensors.items()), max_shard_bytes
+        (Entry(name, tensor.shape, cast(tensor, model.dtype)) for name, tensor in tensors.items()), max_shard_bytes
     )
     entries = [entry for group in files.values() for entry in group]
     with whole_folder(target) as part:
         check_room(part, sum(entry.nbytes for entry in entries))
-        weights = shutil.ignore_patterns("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
-        shutil.copytree(source / "huggingface", part, ignore=weights, dirs_exist_ok=True)
+        shutil.copytree(source.beside, part, ignore=not_of_the_model(source), dirs_exist_ok=True)
         write_json(part / "config.json", config)
         if len(files) > 1:
             write_json(part / "model.safetensors.index.json", index(files))
@@ -110,21 +139,7 @@ def check_room(folder: Path, needed: int) -> None:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m recipes.common.convert", description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", type=Path, help="one role: the folder with fsdp_config.json")
-    parser.add_argument("out", type=Path, help="the Hugging Face model: a folder that is empty or not there yet")
-    parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
-    parser.add_argument("--max-shard-gb", type=float, default=5.0, help="a file's size in 10^9 bytes")
-    parser.add_argument("--work", type=Path, help="report progress in this folder instead of on the terminal")
-    args = parser.parse_args()
-    torch.set_num_threads(1)  # the disk is the bound: a second thread only spins
-    with tensor_progress(args.work) as on_tensor:
-        summary = convert(args.checkpoint, args.out, DTYPES[args.dtype], int(args.max_shard_gb * 1e9), on_tensor)
-    print(summary)
-
-
-def _write(file: Path, group: list[Entry], tensors: dict[str, ShardedTensor | TensorSlice]) -> Iterator[None]:
+def _write(file: Path, group: list[Entry], tensors: dict[str, Tensor]) -> Iterator[None]:
     """Yields after each tensor of the file has been written."""
     buffers = {entry.dtype: torch.empty(BLOCK, dtype=entry.dtype) for entry in group}
     blocks = read_ahead(tensors[entry.name] for entry in group)

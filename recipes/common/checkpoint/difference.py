@@ -6,7 +6,7 @@ import torch
 
 from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.hf_tensors import StoredTensor, open_stored
-from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor
+from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, Tensor
 from recipes.common.stage.command import StageError
 
 
@@ -31,7 +31,7 @@ def largest_change(before: Path, after: Path, sample: int | None = None) -> floa
     return float(torch.tensor([largest_difference(old[name], new[name]) for name in names]).max())
 
 
-def largest_difference(left: ShardedTensor | StoredTensor, right: ShardedTensor | StoredTensor) -> float:
+def largest_difference(left: Tensor | StoredTensor, right: Tensor | StoredTensor) -> float:
     """The largest |left - right| over two tensors of the same shape, in float32; NaN when either has a NaN."""
     largest = torch.zeros(())
     for start in range(0, left.numel, BLOCK):

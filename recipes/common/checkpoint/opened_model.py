@@ -3,7 +3,7 @@
 Plain torch reads the checkpoint here: each rank file with `torch.load`, and `torch.cat` puts a cut tensor together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,18 @@ def demand_same_weights(export: Path, model: Any, checkpoint: Path) -> None:
     first = load_rank(checkpoint, world, 0)
     states = [first, *(load_rank(checkpoint, world, rank) for rank in replica(checkpoint, world, first)[1:])]
     names = {critic_name(name): name for name in first}
+    demand_equal_state(export, model, names, lambda name: _whole([state[name] for state in states]))
+
+
+def demand_equal_state(export: Path, model: Any, names: Mapping[str, str], read: Callable[[str], torch.Tensor]) -> None:
+    """Each tensor of the opened model is the checkpoint's. `names`: name in the model -> name in the checkpoint, of
+    which `read` gives the tensor. StageError otherwise."""
     ties = model.get_expanded_tied_weights_keys(all_submodels=True)
     for name, value in model.state_dict().items():
         trained_as = names.get(name) or names.get(ties.get(name, ""))
         if trained_as is None:
             raise StageError(f"`{export}`: opened, it has `{name}`, which the checkpoint has not", AGAIN)
-        trained = _whole([state[trained_as] for state in states])
+        trained = read(trained_as)
         stored = trained.to(model.dtype) if trained.is_floating_point() else trained
         if trained.shape != value.shape or not any(torch.equal(value, it.to(value.dtype)) for it in (stored, trained)):
             raise StageError(f"`{export}`: opened, its `{name}` is not the checkpoint's", AGAIN)

@@ -13,7 +13,7 @@ from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.hf_tensors import StoredTensor
 from recipes.common.checkpoint.older_keys import with_older_keys
 from recipes.common.checkpoint.saved_layout import arranged, saved_layout
-from recipes.common.checkpoint.sharded_tensor import ShardedTensor, TensorSlice
+from recipes.common.checkpoint.sharded_tensor import ShardedTensor, Tensor
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
@@ -47,12 +47,16 @@ def names_class(config: dict[str, Any]) -> bool:
     return isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
 
 
-def exported_model(
-    role: Path, dtype: torch.dtype | None
-) -> tuple[dict[str, ShardedTensor | TensorSlice], dict[str, Any]]:
+def exported_model(role: Path, dtype: torch.dtype | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of the role's model and its configuration, as `save_pretrained` would write them after a cast to
     `dtype`. StageError when the checkpoint is not whole, or nobody knows how its class is saved."""
-    trained, tensors = read_config(role), named_tensors(open_shards(role))
+    return saved_model(named_tensors(open_shards(role)), read_config(role), dtype)
+
+
+def saved_model(
+    tensors: Mapping[str, Tensor], trained: dict[str, Any], dtype: torch.dtype | None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """As `exported_model`, of tensors under their names in memory and the configuration of the training."""
     config = exported_config(trained, tensors, main_dtype(tensors.values(), dtype))
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     layout = saved_layout([config["architectures"][0], trained["architectures"][0]], config, shapes)
@@ -65,8 +69,8 @@ def named_tensors(tensors: dict[str, ShardedTensor]) -> dict[str, ShardedTensor]
     left out: a critic has no use for it."""
     if lora := next((name for name in tensors if "lora_" in name), None):
         raise StageError(
-            f"`{tensors[lora].folder}`: `{lora}` belongs to a LoRA adapter, which is not converted",
-            "use `python -m verl.model_merger merge --backend fsdp`, which writes the adapter as a folder of its own",
+            f"`{tensors[lora].folder}`: `{lora}` belongs to a LoRA adapter, which is not a model",
+            "`python -m recipes.common.convert` writes the adapter as a folder of its own; `--merge` merges it",
         )
     if not VALUE_HEAD.keys() & tensors.keys():
         return tensors
@@ -80,8 +84,8 @@ def critic_name(name: str) -> str:
 
 
 def without_ties(
-    tensors: dict[str, ShardedTensor], config: dict[str, Any], ties: Mapping[str, str] | None
-) -> dict[str, ShardedTensor]:
+    tensors: Mapping[str, Tensor], config: dict[str, Any], ties: Mapping[str, str] | None
+) -> dict[str, Tensor]:
     """The tensors without those that repeat another one. `ties`: name of a tensor -> name of the one that it repeats,
     as the class says; None of a class that nobody knows. StageError when they are not equal."""
     ties = _seen_ties(tensors, config) if ties is None else ties
@@ -107,12 +111,12 @@ def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.d
     return exported
 
 
-def cast(tensor: ShardedTensor | TensorSlice | StoredTensor, dtype: torch.dtype | None) -> torch.dtype:
+def cast(tensor: Tensor | StoredTensor, dtype: torch.dtype | None) -> torch.dtype:
     """The type in which the tensor is exported: whole numbers keep theirs, and so does everything for None."""
     return dtype if dtype is not None and tensor.dtype.is_floating_point else tensor.dtype
 
 
-def main_dtype(tensors: Iterable[ShardedTensor | StoredTensor], dtype: torch.dtype | None) -> torch.dtype:
+def main_dtype(tensors: Iterable[Tensor | StoredTensor], dtype: torch.dtype | None) -> torch.dtype:
     """The type in which most of the exported numbers are."""
     numbers: Counter[torch.dtype] = Counter()
     for tensor in tensors:
@@ -120,19 +124,23 @@ def main_dtype(tensors: Iterable[ShardedTensor | StoredTensor], dtype: torch.dty
     return numbers.most_common(1)[0][0]
 
 
-def _seen_ties(tensors: dict[str, ShardedTensor], config: dict[str, Any]) -> dict[str, str]:
+def _seen_ties(tensors: Mapping[str, Tensor], config: dict[str, Any]) -> dict[str, str]:
     """Of a class that nobody knows the head is tied when the configuration says so, or, where it does not, when
     training shared it."""
     head = tensors.get("lm_head.weight")
     embeddings = next((name for name in tensors if name.endswith(INPUT_EMBEDDINGS)), None)
     if head is None or embeddings is None:
         return {}
-    shared = head.shares_memory(tensors[embeddings])
+    shared = _share_memory(head, tensors[embeddings])
     return {"lm_head.weight": embeddings} if config.get("tie_word_embeddings", shared) else {}
 
 
-def _demand_equal(repeated: ShardedTensor, kept: ShardedTensor) -> None:
-    shared = repeated.shares_memory(kept)
+def _share_memory(left: Tensor, right: Tensor) -> bool:
+    return isinstance(left, ShardedTensor) and isinstance(right, ShardedTensor) and left.shares_memory(right)
+
+
+def _demand_equal(repeated: Tensor, kept: Tensor) -> None:
+    shared = _share_memory(repeated, kept)
     if not shared and (repeated.shape != kept.shape or largest_difference(repeated, kept) != 0):
         raise StageError(
             f"`{repeated.folder}`: `{repeated.name}` is not `{kept.name}`, though `tie_word_embeddings` is true",

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from recipes.common.checkpoint.sharded_tensor import ShardedTensor, TensorSlice
+from recipes.common.checkpoint.sharded_tensor import Tensor, TensorSlice
 from recipes.common.stage.command import StageError
 
 Shape = tuple[int, ...]
@@ -33,6 +33,8 @@ class Layout:
     """Name in memory of a tensor that is not saved -> name of the one that it repeats."""
     tensors: Mapping[str, tuple[str, int, Shape]]
     """Name on disk -> name in memory, element of it with which the saved tensor begins, and shape."""
+    state: Mapping[str, Shape]
+    """Name in memory -> shape, of all that the class keeps in its state, whatever was asked about."""
 
 
 def saved_layout(architectures: Sequence[str], config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Layout | None:
@@ -54,9 +56,9 @@ def saved_layout(architectures: Sequence[str], config: Mapping[str, Any], shapes
     return layout
 
 
-def arranged(tensors: Mapping[str, ShardedTensor], layout: Layout) -> dict[str, ShardedTensor | TensorSlice]:
+def arranged(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
     """The tensors as they are saved, in the order of the layout; those that it does not save are left out."""
-    saved: dict[str, ShardedTensor | TensorSlice] = {}
+    saved: dict[str, Tensor] = {}
     for name, (source, start, shape) in layout.tensors.items():
         if source in tensors:
             whole = tensors[source]
@@ -102,7 +104,7 @@ def _ask_another_process(question: Mapping[str, Any]) -> Layout | str | None:
     if not isinstance(answer, dict):
         return answer  # type: ignore[no-any-return]
     tensors = {name: (source, start, tuple(shape)) for name, (source, start, shape) in answer["tensors"].items()}
-    return Layout(answer["ties"], tensors)
+    return Layout(answer["ties"], tensors, {name: tuple(shape) for name, shape in answer["state"].items()})
 
 
 def _layout(architectures: list[str], config: dict[str, Any], shapes: dict[str, Shape]) -> Layout | str | None:
@@ -132,7 +134,8 @@ def _reversed(model: Any, shapes: Mapping[str, Shape]) -> Layout:
         tensors[name] = source, start, shape
     if sum(value.numel() for value in saved.values()) != sum(blank.numel() for blank in blanks.values()):
         raise ValueError("it does not keep every element")
-    return Layout(dict(model.get_expanded_tied_weights_keys(all_submodels=True)), tensors)
+    kept = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in ignored}
+    return Layout(dict(model.get_expanded_tied_weights_keys(all_submodels=True)), tensors, kept)
 
 
 class _WithoutCopies(TorchDispatchMode):

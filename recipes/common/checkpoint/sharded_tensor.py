@@ -11,7 +11,7 @@ import mmap
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -26,6 +26,29 @@ READ_AHEAD = 256 << 20
 
 FAULT_AROUND = 64 << 10
 """A page fault maps neighbours too, from an address divisible by this (Linux, mm/memory.c, `fault_around_bytes`)."""
+
+
+class Tensor(Protocol):
+    """A tensor of a checkpoint, whatever wrote it: its shape and type are known, its numbers are read in stretches."""
+
+    @property
+    def folder(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def numel(self) -> int: ...
+
+    def read(self, start: int, out: torch.Tensor) -> None: ...
+
+    def fetch_soon(self, start: int, stop: int) -> None: ...
 
 
 class Part(NamedTuple):
@@ -110,10 +133,14 @@ class TensorSlice:
     """Neighbouring elements of a sharded tensor, under a name and in a shape of their own: one expert of a layer."""
 
     name: str
-    source: ShardedTensor
+    source: Tensor
     start: int
     """Of its first element in the flattened source."""
     shape: tuple[int, ...]
+
+    @property
+    def folder(self) -> str:
+        return self.source.folder
 
     @property
     def dtype(self) -> torch.dtype:
@@ -133,13 +160,13 @@ class TensorSlice:
 
 
 def read_ahead(
-    tensors: Iterable[ShardedTensor | TensorSlice],
-) -> Iterator[tuple[ShardedTensor | TensorSlice, int, int]]:
+    tensors: Iterable[Tensor],
+) -> Iterator[tuple[Tensor, int, int]]:
     """The tensors' blocks in order, as (tensor, start, stop), the disk being asked for each READ_AHEAD bytes early.
 
     A tensor without elements has one block, which is empty.
     """
-    waiting: deque[tuple[ShardedTensor | TensorSlice, int, int]] = deque()
+    waiting: deque[tuple[Tensor, int, int]] = deque()
     ahead = 0
     for tensor in tensors:
         for start in range(0, max(tensor.numel, 1), BLOCK):

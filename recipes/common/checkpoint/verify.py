@@ -1,12 +1,14 @@
 """Proves that an exported model has the weights of its checkpoint, and that it can answer.
 
     python -m recipes.common.verify EXPORT --checkpoint global_step_100/actor --out OUT [--work DIR] [--prompt TEXT]
+    python -m recipes.common.verify EXPORT --checkpoint CHECKPOINT_WITH_LORA --out OUT [--merge BASE]
 
 Three ways lead to the answer. The safetensors library reads every tensor of the files: each must be the checkpoint's
 after the cast, bit for bit, and finite. transformers opens the export as its user will, by the class that its
 `architectures` names, without a missing, unexpected or mismatched tensor; each tensor of that model must be what plain
 torch puts together from the rank files. And with the checkpoint's own configuration these weights must give the same
-numbers. A model of language then makes one reply, by its chat template and greedy decoding.
+numbers. A model of language then makes one reply, by its chat template and greedy decoding. Of other trainers'
+checkpoints, formats/reread.py says what the second way is.
 """
 
 import argparse
@@ -17,16 +19,17 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from recipes.common.checkpoint.formats.kind import checkpoint_kind
+from recipes.common.checkpoint.formats.reread import demand_same_source, verify_adapter, verify_merged
+from recipes.common.checkpoint.formats.source import exported_source, find_source, trained_config
 from recipes.common.checkpoint.opened_model import (
     AGAIN,
     demand_same_configuration,
     demand_same_numbers,
-    demand_same_weights,
     open_export,
     reply,
 )
-from recipes.common.checkpoint.pretrained import exported_model, read_config
-from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, TensorSlice
+from recipes.common.checkpoint.sharded_tensor import BLOCK, Tensor
 from recipes.common.checkpoint.weights_folder import index_fault
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import write_json
@@ -34,14 +37,22 @@ from recipes.common.stage.files import write_json
 PROMPT = "Say hello in one sentence."
 
 
-def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int, int], None]) -> dict[str, Any]:
+def verify(
+    export: Path,
+    checkpoint: Path,
+    prompt: str,
+    on_tensor: Callable[[int, int], None],
+    config_folder: Path | None = None,
+) -> dict[str, Any]:
     """The numbers of an export that is right, its reply among them where it can make one; StageError for one that is
     not.
 
     Memory: the model in its exported type, one tensor of the checkpoint and two blocks. `on_tensor` is told (compared,
     all) after each tensor.
     """
-    expected, config = exported_model(checkpoint, None)
+    source = find_source(checkpoint, checkpoint_kind(checkpoint), config_folder)
+    exported = exported_source(source, None)
+    expected, config = exported.tensors, exported.config
     files = _files(export)
     if odd := sorted(expected.keys() ^ files.keys()):
         where = "the checkpoint" if odd[0] in expected else "the export"
@@ -52,9 +63,9 @@ def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int
         _compare(files[name], name, tensor)
         on_tensor(compared, len(expected))
     model = open_export(export)
-    demand_same_weights(export, model, checkpoint)
+    demand_same_source(export, model, source)
     demand_same_configuration(export, config)
-    demand_same_numbers(export, model, read_config(checkpoint))
+    demand_same_numbers(export, model, trained_config(source))
     return {
         "tensors": len(expected),
         "parameters": sum(tensor.numel for tensor in expected.values()),
@@ -79,7 +90,7 @@ def _files(export: Path) -> dict[str, Path]:
     return files
 
 
-def _compare(file: Path, name: str, tensor: ShardedTensor | TensorSlice) -> None:
+def _compare(file: Path, name: str, tensor: Tensor) -> None:
     with safe_open(file, framework="pt") as handle:
         shape = tuple(handle.get_slice(name).get_shape())
         if shape != tensor.shape:
@@ -116,13 +127,20 @@ def _blocks(handle: Any, name: str) -> Iterator[torch.Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recipes.common.verify", description=__doc__.splitlines()[0])
     parser.add_argument("export", type=Path, help="the Hugging Face model")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="the role that it was converted from")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="what it was converted from")
     parser.add_argument("--out", type=Path, required=True, help="gets metrics.json")
     parser.add_argument("--work", type=Path, help="report progress in this folder instead of on the terminal")
     parser.add_argument("--prompt", default=PROMPT)
+    parser.add_argument("--config", type=Path, help="as it was named to the conversion")
+    parser.add_argument("--merge", type=Path, metavar="BASE", help="the base that the adapter was merged into")
     args = parser.parse_args()
     with tensor_progress(args.work) as on_tensor:
-        metrics = verify(args.export, args.checkpoint, args.prompt, on_tensor)
+        if args.merge:
+            metrics = verify_merged(args.export, args.checkpoint, args.merge)
+        elif (args.export / "adapter_config.json").is_file():
+            metrics = verify_adapter(args.export, args.checkpoint)
+        else:
+            metrics = verify(args.export, args.checkpoint, args.prompt, on_tensor, args.config)
     args.out.mkdir(parents=True, exist_ok=True)
     write_json(args.out / "metrics.json", metrics)
     ending = f"; reply: {metrics['reply']}" if "reply" in metrics else ""

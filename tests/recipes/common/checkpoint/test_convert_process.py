@@ -17,8 +17,8 @@ MB = 1 << 20
 
 PEAK = """
 import sys
-from recipes.common.checkpoint import convert
-convert.main()
+from recipes.common.checkpoint.formats import command
+command.main()
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 """Not ru_maxrss: a child inherits that of the process that started it."""

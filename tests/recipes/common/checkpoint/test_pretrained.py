@@ -75,8 +75,8 @@ def test_lora_is_refused(opened):
     name = "base_model.model.q_proj.lora_A.default.weight"
     shards = opened({name: torch.ones(2, 2)})
     assert refusal(named_tensors, shards) == (
-        f"`{shards[name].folder}`: `{name}` belongs to a LoRA adapter, which is not converted",
-        "use `python -m verl.model_merger merge --backend fsdp`, which writes the adapter as a folder of its own",
+        f"`{shards[name].folder}`: `{name}` belongs to a LoRA adapter, which is not a model",
+        "`python -m recipes.common.convert` writes the adapter as a folder of its own; `--merge` merges it",
     )
 
 
