@@ -36,6 +36,8 @@ class Provider:
     """Why a bucket cannot be mounted."""
     no_joining: str | None
     """Why several machines cannot work together."""
+    no_disk: str | None
+    """Why a machine's disk is not as large as the job file says."""
     least: tuple[str, str] | None
     """CPUs and memory of a machine without GPUs where a job names neither; None where any will do."""
     gpus: Mapping[str, str]
@@ -186,6 +188,7 @@ PROVIDERS = (
         no_spot=None,
         no_mount="SkyPilot mounts no bucket on RunPod: its pods have no /dev/fuse",  # sky/clouds/runpod.py
         no_joining="SkyPilot joins no machines on RunPod",  # sky/clouds/runpod.py
+        no_disk=None,
         least=None,
         gpus={
             "H200-SXM": "H200-SXM",
@@ -210,6 +213,7 @@ PROVIDERS = (
         no_spot="Lambda has no spot machines",  # sky/clouds/lambda_cloud.py
         no_mount=None,
         no_joining=None,
+        no_disk="Lambda's machines have disks of their own sizes",  # sky/provision/lambda_cloud passes no size on
         least=("30+", "4x"),  # sky/catalog/lambda_catalog.py
         gpus={"H100-PCIe": "H100"},
         machines=_lambda_machines,

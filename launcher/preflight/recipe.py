@@ -12,7 +12,7 @@ from pathlib import Path
 
 from launcher.config.recipe import InputSpec, Recipe
 from launcher.errors import FAILED
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.runfolder.argv import PLACEHOLDER
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Input, Plan, settings_of
@@ -85,7 +85,7 @@ def data(command: Sequence[str] | None, inputs: Mapping[str, Input], root: Path,
     if not command:
         return None
     if not placeholders(command) <= {f"input.{name}" for name in inputs}:
-        return Finding("data", WARNING, "not looked at: an input is not given", "give every input")
+        return Finding("data", UNKNOWN, "not looked at: an input is not given", "give every input")
     paths = {f"input.{name}": Path(file.path).resolve() for name, file in inputs.items()}
     answer = ask(command, paths, root, python)
     if answer.code:
@@ -111,12 +111,12 @@ def texts(
             path = paths[f"config.{name}"] = Path(folder) / f"{name}.json"
             path.write_text(json.dumps(config), encoding="utf-8")
         if absent := sorted(placeholders(command) - set(paths)):
-            return Finding("texts", WARNING, f"not looked at: no {absent[0]}", "give every input")
+            return Finding("texts", UNKNOWN, f"not looked at: no {absent[0]}", "give every input")
         answer = ask(command, paths, root, env={**os.environ, **secrets})
     if answer.code == 0:
         return Finding("texts", OK, answer.last)
     if answer.code == FAILED:
-        return Finding("texts", WARNING, f"not looked at: {answer.error}", answer.hint)
+        return Finding("texts", UNKNOWN, f"not looked at: {answer.error}", answer.hint)
     return Finding("texts", REFUSED, answer.error, answer.hint or "correct the data")
 
 
@@ -144,13 +144,17 @@ DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionErr
 """What reading a marker may end with."""
 
 
-def resume(plan: Plan, folder: RunFolder) -> Finding:
+def resume(plan: Plan, folder: RunFolder, elsewhere: str = "") -> Finding:
     """Can a run that goes on load its checkpoints with as many processes as it will get?
 
-    Refused when a stage's newest checkpoint is shared by another number. Looks at every stage that is not done."""
+    Refused when a stage's newest checkpoint is shared by another number; unknown of checkpoints that are not here.
+    Looks at every stage that is not done. `elsewhere`: where the checkpoints are kept, if not in `folder`."""
     shared = {stage.name: count for stage in plan.stages if (count := _shared_by(folder, stage.name))}
+    if not shared and elsewhere and folder.plan.exists():
+        says = f"not checked: the checkpoints of this run are {elsewhere}"
+        return Finding("resume", UNKNOWN, says, "take as many GPUs as before")
     if not shared:
-        return Finding("resume", OK, "nothing to carry on from, or nothing that is sharded")
+        return Finding("resume", OK, "no stage continues from a sharded checkpoint")
     possible = set(_worlds(plan))
     for name, count in shared.items():
         if possible and count not in possible:

@@ -23,7 +23,7 @@ from launcher.preflight.access import credentials as check
 from launcher.preflight.cost import features as offered
 from launcher.preflight.finding import OK, REFUSED
 
-MAY_BE_NONE = {"no_spot", "no_mount", "no_joining", "least"}
+MAY_BE_NONE = {"no_spot", "no_mount", "no_joining", "no_disk", "least"}
 JOB = Job(Path("jobs/a.yaml"), ("H100-SXM:8",), 2, None, None)
 MACHINES = {}
 MOON = Provider(
@@ -37,6 +37,7 @@ MOON = Provider(
     no_spot="Moon has no spot machines",
     no_mount="Moon mounts no bucket",
     no_joining="Moon joins no machines",
+    no_disk="Moon's disks are of cheese",
     least=("8+", "16+"),
     gpus={"H100-SXM": "H100-MOON"},
     machines=lambda: dict(MACHINES),
