@@ -116,7 +116,7 @@ def list_runs(store: Store) -> None:
         stage = now.current
         step = f"{stage.step}/{stage.steps}" if stage and stage.steps else ""
         rows.append((name, plan.recipe, now.state, stage.name if stage else "", step, age))
-    console.show_runs(rows)
+    console.show_table(("run", "recipe", "state", "stage", "step", "age"), rows)
 
 
 def list_machines() -> None:
@@ -137,7 +137,7 @@ def list_machines() -> None:
         rows.append((entry.run, location, entry.machine or "", machine.says, age, price, money))
     if rows:
         console.say("")
-        console.show_machines(rows)
+        console.show_table(("machine of", "where", "type", "state", "age", "$/h", "$ so far"), rows)
 
 
 def _look(plan: Plan, folder: RunFolder, site: SiteFile) -> tuple[RunStatus, Work | None]:

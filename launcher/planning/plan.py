@@ -10,6 +10,7 @@ from launcher.config.recipe import MOST, HubPin, Recipe, StageList, StageSpec
 from launcher.errors import LaunchError, did_you_mean
 from launcher.planning.settings import Change, changes_read, check_names, shared_settings, stage_settings
 from launcher.runfolder.argv import PLACEHOLDER
+from launcher.runfolder.done import inputs_of
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Model, Must, Plan, Source, Stage
 
 
@@ -46,6 +47,7 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
     models = {**recipe.file.models, **recipe.change.models}
     stages = tuple(_stage(recipe, name, order, settings, models, choice, world) for name in order.stages)
     used = {stage.source for stage in stages if stage.source is not None}
+    named = {name for stage in stages for name in inputs_of(stage, world.inputs)}
     return Plan(
         run=choice.run,
         recipe=recipe.name,
@@ -59,7 +61,7 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
             name: Model(pin.repo, pin.revision, world.pins.model(pin.repo, pin.revision))
             for name, pin in sorted(models.items())
         },
-        inputs={name: file for name, file in sorted(world.inputs.items()) if _named(name, stages)},
+        inputs={name: file for name, file in sorted(world.inputs.items()) if name in named},
         image=world.image,
         environment=world.environment,
         secrets=recipe.file.secrets | recipe.change.secrets | keys(world.bucket),
@@ -177,10 +179,6 @@ def _kept(name: str, settings: Mapping[str, Any]) -> int:
     if type(count) is not int or not 0 <= count <= MOST:
         raise LaunchError(f"setting `{name}` is `{count}`", "it says how many checkpoints stay: give a whole number")
     return count
-
-
-def _named(name: str, stages: Sequence[Stage]) -> bool:
-    return any(f"{{input.{name}}}" in argument for stage in stages for argument in stage.argv)
 
 
 def order_of(recipe: Recipe, name: str) -> StageList:

@@ -18,11 +18,10 @@ from launcher.runfolder.files import read_json, sha256
 from launcher.runfolder.manifest import read
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, settings_of
-from launcher.runfolder.status import RunStatus
+from launcher.runfolder.status import ENDS, RunStatus
 
 LARGEST = 2 << 20
 """The most bytes of an evaluation that is shown."""
-ENDS = {"stage.finished": "done", "stage.failed": "failed", "stage.interrupted": "interrupted"}
 Row = tuple[str, str, str]
 METRICS = 8
 """The most metrics of a stage in a comparison."""

@@ -107,8 +107,9 @@ def show_warnings(status: RunStatus) -> None:
             out.print(Text.assemble(("warning ", "yellow"), f"{stage.name}: {text}"))
 
 
-def show_runs(rows: Iterable[Sequence[str]]) -> None:
-    table = columns("run", "recipe", "state", "stage", "step", "age")
+def show_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Prints rows below these headings."""
+    table = columns(*names)
     for row in rows:
         table.add_row(*row)
     out.print(table)
@@ -124,13 +125,6 @@ def show_error(text: str) -> None:
 def warn_of_cost(text: str, run: str) -> None:
     """Prints in red that a machine costs money, with the command that terminates it."""
     err.print(Text.assemble((text, "bold red"), f"\n\nhint: `launcher down {run}` terminates it"))
-
-
-def show_machines(rows: Iterable[Sequence[str]]) -> None:
-    table = columns("machine of", "where", "type", "state", "age", "$/h", "$ so far")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
 
 
 def say(text: str) -> None:

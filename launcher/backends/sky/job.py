@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from launcher.backends.base import End
+from launcher.backends.base import End, Work, wait_until
 from launcher.clouds import skypilot
 from launcher.clouds.ledger import Ledger
 from launcher.clouds.machines import gone
@@ -40,7 +40,7 @@ class Following:
     gone_error: str = "the machine of `{run}` is gone: {cloud} does not list it any more"
 
 
-class SkyJob:
+class SkyJob(Work):
     """A thread copies events and checkpoints from the machine, from the first question for the end on. `before` is how
     many events are older than the job, if that is known; `show` gets the lines for the user."""
 
@@ -77,15 +77,7 @@ class SkyJob:
     def stop(self, patience: float) -> bool:
         with contextlib.suppress(Unreachable):  # it may have ended, and its machine with it
             self.mirror.remote.run(*self.following.stop)
-        until = time.monotonic() + patience
-        while self.end() is None:
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.2)
-        return True
-
-    def waits_for(self) -> str | None:
-        return None
+        return wait_until(lambda: self.end() is not None, patience, 0.2)
 
     def _follow(self) -> None:
         try:
