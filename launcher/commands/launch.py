@@ -11,7 +11,7 @@ from pathlib import Path
 from launcher.backends.base import Backend
 from launcher.backends.lifecycle import Run, exit_code, follow, prepare, verification
 from launcher.backends.select import backend_of
-from launcher.clouds.ledger import ledger
+from launcher.clouds.ledger import Reason, ledger
 from launcher.commands.machines import say_billed
 from launcher.commands.plan import planned_of
 from launcher.commands.pull import bring, demand_whole
@@ -146,7 +146,7 @@ def _launch(launch: Launch) -> int:
     bring(run.plan, launch.folder, launch.export_folder, launch.backend)
     _say_result(launch, run)
     _write_report(launch)
-    _release(launch, "its export is pulled")
+    _release(launch, Reason.PULLED)
     return DONE
 
 

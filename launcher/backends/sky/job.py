@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from launcher.backends.base import End, Work, wait_until
 from launcher.clouds import skypilot
-from launcher.clouds.ledger import Ledger
+from launcher.clouds.ledger import Ledger, Reason
 from launcher.clouds.machines import gone
 from launcher.errors import FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.runfolder.events import Tail
@@ -147,7 +147,7 @@ class SkyJob(Work):
             return None
         cloud = "its cloud"
         for entry in self.book.alive(name):
-            if not gone(self.book, entry, "it vanished"):
+            if not gone(self.book, entry, Reason.VANISHED):
                 return None
             cloud = entry.cloud or entry.clouds
         return End(INTERRUPTED, self.following.gone_error.format(run=name, cloud=cloud), self._hint())
