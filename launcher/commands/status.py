@@ -11,7 +11,7 @@ from launcher.backends.lifecycle import exit_code
 from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
 from launcher.config.site import SiteFile
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError, check_known
 from launcher.format import duration
 from launcher.planning.code_version import find_root
 from launcher.report.status_lines import run_facts
@@ -70,8 +70,8 @@ def watch(folder: RunFolder, site: SiteFile) -> int:
 def print_log(folder: RunFolder, site: SiteFile, stage: str | None, follow: bool) -> None:
     """Prints the log of a stage. With `follow` it continues until the run ends, also with the logs of later stages."""
     names = [planned.name for planned in plan_of(folder).stages]
-    if stage is not None and stage not in names:
-        raise LaunchError(f"the run has no stage `{stage}`", did_you_mean(stage, names))
+    if stage is not None:
+        check_known(stage, names, f"the run has no stage `{stage}`")
     started = [name for name in names if folder.stage(name).log.exists()]
     if not started or (stage is not None and stage not in started):
         raise LaunchError(f"no log of `{stage or folder.path.name}` yet", "`launcher status` shows how far the run is")

@@ -20,7 +20,7 @@ from launcher.config.recipe import InputSpec
 from launcher.config.secrets import values
 from launcher.config.site import HERE, SiteFile, existing
 from launcher.config.yaml import load
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError, check_known
 from launcher.images.docker_engine import Card, cards
 from launcher.planning.request import Draft
 from launcher.preflight import access, cost, machine, recipe, slurm
@@ -235,9 +235,8 @@ def outlook(draft: Draft, root: Path, site: SiteFile) -> list[str]:
 
 
 def _findings(facts: Facts, when: tuple[str, ...]) -> list[Finding]:
-    names = dict.fromkeys(check.name for check in CHECKS)
-    if wrong := next((name for name in facts.plan.forced if name not in names), None):
-        raise LaunchError(f"`--force {wrong}`: there is no check of this name", did_you_mean(wrong, names))
+    for name in facts.plan.forced:
+        check_known(name, {check.name for check in CHECKS}, f"`--force {name}`: there is no check of this name")
     checks = [check for check in CHECKS if check.when in when and facts.where in check.where]
     with ThreadPoolExecutor(1) as pool:
         beside = {check: pool.submit(_asked, check, facts) for check in checks if check.name in BESIDE}
