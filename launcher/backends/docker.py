@@ -52,6 +52,7 @@ class Docker(Backend):
 
     def _start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
         from docker.errors import APIError
+        from docker.types import DeviceRequest, Ulimit
 
         client = connect()  # closed by the work that is returned
         _remove(client, name_of(folder))  # a launch that was killed has made it and not started it
@@ -62,9 +63,10 @@ class Docker(Backend):
             **options(plan, folder, self.site.docker, engine, env),
             "volumes": mounts(plan, folder, self.root),
             "user": user(engine, os.getuid(), os.getgid()),
-            "device_requests": _all_gpus() if gpus(plan, engine) else None,
+            "device_requests": [DeviceRequest(count=-1, capabilities=[["gpu"]])] if gpus(plan, engine) else None,
         }
-        for limits in (_ulimits(), []):  # some engines may not raise them
+        ulimits = [Ulimit(name=name, soft=limit, hard=limit) for name, limit in LIMITS.items()]
+        for limits in (ulimits, []):  # some engines may not raise them
             try:
                 return DockerWork(client.containers.run(image, ulimits=limits, **arguments), folder)
             except APIError as problem:
@@ -228,18 +230,6 @@ def _image(client: "DockerClient", plan: Plan) -> str:
                 f"image `{plan.image.name}`: its label `{name}` is `{labels.get(name)}`, the plan says `{value}`", hint
             )
     return id
-
-
-def _all_gpus() -> list[Any]:
-    from docker.types import DeviceRequest
-
-    return [DeviceRequest(count=-1, capabilities=[["gpu"]])]
-
-
-def _ulimits() -> list[Any]:
-    from docker.types import Ulimit
-
-    return [Ulimit(name=name, soft=limit, hard=limit) for name, limit in LIMITS.items()]
 
 
 def _remove(client: "DockerClient", name: str) -> None:

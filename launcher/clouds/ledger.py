@@ -121,6 +121,10 @@ class Ledger:
         """What may still cost money: of a run, or of all."""
         return [entry for entry in self.entries() if entry.ended is None and run in (None, entry.run)]
 
+    def of_folder(self, run: str, folder: Path) -> list[Entry]:
+        """The machines of the run in this folder, oldest first."""
+        return [entry for entry in self.entries() if (entry.run, entry.folder) == (run, str(folder))]
+
     def spent(self, run: str, now: float) -> float:
         """Dollars that the machines of a run have cost until now, as far as prices are known."""
         return sum(entry.cost(now) or 0.0 for entry in self.entries() if entry.run == run)

@@ -98,7 +98,8 @@ def account_machines(cloud: str) -> dict[str, str]:
     try:
         return row.machines() if row else {}
     except Exception as problem:
-        raise _silent(cloud, problem) from None
+        error = f"{cloud} does not say which machines are alive: {_reason(problem)}"
+        raise LaunchError(error, f"look at {cloud}'s own console", FAILED) from None
 
 
 def end(cloud: str, id: str) -> None:
@@ -128,12 +129,6 @@ def _name(cloud: str, run: str) -> str:
     kind = CLOUD_REGISTRY.from_str(cloud)
     longest = kind.max_cluster_name_length() if kind else None
     return str(common_utils.make_cluster_name_on_cloud(run, max_length=longest))
-
-
-def _silent(cloud: str, problem: Exception) -> LaunchError:
-    return LaunchError(
-        f"{cloud} does not say which machines are alive: {_reason(problem)}", f"look at {cloud}'s own console", FAILED
-    )
 
 
 def _reason(problem: Exception) -> str:

@@ -81,11 +81,12 @@ def _write(result: Draft, folder: Path) -> None:
 
 
 def _show(result: Draft, root: Path, site: SiteFile) -> None:
-    from launcher.preflight import runner
+    from launcher.preflight import cost, runner
+    from launcher.transfer.store import Store
 
     with ThreadPoolExecutor(2) as pool:
         findings = pool.submit(runner.quick, result, root, site)
-        forecast = pool.submit(runner.outlook, result, root, site)
+        forecast = pool.submit(cost.outlook, result.plan, result.recipe, Store(site), root)
         from launcher.ui import console  # its import takes as long as the programs that the two checks start meanwhile
 
         console.show_plan(result.plan, findings.result(), forecast.result())

@@ -106,7 +106,7 @@ def list_runs(store: Store) -> None:
     rows: list[Sequence[str]] = []
     for name in reversed(store.runs()):
         folder = store.folder(name)
-        age = console.ago(folder.plan.stat().st_mtime)
+        age = f"{duration(time.time() - folder.plan.stat().st_mtime)} ago"
         try:
             plan = plan_of(folder)
             now, _ = _look(plan, folder, store.site)

@@ -3,6 +3,7 @@ a cluster's login node answers one shell script."""
 
 import importlib.metadata
 import os
+import platform
 import re
 import shutil
 import sys
@@ -43,7 +44,7 @@ true
 def check_installation(root: Path, site: SiteFile, env: Mapping[str, str]) -> list[Finding]:
     """A finding for each thing that a launch may need. `root` is the folder with recipes/."""
     return [
-        _python(),
+        Finding("python", OK, f"{platform.python_version()}, {sys.executable}"),
         _site(env),
         _recipes(root, site),
         _engine(),
@@ -55,11 +56,6 @@ def check_installation(root: Path, site: SiteFile, env: Mapping[str, str]) -> li
         _disk(site.local_store),
         _machines(),
     ]
-
-
-def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", OK, f"{version}, {sys.executable}")
 
 
 def _site(env: Mapping[str, str]) -> Finding:

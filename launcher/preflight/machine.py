@@ -150,10 +150,26 @@ def memory(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Fin
 def moments(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> list[Moment] | Finding:
     """The worst of each kind, in their order; none where no stage keeps anything on a GPU. A Finding where the recipe
     cannot say."""
-    every = _every_moment(plan, recipe, kinds, root)
-    if isinstance(every, Finding) or not every:
-        return every
-    return [max((moment for moment in every if moment.kind == kind), key=lambda moment: moment.share) for kind in kinds]
+    models = {**recipe.file.models, **recipe.change.models}
+    request = {
+        "stages": [{"name": stage.name, "settings": settings_of(stage)} for stage in plan.stages],
+        "models": {
+            name: {"parameters": model.parameters, "shape": model.shape.model_dump() if model.shape else None}
+            for name, model in models.items()
+        },
+        "machines": [vars(kind) for kind in kinds],
+    }
+    answer = ask_about(recipe.file.memory or [], request, root)
+    if answer.code == FAILED:
+        return Finding("memory", UNKNOWN, f"not known: {answer.error}", answer.hint)
+    if answer.code:
+        return Finding("memory", REFUSED, f"the recipe's `memory` command fails: {answer.error}", "correct the setting")
+    every: dict[str, list[Moment]] = {}
+    for entry in json.loads(answer.out):
+        kind = next(kind for kind in kinds if kind.name == entry["machine"])
+        for role, parts in entry["phases"].items():
+            every.setdefault(kind.name, []).append(Moment(kind, entry["stage"], role, parts, entry["relief"]))
+    return [max(every[kind.name], key=lambda moment: moment.share) for kind in kinds] if every else []
 
 
 def kinds_of(accelerators: Sequence[str], nodes: int) -> list[Kind]:
@@ -169,29 +185,6 @@ def kinds_of(accelerators: Sequence[str], nodes: int) -> list[Kind]:
 def kind_of(cards: Sequence[Card]) -> Kind:
     """The GPUs of this machine; what fits on the smallest fits on all."""
     return Kind(f"{len(cards)} x {cards[0].name}", len(cards), 1, min(card.memory for card in cards))
-
-
-def _every_moment(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> list[Moment] | Finding:
-    models = {**recipe.file.models, **recipe.change.models}
-    request = {
-        "stages": [{"name": stage.name, "settings": settings_of(stage)} for stage in plan.stages],
-        "models": {
-            name: {"parameters": model.parameters, "shape": model.shape.model_dump() if model.shape else None}
-            for name, model in models.items()
-        },
-        "machines": [vars(kind) for kind in kinds],
-    }
-    answer = ask_about(recipe.file.memory or [], request, root)
-    if answer.code == FAILED:
-        return Finding("memory", UNKNOWN, f"not known: {answer.error}", answer.hint)
-    if answer.code:
-        return Finding("memory", REFUSED, f"the recipe's `memory` command fails: {answer.error}", "correct the setting")
-    by_name = {kind.name: kind for kind in kinds}
-    return [
-        Moment(by_name[entry["machine"]], entry["stage"], role, parts, entry["relief"])
-        for entry in json.loads(answer.out)
-        for role, parts in entry["phases"].items()
-    ]
 
 
 def _short(moment: Moment) -> str:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,7 +155,8 @@ def resume(plan: Plan, folder: RunFolder, elsewhere: str = "") -> Finding:
         return Finding("resume", UNKNOWN, says, "take as many GPUs as before")
     if not shared:
         return Finding("resume", OK, "no stage continues from a sharded checkpoint")
-    possible = set(_worlds(plan))
+    gpus = [int(accelerator.partition(":")[2] or 1) for accelerator in plan.machine.accelerators]
+    possible = {count * plan.machine.nodes for count in gpus}
     for name, count in shared.items():
         if possible and count not in possible:
             counts = " or ".join(map(str, sorted(possible)))
@@ -169,11 +170,6 @@ def resume(plan: Plan, folder: RunFolder, elsewhere: str = "") -> Finding:
     if len(possible) > 1:
         return Finding("resume", WARNING, f"{told}; this launch may get {sorted(possible)}", "name one with `--gpus`")
     return Finding("resume", OK, told)
-
-
-def _worlds(plan: Plan) -> Iterable[int]:
-    for accelerator in plan.machine.accelerators:
-        yield int(accelerator.partition(":")[2] or 1) * plan.machine.nodes
 
 
 def _shared_by(folder: RunFolder, stage: str) -> int | None:

@@ -229,11 +229,6 @@ def thorough(draft: Draft, root: Path, site: SiteFile) -> list[Finding]:
     return _findings(Facts(draft, root, site), (PLAN, LAUNCH))
 
 
-def outlook(draft: Draft, root: Path, site: SiteFile) -> list[str]:
-    """What the recipe says that the run will do, take and cost."""
-    return cost.outlook(draft.plan, draft.recipe, Store(site), root)
-
-
 def _findings(facts: Facts, when: tuple[str, ...]) -> list[Finding]:
     for name in facts.plan.forced:
         check_known(name, {check.name for check in CHECKS}, f"`--force {name}`: there is no check of this name")

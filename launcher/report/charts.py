@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from launcher.report.facts import Facts
-from launcher.report.status_lines import main_metrics
+from launcher.report.status_lines import GIB, main_metrics
 
-GIB = 1024
 WIDTH, HEIGHT = 340.0, 132.0
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 6.0, 8.0, 16.0
 MOST = 400

@@ -94,9 +94,7 @@ def facts(
         done={name: record for name, record in done.items() if record},
         evaluations=dict(_evaluations(plan, folder)),
         manifest=read(folder.manifest),
-        machines=tuple(
-            machine for machine in book.entries() if (machine.run, machine.folder) == (plan.run, str(folder.path))
-        ),
+        machines=tuple(book.of_folder(plan.run, folder.path)),
         commands=tuple(commands(folder)),
         diagnosis=diagnosis,
     )

@@ -1,6 +1,5 @@
 """The output that a user sees. It is readable in 80 columns, without colour, and in a pipe."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -9,7 +8,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from launcher.format import duration, size
+from launcher.format import size
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus
@@ -144,10 +143,6 @@ def confirm(question: str) -> bool:
 def draw(shown: RenderableType) -> None:
     """Prints tables and the like in the width of the terminal."""
     out.print(shown, soft_wrap=False)
-
-
-def ago(moment: float) -> str:
-    return f"{duration(time.time() - moment)} ago"
 
 
 def say_raw(text: str) -> None:
