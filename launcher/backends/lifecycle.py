@@ -38,23 +38,25 @@ class Run:
 def prepare(new: Plan, folder: RunFolder, redo: str | None, backend: Backend) -> Run:
     """Writes the plan and its inputs into the run folder. An existing run continues only if none of its results would
     change; otherwise LaunchError says which would. `redo` first renames a stage's results and all that follow."""
-    old = read_existing(folder)
+    old, work, renamed = read_existing(folder), None, list[str]()
     if old is None:
         folder.path.mkdir(parents=True, exist_ok=True)
-        write_plan(new, folder)
-        return _with_inputs(Run(folder, new, is_finished(new, folder)))
-    again = followers(new, redo) if redo else []
-    _demand_same_results(old, new, folder, again)
-    backend.refresh(folder)
-    work = backend.find(folder)
-    if redo and work:
-        _save_result(old, folder, work, backend)
-        work = None
-    renamed = set_aside(folder, again) if redo else []
-    if to_json(old) != to_json(new) and not is_finished(new, folder) and not work:
+    else:
+        again = followers(new, redo) if redo else []
+        _demand_same_results(old, new, folder, again)
+        backend.refresh(folder)
+        work = backend.find(folder)
+        if redo and work:
+            _save_result(old, folder, work, backend)
+            work = None
+        renamed = set_aside(folder, again) if redo else []
+    if old is None or (to_json(old) != to_json(new) and not is_finished(new, folder) and not work):
         write_plan(new, folder)
         old = new
-    return _with_inputs(Run(folder, old, is_finished(old, folder), tuple(renamed), work))
+    finished = is_finished(old, folder)
+    if not finished:
+        push(old, folder)
+    return Run(folder, old, finished, tuple(renamed), work)
 
 
 def follow(run: Run, backend: Backend, show: Callable[[RunStatus], None]) -> RunStatus:
@@ -119,13 +121,6 @@ def _save_result(plan: Plan, folder: RunFolder, work: Work, backend: Backend) ->
         raise LaunchError(f"run `{plan.run}` is running", f"`launcher stop {plan.run}` first")
     if end.code == DONE:
         backend.fetch(plan, folder)
-
-
-def _with_inputs(run: Run) -> Run:
-    """The run, whose inputs are in its folder unless it is finished."""
-    if not run.finished:
-        push(run.plan, run.folder)
-    return run
 
 
 def _unexplained(end: End, now: RunStatus, folder: RunFolder, log_size: int) -> RunStatus:

@@ -105,20 +105,16 @@ def carry_out(planned: Draft, root: Path, site: SiteFile, options: LaunchOptions
     """Executes the plan, or continues its run, and pulls the export. Returns the exit code. At the end, whatever it is,
     the user is told which machine still costs money."""
     try:
-        return _launch(_opened(planned, root, site, options))
+        store, cloud = Store(site), planned.plan.machine.cloud
+        folder, results = store.folder(planned.plan.run), store.results(planned.plan.run)
+        backend = backend_of(cloud, root, site, console.say, options.wait)
+        return _launch(Launch(planned, root, site, options, backend, folder, results, not folder.plan.exists()))
     except (LaunchError, OSError) as problem:  # printed before what it may cost
         error = sentence(problem)
         console.show_error(str(error))
         return error.code
     finally:
         say_billed(planned.plan.run)
-
-
-def _opened(planned: Draft, root: Path, site: SiteFile, options: LaunchOptions) -> Launch:
-    run, store = planned.plan.run, Store(site)
-    backend = backend_of(planned.plan.machine.cloud, root, site, console.say, options.wait)
-    folder = store.folder(run)
-    return Launch(planned, root, site, options, backend, folder, store.results(run), not folder.plan.exists())
 
 
 def _resumed(request: Request, name: str, site: SiteFile) -> tuple[Draft, Path]:

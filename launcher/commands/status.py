@@ -128,13 +128,13 @@ def list_machines() -> None:
     from launcher.clouds.machines import alive
 
     rows: list[Sequence[str]] = []
-    for machine in alive(book):
-        entry, cost = machine.entry, machine.entry.cost(now)
+    for entry, says in alive(book):
+        cost = entry.cost(now)
         location = " ".join(filter(None, (entry.cloud or entry.clouds, entry.region)))
         price = f"{entry.price:.2f}" if entry.price is not None else "?"
         money = f"{cost:.2f}" if cost is not None else "?"
         age = duration(now - entry.asked)
-        rows.append((entry.run, location, entry.machine or "", machine.says, age, price, money))
+        rows.append((entry.run, location, entry.machine or "", says, age, price, money))
     if rows:
         console.say("")
         console.show_table(("machine of", "where", "type", "state", "age", "$/h", "$ so far"), rows)

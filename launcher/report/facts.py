@@ -1,6 +1,7 @@
 """All facts about a run: what its run folder and the ledger say, read once; and two runs side by side."""
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from launcher.diagnosis.diagnose import Diagnosis
 from launcher.format import duration
 from launcher.report.evaluations import value_text
 from launcher.report.status_lines import main_metrics
-from launcher.runfolder.command_history import Command, commands
+from launcher.runfolder.command_history import commands
 from launcher.runfolder.done import read_done
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json, sha256
@@ -57,7 +58,7 @@ class Facts:
     evaluations: Mapping[str, Any] = field(default_factory=dict)
     manifest: Mapping[str, Any] | None = None
     machines: tuple[Entry, ...] = ()
-    commands: tuple[Command, ...] = ()
+    commands: tuple[str, ...] = ()
     diagnosis: Diagnosis | None = None
 
     @property
@@ -95,7 +96,7 @@ def facts(
         evaluations=dict(_evaluations(plan, folder)),
         manifest=read(folder.manifest),
         machines=tuple(book.of_folder(plan.run, folder.path)),
-        commands=tuple(commands(folder)),
+        commands=tuple(map(shlex.join, commands(folder))),
         diagnosis=diagnosis,
     )
 

@@ -44,7 +44,11 @@ def show_plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] =
     """Prints the plan on one page: stages, pins and machine, the findings, and what the recipe expects of the run."""
     machine = plan.machine
     count = f"{machine.nodes} x " if machine.nodes > 1 else ""
-    on = machine.cloud if machine.cloud == "local" else f"{machine.cloud}: {count}{_any(machine.accelerators)}"
+    on = (
+        machine.cloud
+        if machine.cloud == "local"
+        else f"{machine.cloud}: {count}{' or '.join(machine.accelerators) or 'CPU'}"
+    )
     out.print(Text.assemble(("run ", "bold"), plan.run, ("   recipe ", "bold"), plan.recipe, ("   on ", "bold"), on))
     table = columns("stage", "steps", "uses output of", "main settings")
     for stage in plan.stages:
@@ -94,10 +98,6 @@ def show_findings(findings: Sequence[Finding]) -> None:
             out.print(f"         {line}")
         if finding.hint and finding.level != OK:
             out.print(f"         hint: {finding.hint}")
-
-
-def _any(accelerators: Sequence[str]) -> str:
-    return " or ".join(accelerators) or "CPU"
 
 
 def show_warnings(status: RunStatus) -> None:

@@ -97,8 +97,8 @@ def test_what_a_provider_lists_is_understood_or_it_counts_as_silent(monkeypatch,
     assert refused is None or f"error: {cloud} does not say which machines are alive: " in refused
     book = Ledger(tmp_path / "book")
     book.begin("toy", cloud, tmp_path, 1.0)
-    for one in alive(book):  # a machine that cannot be ruled out is shown
-        assert one.says
+    for _, says in alive(book):  # a machine that cannot be ruled out is shown
+        assert says
     if refused:
         assert book.alive("toy")
 

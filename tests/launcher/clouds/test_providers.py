@@ -100,7 +100,7 @@ def test_a_row_is_all_that_the_end_of_a_machine_needs(moon, monkeypatch, tmp_pat
     MACHINES.update({"7": "toy-1-head", "8": "other-1-head"})
     book = Ledger(tmp_path / "book")
     book.begin("toy", "moon", tmp_path, 1.0)
-    assert [one.says for one in alive(book)] == ["not known to SkyPilot; at the provider's: moon 7"]
+    assert [says for _, says in alive(book)] == ["not known to SkyPilot; at the provider's: moon 7"]
     down(book, "toy", "ended by hand")
     assert MACHINES == {"8": "other-1-head"} and not book.alive()
 
