@@ -82,7 +82,9 @@ def follow(run: Run, backend: Backend, show: Callable[[RunStatus], None]) -> Run
     except KeyboardInterrupt:
         running = work is not None and not work.stop(max(stage.grace for stage in run.plan.stages) + 15)
         return status(run.plan, [*events, *tail.new()], running)
-    if end.code in (DONE, None) or (now.error and now.code == end.code and _has_ended_since(events, started)):
+    ends = [float(str(event.get("time", 0))) for event in events if event.get("event") == "run.ended"]
+    told = now.error and now.code == end.code and any(moment >= started - 1 for moment in ends)
+    if told or end.code in (DONE, None):
         return now
     return _unexplained(end, now, run.folder, log_size)
 
@@ -135,8 +137,3 @@ def _unexplained(end: End, now: RunStatus, folder: RunFolder, log_size: int) -> 
     if end.error:
         error, hint = end.error, end.hint
     return RunStatus(now.run, "failed", now.stages, code, error, hint)
-
-
-def _has_ended_since(events: list[dict[str, object]], moment: float) -> bool:
-    ends = [event for event in events if event.get("event") == "run.ended"]
-    return any(float(str(event.get("time", 0))) >= moment - 1 for event in ends)

@@ -51,7 +51,8 @@ def _there(entry: Entry) -> list[tuple[str, str]]:
     """(cloud, id) of the run's machines that providers list."""
     return [
         (cloud, id)
-        for cloud in _clouds(entry)
+        for cloud in entry.clouds.split(",")
+        if providers.provider(cloud)
         for id in providers.of_run(providers.account_machines(cloud), cloud, entry.run)
     ]
 
@@ -64,7 +65,3 @@ def _not_listed(entry: Entry) -> str:
 
 def _named(there: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{cloud} {id}" for cloud, id in there)
-
-
-def _clouds(entry: Entry) -> Iterable[str]:
-    return [cloud for cloud in entry.clouds.split(",") if providers.provider(cloud)]

@@ -65,7 +65,8 @@ def build_images(name: str | None, variant: str | None, base: str | None, push: 
     root = find_root()
     registry = push or site.registry
     for recipe in _recipes(name, root):
-        kind = variant or (_variant(recipe, root) if recipe.name == name else "cuda")
+        job = root / "jobs" / f"{recipe.name}.yaml"
+        kind = variant or (variant_of(read_job(job)) if recipe.name == name else "cuda")
         order = ImageRequest(root, recipe.file.image, recipe.family, kind, registry, base, push is not None)
         image = build(order, code_of(root, recipe.family, imaged=True), console.say_raw)
         console.say(f"image     {image.name}")
@@ -99,10 +100,6 @@ def _recipes(name: str | None, root: Path) -> list[Recipe]:
     if not chosen:
         raise LaunchError(f"there is no recipe under `{root / 'recipes'}`", "run this in the project's folder")
     return [read_recipe(_smallest(family, root), root) for family in chosen]
-
-
-def _variant(recipe: Recipe, root: Path) -> str:
-    return variant_of(read_job(root / "jobs" / f"{recipe.name}.yaml"))
 
 
 def _smallest(family: str, root: Path) -> str:
