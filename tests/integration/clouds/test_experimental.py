@@ -25,7 +25,8 @@ CLOUDS = {
     "fluidstack": "us",
     "do": "nyc2",
 }
-"""A region of each, for its price list."""
+"""A region of each, for its price list. Kubernetes has none: SkyPilot asks the cluster itself about every machine, with
+a client library that its plain installation does not have."""
 GPUS = {
     "H100": 3.0,
     "H200": 4.0,
