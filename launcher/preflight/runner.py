@@ -177,7 +177,7 @@ CHECKS = (
         PLAN,
         (SLURM,),
         slurm.workspace,
-        lambda it: (it.site.slurm,) if it.site.slurm and (it.site.slurm.work or "").startswith("ws:") else None,
+        lambda it: (it.site.slurm,) if it.site.slurm and it.site.slurm.workspace is not None else None,
     ),
     Check("cloud", PLAN, (RENTED,), cost.experiment, lambda it: (experimental(it.clouds),)),
     Check("price", PLAN, (RENTED,), cost.price, lambda it: (it.plan, it.draft.job, it.catalogs)),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from launcher.backends.slurm import batch_script
 from launcher.backends.slurm.groups import Group, charge, job_groups
 from launcher.backends.slurm.login import login_of
-from launcher.backends.slurm.workspace import LIST, SOON, name_of, read
+from launcher.backends.slurm.workspace import LIST, SOON, read
 from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
 from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
@@ -73,7 +73,7 @@ def workspace(site: SlurmSite) -> Finding:
     """How long does the workspace last that run folders go to? Clusters delete them, and nothing there is backed up.
 
     A warning when the workspace of `work` ends soon, or is not there; unknown of a cluster that does not answer."""
-    name = name_of(site.work or "")
+    name = site.workspace
     hint = "`launcher doctor --cloud slurm --extend 60` makes or extends it, for 60 days"
     try:
         listed = read(login_of(site).run(LIST))
