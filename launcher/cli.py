@@ -3,15 +3,11 @@
 import gc
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from launcher import options as option
-
-if TYPE_CHECKING:
-    from launcher.config.site import SiteFile
-    from launcher.transfer.store import Store
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -31,13 +27,14 @@ def every(version: Annotated[bool, typer.Option("--version", callback=_print_ver
 
 @app.command()
 def plan(
+    context: typer.Context,
     recipe: option.RecipeName = "",
     cloud: option.Cloud = "local",
     run: option.Named = None,
     stages: option.Stages = "default",
     rounds: option.Rounds = 1,
     data: option.Data = None,
-    change: option.Change = None,
+    changes: option.Change = None,
     max_cost: option.Cost = None,
     max_hours: option.Hours = None,
     gpus: option.Gpus = None,
@@ -49,24 +46,21 @@ def plan(
 ) -> None:
     """Show what a launch would do, and check it. Or write the plan to a file, for plain `sky` or `sbatch`."""
     from launcher.commands import plan as command
-    from launcher.planning.request import Request
 
-    request = Request(
-        recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
-    )
-    if text := command.plan(request, _site(), json, shell, write):
+    if text := command.plan(option.request(context), option.site(), json, shell, write):
         typer.echo(text, nl=False)
 
 
 @app.command()
 def launch(
+    context: typer.Context,
     recipe: option.RecipeName = "",
     cloud: option.Cloud = "local",
     run: option.Named = None,
     stages: option.Stages = "default",
     rounds: option.Rounds = 1,
     data: option.Data = None,
-    change: option.Change = None,
+    changes: option.Change = None,
     redo: option.Redo = None,
     max_cost: option.Cost = None,
     max_hours: option.Hours = None,
@@ -80,34 +74,29 @@ def launch(
 ) -> None:
     """Run a recipe, or continue a run, on any cloud. The verified result is copied to runs/<run>/export."""
     from launcher.commands import launch as command
-    from launcher.planning.request import Request
 
-    request = Request(
-        recipe, cloud, run, stages, rounds, data or (), change or (), max_cost, max_hours, dirty, gpus, force or ()
-    )
     options = command.LaunchOptions(redo, wait, keep, not yes and sys.stdin.isatty(), sys.argv[1:])
-    raise typer.Exit(command.launch(request, _site(), options, resume))
+    raise typer.Exit(command.launch(option.request(context), option.site(), options, resume))
 
 
 @app.command()
 def rehearse(
+    context: typer.Context,
     recipe: option.Rehearsed = None,
     run: option.RehearsalRun = None,
     stages: option.Stages = "default",
     rounds: option.Rounds = 1,
     data: option.Data = None,
-    change: option.Change = None,
+    changes: option.Change = None,
     redo: option.Redo = None,
     docker: Annotated[bool, typer.Option("--docker", help="in the recipe's image, on the local Docker engine")] = False,
     dirty: option.Dirty = False,
 ) -> None:
     """Run a whole recipe with a tiny model on this CPU. All its stages, in the same code."""
     from launcher.commands import launch as command
-    from launcher.planning.request import Request
 
-    cloud = "docker" if docker else "local"
-    request = Request(recipe or "", cloud, run, stages, rounds, data or (), change or (), dirty=dirty)
-    raise typer.Exit(command.rehearse(request, _site(), command.LaunchOptions(redo, command_line=sys.argv[1:])))
+    request = option.request(context, cloud="docker" if docker else "local")
+    raise typer.Exit(command.rehearse(request, option.site(), command.LaunchOptions(redo, command_line=sys.argv[1:])))
 
 
 @app.command()
@@ -115,7 +104,7 @@ def status(run: option.RunName = None, json: Annotated[bool, typer.Option("--jso
     """Show the state of a run."""
     from launcher.commands import status as command
 
-    command.show_status(_store().existing(run), _site(), json)
+    command.show_status(option.store().existing(run), option.site(), json)
 
 
 @app.command()
@@ -123,7 +112,7 @@ def watch(run: option.RunName = None) -> None:
     """Follow a run until it ends. Ctrl-C stops watching, not the run."""
     from launcher.commands import status as command
 
-    raise typer.Exit(command.watch(_store().existing(run), _site()))
+    raise typer.Exit(command.watch(option.store().existing(run), option.site()))
 
 
 @app.command()
@@ -135,7 +124,7 @@ def logs(
     """Print a stage's output."""
     from launcher.commands import status as command
 
-    command.print_log(_store().existing(run), _site(), stage, follow)
+    command.print_log(option.store().existing(run), option.site(), stage, follow)
 
 
 @app.command()
@@ -143,7 +132,7 @@ def runs() -> None:
     """List the runs here, and every machine of yours that costs money."""
     from launcher.commands import status as command
 
-    command.list_all(_store())
+    command.list_all(option.store())
 
 
 @app.command()
@@ -153,7 +142,7 @@ def down(
     """Terminate a run's machine, or cancel its jobs, or all. Results that were not pulled are lost."""
     from launcher.commands import machines as command
 
-    command.end(run, every, _store())
+    command.end(run, every, option.store())
 
 
 @app.command()
@@ -161,7 +150,7 @@ def stop(run: option.RunName = None) -> None:
     """Ask a run to write a checkpoint and stop. The same launch command continues it."""
     from launcher.commands import machines as command
 
-    command.ask_to_stop(_store().existing(run), _site())
+    command.ask_to_stop(option.store().existing(run), option.site())
 
 
 @app.command()
@@ -169,8 +158,8 @@ def pull(run: option.RunName = None) -> None:
     """Copy a finished run's export to this computer. An interrupted pull continues."""
     from launcher.commands import pull as command
 
-    folder = _store().existing(run)
-    command.pull_run(folder, _store().results(folder.path.name), _site())
+    folder = option.store().existing(run)
+    command.pull_run(folder, option.store().results(folder.path.name), option.site())
 
 
 @app.command()
@@ -178,7 +167,7 @@ def verify(run: option.RunName = None) -> None:
     """Compare every byte of the pulled export with the manifest."""
     from launcher.commands import pull as command
 
-    command.verify(_store().results(_store().existing(run).path.name))
+    command.verify(option.store().results(option.store().existing(run).path.name))
 
 
 @app.command()
@@ -205,7 +194,7 @@ def report(
     """Write a run as one HTML page. Timeline, metrics, provenance, cost."""
     from launcher.commands import report as command
 
-    command.report(run, _store(), out)
+    command.report(run, option.store(), out)
 
 
 @app.command()
@@ -216,7 +205,7 @@ def compare(
     """Compare two runs. Their settings, metrics, time and cost."""
     from launcher.commands import report as command
 
-    command.compare_runs(first, second, _store())
+    command.compare_runs(first, second, option.store())
 
 
 @app.command()
@@ -230,8 +219,8 @@ def doctor(
     from launcher.commands import doctor as command
 
     if cloud is None and host is None and extend is None:
-        raise typer.Exit(command.examine(run, _store()))
-    command.examine_cluster(cloud or "slurm", host, extend, _site())
+        raise typer.Exit(command.examine(run, option.store()))
+    command.examine_cluster(cloud or "slurm", host, extend, option.site())
 
 
 @app.command()
@@ -253,19 +242,7 @@ def image(
     """Build a recipe's image, unless the engine has it. Locked packages, and the code as it is here."""
     from launcher.commands import plan as command
 
-    command.build_images(recipe if not every else None, variant, base, push, _site())
-
-
-def _site() -> "SiteFile":
-    from launcher.config.site import read_site, site_path
-
-    return read_site(site_path())
-
-
-def _store() -> "Store":
-    from launcher.transfer.store import Store
-
-    return Store(_site())
+    command.build_images(recipe if not every else None, variant, base, push, option.site())
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from launcher.runfolder.problem import DONE, FAILED, INTERRUPTED, MISTAKE, OURS, Problem
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "OURS", "LaunchError", "did_you_mean", "sentence"]
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "OURS", "LaunchError", "check_known", "did_you_mean", "sentence"]
 
 PATH_ERRORS = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY}
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS} | PATH_ERRORS
@@ -28,6 +28,14 @@ def sentence(problem: LaunchError | OSError) -> LaunchError:
         raise problem
     hint = "name another path" if problem.errno in PATH_ERRORS else "make room, or change site.yaml"
     return LaunchError(f"`{problem.filename}`: {problem.strerror}", hint, OURS)
+
+
+def check_known(name: str, known: Iterable[str], error: str) -> None:
+    """Raises LaunchError with this text, and with the known name that the user probably meant, unless `name` is
+    known."""
+    names = list(known)
+    if name not in names:
+        raise LaunchError(error, did_you_mean(name, names))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

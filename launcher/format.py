@@ -36,16 +36,13 @@ def sparkline(values: Sequence[float], width: int) -> str:
     values; a part without a finite number is a blank."""
     count = min(width, len(values))
     shares = [values[index * len(values) // count : (index + 1) * len(values) // count] for index in range(count)]
-    means = [_mean([value for value in share if math.isfinite(value)]) for share in shares]
+    finite = [[value for value in share if math.isfinite(value)] for share in shares]
+    means = [sum(share) / len(share) if share else None for share in finite]
     known = [mean for mean in means if mean is not None]
     if not known:
         return " " * count
     low, high = min(known), max(known)
     return "".join(" " if mean is None else BARS[_height(mean, low, high)] for mean in means)
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
 
 
 def _height(value: float, low: float, high: float) -> int:

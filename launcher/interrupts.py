@@ -6,18 +6,14 @@ import threading
 from collections.abc import Iterator
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> contextlib.AbstractContextManager[None]:
     """Ctrl-C acts at once."""
-    with _handler(signal.default_int_handler):
-        yield
+    return _handler(signal.default_int_handler)
 
 
-@contextlib.contextmanager
-def uninterruptible() -> Iterator[None]:
+def uninterruptible() -> contextlib.AbstractContextManager[None]:
     """Ctrl-C does nothing: a machine is being terminated."""
-    with _handler(signal.SIG_IGN):
-        yield
+    return _handler(signal.SIG_IGN)
 
 
 @contextlib.contextmanager

@@ -41,10 +41,12 @@ def findings(path: Path) -> Iterator[Found]:
 
 
 def errors(path: Path) -> Iterator[tuple[str, str]]:
-    """Each `LaunchError(...)`: what it says, and its hint."""
+    """Each `LaunchError(...)`, and each `check_known(...)` that raises one: what it says, and its hint."""
     for outer in ast.parse(path.read_text(encoding="utf-8")).body:
         for call in _calls(outer, "LaunchError"):
             yield text(call.args[0], {}), text(call.args[1], {})
+        for call in _calls(outer, "check_known"):
+            yield text(call.args[2], {}), "…"
 
 
 def events(folder: Path) -> dict[str, list[str]]:

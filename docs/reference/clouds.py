@@ -55,6 +55,7 @@ def _section(row: providers.Provider) -> str:
         ("spot machines", row.no_spot or "yes"),
         ("buckets as folders", row.no_mount or "yes"),
         ("several machines", row.no_joining or "yes"),
+        ("the disk of the job file", row.no_disk or "yes"),
         ("CPUs, memory at least", ", ".join(row.least) if row.least else "any"),
         ("own names of GPUs", ", ".join(f"{card}: {code(word)}" for card, word in row.gpus.items()) or "none"),
         ("not known", "; ".join(row.unknown)),

@@ -26,7 +26,8 @@ def _section(name: str) -> str:
     path = Path(inspect.getfile(checks[0].function))
     found = [one for one in calls.findings(path) if one.check == name]
     question = next((one.question for one in found if one.question), line(_docstring(path)))
-    about = " ".join(dict.fromkeys(one.about for one in found if one.about))
+    functions = {check.function.__name__ for check in checks}
+    about = " ".join(dict.fromkeys(one.about for one in found if one.about and one.function in functions))
     return f"## {name}\n\n{question} {about}\n\nBy {checks[0].when}{_where(checks)}.\n\n{_told(found)}"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.backends.base import End
+from launcher.backends.base import Backend, End, Work, wait_until
 from launcher.config.secrets import values
 from launcher.config.site import DockerSite, SiteFile
 from launcher.errors import LaunchError
@@ -39,7 +39,7 @@ GONE = (404, 409)
 
 
 @dataclass(frozen=True)
-class Docker:
+class Docker(Backend):
     """`root` is the working tree. It is mounted over the code in the image if the plan says so."""
 
     root: Path
@@ -52,6 +52,7 @@ class Docker:
 
     def _start(self, plan: Plan, folder: RunFolder) -> "DockerWork":
         from docker.errors import APIError
+        from docker.types import DeviceRequest, Ulimit
 
         client = connect()  # closed by the work that is returned
         _remove(client, name_of(folder))  # a launch that was killed has made it and not started it
@@ -62,9 +63,10 @@ class Docker:
             **options(plan, folder, self.site.docker, engine, env),
             "volumes": mounts(plan, folder, self.root),
             "user": user(engine, os.getuid(), os.getgid()),
-            "device_requests": _all_gpus() if gpus(plan, engine) else None,
+            "device_requests": [DeviceRequest(count=-1, capabilities=[["gpu"]])] if gpus(plan, engine) else None,
         }
-        for limits in (_ulimits(), []):  # some engines may not raise them
+        ulimits = [Ulimit(name=name, soft=limit, hard=limit) for name, limit in LIMITS.items()]
+        for limits in (ulimits, []):  # some engines may not raise them
             try:
                 return DockerWork(client.containers.run(image, ulimits=limits, **arguments), folder)
             except APIError as problem:
@@ -103,18 +105,8 @@ class Docker:
             for work in _works(client, folder):
                 work.collect()
 
-    def fetch(self, plan: Plan, folder: RunFolder) -> None:
-        """Does nothing: the export is on this machine."""
 
-    def save(self, folder: RunFolder) -> LaunchError | None:
-        return None
-
-    def down(self, folder: RunFolder, why: str) -> bool:
-        """Does nothing: this machine costs nothing."""
-        return False
-
-
-class DockerWork:
+class DockerWork(Work):
     """A container that runs a node program. After its end its output is in node.log, and it is removed."""
 
     def __init__(self, container: "Container", folder: RunFolder):
@@ -133,15 +125,7 @@ class DockerWork:
 
         with contextlib.suppress(APIError):  # it has ended in the meantime
             self.container.kill("SIGTERM")
-        end = time.monotonic() + patience
-        while self.end() is None:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.2)
-        return True
-
-    def waits_for(self) -> str | None:
-        return None
+        return wait_until(lambda: self.end() is not None, patience, 0.2)
 
     def collect(self) -> End | None:
         """How the container ended; None while it works. One that has ended is removed, after its output is saved."""
@@ -246,18 +230,6 @@ def _image(client: "DockerClient", plan: Plan) -> str:
                 f"image `{plan.image.name}`: its label `{name}` is `{labels.get(name)}`, the plan says `{value}`", hint
             )
     return id
-
-
-def _all_gpus() -> list[Any]:
-    from docker.types import DeviceRequest
-
-    return [DeviceRequest(count=-1, capabilities=[["gpu"]])]
-
-
-def _ulimits() -> list[Any]:
-    from docker.types import Ulimit
-
-    return [Ulimit(name=name, soft=limit, hard=limit) for name, limit in LIMITS.items()]
 
 
 def _remove(client: "DockerClient", name: str) -> None:

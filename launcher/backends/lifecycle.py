@@ -38,23 +38,25 @@ class Run:
 def prepare(new: Plan, folder: RunFolder, redo: str | None, backend: Backend) -> Run:
     """Writes the plan and its inputs into the run folder. An existing run continues only if none of its results would
     change; otherwise LaunchError says which would. `redo` first renames a stage's results and all that follow."""
-    old = read_existing(folder)
+    old, work, renamed = read_existing(folder), None, list[str]()
     if old is None:
         folder.path.mkdir(parents=True, exist_ok=True)
-        write_plan(new, folder)
-        return _with_inputs(Run(folder, new, is_finished(new, folder)))
-    again = followers(new, redo) if redo else []
-    _demand_same_results(old, new, folder, again)
-    backend.refresh(folder)
-    work = backend.find(folder)
-    if redo and work:
-        _save_result(old, folder, work, backend)
-        work = None
-    renamed = set_aside(folder, again) if redo else []
-    if to_json(old) != to_json(new) and not is_finished(new, folder) and not work:
+    else:
+        again = followers(new, redo) if redo else []
+        _demand_same_results(old, new, folder, again)
+        backend.refresh(folder)
+        work = backend.find(folder)
+        if redo and work:
+            _save_result(old, folder, work, backend)
+            work = None
+        renamed = set_aside(folder, again) if redo else []
+    if old is None or (to_json(old) != to_json(new) and not is_finished(new, folder) and not work):
         write_plan(new, folder)
         old = new
-    return _with_inputs(Run(folder, old, is_finished(old, folder), tuple(renamed), work))
+    finished = is_finished(old, folder)
+    if not finished:
+        push(old, folder)
+    return Run(folder, old, finished, tuple(renamed), work)
 
 
 def follow(run: Run, backend: Backend, show: Callable[[RunStatus], None]) -> RunStatus:
@@ -80,7 +82,9 @@ def follow(run: Run, backend: Backend, show: Callable[[RunStatus], None]) -> Run
     except KeyboardInterrupt:
         running = work is not None and not work.stop(max(stage.grace for stage in run.plan.stages) + 15)
         return status(run.plan, [*events, *tail.new()], running)
-    if end.code in (DONE, None) or (now.error and now.code == end.code and _has_ended_since(events, started)):
+    ends = [float(str(event.get("time", 0))) for event in events if event.get("event") == "run.ended"]
+    told = now.error and now.code == end.code and any(moment >= started - 1 for moment in ends)
+    if told or end.code in (DONE, None):
         return now
     return _unexplained(end, now, run.folder, log_size)
 
@@ -121,13 +125,6 @@ def _save_result(plan: Plan, folder: RunFolder, work: Work, backend: Backend) ->
         backend.fetch(plan, folder)
 
 
-def _with_inputs(run: Run) -> Run:
-    """The run, whose inputs are in its folder unless it is finished."""
-    if not run.finished:
-        push(run.plan, run.folder)
-    return run
-
-
 def _unexplained(end: End, now: RunStatus, folder: RunFolder, log_size: int) -> RunStatus:
     """The state of a run whose node program ended without an event that says why."""
     code = end.code if end.code in (2, FAILED, INTERRUPTED) else OURS
@@ -140,8 +137,3 @@ def _unexplained(end: End, now: RunStatus, folder: RunFolder, log_size: int) -> 
     if end.error:
         error, hint = end.error, end.hint
     return RunStatus(now.run, "failed", now.stages, code, error, hint)
-
-
-def _has_ended_since(events: list[dict[str, object]], moment: float) -> bool:
-    ends = [event for event in events if event.get("event") == "run.ended"]
-    return any(float(str(event.get("time", 0))) >= moment - 1 for event in ends)

@@ -3,13 +3,12 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import launcher
-from launcher.backends.base import KILLED, End
+from launcher.backends.base import KILLED, Backend, End, Work, wait_until
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile, expand_home
 from launcher.errors import LaunchError
@@ -21,7 +20,7 @@ from launcher.runfolder.processes import signal_quietly
 
 
 @dataclass(frozen=True)
-class Local:
+class Local(Backend):
     """`root` holds recipes/; `python` is the interpreter of the stages, if site.yaml names one; `site` says where the
     secrets of the run are."""
 
@@ -49,22 +48,9 @@ class Local:
     def find(self, folder: RunFolder) -> "LocalWork | None":
         return None if holder(folder.lock) is None else LocalWork(folder)
 
-    def refresh(self, folder: RunFolder) -> None:
-        """Does nothing: the run folder is on this machine."""
-
-    def fetch(self, plan: Plan, folder: RunFolder) -> None:
-        """Does nothing: the export is on this machine."""
-
-    def save(self, folder: RunFolder) -> LaunchError | None:
-        return None
-
-    def down(self, folder: RunFolder, why: str) -> bool:
-        """Does nothing: this machine costs nothing."""
-        return False
-
 
 @dataclass(frozen=True)
-class LocalWork:
+class LocalWork(Work):
     """A node program that holds the lock of the run folder. `process` is known if it was started here; it may not hold
     the lock yet."""
 
@@ -82,15 +68,7 @@ class LocalWork:
             signal_quietly(process, signal.SIGTERM)
         if self.process and self.process.pid != process:
             self.process.terminate()
-        end = time.monotonic() + patience
-        while holder(self.folder.lock) is not None or self.end() is None:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.1)
-        return True
-
-    def waits_for(self) -> str | None:
-        return None
+        return wait_until(lambda: holder(self.folder.lock) is None and self.end() is not None, patience, 0.1)
 
 
 def run_recipe_command(root: Path, python: Path, module: str, arguments: Sequence[str]) -> int:

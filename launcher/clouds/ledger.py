@@ -13,6 +13,17 @@ from launcher.runfolder.validation import moment, plain
 SECONDS = 3600.0
 
 
+class Reason:
+    """Why a machine ended, as the ledger notes it and a report shows it. launcher/diagnosis/rules.yaml has patterns for
+    these texts. A machine may also end for the state of its run, such as `failed`."""
+
+    BY_HAND = "ended by hand"
+    PULLED = "its export is pulled"
+    VANISHED = "it vanished"
+    ENDED_BEFORE = "it had ended when we looked"
+    NOT_ASKED_FOR = "nothing was asked for"
+
+
 @dataclass(frozen=True)
 class Entry:
     """A machine (all nodes of a run's cluster), from the moment before it was asked for; times in epoch seconds."""
@@ -109,6 +120,10 @@ class Ledger:
     def alive(self, run: str | None = None) -> list[Entry]:
         """What may still cost money: of a run, or of all."""
         return [entry for entry in self.entries() if entry.ended is None and run in (None, entry.run)]
+
+    def of_folder(self, run: str, folder: Path) -> list[Entry]:
+        """The machines of the run in this folder, oldest first."""
+        return [entry for entry in self.entries() if (entry.run, entry.folder) == (run, str(folder))]
 
     def spent(self, run: str, now: float) -> float:
         """Dollars that the machines of a run have cost until now, as far as prices are known."""

@@ -1,34 +1,26 @@
 """The machines that cost money: what the ledger says, what SkyPilot and the provider say, and their end."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from launcher.clouds import providers, skypilot
 from launcher.clouds.ledger import Entry, Ledger
 from launcher.errors import FAILED, LaunchError
 
 
-@dataclass(frozen=True)
-class Machine:
-    """A machine of ours that is, or may be, alive; `says` is what whoever was asked says of it."""
-
-    entry: Entry
-    says: str
-
-
-def alive(book: Ledger) -> list[Machine]:
-    """What is alive of all that the ledger holds. What has ended is noted; who does not answer counts as alive."""
+def alive(book: Ledger) -> list[tuple[Entry, str]]:
+    """What is, or may be, alive of all that the ledger holds, with what whoever was asked says of it. What has ended is
+    noted; who does not answer counts as alive."""
     machines = []
     for entry in book.alive():
         try:
             if state := skypilot.state(entry.run, ask_provider=True):
-                machines.append(Machine(entry, state.lower()))
+                machines.append((entry, state.lower()))
             elif left := _there(entry):
-                machines.append(Machine(entry, f"not known to SkyPilot; at the provider's: {_named(left)}"))
+                machines.append((entry, f"not known to SkyPilot; at the provider's: {_named(left)}"))
             else:
                 book.close(entry, _not_listed(entry))
         except LaunchError as problem:
-            machines.append(Machine(entry, problem.error))
+            machines.append((entry, problem.error))
     return machines
 
 
@@ -59,7 +51,8 @@ def _there(entry: Entry) -> list[tuple[str, str]]:
     """(cloud, id) of the run's machines that providers list."""
     return [
         (cloud, id)
-        for cloud in _clouds(entry)
+        for cloud in entry.clouds.split(",")
+        if providers.provider(cloud)
         for id in providers.of_run(providers.account_machines(cloud), cloud, entry.run)
     ]
 
@@ -72,7 +65,3 @@ def _not_listed(entry: Entry) -> str:
 
 def _named(there: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{cloud} {id}" for cloud, id in there)
-
-
-def _clouds(entry: Entry) -> Iterable[str]:
-    return [cloud for cloud in entry.clouds.split(",") if providers.provider(cloud)]

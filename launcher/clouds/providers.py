@@ -36,6 +36,8 @@ class Provider:
     """Why a bucket cannot be mounted."""
     no_joining: str | None
     """Why several machines cannot work together."""
+    no_disk: str | None
+    """Why a machine's disk is not as large as the job file says."""
     least: tuple[str, str] | None
     """CPUs and memory of a machine without GPUs where a job names neither; None where any will do."""
     gpus: Mapping[str, str]
@@ -96,7 +98,8 @@ def account_machines(cloud: str) -> dict[str, str]:
     try:
         return row.machines() if row else {}
     except Exception as problem:
-        raise _silent(cloud, problem) from None
+        error = f"{cloud} does not say which machines are alive: {_reason(problem)}"
+        raise LaunchError(error, f"look at {cloud}'s own console", FAILED) from None
 
 
 def end(cloud: str, id: str) -> None:
@@ -126,12 +129,6 @@ def _name(cloud: str, run: str) -> str:
     kind = CLOUD_REGISTRY.from_str(cloud)
     longest = kind.max_cluster_name_length() if kind else None
     return str(common_utils.make_cluster_name_on_cloud(run, max_length=longest))
-
-
-def _silent(cloud: str, problem: Exception) -> LaunchError:
-    return LaunchError(
-        f"{cloud} does not say which machines are alive: {_reason(problem)}", f"look at {cloud}'s own console", FAILED
-    )
 
 
 def _reason(problem: Exception) -> str:
@@ -186,6 +183,7 @@ PROVIDERS = (
         no_spot=None,
         no_mount="SkyPilot mounts no bucket on RunPod: its pods have no /dev/fuse",  # sky/clouds/runpod.py
         no_joining="SkyPilot joins no machines on RunPod",  # sky/clouds/runpod.py
+        no_disk=None,
         least=None,
         gpus={
             "H200-SXM": "H200-SXM",
@@ -210,6 +208,7 @@ PROVIDERS = (
         no_spot="Lambda has no spot machines",  # sky/clouds/lambda_cloud.py
         no_mount=None,
         no_joining=None,
+        no_disk="Lambda's machines have disks of their own sizes",  # sky/provision/lambda_cloud passes no size on
         least=("30+", "4x"),  # sky/catalog/lambda_catalog.py
         gpus={"H100-PCIe": "H100"},
         machines=_lambda_machines,

@@ -192,8 +192,12 @@ def output(name: str, job: int, lines: int) -> str:
 def down(name: str) -> None:
     """The cluster does not exist any more, as far as SkyPilot knows. Raises LaunchError."""
     sky = _sky()
-    with contextlib.suppress(sky.exceptions.ClusterDoesNotExist):  # it has ended already
-        _answer(lambda: sky.down(name), f"sky down {name}", sky.exceptions.ClusterDoesNotExist)
+    try:
+        sky.get(sky.down(name))
+    except sky.exceptions.ClusterDoesNotExist:  # it has ended already
+        pass
+    except Exception as problem:
+        raise _failure(problem, f"sky down {name}") from None
 
 
 def ssh_config(name: str) -> Path:
@@ -210,12 +214,10 @@ def _sky() -> Any:
     return sky
 
 
-def _answer(ask: Callable[[], Any], look: str, expected: type[BaseException] | tuple[()] = ()) -> Any:
-    """What SkyPilot's server answers to the request that `ask` makes. Raises LaunchError, but `expected` as it is."""
+def _answer(ask: Callable[[], Any], look: str) -> Any:
+    """What SkyPilot's server answers to the request that `ask` makes. Raises LaunchError."""
     try:
         return _sky().get(ask())
-    except expected:
-        raise
     except Exception as problem:
         raise _failure(problem, look) from None
 

@@ -58,10 +58,9 @@ def examine_cluster(cloud: str, host: str | None, extend: int | None, site: Site
     if host and host != cluster.host:
         cluster = SlurmSite(host=host, work=".")
     if extend:
-        if not (cluster.work or "").startswith("ws:"):
+        if cluster.workspace is None:
             raise LaunchError("site.yaml: `slurm.work` does not name a workspace", "name one: `work: ws:launcher/runs`")
-        name = workspace.name_of(cluster.work or "")
-        console.say_raw(login_of(cluster).run(workspace.EXTEND, name, str(extend)))
+        console.say_raw(login_of(cluster).run(workspace.EXTEND, cluster.workspace, str(extend)))
         console.show_findings([workspace_check(cluster)])
         return
     console.say_raw(slurm_section(parse_cluster(login_of(cluster).run(ASK_CLUSTER)), cluster.host))

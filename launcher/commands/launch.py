@@ -11,7 +11,7 @@ from pathlib import Path
 from launcher.backends.base import Backend
 from launcher.backends.lifecycle import Run, exit_code, follow, prepare, verification
 from launcher.backends.select import backend_of
-from launcher.clouds.ledger import ledger
+from launcher.clouds.ledger import Reason, ledger
 from launcher.commands.machines import say_billed
 from launcher.commands.plan import planned_of
 from launcher.commands.pull import bring, demand_whole
@@ -105,20 +105,16 @@ def carry_out(planned: Draft, root: Path, site: SiteFile, options: LaunchOptions
     """Executes the plan, or continues its run, and pulls the export. Returns the exit code. At the end, whatever it is,
     the user is told which machine still costs money."""
     try:
-        return _launch(_opened(planned, root, site, options))
+        store, cloud = Store(site), planned.plan.machine.cloud
+        folder, results = store.folder(planned.plan.run), store.results(planned.plan.run)
+        backend = backend_of(cloud, root, site, console.say, options.wait)
+        return _launch(Launch(planned, root, site, options, backend, folder, results, not folder.plan.exists()))
     except (LaunchError, OSError) as problem:  # printed before what it may cost
         error = sentence(problem)
         console.show_error(str(error))
         return error.code
     finally:
         say_billed(planned.plan.run)
-
-
-def _opened(planned: Draft, root: Path, site: SiteFile, options: LaunchOptions) -> Launch:
-    run, store = planned.plan.run, Store(site)
-    backend = backend_of(planned.plan.machine.cloud, root, site, console.say, options.wait)
-    folder = store.folder(run)
-    return Launch(planned, root, site, options, backend, folder, store.results(run), not folder.plan.exists())
 
 
 def _resumed(request: Request, name: str, site: SiteFile) -> tuple[Draft, Path]:
@@ -146,7 +142,7 @@ def _launch(launch: Launch) -> int:
     bring(run.plan, launch.folder, launch.export_folder, launch.backend)
     _say_result(launch, run)
     _write_report(launch)
-    _release(launch, "its export is pulled")
+    _release(launch, Reason.PULLED)
     return DONE
 
 

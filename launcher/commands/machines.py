@@ -2,16 +2,13 @@
 
 import time
 
-from launcher.clouds.ledger import ledger
+from launcher.clouds.ledger import Reason, ledger
 from launcher.commands.status import backend_of_run
 from launcher.config.site import SiteFile
 from launcher.errors import LaunchError
 from launcher.runfolder.paths import RunFolder
 from launcher.transfer.store import Store, plan_of
 from launcher.ui import console
-
-BY_HAND = "ended by hand"
-"""What the ledger notes as the reason."""
 
 
 def end(run: str | None, every: bool, store: Store) -> None:
@@ -56,14 +53,14 @@ def _end(name: str, store: Store) -> bool:
     book, folder = ledger(), store.folder(name)
     entries, ended, problem = book.alive(name), False, None
     try:
-        ended = backend_of_run(folder, store.site).down(folder, BY_HAND)
+        ended = backend_of_run(folder, store.site).down(folder, Reason.BY_HAND)
     except LaunchError as error:
         problem = error if folder.plan.exists() else None  # a run of another folder has no plan here
     try:
         if book.alive(name):  # it was launched from another folder, or with another `--cloud`
             from launcher.clouds import machines
 
-            machines.down(book, name, BY_HAND)
+            machines.down(book, name, Reason.BY_HAND)
     except LaunchError as error:
         problem = error
     left = {entry.asked for entry in book.alive(name)}

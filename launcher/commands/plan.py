@@ -65,7 +65,8 @@ def build_images(name: str | None, variant: str | None, base: str | None, push: 
     root = find_root()
     registry = push or site.registry
     for recipe in _recipes(name, root):
-        kind = variant or (_variant(recipe, root) if recipe.name == name else "cuda")
+        job = root / "jobs" / f"{recipe.name}.yaml"
+        kind = variant or (variant_of(read_job(job)) if recipe.name == name else "cuda")
         order = ImageRequest(root, recipe.file.image, recipe.family, kind, registry, base, push is not None)
         image = build(order, code_of(root, recipe.family, imaged=True), console.say_raw)
         console.say(f"image     {image.name}")
@@ -81,11 +82,12 @@ def _write(result: Draft, folder: Path) -> None:
 
 
 def _show(result: Draft, root: Path, site: SiteFile) -> None:
-    from launcher.preflight import runner
+    from launcher.preflight import cost, runner
+    from launcher.transfer.store import Store
 
     with ThreadPoolExecutor(2) as pool:
         findings = pool.submit(runner.quick, result, root, site)
-        forecast = pool.submit(runner.outlook, result, root, site)
+        forecast = pool.submit(cost.outlook, result.plan, result.recipe, Store(site), root)
         from launcher.ui import console  # its import takes as long as the programs that the two checks start meanwhile
 
         console.show_plan(result.plan, findings.result(), forecast.result())
@@ -98,10 +100,6 @@ def _recipes(name: str | None, root: Path) -> list[Recipe]:
     if not chosen:
         raise LaunchError(f"there is no recipe under `{root / 'recipes'}`", "run this in the project's folder")
     return [read_recipe(_smallest(family, root), root) for family in chosen]
-
-
-def _variant(recipe: Recipe, root: Path) -> str:
-    return variant_of(read_job(root / "jobs" / f"{recipe.name}.yaml"))
 
 
 def _smallest(family: str, root: Path) -> str:

@@ -9,6 +9,7 @@ from launcher.commands.doctor import diagnosis
 from launcher.commands.status import current
 from launcher.report.facts import Facts, comparison, facts
 from launcher.report.page import page
+from launcher.runfolder.files import write_text
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.status import RunStatus
 from launcher.transfer.store import Store, plan_of
@@ -28,11 +29,7 @@ def write_report(folder: RunFolder, store: Store, out: Path | None = None, now: 
     the run, if it is known."""
     path = out or store.results(folder.path.name).path / "report.html"
     style, script = ((OWN / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
-    text = page(_facts(folder, store, now), style, script, __version__)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(text.encode(errors="replace"))
-    part.replace(path)
+    write_text(path, page(_facts(folder, store, now), style, script, __version__).encode(errors="replace").decode())
     return path
 
 

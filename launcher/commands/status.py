@@ -11,7 +11,7 @@ from launcher.backends.lifecycle import exit_code
 from launcher.backends.select import backend_of
 from launcher.clouds.ledger import ledger
 from launcher.config.site import SiteFile
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError, check_known
 from launcher.format import duration
 from launcher.planning.code_version import find_root
 from launcher.report.status_lines import run_facts
@@ -70,8 +70,8 @@ def watch(folder: RunFolder, site: SiteFile) -> int:
 def print_log(folder: RunFolder, site: SiteFile, stage: str | None, follow: bool) -> None:
     """Prints the log of a stage. With `follow` it continues until the run ends, also with the logs of later stages."""
     names = [planned.name for planned in plan_of(folder).stages]
-    if stage is not None and stage not in names:
-        raise LaunchError(f"the run has no stage `{stage}`", did_you_mean(stage, names))
+    if stage is not None:
+        check_known(stage, names, f"the run has no stage `{stage}`")
     started = [name for name in names if folder.stage(name).log.exists()]
     if not started or (stage is not None and stage not in started):
         raise LaunchError(f"no log of `{stage or folder.path.name}` yet", "`launcher status` shows how far the run is")
@@ -106,7 +106,7 @@ def list_runs(store: Store) -> None:
     rows: list[Sequence[str]] = []
     for name in reversed(store.runs()):
         folder = store.folder(name)
-        age = console.ago(folder.plan.stat().st_mtime)
+        age = f"{duration(time.time() - folder.plan.stat().st_mtime)} ago"
         try:
             plan = plan_of(folder)
             now, _ = _look(plan, folder, store.site)
@@ -116,7 +116,7 @@ def list_runs(store: Store) -> None:
         stage = now.current
         step = f"{stage.step}/{stage.steps}" if stage and stage.steps else ""
         rows.append((name, plan.recipe, now.state, stage.name if stage else "", step, age))
-    console.show_runs(rows)
+    console.show_table(("run", "recipe", "state", "stage", "step", "age"), rows)
 
 
 def list_machines() -> None:
@@ -128,16 +128,16 @@ def list_machines() -> None:
     from launcher.clouds.machines import alive
 
     rows: list[Sequence[str]] = []
-    for machine in alive(book):
-        entry, cost = machine.entry, machine.entry.cost(now)
+    for entry, says in alive(book):
+        cost = entry.cost(now)
         location = " ".join(filter(None, (entry.cloud or entry.clouds, entry.region)))
         price = f"{entry.price:.2f}" if entry.price is not None else "?"
         money = f"{cost:.2f}" if cost is not None else "?"
         age = duration(now - entry.asked)
-        rows.append((entry.run, location, entry.machine or "", machine.says, age, price, money))
+        rows.append((entry.run, location, entry.machine or "", says, age, price, money))
     if rows:
         console.say("")
-        console.show_machines(rows)
+        console.show_table(("machine of", "where", "type", "state", "age", "$/h", "$ so far"), rows)
 
 
 def _look(plan: Plan, folder: RunFolder, site: SiteFile) -> tuple[RunStatus, Work | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.config.yaml import load
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError, check_known
 
 # The task and resource keys of SkyPilot 0.14.1 (sky/utils/schemas.py).
 TASK_KEYS = """
@@ -111,5 +111,4 @@ def _known(path: Path, prefix: str, value: Any, keys: str) -> None:
     if not isinstance(value, dict):
         raise LaunchError(f"`{path}`: `{prefix.rstrip('.')}` is `{value}`", "it holds keys and values")
     for key in value:
-        if key not in keys.split():
-            raise LaunchError(f"`{path}`: unknown key `{prefix}{key}`", did_you_mean(str(key), keys.split()))
+        check_known(key, keys.split(), f"`{path}`: unknown key `{prefix}{key}`")

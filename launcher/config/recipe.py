@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from launcher.config.yaml import Strict, read
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError, check_known
 
 REHEARSAL = "tiny"
 """The size every family has: the whole recipe on a CPU in minutes."""
@@ -214,9 +214,7 @@ class Recipe:
 
 def read_recipe(name: str, root: Path) -> Recipe:
     """The recipe `<family>-<size>` below `root`/recipes. Raises LaunchError."""
-    known = names(root)
-    if name not in known:
-        raise LaunchError(f"there is no recipe `{name}` under `{root / 'recipes'}`", did_you_mean(name, known))
+    check_known(name, names(root), f"there is no recipe `{name}` under `{root / 'recipes'}`")
     family = max((known for known in families(root) if name.startswith(f"{known}-")), key=len)
     size, folder = name[len(family) + 1 :], root / "recipes" / family
     file = read(folder / "recipe.yaml", RecipeFile)

@@ -147,6 +147,12 @@ def read_site(path: Path) -> SiteFile:
     return read(path, SiteFile) if path.exists() else SiteFile()
 
 
+def existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
 def expand_home(path: str | Path) -> Path:
     """The path with its `~` or `~user` replaced. Raises LaunchError when there is no such user."""
     try:

@@ -149,6 +149,11 @@ class SlurmSite(Needs):
         """`work` as a shell in the home folder there understands it."""
         return (self.work or "").removeprefix("~/").rstrip("/") or "/"
 
+    @property
+    def workspace(self) -> str | None:
+        """The name of the workspace that `work` lies in, as `ws:NAME/FOLDER`; None if it lies in none."""
+        return self.work[3:].partition("/")[0] if self.work and self.work.startswith("ws:") else None
+
     def needs(self, stage: str) -> Needs:
         """What a stage asks for: the cluster's words, with the stage's own in their place."""
         own = self.stages.get(stage, Needs())

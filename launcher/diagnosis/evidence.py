@@ -41,8 +41,10 @@ class Log:
     def closing(self) -> "Log":
         """The log from its last `error: ` on; all of it without one."""
         start = ("\n" + self.text).rfind("\nerror: ")
-        if start <= 0:
-            return self
+        return self.since(start) if start > 0 else self
+
+    def since(self, start: int) -> "Log":
+        """The log from this position of its text on."""
         return Log(self.kind, self.path, self.text[start:], self.skipped + len(self.text[:start].encode()))
 
     def _number(self, start: int) -> int | None:
@@ -111,5 +113,4 @@ def _last_events(folder: RunFolder) -> Iterator[Log]:
     """The events since the last start of the run."""
     for log in _end("events", folder.events):
         began = log.text.rfind('"event": "run.started"')
-        start = log.text.rfind("\n", 0, max(began, 0)) + 1
-        yield Log(log.kind, log.path, log.text[start:], log.skipped + len(log.text[:start].encode()))
+        yield log.since(log.text.rfind("\n", 0, max(began, 0)) + 1)

@@ -3,6 +3,7 @@ a cluster's login node answers one shell script."""
 
 import importlib.metadata
 import os
+import platform
 import re
 import shutil
 import sys
@@ -14,7 +15,7 @@ from launcher.backends.local import find_python
 from launcher.clouds import providers
 from launcher.clouds.ledger import ledger
 from launcher.config.secrets import lookup, references, remedy
-from launcher.config.site import SiteFile, site_path
+from launcher.config.site import SiteFile, existing, site_path
 from launcher.errors import LaunchError
 from launcher.format import size
 from launcher.images.docker_engine import cards, connect, facts
@@ -43,7 +44,7 @@ true
 def check_installation(root: Path, site: SiteFile, env: Mapping[str, str]) -> list[Finding]:
     """A finding for each thing that a launch may need. `root` is the folder with recipes/."""
     return [
-        _python(),
+        Finding("python", OK, f"{platform.python_version()}, {sys.executable}"),
         _site(env),
         _recipes(root, site),
         _engine(),
@@ -55,11 +56,6 @@ def check_installation(root: Path, site: SiteFile, env: Mapping[str, str]) -> li
         _disk(site.local_store),
         _machines(),
     ]
-
-
-def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", OK, f"{version}, {sys.executable}")
 
 
 def _site(env: Mapping[str, str]) -> Finding:
@@ -97,6 +93,8 @@ def _engine() -> Finding:
 
 def _gpus() -> Finding:
     gpus = cards()
+    if not gpus and shutil.which("nvidia-smi"):
+        return Finding("gpus", UNKNOWN, "not checked: `nvidia-smi` names no GPU", "run it: it says why")
     return Finding("gpus", OK, f"{len(gpus)} x {gpus[0].name}, {size(gpus[0].memory)}" if gpus else "none here")
 
 
@@ -150,15 +148,13 @@ def _programs(site: SiteFile) -> Iterator[Finding]:
 
 
 def _disk(folder: Path) -> Finding:
-    existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    if not os.access(existing, os.W_OK):
-        return Finding("disk", REFUSED, f"{existing} cannot be written to", "name another folder: `runs:` in site.yaml")
-    free = shutil.disk_usage(existing).free
+    folder = existing(folder)
+    if not os.access(folder, os.W_OK):
+        return Finding("disk", REFUSED, f"{folder} cannot be written to", "name another folder: `runs:` in site.yaml")
+    free = shutil.disk_usage(folder).free
     if free < LEAST:
-        return Finding("disk", WARNING, f"{size(free)} free under {existing}", "make room, or `store:` in site.yaml")
-    return Finding("disk", OK, f"{size(free)} free under {existing}")
+        return Finding("disk", WARNING, f"{size(free)} free under {folder}", "make room, or `store:` in site.yaml")
+    return Finding("disk", OK, f"{size(free)} free under {folder}")
 
 
 def _machines() -> Finding:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import launcher
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError, check_known
 from launcher.runfolder.files import tree_hash
 from launcher.runfolder.plan import Code, Image
 
@@ -67,8 +67,7 @@ def node_home(root: Path) -> Path:
 
 
 def _base_files(variant: str) -> tuple[str, ...]:
-    if variant not in VARIANTS:
-        raise LaunchError(f"`{variant}` is not a variant of an image", did_you_mean(variant, VARIANTS))
+    check_known(variant, VARIANTS, f"`{variant}` is not a variant of an image")
     return (f"locks/{variant}.in", f"locks/{variant}.lock", "locks/sky.lock", "images/base/Dockerfile")
 
 

@@ -33,7 +33,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m launcher.node", description=__doc__)
     parser.add_argument("run_folder", type=Path)
     parser.add_argument("--code", type=Path, default=Path.cwd(), help="the folder that holds recipes/ (default: here)")
-    parser.add_argument("--stages", type=_names, help="only these of the plan's stages, with commas between")
+    parser.add_argument(
+        "--stages",
+        type=lambda text: tuple(text.split(",")),
+        help="only these of the plan's stages, with commas between",
+    )
     parser.add_argument("--stop", action="store_true", help="ask the program that works on RUN_FOLDER to stop")
     options = parser.parse_args()
     folder = RunFolder(options.run_folder.resolve())
@@ -61,15 +65,11 @@ def main() -> int:
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        path, hint = (
-            problem.filename or folder.path,
-            "make room and launch again: stages that are done are not repeated",
-        )
-        _say(2, f"error: no space left for `{path}`\n\nhint: {hint}")
+        hint = "make room and launch again: stages that are done are not repeated"
+        _say(2, f"error: no space left for `{problem.filename or folder.path}`\n\nhint: {hint}")
         return FAILED
-    _say(
-        1, f"{plan.run}: {', '.join(options.stages)} done" if options.stages else f"{plan.run}: done, {folder.manifest}"
-    )
+    done = f"{', '.join(options.stages)} done" if options.stages else f"done, {folder.manifest}"
+    _say(1, f"{plan.run}: {done}")
     return DONE
 
 
@@ -77,29 +77,19 @@ def _work(plan: Plan, site: Site, stages: tuple[str, ...] | None) -> None:
     """Executes the run. If it fails, an event says why. In both cases the upload has had its time."""
     uploads = None
     try:
-        only = _known(stages, plan)
+        for name in stages or ():
+            if name not in {stage.name for stage in plan.stages}:
+                raise Problem(f"the plan has no stage `{name}`", "`--stages` names stages of plan.json", MISTAKE)
         if plan.bucket and not site.stop.reason():
             restore(plan, site)
             uploads = UploadProcess(Upload(plan, site.folder), site.events)
-        run(plan, site, only)
+        run(plan, site, stages)
     except Problem as problem:
         site.events.add("run.ended", **problem.facts)
         raise
     finally:
         if uploads:
             uploads.finish(max(SHORTEST, min(LONGEST, site.stop.seconds_left())))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
-
-
-def _known(only: tuple[str, ...] | None, plan: Plan) -> tuple[str, ...] | None:
-    """`only`, once each of its names is a stage of the plan. Raises Problem."""
-    for name in only or ():
-        if name not in {stage.name for stage in plan.stages}:
-            raise Problem(f"the plan has no stage `{name}`", "`--stages` names stages of plan.json", MISTAKE)
-    return only
 
 
 def _say(handle: int, text: str) -> None:

@@ -1,7 +1,6 @@
 """One stage of a run. It is skipped if its done record is valid, and executed otherwise. Exit code 0 is not enough: the
 stage's results are checked before the done record is written."""
 
-import json
 import math
 import os
 import shutil
@@ -15,7 +14,7 @@ from launcher.node.process import Child, Gpus, environment
 from launcher.runfolder.argv import arguments
 from launcher.runfolder.done import fingerprint, read_done
 from launcher.runfolder.events import Events, Tail
-from launcher.runfolder.files import tree, write_json
+from launcher.runfolder.files import read_json, tree, write_json
 from launcher.runfolder.paths import RunFolder, StageFolder
 from launcher.runfolder.plan import Must, Plan, Stage, settings_of
 from launcher.runfolder.problem import DONE, FAILED, INTERRUPTED, MISTAKE, Problem, closing_error, log_end
@@ -187,8 +186,5 @@ def shortcomings(must: Must, out: Path, metrics: dict[str, Any]) -> list[str]:
 
 def read_metrics(out: Path) -> dict[str, Any]:
     """`{out}/metrics.json`; empty if it is missing or damaged."""
-    try:
-        value = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    value = read_json(out / "metrics.json")
     return value if isinstance(value, dict) else {}

@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import check_known
+from launcher.runfolder import retention
 from launcher.runfolder.done import identity
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
@@ -29,13 +30,8 @@ def changes(old: Plan, new: Plan) -> dict[str, list[str]]:
 
 def followers(plan: Plan, first: str) -> list[str]:
     """`first` and every later stage that needs its result, directly or not. Raises LaunchError when there is none."""
-    if first not in {stage.name for stage in plan.stages}:
-        raise LaunchError(f"the run has no stage `{first}`", did_you_mean(first, (stage.name for stage in plan.stages)))
-    stages = [first]
-    for stage in plan.stages:
-        if stage.name not in stages and any(need in stages for need in stage.needs.values()):
-            stages.append(stage.name)
-    return stages
+    check_known(first, (stage.name for stage in plan.stages), f"the run has no stage `{first}`")
+    return retention.followers(plan, first)
 
 
 def set_aside(folder: RunFolder, stages: Iterable[str]) -> list[str]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from launcher.config.pins import MADE_HERE, Pins, is_local
 from launcher.config.recipe import MOST, HubPin, Recipe, StageList, StageSpec
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError, check_known, did_you_mean
 from launcher.planning.settings import Change, changes_read, check_names, shared_settings, stage_settings
 from launcher.runfolder.argv import PLACEHOLDER
+from launcher.runfolder.done import inputs_of
 from launcher.runfolder.plan import Bucket, Budget, Code, Image, Input, Machine, Model, Must, Plan, Source, Stage
 
 
@@ -46,6 +47,7 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
     models = {**recipe.file.models, **recipe.change.models}
     stages = tuple(_stage(recipe, name, order, settings, models, choice, world) for name in order.stages)
     used = {stage.source for stage in stages if stage.source is not None}
+    named = {name for stage in stages for name in inputs_of(stage, world.inputs)}
     return Plan(
         run=choice.run,
         recipe=recipe.name,
@@ -59,7 +61,7 @@ def plan(recipe: Recipe, choice: Choice, world: World) -> Plan:
             name: Model(pin.repo, pin.revision, world.pins.model(pin.repo, pin.revision))
             for name, pin in sorted(models.items())
         },
-        inputs={name: file for name, file in sorted(world.inputs.items()) if _named(name, stages)},
+        inputs={name: file for name, file in sorted(world.inputs.items()) if name in named},
         image=world.image,
         environment=world.environment,
         secrets=recipe.file.secrets | recipe.change.secrets | keys(world.bucket),
@@ -131,8 +133,7 @@ def rows_used(recipe: Recipe, name: str, settings: Mapping[str, Any], inputs: Ma
 
 def _source(recipe: Recipe, name: str, pins: Pins) -> Source:
     where = f"recipes/{recipe.family}/recipe.yaml"
-    if name not in recipe.file.sources:
-        raise LaunchError(f"`{where}`: unknown source `{name}`", did_you_mean(name, recipe.file.sources))
+    check_known(name, recipe.file.sources, f"`{where}`: unknown source `{name}`")
     pin = recipe.file.sources[name]
     commit = pins.source(pin.git, pin.ref)
     if commit is None:
@@ -179,19 +180,13 @@ def _kept(name: str, settings: Mapping[str, Any]) -> int:
     return count
 
 
-def _named(name: str, stages: Sequence[Stage]) -> bool:
-    return any(f"{{input.{name}}}" in argument for stage in stages for argument in stage.argv)
-
-
 def order_of(recipe: Recipe, name: str) -> StageList:
     """The stage list `name`, every stage of which comes after what it needs. Raises LaunchError."""
     where, stages = f"recipes/{recipe.family}/recipe.yaml", recipe.file.stages
-    if name not in recipe.file.lists:
-        raise LaunchError(f"`{where}` has no stage list `{name}`", did_you_mean(name, recipe.file.lists))
+    check_known(name, recipe.file.lists, f"`{where}` has no stage list `{name}`")
     order = recipe.file.lists[name]
     for position, stage in enumerate(order.stages):
-        if stage not in stages:
-            raise LaunchError(f"`{where}`: list `{name}` has the unknown stage `{stage}`", did_you_mean(stage, stages))
+        check_known(stage, stages, f"`{where}`: list `{name}` has the unknown stage `{stage}`")
         earlier = order.stages[:position]
         if stage in earlier:
             raise LaunchError(f"`{where}`: list `{name}` has `{stage}` twice", "a stage runs once")
@@ -206,11 +201,8 @@ def order_of(recipe: Recipe, name: str) -> StageList:
                     f"`{where}`: stage `{stage}` needs `{need}`, which no earlier stage makes",
                     did_you_mean(need, [*earlier, *order.names]),
                 )
-    if order.names.get(order.export, order.export) not in order.stages:
-        raise LaunchError(
-            f"`{where}`: list `{name}` exports `{order.export}`, which it does not run",
-            did_you_mean(order.export, order.stages),
-        )
+    export = order.names.get(order.export, order.export)
+    check_known(export, order.stages, f"`{where}`: list `{name}` exports `{order.export}`, which it does not run")
     return order
 
 
@@ -221,10 +213,7 @@ def check_words(recipe: Recipe, name: str, needs: Mapping[str, str]) -> None:
     where = f"`recipes/{recipe.family}/recipe.yaml`"
     for argument in spec.run:
         for mark in PLACEHOLDER.findall(argument):
-            if mark not in known:
-                raise LaunchError(
-                    f"{where}: stage `{name}` has the unknown placeholder `{{{mark}}}`", did_you_mean(mark, known)
-                )
+            check_known(mark, known, f"{where}: stage `{name}` has the unknown placeholder `{{{mark}}}`")
 
 
 def all_read(recipe: Recipe, settings: Mapping[str, Any]) -> None:
@@ -233,31 +222,19 @@ def all_read(recipe: Recipe, settings: Mapping[str, Any]) -> None:
     models = {**recipe.file.models, **recipe.change.models}
     read: set[str] = set()
     for name, file in {**recipe.file.inputs, **recipe.change.inputs}.items():
-        if file.sample and file.sample not in settings:
-            raise LaunchError(
-                f"`{where}`: input `{name}` uses the unknown setting `{file.sample}`",
-                did_you_mean(file.sample, settings),
-            )
-        read |= {file.sample} if file.sample else set()
+        if file.sample:
+            check_known(file.sample, settings, f"`{where}`: input `{name}` uses the unknown setting `{file.sample}`")
+            read.add(file.sample)
     for name, spec in recipe.file.stages.items():
         kept = [spec.disk.kept] if spec.disk and spec.disk.kept else []
         for use in [*spec.uses, *([spec.steps.batch] if spec.steps else []), *kept]:
-            if use not in settings:
-                raise LaunchError(
-                    f"`{where}`: stage `{name}` uses the unknown setting `{use}`", did_you_mean(use, settings)
-                )
+            check_known(use, settings, f"`{where}`: stage `{name}` uses the unknown setting `{use}`")
             read.add(use)
-        used = [spec.model, spec.disk.model if spec.disk else None]
-        for model in [name for name in used if name]:
-            if model not in models:
-                raise LaunchError(
-                    f"`{where}`: stage `{name}` needs the unknown model `{model}`", did_you_mean(model, models)
-                )
-        if spec.steps and spec.steps.rows not in recipe.file.inputs:
-            raise LaunchError(
-                f"`{where}`: stage `{name}` counts the rows of the unknown input `{spec.steps.rows}`",
-                did_you_mean(spec.steps.rows, recipe.file.inputs),
-            )
+        for model in filter(None, (spec.model, spec.disk.model if spec.disk else None)):
+            check_known(model, models, f"`{where}`: stage `{name}` needs the unknown model `{model}`")
+        if spec.steps:
+            error = f"`{where}`: stage `{name}` counts the rows of the unknown input `{spec.steps.rows}`"
+            check_known(spec.steps.rows, recipe.file.inputs, error)
     for name in settings:
         if name not in read:
             raise LaunchError(

@@ -13,7 +13,7 @@ from launcher.config.job import Job, read_job
 from launcher.config.pins import read_pins
 from launcher.config.recipe import REHEARSAL, Recipe, families, read_recipe
 from launcher.config.site import SiteFile, expand_home
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError, check_known
 from launcher.images.docker_engine import digest_of
 from launcher.images.identity import environment_of, image_of
 from launcher.planning.code_version import code_of, last_commit
@@ -130,8 +130,7 @@ def _inputs(recipe: Recipe, data: Sequence[str], root: Path) -> dict[str, Input]
         name, equals, path = text.partition("=")
         if not equals:
             name, path = "train", text
-        if name not in specs:
-            raise LaunchError(f"`--data {text}`: the recipe has no input `{name}`", did_you_mean(name, specs))
+        check_known(name, specs, f"`--data {text}`: the recipe has no input `{name}`")
         inputs[name] = measure(name, expand_home(path))
     for name, spec in specs.items():
         if name not in inputs and spec.default:
@@ -170,17 +169,8 @@ def continuation(old: Plan, folder: RunFolder, request: Request, root: Path, sit
     """`old`, which lies in `folder`, for the request's cloud and budget. Its inputs need not be where they were. Raises
     LaunchError."""
     new = draft(replace(request, recipe=old.recipe, run=old.run), root, site)
-    plan_now = new.plan
-    plan = replace(
-        old,
-        machine=plan_now.machine,
-        image=plan_now.image,
-        environment=plan_now.environment,
-        code=plan_now.code,
-        budget=plan_now.budget,
-        bucket=plan_now.bucket,
-        forced=plan_now.forced,
-    )
+    of_launch = ("machine", "image", "environment", "code", "budget", "bucket", "forced")
+    plan = replace(old, **{name: getattr(new.plan, name) for name in of_launch})
     inputs = {name: replace(file, path=str(folder.inputs / file.file)) for name, file in old.inputs.items()}
     return Draft(plan, new.recipe, inputs, new.job)
 
@@ -208,9 +198,8 @@ def _parquet_rows(name: str, path: Path) -> int:
     try:
         return int(parquet.read_metadata(path).num_rows)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError):
-        raise LaunchError(
-            f"input `{name}`: `{path}` is not a parquet file", "copy it again: it may be cut off"
-        ) from None
+        error = f"input `{name}`: `{path}` is not a parquet file"
+        raise LaunchError(error, "copy it again: it may be cut off") from None
 
 
 def _lines(path: Path) -> int:

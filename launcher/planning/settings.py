@@ -8,7 +8,7 @@ import yaml
 
 from launcher.config.recipe import MOST, Recipe, Rounds, StageSpec
 from launcher.config.yaml import parse
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError, check_known
 
 Change = tuple[str, Any]
 """A dotted name (`train_batch`, `warmup.epochs`) and its new value."""
@@ -36,11 +36,8 @@ def shared_settings(recipe: Recipe, changes: Sequence[Change]) -> dict[str, Any]
         settings[name] = _retyped(f"`{where}`: `settings.{name}`", name, value, settings)
     for name, value in changes:
         if "." not in name:
-            if name not in settings:
-                raise LaunchError(
-                    f"`--set {name}`: the recipe has no such setting",
-                    did_you_mean(name, [*settings, *_stage_names(recipe)]),
-                )
+            known = [*settings, *_stage_names(recipe)]
+            check_known(name, known, f"`--set {name}`: the recipe has no such setting")
             settings[name] = _retyped(f"`--set {name}`", name, value, settings)
     return settings
 
@@ -70,17 +67,12 @@ def check_names(recipe: Recipe, stages: Sequence[str], changes: Sequence[Change]
     """Raises LaunchError when a size speaks of a stage that there is not, or the command line of one not in `stages`,
     the chosen list."""
     for name in recipe.change.stages:
-        if name not in recipe.file.stages:
-            raise LaunchError(
-                f"`recipes/{recipe.family}/sizes/{recipe.size}.yaml`: unknown stage `{name}`",
-                did_you_mean(name, recipe.file.stages),
-            )
-    for dotted, _ in changes:
-        owner, dot, _ = dotted.partition(".")
-        if dot and owner not in recipe.file.stages:
-            raise LaunchError(f"`--set {dotted}`: there is no stage `{owner}`", did_you_mean(owner, recipe.file.stages))
-        if dot and owner not in stages:
-            raise LaunchError(f"`--set {dotted}`: this run has no stage `{owner}`", did_you_mean(owner, stages))
+        where = f"recipes/{recipe.family}/sizes/{recipe.size}.yaml"
+        check_known(name, recipe.file.stages, f"`{where}`: unknown stage `{name}`")
+    for dotted in [name for name, _ in changes if "." in name]:
+        owner = dotted.partition(".")[0]
+        check_known(owner, recipe.file.stages, f"`--set {dotted}`: there is no stage `{owner}`")
+        check_known(owner, stages, f"`--set {dotted}`: this run has no stage `{owner}`")
 
 
 def changes_read(recipe: Recipe, name: str, changes: Sequence[Change]) -> None:
@@ -113,8 +105,7 @@ def _stage_names(recipe: Recipe) -> list[str]:
 
 def _retyped(where: str, name: str, value: Any, known: dict[str, Any]) -> Any:
     """`value`, of the type the default has; a default of null allows any."""
-    if name not in known:
-        raise LaunchError(f"{where}: unknown setting `{name}`", did_you_mean(name, known))
+    check_known(name, known, f"{where}: unknown setting `{name}`")
     default = known[name]
     if default is None:
         return value

@@ -112,7 +112,7 @@ def secrets(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
 def accounts(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
     """Do the services that the run uses know their keys?
 
-    Refused when a service does not know its key; one that does not answer is no reason to stop. `secrets`
+    Refused when a service does not know its key; unknown where one does not answer, which stops nothing. `secrets`
     comes first."""
     says, level, hint = [], OK, ""
     for name in plan.secrets:
@@ -124,10 +124,11 @@ def accounts(plan: Plan, site: SiteFile, env: Mapping[str, str]) -> Finding:
             hint = hint or f"make a new one and put it where it is read: {remedy(value[0])}"
             level = REFUSED
             says.append(f"{answer.service} does not know {name} ({value[0]})")
+        elif answer.valid is None:
+            level = level if level == REFUSED else UNKNOWN
+            says.append(f"{name} not checked: no answer from {answer.service}")
         else:
-            says.append(
-                f"{name} not checked: no answer from {answer.service}" if answer.valid is None else f"{name} is valid"
-            )
+            says.append(f"{name} is valid")
     return Finding("accounts", level, "; ".join(says) or "no key to check", hint)
 
 
@@ -245,7 +246,8 @@ def image(plan: Plan) -> Finding:
 
 
 def in_registry(plan: Plan, registry: str | None) -> Finding:
-    """Refused where a cluster could not fetch the image: it is in no registry, or is not what is baked into it."""
+    """Refused where a cluster could not fetch the image: it is in no registry, or is not what is baked into it. Unknown
+    otherwise: the registry is not asked."""
     assert plan.image
     where = f"`slurm.software: {plan.machine.software}`"
     if plan.image.overlay:
@@ -256,4 +258,5 @@ def in_registry(plan: Plan, registry: str | None) -> Finding:
         return Finding(
             "image", REFUSED, f"{where} needs an image from a registry, but site.yaml names no registry", hint
         )
-    return Finding("image", OK, f"{plan.image.name}, by {plan.machine.software}")
+    says = f"not checked: whether the registry has `{plan.image.name}`, for {plan.machine.software}"
+    return Finding("image", UNKNOWN, says, f"`docker manifest inspect {plan.image.name}` checks it")

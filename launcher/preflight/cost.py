@@ -75,8 +75,7 @@ def _none(job: Job, clouds: Sequence[str], catalogs: Mapping[str, Catalog]) -> F
         return Finding("price", REFUSED, "; ".join(cannot.values()), hint)
     if unknown:
         hint = "without prices only `--max-hours` limits the run"
-        says, priced = "; ".join({**unknown, **cannot}.values()), any(provider(cloud) for cloud in unknown)
-        return Finding("price", WARNING if priced else UNKNOWN, says, hint)
+        return Finding("price", UNKNOWN, "; ".join({**unknown, **cannot}.values()), hint)
     near = nearest(job, clouds, catalogs)
     needed = " or ".join(job.accelerators) or f"{job.cpus or 'any'} CPUs, {job.memory or 'any'} GiB"
     there = f": the nearest there is {_machine(near)} (`{near.instance_type}`)" if near else ""
@@ -185,7 +184,7 @@ def hours(plan: Plan, past: Iterable[Past], prices: tuple[float, float] | None) 
     if absent:
         hint = "a short trial measures it: `--run trial --set STAGE.epochs=0.01`"
         return Finding(
-            "hours", WARNING, f"not known: no run of `{plan.recipe}` on such GPUs was followed from here", hint
+            "hours", UNKNOWN, f"not known: no run of `{plan.recipe}` on such GPUs was followed from here", hint
         )
     hours = {name: steps * known[name][0] / 3600 for name, steps in counted.items()}
     total = sum(hours.values())

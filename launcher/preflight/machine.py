@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher.clouds.accelerators import CARDS, MAJORS, capability, gibibytes
+from launcher.clouds.providers import provider
 from launcher.config.recipe import Recipe
+from launcher.config.site import HERE
 from launcher.errors import FAILED
 from launcher.format import size
 from launcher.images.docker_engine import Card
@@ -37,12 +39,12 @@ def gpus(plan: Plan, cards: Sequence[Card]) -> Finding:
     return Finding("gpus", OK, f"{len(cards)} x {cards[0].name} with {size(min(card.memory for card in cards))} each")
 
 
-def kernels(plan: Plan, flash_attention: bool, cards: Sequence[Card], untested: Sequence[str] = ()) -> Finding:
+def kernels(plan: Plan, flash_attention: bool, cards: Sequence[Card]) -> Finding:
     """Can the GPUs that the run may get run what is compiled into the image, and is the driver new enough for it?
 
     Refused when there are no kernels for one of them, or the driver here is older than its CUDA; unknown of a GPU that
-    is not in the table, and of the driver on an experimental cloud. `cards`: those of this machine, for a run on it; of
-    rented ones the table knows. `untested`: the experimental clouds."""
+    is not in the table, and of the driver on a Slurm cluster or an experimental cloud. `cards`: those of this machine,
+    for a run on it; of rented ones the table knows."""
     kinds = {name: capability(name.partition(":")[0]) for name in plan.machine.accelerators}
     if cards:
         kinds = {card.name: card.capability for card in cards}
@@ -63,10 +65,8 @@ def kernels(plan: Plan, flash_attention: bool, cards: Sequence[Card], untested: 
         return Finding(
             "kernels", UNKNOWN, says + (f"; compute capability: {told}" if told else ""), "watch the first steps"
         )
-    if untested:
-        says = (
-            f"not checked: the NVIDIA driver on {' and '.join(untested)}; CUDA 13 in the image needs {DRIVER} or newer"
-        )
+    if unseen := [cloud for cloud in plan.machine.cloud.split(",") if cloud not in HERE and not provider(cloud)]:
+        says = f"not checked: the NVIDIA driver on {' and '.join(unseen)}; CUDA 13 needs {DRIVER} or newer"
         return Finding("kernels", UNKNOWN, f"{says}; compute capability: {told}", "watch the first steps")
     return Finding("kernels", OK, f"compute capability: {told}")
 
@@ -117,7 +117,7 @@ def memory(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Fin
     """Does every stage fit on the GPUs that the run may get? The recipe's own arithmetic, run here; it needs no GPU.
 
     Refused where the run may get a GPU that a stage does not fit on, with the bytes and what would help; unknown of
-    a GPU that is not in the table of `clouds/accelerators.py`."""
+    a GPU that is not in the table of `clouds/accelerators.py`, and of a Slurm cluster, whose GPUs nobody has seen."""
     names = [kind.name for kind in kinds]
     absent = [] if set(names) - set(plan.machine.accelerators) else [*plan.machine.accelerators]
     absent = [name for name in absent if name not in names]
@@ -127,7 +127,7 @@ def memory(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Fin
     if not kinds:
         return Finding("memory", OK, "the recipe needs no GPU")
     if recipe.file.memory is None:
-        return Finding("memory", WARNING, "not known: the recipe has no `memory` command", "watch the first steps")
+        return Finding("memory", UNKNOWN, "not known: the recipe has no `memory` command", "watch the first steps")
     worst = moments(plan, recipe, kinds, root)
     if isinstance(worst, Finding):
         return worst
@@ -140,7 +140,9 @@ def memory(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Fin
         return Finding("memory", REFUSED, _short(full), _helps(full, fit, plan, recipe, root), details)
     if full.share > TIGHT:
         return Finding("memory", WARNING, f"tight: {_short(full)}", "a lower batch or length makes room", details)
-    if absent:
+    if not absent and plan.machine.cloud == "slurm":
+        says = "not checked: whether the cluster's GPUs are those of the job file"
+    if absent or plan.machine.cloud == "slurm":
         return Finding("memory", UNKNOWN, says + f"; {_short(full)}", "watch the first steps", details)
     return Finding("memory", OK, _short(full), details=details)
 
@@ -148,10 +150,26 @@ def memory(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> Fin
 def moments(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> list[Moment] | Finding:
     """The worst of each kind, in their order; none where no stage keeps anything on a GPU. A Finding where the recipe
     cannot say."""
-    every = _every_moment(plan, recipe, kinds, root)
-    if isinstance(every, Finding) or not every:
-        return every
-    return [max((moment for moment in every if moment.kind == kind), key=lambda moment: moment.share) for kind in kinds]
+    models = {**recipe.file.models, **recipe.change.models}
+    request = {
+        "stages": [{"name": stage.name, "settings": settings_of(stage)} for stage in plan.stages],
+        "models": {
+            name: {"parameters": model.parameters, "shape": model.shape.model_dump() if model.shape else None}
+            for name, model in models.items()
+        },
+        "machines": [vars(kind) for kind in kinds],
+    }
+    answer = ask_about(recipe.file.memory or [], request, root)
+    if answer.code == FAILED:
+        return Finding("memory", UNKNOWN, f"not known: {answer.error}", answer.hint)
+    if answer.code:
+        return Finding("memory", REFUSED, f"the recipe's `memory` command fails: {answer.error}", "correct the setting")
+    every: dict[str, list[Moment]] = {}
+    for entry in json.loads(answer.out):
+        kind = next(kind for kind in kinds if kind.name == entry["machine"])
+        for role, parts in entry["phases"].items():
+            every.setdefault(kind.name, []).append(Moment(kind, entry["stage"], role, parts, entry["relief"]))
+    return [max(every[kind.name], key=lambda moment: moment.share) for kind in kinds] if every else []
 
 
 def kinds_of(accelerators: Sequence[str], nodes: int) -> list[Kind]:
@@ -167,29 +185,6 @@ def kinds_of(accelerators: Sequence[str], nodes: int) -> list[Kind]:
 def kind_of(cards: Sequence[Card]) -> Kind:
     """The GPUs of this machine; what fits on the smallest fits on all."""
     return Kind(f"{len(cards)} x {cards[0].name}", len(cards), 1, min(card.memory for card in cards))
-
-
-def _every_moment(plan: Plan, recipe: Recipe, kinds: Sequence[Kind], root: Path) -> list[Moment] | Finding:
-    models = {**recipe.file.models, **recipe.change.models}
-    request = {
-        "stages": [{"name": stage.name, "settings": settings_of(stage)} for stage in plan.stages],
-        "models": {
-            name: {"parameters": model.parameters, "shape": model.shape.model_dump() if model.shape else None}
-            for name, model in models.items()
-        },
-        "machines": [vars(kind) for kind in kinds],
-    }
-    answer = ask_about(recipe.file.memory or [], request, root)
-    if answer.code == FAILED:
-        return Finding("memory", WARNING, f"not known: {answer.error}", answer.hint)
-    if answer.code:
-        return Finding("memory", REFUSED, f"the recipe's `memory` command fails: {answer.error}", "correct the setting")
-    by_name = {kind.name: kind for kind in kinds}
-    return [
-        Moment(by_name[entry["machine"]], entry["stage"], role, parts, entry["relief"])
-        for entry in json.loads(answer.out)
-        for role, parts in entry["phases"].items()
-    ]
 
 
 def _short(moment: Moment) -> str:
@@ -230,16 +225,19 @@ def _smallest(kind: Kind, plan: Plan, recipe: Recipe, root: Path) -> list[str]:
 GB = 10**9
 
 
-def disk(plan: Plan, free: int | None, untested: Sequence[str] = ()) -> Finding:
+def disk(plan: Plan, free: int | None) -> Finding:
     """Do the run's checkpoints fit on the disk they will be written to?
 
-    Refused when they do not; unknown where nobody has seen that a cloud gives a machine the disk of the job file.
-    `free`: bytes free where a local run would write; None for a rented machine, whose disk the job file states.
-    `untested`: the experimental clouds."""
+    Refused when they do not; unknown of a cluster's storage, and where nobody has seen that a cloud gives a machine the
+    disk of the job file. `free`: bytes free where a local run would write; None for a rented machine, whose disk the
+    job file states."""
     need = plan.disk_bytes
     have = free if free is not None else (plan.machine.disk_gb or 0) * GB
     if need == 0:
         return Finding("disk", OK, "disk use is negligible")
+    if free is None and plan.machine.cloud == "slurm":
+        says = f"not checked: the room on the cluster's storage; the run needs {size(need)} a node"
+        return Finding("disk", UNKNOWN, says, "look at your quota there")
     if free is None and plan.machine.disk_gb is None:
         return Finding(
             "disk",
@@ -255,8 +253,9 @@ def disk(plan: Plan, free: int | None, untested: Sequence[str] = ()) -> Finding:
             f"the run needs {size(need)} a node for checkpoints, {size(have)} are {where}",
             "give more disk, or keep fewer checkpoints (`--set keep_last=1`)",
         )
-    if untested:
-        says = f"not checked: whether {' and '.join(untested)} gives a machine the {size(have)} of the job file"
+    rows = {cloud: provider(cloud) for cloud in plan.machine.cloud.split(",")} if free is None else {}
+    if unseen := [cloud for cloud, row in rows.items() if row is None or row.no_disk]:
+        says = f"not checked: whether {' and '.join(unseen)} gives a machine the {size(have)} of the job file"
         return Finding(
             "disk", UNKNOWN, f"{says}; the run needs {size(need)} a node", "watch the disk of the first hours"
         )

@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.config.recipe import InputSpec, Recipe
 from launcher.errors import FAILED
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.runfolder.argv import PLACEHOLDER
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Input, Plan, settings_of
@@ -85,7 +85,7 @@ def data(command: Sequence[str] | None, inputs: Mapping[str, Input], root: Path,
     if not command:
         return None
     if not placeholders(command) <= {f"input.{name}" for name in inputs}:
-        return Finding("data", WARNING, "not looked at: an input is not given", "give every input")
+        return Finding("data", UNKNOWN, "not looked at: an input is not given", "give every input")
     paths = {f"input.{name}": Path(file.path).resolve() for name, file in inputs.items()}
     answer = ask(command, paths, root, python)
     if answer.code:
@@ -111,12 +111,12 @@ def texts(
             path = paths[f"config.{name}"] = Path(folder) / f"{name}.json"
             path.write_text(json.dumps(config), encoding="utf-8")
         if absent := sorted(placeholders(command) - set(paths)):
-            return Finding("texts", WARNING, f"not looked at: no {absent[0]}", "give every input")
+            return Finding("texts", UNKNOWN, f"not looked at: no {absent[0]}", "give every input")
         answer = ask(command, paths, root, env={**os.environ, **secrets})
     if answer.code == 0:
         return Finding("texts", OK, answer.last)
     if answer.code == FAILED:
-        return Finding("texts", WARNING, f"not looked at: {answer.error}", answer.hint)
+        return Finding("texts", UNKNOWN, f"not looked at: {answer.error}", answer.hint)
     return Finding("texts", REFUSED, answer.error, answer.hint or "correct the data")
 
 
@@ -144,14 +144,19 @@ DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionErr
 """What reading a marker may end with."""
 
 
-def resume(plan: Plan, folder: RunFolder) -> Finding:
+def resume(plan: Plan, folder: RunFolder, elsewhere: str = "") -> Finding:
     """Can a run that goes on load its checkpoints with as many processes as it will get?
 
-    Refused when a stage's newest checkpoint is shared by another number. Looks at every stage that is not done."""
+    Refused when a stage's newest checkpoint is shared by another number; unknown of checkpoints that are not here.
+    Looks at every stage that is not done. `elsewhere`: where the checkpoints are kept, if not in `folder`."""
     shared = {stage.name: count for stage in plan.stages if (count := _shared_by(folder, stage.name))}
+    if not shared and elsewhere and folder.plan.exists():
+        says = f"not checked: the checkpoints of this run are {elsewhere}"
+        return Finding("resume", UNKNOWN, says, "take as many GPUs as before")
     if not shared:
-        return Finding("resume", OK, "nothing to carry on from, or nothing that is sharded")
-    possible = set(_worlds(plan))
+        return Finding("resume", OK, "no stage continues from a sharded checkpoint")
+    gpus = [int(accelerator.partition(":")[2] or 1) for accelerator in plan.machine.accelerators]
+    possible = {count * plan.machine.nodes for count in gpus}
     for name, count in shared.items():
         if possible and count not in possible:
             counts = " or ".join(map(str, sorted(possible)))
@@ -165,11 +170,6 @@ def resume(plan: Plan, folder: RunFolder) -> Finding:
     if len(possible) > 1:
         return Finding("resume", WARNING, f"{told}; this launch may get {sorted(possible)}", "name one with `--gpus`")
     return Finding("resume", OK, told)
-
-
-def _worlds(plan: Plan) -> Iterable[int]:
-    for accelerator in plan.machine.accelerators:
-        yield int(accelerator.partition(":")[2] or 1) * plan.machine.nodes
 
 
 def _shared_by(folder: RunFolder, stage: str) -> int | None:

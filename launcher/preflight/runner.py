@@ -18,9 +18,9 @@ from launcher.clouds.offers import offers
 from launcher.clouds.providers import clouds_of, experimental
 from launcher.config.recipe import InputSpec
 from launcher.config.secrets import values
-from launcher.config.site import HERE, SiteFile
+from launcher.config.site import HERE, SiteFile, existing
 from launcher.config.yaml import load
-from launcher.errors import LaunchError, did_you_mean
+from launcher.errors import LaunchError, check_known
 from launcher.images.docker_engine import Card, cards
 from launcher.planning.request import Draft
 from launcher.preflight import access, cost, machine, recipe, slurm
@@ -84,9 +84,20 @@ class Facts:
         return read_catalogs(self.clouds, folder(os.environ), time.time(), self.draft.job)
 
     @property
-    def untested(self) -> list[str]:
-        """The clouds of the run on which this launcher was never tested."""
-        return experimental(self.clouds) if self.where == RENTED else []
+    def free(self) -> int | None:
+        """Bytes free where the run writes; None where that is not on this machine."""
+        cluster = self.site.slurm if self.where == SLURM else None
+        return (
+            None
+            if self.paid and (cluster is None or cluster.host)
+            else shutil.disk_usage(existing(self.site.local_store)).free
+        )
+
+    @property
+    def remote_store(self) -> str:
+        """Where the run's checkpoints are kept, if not in the run folder here."""
+        cluster = self.site.slurm if self.where == SLURM else None
+        return "in its bucket" if self.plan.bucket else "on the cluster" if cluster and cluster.host else ""
 
     @property
     def prices(self) -> tuple[float, float] | None:
@@ -121,15 +132,15 @@ CHECKS = (
     Check("pins", PLAN, EVERYWHERE, access.pins, lambda it: (it.plan, it.paid)),
     Check("inputs", PLAN, EVERYWHERE, recipe.inputs, lambda it: (_inputs(it), it.draft.inputs)),
     Check("settings", PLAN, EVERYWHERE, recipe.settings, lambda it: (it.plan, it.draft.recipe, it.root)),
+    Check("disk", PLAN, EVERYWHERE, machine.disk, lambda it: (it.plan, it.free)),
+    Check("secrets", PLAN, EVERYWHERE, access.secrets, lambda it: (it.plan, it.site, os.environ)),
     Check(
-        "disk",
+        "resume",
         PLAN,
         EVERYWHERE,
-        machine.disk,
-        lambda it: (it.plan, None if it.paid else _free(it.site.local_store), it.untested),
+        recipe.resume,
+        lambda it: (it.plan, Store(it.site).folder(it.plan.run), it.remote_store),
     ),
-    Check("secrets", PLAN, EVERYWHERE, access.secrets, lambda it: (it.plan, it.site, os.environ)),
-    Check("resume", PLAN, EVERYWHERE, recipe.resume, lambda it: (it.plan, Store(it.site).folder(it.plan.run))),
     Check("image", PLAN, (DOCKER,), access.image, lambda it: (it.plan,)),
     Check("gpus", PLAN, (DOCKER,), machine.gpus, lambda it: (it.plan, it.cards)),
     Check(
@@ -137,7 +148,7 @@ CHECKS = (
         PLAN,
         (DOCKER, SLURM, RENTED),
         machine.kernels,
-        lambda it: (it.plan, it.draft.recipe.file.flash_attention, it.cards, it.untested),
+        lambda it: (it.plan, it.draft.recipe.file.flash_attention, it.cards),
     ),
     Check(
         "memory",
@@ -166,9 +177,9 @@ CHECKS = (
         PLAN,
         (SLURM,),
         slurm.workspace,
-        lambda it: (it.site.slurm,) if it.site.slurm and (it.site.slurm.work or "").startswith("ws:") else None,
+        lambda it: (it.site.slurm,) if it.site.slurm and it.site.slurm.workspace is not None else None,
     ),
-    Check("cloud", PLAN, (RENTED,), cost.experiment, lambda it: (it.untested,)),
+    Check("cloud", PLAN, (RENTED,), cost.experiment, lambda it: (experimental(it.clouds),)),
     Check("price", PLAN, (RENTED,), cost.price, lambda it: (it.plan, it.draft.job, it.catalogs)),
     Check("credentials", PLAN, (RENTED,), access.credentials, lambda it: (it.clouds, Path.home())),
     Check(
@@ -218,15 +229,9 @@ def thorough(draft: Draft, root: Path, site: SiteFile) -> list[Finding]:
     return _findings(Facts(draft, root, site), (PLAN, LAUNCH))
 
 
-def outlook(draft: Draft, root: Path, site: SiteFile) -> list[str]:
-    """What the recipe says that the run will do, take and cost."""
-    return cost.outlook(draft.plan, draft.recipe, Store(site), root)
-
-
 def _findings(facts: Facts, when: tuple[str, ...]) -> list[Finding]:
-    names = dict.fromkeys(check.name for check in CHECKS)
-    if wrong := next((name for name in facts.plan.forced if name not in names), None):
-        raise LaunchError(f"`--force {wrong}`: there is no check of this name", did_you_mean(wrong, names))
+    for name in facts.plan.forced:
+        check_known(name, {check.name for check in CHECKS}, f"`--force {name}`: there is no check of this name")
     checks = [check for check in CHECKS if check.when in when and facts.where in check.where]
     with ThreadPoolExecutor(1) as pool:
         beside = {check: pool.submit(_asked, check, facts) for check in checks if check.name in BESIDE}
@@ -266,10 +271,3 @@ def _past(plan: Plan, site: SiteFile) -> list[cost.Past]:
             if other and other.recipe == plan.recipe:
                 past.append((other, status(other, Tail(store.folder(name).events).new(), False)))
     return past
-
-
-def _free(path: Path) -> int:
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free

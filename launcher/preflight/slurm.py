@@ -9,10 +9,10 @@ from dataclasses import replace
 from launcher.backends.slurm import batch_script
 from launcher.backends.slurm.groups import Group, charge, job_groups
 from launcher.backends.slurm.login import login_of
-from launcher.backends.slurm.workspace import LIST, SOON, name_of, read
+from launcher.backends.slurm.workspace import LIST, SOON, read
 from launcher.config.slurm import SlurmSite
 from launcher.errors import LaunchError
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.runfolder.plan import Plan
 
 START = re.compile(r"to start at (\S+) using (\d+) processors on nodes (\S+)")
@@ -21,12 +21,12 @@ START = re.compile(r"to start at (\S+) using (\d+) processors on nodes (\S+)")
 def queue(plan: Plan, site: SlurmSite) -> Finding:
     """When would the run start, and does the cluster take it at all? Slurm is asked, and nothing is submitted.
 
-    Refused when sbatch refuses one of the jobs; a cluster that does not answer is a warning."""
+    Refused when sbatch refuses one of the jobs; unknown of a cluster that does not answer."""
     groups = job_groups(plan, site)
     try:
         said = login_of(site).run(question(plan, groups, site), timeout=60)
     except LaunchError as problem:
-        return Finding("queue", WARNING, problem.error, problem.hint)
+        return Finding("queue", UNKNOWN, problem.error, problem.hint)
     lines = said.splitlines()
     answers = [line for index, line in enumerate(lines) if index % 3 != 2]
     answer = finding([group.name for group in groups], "\n".join(answers))
@@ -72,13 +72,13 @@ def finding(names: Sequence[str], said: str) -> Finding:
 def workspace(site: SlurmSite) -> Finding:
     """How long does the workspace last that run folders go to? Clusters delete them, and nothing there is backed up.
 
-    A warning when the workspace of `work` ends soon, or is not there."""
-    name = name_of(site.work or "")
+    A warning when the workspace of `work` ends soon, or is not there; unknown of a cluster that does not answer."""
+    name = site.workspace
     hint = "`launcher doctor --cloud slurm --extend 60` makes or extends it, for 60 days"
     try:
         listed = read(login_of(site).run(LIST))
     except LaunchError as problem:
-        return Finding("workspace", WARNING, problem.error, problem.hint)
+        return Finding("workspace", UNKNOWN, problem.error, problem.hint)
     match = next((workspace for workspace in listed if workspace.name == name), None)
     if match is None:
         return Finding("workspace", WARNING, f"the cluster lists no workspace `{name}`", hint)

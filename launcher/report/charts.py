@@ -8,27 +8,14 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from launcher.report.facts import Facts
-from launcher.report.status_lines import main_metrics
+from launcher.report.status_lines import GIB, main_metrics
 
-GIB = 1024
 WIDTH, HEIGHT = 340.0, 132.0
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 6.0, 8.0, 16.0
 MOST = 400
 """The most points of a curve: of each part the lowest and the highest, so that no spike is lost."""
 Point = tuple[float, float]
 Texts = tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """`points` are (step, value), in the order of their steps, all finite. `restarts` and `safe` are steps at which an
-    attempt began and a checkpoint was complete."""
-
-    name: str
-    points: tuple[Point, ...]
-    across: str = "step"
-    restarts: tuple[float, ...] = ()
-    safe: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,9 +50,7 @@ def curves(facts: Facts) -> Iterator[tuple[str, list[Chart]]]:
         points = {
             name: finite_points((step, steps[step][name]) for step in steps if name in steps[step]) for name in names
         }
-        charts = [
-            chart(Curve(name, points[name], restarts=restarts, safe=safe)) for name in (*first, *rest) if points[name]
-        ]
+        charts = [chart(name, points[name], "step", restarts, safe) for name in (*first, *rest) if points[name]]
         if charts:
             yield stage.name, charts
 
@@ -79,15 +64,22 @@ def gpus(facts: Facts) -> tuple[str, list[Chart]] | None:
     busy = finite_points(zip(hours, (fmean(usage["busy"]) for usage in facts.gpus), strict=True))
     last, peak = facts.gpus[-1], max(value for _, value in used)
     text = f"{len(last['used'])} x {last['name']}, {last['total'] / GIB:.1f} GiB each; peak use {peak:.1f} GiB"
-    return text, [chart(Curve("memory, GiB", used, "hour")), chart(Curve("busy, %", busy, "hour"))]
+    return text, [chart("memory, GiB", used, "hour"), chart("busy, %", busy, "hour")]
 
 
-def chart(curve: Curve) -> Chart:
-    """The curve on its axes."""
-    points = thin(curve.points)
-    values = [value for _, value in curve.points]
+def chart(
+    name: str,
+    curve: Sequence[Point],
+    across: str = "step",
+    restarts: Sequence[float] = (),
+    safe: Sequence[float] = (),
+) -> Chart:
+    """The curve on its axes. Its points are (step, value), in the order of their steps, all finite. `restarts` and
+    `safe` are steps at which an attempt began and a checkpoint was complete."""
+    points = thin(curve)
+    values = [value for _, value in curve]
     low, high = _bounds(values)
-    first, last = curve.points[0][0], curve.points[-1][0]
+    first, last = curve[0][0], curve[-1][0]
     floor = HEIGHT - BOTTOM
 
     def at(point: Point) -> Point:
@@ -98,14 +90,14 @@ def chart(curve: Curve) -> Chart:
     drawn = [at(point) for point in points]
     left, right = f"{LEFT:g}", f"{WIDTH - RIGHT:g}"
     lines: list[tuple[str, ...]] = [(left, right, f"{y:g}", f"{y:g}", "grid") for y in (TOP, (TOP + floor) / 2, floor)]
-    lines += [_upright(at((step, low))[0], TOP, floor, "restart") for step in curve.restarts if first < step <= last]
-    lines += [_upright(at((step, low))[0], floor, floor + 4, "safe") for step in curve.safe if first <= step <= last]
+    lines += [_upright(at((step, low))[0], TOP, floor, "restart") for step in restarts if first < step <= last]
+    lines += [_upright(at((step, low))[0], floor, floor + 4, "safe") for step in safe if first <= step <= last]
     labels = [
         (short(value), f"{LEFT - 6:g}", f"{at((first, value))[1] + 3.5:.1f}", "label end")
         for value in sorted({min(values), max(values)})
     ]
     labels += [
-        (f"{curve.across} {short(first)}", left, f"{HEIGHT - 2:g}", "label"),
+        (f"{across} {short(first)}", left, f"{HEIGHT - 2:g}", "label"),
         (short(last), right, f"{HEIGHT - 2:g}", "label end"),
     ]
     data = [
@@ -113,10 +105,10 @@ def chart(curve: Curve) -> Chart:
         for (x, y), (step, value) in zip(drawn, points, strict=True)
     ]
     return Chart(
-        name=curve.name,
-        across=curve.across,
+        name=name,
+        across=across,
         value=short(values[-1]),
-        description=f"{curve.name}: {short(values[0])} at first, {short(values[-1])} at last",
+        description=f"{name}: {short(values[0])} at first, {short(values[-1])} at last",
         data=json.dumps(data, separators=(",", ":")),
         lines=tuple(lines),
         labels=tuple(labels),

@@ -1,6 +1,7 @@
 """All facts about a run: what its run folder and the ledger say, read once; and two runs side by side."""
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,18 +12,17 @@ from launcher.diagnosis.diagnose import Diagnosis
 from launcher.format import duration
 from launcher.report.evaluations import value_text
 from launcher.report.status_lines import main_metrics
-from launcher.runfolder.command_history import Command, commands
+from launcher.runfolder.command_history import commands
 from launcher.runfolder.done import read_done
 from launcher.runfolder.events import Tail
 from launcher.runfolder.files import read_json, sha256
 from launcher.runfolder.manifest import read
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan, settings_of
-from launcher.runfolder.status import RunStatus
+from launcher.runfolder.status import ENDS, RunStatus
 
 LARGEST = 2 << 20
 """The most bytes of an evaluation that is shown."""
-ENDS = {"stage.finished": "done", "stage.failed": "failed", "stage.interrupted": "interrupted"}
 Row = tuple[str, str, str]
 METRICS = 8
 """The most metrics of a stage in a comparison."""
@@ -58,7 +58,7 @@ class Facts:
     evaluations: Mapping[str, Any] = field(default_factory=dict)
     manifest: Mapping[str, Any] | None = None
     machines: tuple[Entry, ...] = ()
-    commands: tuple[Command, ...] = ()
+    commands: tuple[str, ...] = ()
     diagnosis: Diagnosis | None = None
 
     @property
@@ -95,10 +95,8 @@ def facts(
         done={name: record for name, record in done.items() if record},
         evaluations=dict(_evaluations(plan, folder)),
         manifest=read(folder.manifest),
-        machines=tuple(
-            machine for machine in book.entries() if (machine.run, machine.folder) == (plan.run, str(folder.path))
-        ),
-        commands=tuple(commands(folder)),
+        machines=tuple(book.of_folder(plan.run, folder.path)),
+        commands=tuple(map(shlex.join, commands(folder))),
         diagnosis=diagnosis,
     )
 

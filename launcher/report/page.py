@@ -69,13 +69,8 @@ def page(facts: Facts, style: str, script: str, version: str) -> str:
         **_provenance(facts),
         **_costs(facts),
         commands=_commands(facts),
-        missing=missing(facts),
+        missing=list(missing(facts)),
     )
-
-
-def missing(facts: Facts) -> list[str]:
-    """A sentence for each thing that a reader may look for and not find."""
-    return list(_missing(facts))
 
 
 def _visible(value: object) -> object:
@@ -206,16 +201,16 @@ def _commands(facts: Facts) -> list[str]:
     plan = facts.plan
     commit = [f"git checkout {plan.code.commit}" + ("   # and the uncommitted changes" * plan.code.dirty)]
     data = "".join(f" --data {shlex.quote(f'{name}={data.path}')}" for name, data in plan.inputs.items())
-    launches = [command.text for command in facts.commands]
     return [
         *(commit if plan.code.commit else []),
         f"make image RECIPE={plan.recipe}" if plan.image else "make setup-cpu",
-        *(launches or [f"launcher launch {plan.recipe} --cloud {plan.machine.cloud} --run {plan.run}{data}"]),
+        *(facts.commands or [f"launcher launch {plan.recipe} --cloud {plan.machine.cloud} --run {plan.run}{data}"]),
         *(f"sha256sum {shlex.quote(data.path)}   # {data.sha256}" for data in plan.inputs.values()),
     ]
 
 
-def _missing(facts: Facts) -> Iterator[str]:
+def missing(facts: Facts) -> Iterator[str]:
+    """A sentence for each thing that a reader may look for and not find."""
     names = {name.lower() for steps in facts.history.values() for metrics in steps.values() for name in metrics}
     absent = [label for label, part in EXPECTED.items() if not any(part in name for name in names)]
     if absent:

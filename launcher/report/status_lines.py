@@ -130,7 +130,7 @@ def quiet(stage: StageStatus | None, facts: RunFacts, now: float) -> str:
 
 def run_facts(plan: Plan, folder: RunFolder, book: Ledger, now: float) -> RunFacts:
     """The facts from the ledger and from the laptop's copy of the run folder."""
-    entries = [entry for entry in book.entries() if (entry.run, entry.folder) == (plan.run, str(folder.path))]
+    entries = book.of_folder(plan.run, folder.path)
     limits, copies = read_json(folder.limits), read_json(folder.path / COPIES)
     costs = [cost for entry in entries if (cost := entry.cost(now)) is not None]
     alive = [entry for entry in entries if entry.ended is None]

@@ -1,7 +1,7 @@
 """`done.json`, the done record of a stage: times, metrics, files, and the fingerprint that tells whether the result is
 still the result of a plan."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,11 @@ def identity(plan: Plan, stage: Stage) -> dict[str, Any]:
         "packages": plan.packages,
         "source": source and {"git": source.git, "commit": source.commit, "folder": source.folder},
         "environment": plan.environment,
-        "inputs": {name: plan.inputs[name].sha256 for name in inputs_of(stage, plan)},
+        "inputs": {name: plan.inputs[name].sha256 for name in inputs_of(stage, plan.inputs)},
         "needs": {name: fingerprint(plan, plan.stage(need)) for name, need in stage.needs.items()},
     }
 
 
-def inputs_of(stage: Stage, plan: Plan) -> list[str]:
-    """The inputs that a stage's command names."""
-    return [name for name in sorted(plan.inputs) if any(f"{{input.{name}}}" in argument for argument in stage.argv)]
+def inputs_of(stage: Stage, names: Iterable[str]) -> list[str]:
+    """The inputs that a stage's command names, of these."""
+    return [name for name in sorted(names) if any(f"{{input.{name}}}" in argument for argument in stage.argv)]

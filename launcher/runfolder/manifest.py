@@ -43,10 +43,7 @@ def lineage(plan: Plan) -> dict[str, Any]:
             name: {"git": source.git, "ref": source.ref, "commit": source.commit}
             for name, source in plan.sources.items()
         },
-        "models": {
-            name: {"repo": model.repo, "revision": model.revision, "commit": model.commit}
-            for name, model in plan.models.items()
-        },
+        "models": {name: asdict(model) for name, model in plan.models.items()},
         "inputs": {name: {"sha256": data.sha256, "rows": data.rows} for name, data in plan.inputs.items()},
         "image": plan.image and asdict(plan.image),
         "environment": plan.environment,

@@ -2,6 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+
+class Below:
+    """A field of a folder: the path with this name below it."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __get__(self, folder: Any, _: type) -> Path:
+        return Path(folder.path / self.name)
 
 
 @dataclass(frozen=True)
@@ -10,34 +21,13 @@ class StageFolder:
     (`done`)."""
 
     path: Path
-
-    @property
-    def work(self) -> Path:
-        return self.path / "work"
-
-    @property
-    def out(self) -> Path:
-        return self.path / "out"
-
-    @property
-    def config(self) -> Path:
-        return self.path / "config.json"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.txt"
-
-    @property
-    def done(self) -> Path:
-        return self.path / "done.json"
-
-    @property
-    def attempts(self) -> Path:
-        return self.path / "attempts"
-
-    @property
-    def progress(self) -> Path:
-        return self.work / "progress.jsonl"
+    work = Below("work")
+    out = Below("out")
+    config = Below("config.json")
+    log = Below("log.txt")
+    done = Below("done.json")
+    attempts = Below("attempts")
+    progress = Below("work/progress.jsonl")
 
 
 @dataclass(frozen=True)
@@ -45,42 +35,15 @@ class RunFolder:
     """`<store>/<run>`; docs/concepts/run-folder.md says who writes which file."""
 
     path: Path
-
-    @property
-    def plan(self) -> Path:
-        return self.path / "plan.json"
-
-    @property
-    def events(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def limits(self) -> Path:
-        return self.path / "limits.json"
-
-    @property
-    def manifest(self) -> Path:
-        return self.path / "manifest.json"
-
-    @property
-    def export(self) -> Path:
-        return self.path / "export"
-
-    @property
-    def inputs(self) -> Path:
-        return self.path / "inputs"
-
-    @property
-    def sources(self) -> Path:
-        return self.path / "sources"
-
-    @property
-    def lock(self) -> Path:
-        return self.path / "node.lock"
-
-    @property
-    def node_log(self) -> Path:
-        return self.path / "node.log"
+    plan = Below("plan.json")
+    events = Below("events.jsonl")
+    limits = Below("limits.json")
+    manifest = Below("manifest.json")
+    export = Below("export")
+    inputs = Below("inputs")
+    sources = Below("sources")
+    lock = Below("node.lock")
+    node_log = Below("node.log")
 
     def stage(self, name: str) -> StageFolder:
         return StageFolder(self.path / "stages" / name)

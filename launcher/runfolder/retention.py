@@ -72,7 +72,7 @@ def _state(
         elif name not in names:
             continue
         elif kind == "stage.started":
-            for again in _followers(plan, name):
+            for again in followers(plan, name):
                 done.pop(again, None)
                 if event.get("attempt") == 1:  # its earlier checkpoints were renamed
                     checkpoints.pop(again, None)
@@ -85,10 +85,10 @@ def _state(
     return done, checkpoints, finished
 
 
-def _followers(plan: Plan, first: str) -> list[str]:
+def followers(plan: Plan, first: str) -> list[str]:
     """`first`, and every later stage that needs its result, directly or indirectly."""
-    followers = [first]
+    stages = [first]
     for stage in plan.stages:
-        if stage.name not in followers and any(need in followers for need in stage.needs.values()):
-            followers.append(stage.name)
-    return followers
+        if stage.name not in stages and any(need in stages for need in stage.needs.values()):
+            stages.append(stage.name)
+    return stages

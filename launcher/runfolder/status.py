@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from launcher.runfolder.plan import Plan
 
+ENDS = {"stage.finished": "done", "stage.failed": "failed", "stage.interrupted": "interrupted"}
+"""The event that ends an attempt -> the state of its stage."""
 USUAL, FIRST = 300.0, 1200.0
 """Seconds without a step that are normal: between two steps; and before the second step, while a model loads."""
 
@@ -105,8 +107,7 @@ def stage_after(stage: StageStatus, event: Mapping[str, Any]) -> StageStatus:
         return replace(stage, warnings=(*stage.warnings, event["warning"]))
     if kind == "stage.skipped":
         return replace(stage, state="done", step=stage.steps or stage.step)
-    ends = {"stage.finished": "done", "stage.failed": "failed", "stage.interrupted": "interrupted"}
-    return replace(stage, state=ends[kind], ended=time) if kind in ends else stage
+    return replace(stage, state=ENDS[kind], ended=time) if kind in ENDS else stage
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,6 @@ def _numbers(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(number(item) and math.isfinite(item) for item in value)
 
 
-def _table(value: object) -> bool:
-    return value is None or isinstance(value, dict)
-
-
 def _texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
@@ -86,7 +82,7 @@ FIELDS: Mapping[str, Test] = {
     "attempt": whole,
     "logged": whole,
     "code": whole,
-    "metrics": _table,
+    "metrics": lambda value: value is None or isinstance(value, dict),
     "total": number,
     "used": _numbers,
     "busy": _numbers,

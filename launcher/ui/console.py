@@ -1,6 +1,5 @@
 """The output that a user sees. It is readable in 80 columns, without colour, and in a pipe."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -9,7 +8,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from launcher.format import duration, size
+from launcher.format import size
 from launcher.preflight.finding import OK, REFUSED, Finding
 from launcher.runfolder.plan import Plan
 from launcher.runfolder.status import RunStatus
@@ -45,7 +44,11 @@ def show_plan(plan: Plan, findings: Sequence[Finding], forecast: Sequence[str] =
     """Prints the plan on one page: stages, pins and machine, the findings, and what the recipe expects of the run."""
     machine = plan.machine
     count = f"{machine.nodes} x " if machine.nodes > 1 else ""
-    on = machine.cloud if machine.cloud == "local" else f"{machine.cloud}: {count}{_any(machine.accelerators)}"
+    on = (
+        machine.cloud
+        if machine.cloud == "local"
+        else f"{machine.cloud}: {count}{' or '.join(machine.accelerators) or 'CPU'}"
+    )
     out.print(Text.assemble(("run ", "bold"), plan.run, ("   recipe ", "bold"), plan.recipe, ("   on ", "bold"), on))
     table = columns("stage", "steps", "uses output of", "main settings")
     for stage in plan.stages:
@@ -97,18 +100,15 @@ def show_findings(findings: Sequence[Finding]) -> None:
             out.print(f"         hint: {finding.hint}")
 
 
-def _any(accelerators: Sequence[str]) -> str:
-    return " or ".join(accelerators) or "CPU"
-
-
 def show_warnings(status: RunStatus) -> None:
     for stage in status.stages:
         for text in dict.fromkeys(stage.warnings):
             out.print(Text.assemble(("warning ", "yellow"), f"{stage.name}: {text}"))
 
 
-def show_runs(rows: Iterable[Sequence[str]]) -> None:
-    table = columns("run", "recipe", "state", "stage", "step", "age")
+def show_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Prints rows below these headings."""
+    table = columns(*names)
     for row in rows:
         table.add_row(*row)
     out.print(table)
@@ -124,13 +124,6 @@ def show_error(text: str) -> None:
 def warn_of_cost(text: str, run: str) -> None:
     """Prints in red that a machine costs money, with the command that terminates it."""
     err.print(Text.assemble((text, "bold red"), f"\n\nhint: `launcher down {run}` terminates it"))
-
-
-def show_machines(rows: Iterable[Sequence[str]]) -> None:
-    table = columns("machine of", "where", "type", "state", "age", "$/h", "$ so far")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
 
 
 def say(text: str) -> None:
@@ -150,10 +143,6 @@ def confirm(question: str) -> bool:
 def draw(shown: RenderableType) -> None:
     """Prints tables and the like in the width of the terminal."""
     out.print(shown, soft_wrap=False)
-
-
-def ago(moment: float) -> str:
-    return f"{duration(time.time() - moment)} ago"
 
 
 def say_raw(text: str) -> None:

@@ -93,17 +93,17 @@ HERE = "this machine is the laptop"
 LISTED = "what a machine keeps on its disk is lost with it: `machine vanishing`"
 RENTED = "tests/integration/clouds/test_faults.py has it"
 WHERE: dict[tuple[str, ...], str] = {
-    **{("ssh cut", one): "nothing goes over ssh" for one in ("local", "docker")},
-    **{("machine vanishing", one): HERE for one in ("local", "docker")},
-    **{(row, one): "no scheduler" for row in ("preemption", "wall-time limit") for one in ("local", "docker")},
-    **{("preemption", one): "a provider that takes a machine back lets it vanish" for one in CLOUDS},
-    **{("wall-time limit", one): f"the budget is its limit: {RENTED}" for one in CLOUDS},
+    **{("ssh cut", backend): "nothing goes over ssh" for backend in ("local", "docker")},
+    **{("machine vanishing", backend): HERE for backend in ("local", "docker")},
+    **{(row, backend): "no scheduler" for row in ("preemption", "wall-time limit") for backend in ("local", "docker")},
+    **{("preemption", cloud): "a provider that takes a machine back lets it vanish" for cloud in CLOUDS},
+    **{("wall-time limit", cloud): f"the budget is its limit: {RENTED}" for cloud in CLOUDS},
     ("store unreachable", "docker"): "the tests' bucket answers on the loopback, where a container does not reach it",
-    **{("store unreachable", one): "the tests' bucket answers on the loopback of this machine" for one in CLOUDS},
+    **{("store unreachable", cloud): "the tests' bucket answers on the loopback of this machine" for cloud in CLOUDS},
     ("disk full", "slurm"): "the tests' nodes see no file system that was mounted after they started",
-    **{("torn checkpoint", one): LISTED for one in CLOUDS},
-    **{("flipped byte", one, "checkpoint write"): LISTED for one in CLOUDS},
-    **{("flipped byte", one, "export"): "what compares the copy is the same as in slurm" for one in CLOUDS},
-    **{("clock jump", one): "the node program's own clock: the same code as in docker" for one in CLOUDS},
+    **{("torn checkpoint", cloud): LISTED for cloud in CLOUDS},
+    **{("flipped byte", cloud, "checkpoint write"): LISTED for cloud in CLOUDS},
+    **{("flipped byte", cloud, "export"): "what compares the copy is the same as in slurm" for cloud in CLOUDS},
+    **{("clock jump", cloud): "the node program's own clock: the same code as in docker" for cloud in CLOUDS},
 }
 """Rows, and cells, that make no sense or cannot be made at a kind of machine."""

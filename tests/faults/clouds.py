@@ -59,13 +59,13 @@ class Rented(Local):
         if self.hold.is_relative_to(self.toy.root):
             return
         saved = sum(
-            "checkpoint" in one for name in ("sum", "again") for one in lines_of(self.inside.stage(name).progress)
+            "checkpoint" in line for name in ("sum", "again") for line in lines_of(self.inside.stage(name).progress)
         )
         until(lambda: self.told() >= saved, "every checkpoint is told")
 
     def told(self) -> int:
         """Checkpoints that the node program knows of."""
-        return sum(one.get("event") == "stage.checkpoint" for one in lines_of(self.inside.events))
+        return sum(event.get("event") == "stage.checkpoint" for event in lines_of(self.inside.events))
 
     def spoil(self, path: Path, content: bytes) -> None:
         """A file of the machine's run folder, or one at home, where no machine may be any more."""
@@ -81,44 +81,50 @@ class Rented(Local):
         inside = self.inside
         wanted = [path.relative_to(inside.path) for path in inside.path.glob("stages/*/done.json")]
         for name in ("sum", "again"):
-            saved = [one["checkpoint"] for one in lines_of(inside.stage(name).progress) if "checkpoint" in one]
+            saved = [line["checkpoint"] for line in lines_of(inside.stage(name).progress) if "checkpoint" in line]
             if saved and not inside.stage(name).done.exists():
                 wanted.append(Path("stages", name, "work", saved[-1], "saved.json"))
-        until(lambda: all((self.folder.path / one).exists() for one in wanted), f"{wanted} here")
+        until(lambda: all((self.folder.path / path).exists() for path in wanted), f"{wanted} here")
         [machine] = self.providers.machines()
         self.providers.vanish(machine)
 
     def remains(self) -> list[str]:
         if self.kept and ledger(self.toy.env).alive():  # the disturbed launch came to its end
             self.launcher("down", "toy-tiny")
-        return [one.name for one in self.providers.machines()] + [one.bill(0) for one in ledger(self.toy.env).alive()]
+        return [machine.name for machine in self.providers.machines()] + [
+            entry.bill(0) for entry in ledger(self.toy.env).alive()
+        ]
 
     def unlisted(self) -> list[str]:
-        known = [one.run for one in ledger(self.toy.env).alive()]
-        return [one.name for one in self.providers.machines() if not any(run in one.name for run in known)]
+        known = [entry.run for entry in ledger(self.toy.env).alive()]
+        return [machine.name for machine in self.providers.machines() if not any(run in machine.name for run in known)]
 
     def working(self, word: bytes) -> list[tuple[int, bytes]]:
         """What SkyPilot's shells say of the run folder is not the run's."""
-        found = [(one, command(one)) for one in self._inside()]
+        found = [(process, command(process)) for process in self._inside()]
         shells = (b"bash", b"/bin/bash", b"sh ", b"/bin/sh")
         return [
-            (one, said)
-            for one, said in found
+            (process, said)
+            for process, said in found
             if word in said and FOLDER.encode() in said and not said.startswith(shells)
         ]
 
     def _inside(self) -> Iterator[int]:
         """The processes of the machine's container, by their numbers here."""
-        for one in self._containers():
-            for process in one.top()["Processes"] or []:
+        for container in self._containers():
+            for process in container.top()["Processes"] or []:
                 yield int(process[1])
 
     def _container(self) -> Any:
-        [one] = self._containers()
-        return one
+        [container] = self._containers()
+        return container
 
     def _containers(self) -> list[Any]:
         """The one that runs the recipe's image, in which the node program works."""
         there = {"label": f"{LABEL}={self.providers.pods.owner}"}
         found = self.client.containers.list(filters=there, ignore_removed=True)
-        return [one for one in found if os.path.exists(f"/proc/{one.attrs['State']['Pid']}/root/opt/launcher")]
+        return [
+            container
+            for container in found
+            if os.path.exists(f"/proc/{container.attrs['State']['Pid']}/root/opt/launcher")
+        ]

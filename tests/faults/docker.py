@@ -24,12 +24,12 @@ class Docker(Local):
     client: Any = field(default=None)
 
     def remains(self) -> list[str]:
-        return [*super().remains(), *(one.name for one in self._containers())]
+        return [*super().remains(), *(container.name for container in self._containers())]
 
     def clear(self) -> None:
         """No container of the run is left, whatever happened."""
-        for one in self._containers():
-            one.remove(force=True)
+        for container in self._containers():
+            container.remove(force=True)
 
     def _containers(self) -> list[Any]:
         return self.client.containers.list(all=True, filters={"label": f"{FOLDER}={self.folder.path}"})

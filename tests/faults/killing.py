@@ -12,45 +12,47 @@ from tests.support.patience import until
 
 @contextlib.contextmanager
 def term(scene: Scene) -> Iterator[None]:
-    scene.place.ask()
+    scene.backend.ask()
     yield
 
 
 @contextlib.contextmanager
 def kill_trainer(scene: Scene) -> Iterator[None]:
-    os.kill(scene.place.trainer(), signal.SIGKILL)
+    os.kill(scene.backend.trainer(), signal.SIGKILL)
     yield
 
 
 @contextlib.contextmanager
 def kill_node(scene: Scene) -> Iterator[None]:
-    os.kill(scene.place.node(), signal.SIGKILL)
+    os.kill(scene.backend.node(), signal.SIGKILL)
     # it outlives it for milliseconds, in which a toy takes steps that a trainer takes minutes for
-    until(lambda: not scene.place.working(b"recipes.toy"), "the trainer's end")
+    until(lambda: not scene.backend.working(b"recipes.toy"), "the trainer's end")
     yield
 
 
 @contextlib.contextmanager
 def kill_all(scene: Scene) -> Iterator[None]:
-    scene.place.kill_all(scene.process)
+    scene.backend.kill_all(scene.process)
     yield
 
 
 @contextlib.contextmanager
 def kill_laptop(scene: Scene) -> Iterator[None]:
-    scene.place.kill_laptop(scene.process)
+    scene.backend.kill_laptop(scene.process)
     yield
 
 
 @contextlib.contextmanager
 def launch_twice(scene: Scene) -> Iterator[None]:
     """The second comes to where the first one waits, joins it, or is refused in a sentence."""
-    other = scene.place.start()
+    other = scene.backend.start()
     if scene.moment.laptop:
-        until(lambda: other.poll() is not None or scene.place.waiting() > 1 or scene.place.queued(other), "the second")
+        until(
+            lambda: other.poll() is not None or scene.backend.waiting() > 1 or scene.backend.queued(other), "the second"
+        )
     else:
         assert other.stdout
         other.stdout.readline()
-    scene.place.release()
+    scene.backend.release()
     yield
-    scene.others.append(scene.place.settle(other))
+    scene.others.append(scene.backend.settle(other))

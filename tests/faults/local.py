@@ -73,11 +73,11 @@ class Local:
 
     def queued(self, process: "subprocess.Popen[str]") -> bool:
         """Whether a launch waits for another one to be done with a folder."""
-        folders = [one.path.resolve() for one in (self.toy.folder(), self.toy.home())]
-        locks = {str(one) for folder in folders for one in (folder, folder / ".submitting")}
+        folders = [folder.path.resolve() for folder in (self.toy.folder(), self.toy.home())]
+        locks = {str(path) for folder in folders for path in (folder, folder / ".submitting")}
         opened = Path(f"/proc/{process.pid}/fd")
         with contextlib.suppress(OSError):
-            return any(os.readlink(one) in locks for one in opened.iterdir())
+            return any(os.readlink(handle) in locks for handle in opened.iterdir())
         return False
 
     def release(self) -> None:
@@ -96,11 +96,11 @@ class Local:
     def node(self) -> int:
         """The node program's process: its guard, a fork, has the same command line."""
         found = dict(self.working(b"launcher.node"))
-        [process] = [one for one in found if parent(one) not in found]
+        [process] = [process for process in found if parent(process) not in found]
         return process
 
     def trainer(self) -> int:
-        [process] = [one for one, _ in self.working(b"recipes.toy")]
+        [process] = [pid for pid, _ in self.working(b"recipes.toy")]
         return process
 
     def ask(self) -> None:
@@ -109,17 +109,17 @@ class Local:
 
     def kill_all(self, process: "subprocess.Popen[str]") -> None:
         """Nothing of the run lives: not here, and not where the node program is."""
-        found = [one for one, _ in self.working(b"")]
-        for one in [process.pid, *found, *descendants(process.pid)]:
-            signal_quietly(one, signal.SIGKILL)
+        found = [pid for pid, _ in self.working(b"")]
+        for pid in [process.pid, *found, *descendants(process.pid)]:
+            signal_quietly(pid, signal.SIGKILL)
         until(lambda: not self.working(b""), "the end of all")
 
     def kill_laptop(self, process: "subprocess.Popen[str]") -> None:
         """The launcher and what it runs on its own behalf are killed; a node program that it started is not."""
-        for one in [*descendants(process.pid), process.pid]:
+        for pid in [*descendants(process.pid), process.pid]:
             with contextlib.suppress(ProcessLookupError):
-                if os.getsid(one) == os.getsid(process.pid):
-                    signal_quietly(one, signal.SIGKILL)
+                if os.getsid(pid) == os.getsid(process.pid):
+                    signal_quietly(pid, signal.SIGKILL)
         process.wait()
 
     def put(self, path: Path, text: str) -> None:
@@ -139,7 +139,7 @@ class Local:
 
     def remains(self) -> list[str]:
         """What is alive of a run that is over, in words."""
-        return [f"process {one}: {words.decode()}" for one, words in self.working(b"")]
+        return [f"process {pid}: {words.decode()}" for pid, words in self.working(b"")]
 
     def unlisted(self) -> list[str]:
         """What costs money and is known to nobody."""
@@ -148,5 +148,5 @@ class Local:
     def working(self, word: bytes) -> list[tuple[int, bytes]]:
         """Processes, with their command lines, that work on the run folder."""
         places = {str(self.folder.path).encode(), str(self.folder.path.resolve()).encode()}
-        found = [(one, words) for one, words in processes() if any(place in words for place in places)]
-        return [(one, words) for one, words in found if word in words]
+        found = [(pid, words) for pid, words in processes() if any(path in words for path in places)]
+        return [(pid, words) for pid, words in found if word in words]

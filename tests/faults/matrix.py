@@ -53,31 +53,31 @@ class Around:
     gate: Any = None
 
 
-def carry_out(cell: Cell, place: Local, around: Around) -> None:
+def carry_out(cell: Cell, backend: Local, around: Around) -> None:
     """The cell was run, and nothing was wrong; AssertionError says what was."""
     draws = cell.draws(SEED)
     point = moment(cell, draws)
     if cell.row == "ssh cut":
-        wire.arm(cell, place, draws)
-        process = place.start()
+        wire.arm(cell, backend, draws)
+        process = backend.start()
     else:
-        place.arm(point, draws.choice((-DAY, DAY)) if cell.row == "clock jump" else 0.0)
-        process = place.start()
-        place.held(process)
-    scene = Scene(cell, place, point, draws, process, around.disk, around.gate)
-    before = proofs(place.folder)
+        backend.arm(point, draws.choice((-DAY, DAY)) if cell.row == "clock jump" else 0.0)
+        process = backend.start()
+        backend.held(process)
+    scene = Scene(cell, backend, point, draws, process, around.disk, around.gate)
+    before = proofs(backend.folder)
     with FAULTS[cell.row](scene):
-        place.release()
-        ended = place.settle(process)
-        for one in (ended, *scene.others):
-            fair(one, cell)
-        consistent(place)
-    again = place.launch()
+        backend.release()
+        ended = backend.settle(process)
+        for launch in (ended, *scene.others):
+            fair(launch, cell)
+        consistent(backend)
+    again = backend.launch()
     for _ in range(TRIES):
         if again.code == 0:
             break
         fair(again, cell)
-        again = place.launch()
+        again = backend.launch()
     assert again.code == 0, again
     over(scene, before, around.undisturbed)
 
@@ -89,29 +89,29 @@ def fair(ended: Ended, cell: Cell) -> None:
     assert ended.code <= 0 or (ended.errors.startswith("error: ") and "\n\nhint: " in ended.errors), ended
 
 
-def consistent(place: Local) -> None:
+def consistent(backend: Local) -> None:
     """Nothing incomplete counts as complete, and nothing costs money unknown to the user."""
-    home = place.toy.home()
+    home = backend.toy.home()
     assert not home.manifest.exists() or faults(home, every_byte=True) == []
-    for name, proof in proofs(place.folder).items():
-        out = place.folder.stage(name).out
+    for name, proof in proofs(backend.folder).items():
+        out = backend.folder.stage(name).out
         if out.exists():  # far away it may be; here only what a fresh machine needs is
-            assert {one: (out / one).stat().st_size for one in proof["files"]} == proof["files"]
-    assert place.unlisted() == []
+            assert {name: (out / name).stat().st_size for name in proof["files"]} == proof["files"]
+    assert backend.unlisted() == []
 
 
 def over(scene: Scene, before: dict[str, Any], undisturbed: dict[str, bytes]) -> None:
     """The run ended as an undisturbed one, did nothing twice that was done, and left nothing behind."""
-    place, folder = scene.place, scene.place.folder
-    consistent(place)
-    assert export(place.toy.home()) == undisturbed
+    backend, folder = scene.backend, scene.backend.folder
+    consistent(backend)
+    assert export(backend.toy.home()) == undisturbed
     after = proofs(folder)
     assert {name: proof for name, proof in before.items() if after[name] != proof and name not in scene.redone} == {}
     for stage, steps in STEPS.items():
-        done = [one["step"] for one in lines_of(folder.stage(stage).progress) if "metrics" in one]
+        done = [line["step"] for line in lines_of(folder.stage(stage).progress) if "metrics" in line]
         assert set(done) == set(range(1, steps + 1)), (stage, done)
         assert len(done) <= steps + scene.intervals * SAVE_EVERY, (stage, done)
-    until(lambda: not place.remains(), f"the end of {place.remains()}", 20)
+    until(lambda: not backend.remains(), f"the end of {backend.remains()}", 20)
 
 
 def proofs(folder: RunFolder) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def read(said: str) -> Page:
     for line in said.splitlines():
         if line.startswith("## "):
             column = line[3:]
-        words = [one.strip() for one in line.strip("|").split("|")]
+        words = [cell.strip() for cell in line.strip("|").split("|")]
         if words[0] in ROWS and len(words) == len(PHASES) + 1:
             for phase, end in zip(PHASES, words[1:], strict=True):
                 cell = Cell(words[0], column, phase)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 def processes() -> Iterator[tuple[int, bytes]]:
     """Every process with its command line, words with a blank between; no zombies."""
-    for one in Path("/proc").glob("[0-9]*"):
-        if words := command(int(one.name)):
-            yield int(one.name), words
+    for folder in Path("/proc").glob("[0-9]*"):
+        if words := command(int(folder.name)):
+            yield int(folder.name), words
 
 
 def command(process: int) -> bytes:

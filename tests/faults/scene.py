@@ -15,7 +15,7 @@ class Scene:
     """A launch that is held, or, with `process` ended, was."""
 
     cell: Cell
-    place: Local
+    backend: Local
     moment: Moment
     draws: random.Random
     process: "subprocess.Popen[str]"

@@ -63,7 +63,7 @@ class Slurm(Local):
 
     def job(self) -> str:
         """The job that runs."""
-        [job] = [one for one, state in self.there.jobs().items() if state == "RUNNING"]
+        [job] = [name for name, state in self.there.jobs().items() if state == "RUNNING"]
         return job
 
     def kill_all(self, process: "subprocess.Popen[str]") -> None:

@@ -9,19 +9,19 @@ from tests.faults.scene import Scene
 
 @contextlib.contextmanager
 def lose_machine(scene: Scene) -> Iterator[None]:
-    scene.place.lose_machine()
+    scene.backend.lose_machine()
     yield
 
 
 @contextlib.contextmanager
 def preempt(scene: Scene) -> Iterator[None]:
     """A more important job has the nodes: this one is asked to stop, and is killed after its grace."""
-    scene.place.preempt()
+    scene.backend.preempt()
     yield
 
 
 @contextlib.contextmanager
 def time_out(scene: Scene) -> Iterator[None]:
     """The scheduler says that the time is nearly over; what was held goes on only then."""
-    scene.place.time_out()
+    scene.backend.time_out()
     yield

@@ -20,8 +20,8 @@ def holding_image(engine, toy_image, tmp_path_factory):
 def test_nothing_is_lost(cell, toy, holding_image, around):
     toy.env["DOCKER_HOST"] = os.environ["DOCKER_HOST"]
     with contextlib.closing(connect()) as client:
-        place = Docker(toy, client=client)
+        backend = Docker(toy, client=client)
         try:
-            carry_out(cell, place, around(cell))
+            carry_out(cell, backend, around(cell))
         finally:
-            place.clear()
+            backend.clear()

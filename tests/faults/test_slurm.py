@@ -13,6 +13,6 @@ __all__ = ["there"]
 @pytest.mark.parametrize("cell", cells("slurm"), ids=lambda cell: cell.name)
 def test_nothing_is_lost(cell, there, around):
     there.toy.patience = 150
-    place = Slurm(there.toy, there=there)
-    place.prepare(cell.row)
-    carry_out(cell, place, around(cell))
+    backend = Slurm(there.toy, there=there)
+    backend.prepare(cell.row)
+    carry_out(cell, backend, around(cell))

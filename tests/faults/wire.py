@@ -15,16 +15,16 @@ BYTES = {"sync": ("inputs", (30, 2000)), "pull": ("/export/", (10, 150))}
 """A word of the copy's command line, and after how many bytes its connection may end: there are more in all."""
 
 
-def arm(cell: Cell, place: Local, draws: random.Random) -> None:
+def arm(cell: Cell, backend: Local, draws: random.Random) -> None:
     """The first copy of the cell's phase will be cut off."""
     word, some = BYTES[cell.phase]
-    path = place.toy.root.parent / "wire"
+    path = backend.toy.root.parent / "wire"
     path.write_text(f"{word} {cell.phase} {draws.randint(*some)}\n")
-    place.toy.env["WIRE"] = str(path)
-    place.toy.env["PATH"] = f"{WIRE}{os.pathsep}{place.toy.env['PATH']}"
+    backend.toy.env["WIRE"] = str(path)
+    backend.toy.env["PATH"] = f"{WIRE}{os.pathsep}{backend.toy.env['PATH']}"
 
 
 @contextlib.contextmanager
 def cut(scene: Scene) -> Iterator[None]:
     yield
-    assert (scene.place.toy.root.parent / "wire.met").exists(), "no copy was cut off"
+    assert (scene.backend.toy.root.parent / "wire.met").exists(), "no copy was cut off"

@@ -51,8 +51,8 @@ def trials(count, deadline=10_000):
 def places(value, path=()):
     """The path of each value inside a value, its own first."""
     yield path
-    for key, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from places(one, (*path, key))
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(child, (*path, key))
 
 
 @st.composite

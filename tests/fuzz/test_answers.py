@@ -65,8 +65,8 @@ def test_a_price_list_is_read_or_left_out(tmp_path_factory, data):
     (folder / "lambda/vms.csv").mkdir(parents=True)
     found = read_catalogs(("runpod", "lambda", "aws"), folder, 0.0)
     for wanted in ((), ("H100-SXM:8",)):
-        for one in offers(job(folder, *wanted), ("runpod", "lambda"), found):
-            assert 0 < one.price_per_hour < float("inf")
+        for offer in offers(job(folder, *wanted), ("runpod", "lambda"), found):
+            assert 0 < offer.price_per_hour < float("inf")
         nearest(job(folder, *wanted), ("runpod", "lambda"), found)
     old_prices(("runpod",), found)
 
@@ -97,8 +97,8 @@ def test_what_a_provider_lists_is_understood_or_it_counts_as_silent(monkeypatch,
     assert refused is None or f"error: {cloud} does not say which machines are alive: " in refused
     book = Ledger(tmp_path / "book")
     book.begin("toy", cloud, tmp_path, 1.0)
-    for one in alive(book):  # a machine that cannot be ruled out is shown
-        assert one.says
+    for _, says in alive(book):  # a machine that cannot be ruled out is shown
+        assert says
     if refused:
         assert book.alive("toy")
 
@@ -121,7 +121,7 @@ JOBS = ("toy.1-sum.abc", "toy.2-again.abc")
 @given(text=spliced(SLURM) | st.lists(st.sampled_from(SLURM.splitlines()), max_size=9).map("\n".join))
 def test_a_scheduler_s_words_about_jobs_are_an_answer(text):
     found = queue_answer(JOBS, text)
-    assert [one.name for one in found.jobs] == list(JOBS)
+    assert [job.name for job in found.jobs] == list(JOBS)
     queue.end(found), queue.waits_for(found), queue.says_dropped(found)
     assert found.goes_on in (True, False)
 
@@ -147,8 +147,8 @@ WEIGHTS = "TRESBillingWeights=CPU=1.0,Mem=0.25G,GRES/gpu=10,GRES/gpu:h100=20"
 @given(text=spliced(DOCTOR), works=spliced(WORKSPACES), waits=spliced(QUEUE), worth=spliced(WEIGHTS))
 def test_what_a_cluster_says_of_itself_is_understood_or_passed_over(text, works, waits, worth):
     assert slurm_section(parse_cluster(text), "host").startswith("slurm:\n")
-    for one in workspace.read(works):
-        assert one.says
+    for entry in workspace.read(works):
+        assert entry.says
     queue_check.finding(["1-sum"], waits)
     charge(worth, groups.Group(1, ("sum",), Needs(gres="gpu:h100:4", time="2:00:00"), 60), 2)
 
@@ -157,7 +157,7 @@ def test_what_a_cluster_says_of_itself_is_understood_or_passed_over(text, works,
 @given(text=spliced("NVIDIA H100 80GB HBM3, 81559, 70000, 97\nNVIDIA H100, 81559, [N/A], 3\n"))
 def test_a_driver_s_words_are_numbers_or_nothing(text):
     found = gpu_usage(text)
-    assert found is None or all(type(one) is int for one in (*found["used"], *found["busy"], found["total"]))
+    assert found is None or all(type(number) is int for number in (*found["used"], *found["busy"], found["total"]))
 
 
 @trials(50)
@@ -240,10 +240,10 @@ def test_a_service_s_answer_says_yes_no_or_nothing(service, raw, name):
 
 
 @trials(40)
-@given(place=st.sampled_from((*NAMES, "http://", "http://[", "ftp://a", "file:///etc/passwd", "http://a b")), key=odd)
-def test_an_odd_address_or_key_is_no_answer(place, key):
+@given(address=st.sampled_from((*NAMES, "http://", "http://[", "ftp://a", "file:///etc/passwd", "http://a b")), key=odd)
+def test_an_odd_address_or_key_is_no_answer(address, key):
     for name in ("HF_TOKEN", "WANDB_API_KEY"):
-        found = ask(name, str(key), {"HF_ENDPOINT": place or "x", "WANDB_BASE_URL": place or "x"}, 0.01)
+        found = ask(name, str(key), {"HF_ENDPOINT": address or "x", "WANDB_BASE_URL": address or "x"}, 0.01)
         assert found.valid is None
 
 
@@ -260,5 +260,5 @@ def test_a_key_goes_to_the_service_s_host_and_not_to_where_an_answer_points(serv
 
 def test_the_plan_of_a_run_has_these_jobs():
     plan = Plan("toy", "toy-tiny", (Stage("sum", ("a",)), Stage("again", ("a",))), "again", Code(""))
-    assert [one.name for one in plan.stages] == [queue.stage_of(one) for one in JOBS]
+    assert [stage.name for stage in plan.stages] == [queue.stage_of(job) for job in JOBS]
     assert json.loads(as_json(USER)) == USER

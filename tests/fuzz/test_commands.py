@@ -53,7 +53,7 @@ def test_a_bomb_of_yaml_ends_with_2_in_little_room(toy, file, bomb):
 
 
 @trials(3, deadline=None)
-@given(text=spliced(RECIPE), word=st.none() | st.sampled_from([one for one in NAMES if "\0" not in one]))
+@given(text=spliced(RECIPE), word=st.none() | st.sampled_from([name for name in NAMES if "\0" not in name]))
 def test_a_recipe_or_a_word_is_planned_or_refused_with_2(toy, text, word):
     toy.recipe.write_bytes(written(RECIPE if word else text))
     refuses(run(toy, "plan", "--run", "a", "--", (word or "toy-tiny").encode(errors="surrogatepass")), 0, 2)

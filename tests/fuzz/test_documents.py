@@ -135,7 +135,7 @@ def test_a_recipe_s_files_are_planned_or_refused_and_planning_writes_nothing(pro
 @trials(30)
 @given(data=st.data())
 def test_a_text_that_is_hardly_yaml_is_read_or_refused(project, data):
-    name = data.draw(st.sampled_from([one for one in FILES if one.endswith("yaml")]))
+    name = data.draw(st.sampled_from([file for file in FILES if file.endswith("yaml")]))
     shown = yaml.safe_dump(FILES[name], allow_unicode=True, sort_keys=False)
     put(project, {name: data.draw(spliced(shown))})
     said(plan_all, project)
@@ -184,10 +184,10 @@ def test_the_words_of_a_launch_are_planned_or_refused(project, field, value):
 LETTERS = "abcdefgh"
 BOMBS = {
     "sequences": "a: &a [x, x, x, x, x, x, x, x, x]\n"
-    + "".join(f"{one}: &{one} [{', '.join([f'*{before}'] * 9)}]\n" for before, one in itertools.pairwise(LETTERS)),
+    + "".join(f"{key}: &{key} [{', '.join([f'*{before}'] * 9)}]\n" for before, key in itertools.pairwise(LETTERS)),
     "merges": "a: &a {x: 1}\n"
     + "".join(
-        f"{one}: &{one} {{<<: [{', '.join([f'*{before}'] * 9)}]}}\n" for before, one in itertools.pairwise(LETTERS)
+        f"{key}: &{key} {{<<: [{', '.join([f'*{before}'] * 9)}]}}\n" for before, key in itertools.pairwise(LETTERS)
     ),
     "itself": "name: &a [*a]\n",
     "deep": "[" * 900_000,

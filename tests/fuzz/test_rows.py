@@ -81,7 +81,9 @@ def test_the_samples_are_good(folder, name, capsys):
 @trials(60)
 @given(name=st.sampled_from(sorted(CHECKS)), data=st.data())
 def test_rows_are_used_or_named(folder, name, data):
-    lines = [as_json(one) for one in data.draw(mutated(SAMPLES[name], 4).filter(lambda one: isinstance(one, list)))]
+    lines = [
+        as_json(value) for value in data.draw(mutated(SAMPLES[name], 4).filter(lambda value: isinstance(value, list)))
+    ]
     text = "\n".join(lines)
     if data.draw(st.booleans()):
         text = data.draw(spliced(text))
@@ -152,7 +154,7 @@ def test_numbers_without_end_and_lists_in_lists_are_bad_rows(folder, text):
 def settings():
     """(recipe, stages and stage, the check's module, its kind, the settings that the stage would get) of every tiny
     recipe."""
-    for name in (one for one in names(ROOT) if one.endswith("-tiny")):
+    for name in (recipe for recipe in names(ROOT) if recipe.endswith("-tiny")):
         recipe = read_recipe(name, ROOT)
         for order in recipe.file.lists:
             plan = draft(Request(name, stages=order), ROOT, SiteFile()).plan

@@ -95,7 +95,7 @@ MANIFEST = {
     "plan_sha256": "0" * 64,
     "exported": "train",
     "export": {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in EXPORT.items()},
-    "stages": {one.name: {"fingerprint": fingerprint(PLAN, one), "attempt": 1, "metrics": {}} for one in STAGES},
+    "stages": {stage.name: {"fingerprint": fingerprint(PLAN, stage), "attempt": 1, "metrics": {}} for stage in STAGES},
 }
 DONE = {
     "stage": "data",
@@ -124,7 +124,7 @@ FILES = {
 }
 
 
-class Place:
+class Scene:
     """A user's folder with one run, inside of folders that nothing may be written to."""
 
     def __init__(self, outer):
@@ -186,18 +186,18 @@ class Place:
 
 
 def lines(values):
-    return "".join(as_json(one) + "\n" for one in values) if isinstance(values, list) else as_json(values)
+    return "".join(as_json(value) + "\n" for value in values) if isinstance(values, list) else as_json(values)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return Place(tmp_path_factory.mktemp("outer"))
+def scene(tmp_path_factory):
+    return Scene(tmp_path_factory.mktemp("outer"))
 
 
 @pytest.fixture(autouse=True)
-def surroundings(place, monkeypatch, tmp_path):
-    place.folder.mkdir(parents=True, exist_ok=True)
-    monkeypatch.chdir(place.folder)
+def surroundings(scene, monkeypatch, tmp_path):
+    scene.folder.mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(scene.folder)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("launcher.commands.doctor.rules", functools.cache(rules))
@@ -205,69 +205,69 @@ def surroundings(place, monkeypatch, tmp_path):
     monkeypatch.setattr("launcher.clouds.skypilot.state", lambda *_, **__: "UP")
 
 
-def test_the_folder_as_it_should_be_is_read_and_brought_home(place, capsys):
-    place.made({})
-    place.read()
+def test_the_folder_as_it_should_be_is_read_and_brought_home(scene, capsys):
+    scene.made({})
+    scene.read()
     out = capsys.readouterr().out
-    assert "train  failed" in out and (place.home.path / "report.html").exists()
-    assert plan_of(place.run) == PLAN and is_finished(PLAN, place.run) and is_done(PLAN, STAGES[0], place.run)
+    assert "train  failed" in out and (scene.home.path / "report.html").exists()
+    assert plan_of(scene.run) == PLAN and is_finished(PLAN, scene.run) and is_done(PLAN, STAGES[0], scene.run)
     assert len(ledger().entries()) == 1
-    place.bring()
-    assert faults(place.home, True) == []
+    scene.bring()
+    assert faults(scene.home, True) == []
     assert status(PLAN, [], False).state == "planned"
 
 
 @trials(25)
 @given(data=st.data())
-def test_a_changed_file_is_a_sentence_at_most_and_nothing_lands_elsewhere(place, data):
+def test_a_changed_file_is_a_sentence_at_most_and_nothing_lands_elsewhere(scene, data):
     name = data.draw(st.sampled_from([*FILES, "events.jsonl", "manifest.json", "manifest.json"]))
     changed = data.draw(mutated(FILES[name]))
     text = lines(changed) if name.endswith("jsonl") else as_json(changed)
-    place.made({name: written(text)})
-    with only_below(place.folder, place.outer):
-        place.read()
-        place.bring()
-        place.carry_on()
+    scene.made({name: written(text)})
+    with only_below(scene.folder, scene.outer):
+        scene.read()
+        scene.bring()
+        scene.carry_on()
 
 
 @trials(15)
 @given(data=st.data())
-def test_damaged_bytes_are_a_sentence_at_most(place, data):
+def test_damaged_bytes_are_a_sentence_at_most(scene, data):
     name = data.draw(st.sampled_from(list(FILES)))
     plain_text = lines(FILES[name]) if name.endswith("jsonl") else as_json(FILES[name])
     raw = data.draw(damaged(plain_text.encode()) | spliced(plain_text).map(written))
-    place.made({name: raw})
-    with only_below(place.folder, place.outer):
-        place.read()
-        place.bring()
-        place.carry_on()
+    scene.made({name: raw})
+    with only_below(scene.folder, scene.outer):
+        scene.read()
+        scene.bring()
+        scene.carry_on()
 
 
 @trials(40)
 @given(name=st.sampled_from(NAMES) | st.text(max_size=6), data=st.data())
-def test_a_manifest_s_names_lead_nowhere_else(place, name, data):
-    place.made({})
+def test_a_manifest_s_names_lead_nowhere_else(scene, name, data):
+    scene.made({})
     listed = {**MANIFEST["export"], name: MANIFEST["export"]["config.json"]}
-    place.run.manifest.write_bytes(written(as_json({**MANIFEST, "export": listed})))
-    for base in (place.run.export, place.folder, place.outer):  # what it names is there, if it can be
+    scene.run.manifest.write_bytes(written(as_json({**MANIFEST, "export": listed})))
+    for base in (scene.run.export, scene.folder, scene.outer):  # what it names is there, if it can be
         if "\0" not in name and len(name) < 99 and data.draw(st.booleans()):
             try:
                 os.lstat(base / name)
             except (OSError, UnicodeEncodeError):
                 continue
-    with only_below(place.folder, place.outer):
-        refused = said(lambda: pull(place.run, place.home, lambda _: None))
+    with only_below(scene.folder, scene.outer):
+        refused = said(lambda: pull(scene.run, scene.home, lambda _: None))
     assert inside(name) or "would lie outside the export" in refused
 
 
 @trials(50)
 @given(events=st.lists(mutated(EVENTS[7]), max_size=4), brought=mutated(FILES[COPIES]))
-def test_what_a_machine_calls_a_checkpoint_is_below_its_stage_s_work(place, events, brought):
-    place.made({"events.jsonl": written(lines([*EVENTS, *events])), COPIES: written(as_json(brought))})
-    mirror = Mirror(PLAN, Remote("h"), "/there", place.run)
-    with only_below(place.folder, place.outer):
-        for one in (*mirror.needed(), *mirror.missing()):
-            assert (place.run.path / one.path).resolve().is_relative_to(place.run.path.resolve())
+def test_what_a_machine_calls_a_checkpoint_is_below_its_stage_s_work(scene, events, brought):
+    scene.made({"events.jsonl": written(lines([*EVENTS, *events])), COPIES: written(as_json(brought))})
+    mirror = Mirror(PLAN, Remote("h"), "/there", scene.run)
+    with only_below(scene.folder, scene.outer):
+        for artifact in (*mirror.needed(), *mirror.missing()):
+            assert (scene.run.path / artifact.path).resolve().is_relative_to(scene.run.path.resolve())
         assert all(inside(path) for path in mirror.files_to_send())
         mirror._drop_superseded()
 
@@ -289,7 +289,7 @@ KEPT = {
 
 @trials(50)
 @given(index=mutated(KEPT) | spliced(as_json(KEPT)))
-def test_a_bucket_s_index_names_places_in_the_run_folder_or_is_refused(place, monkeypatch, index):
+def test_a_bucket_s_index_names_places_in_the_run_folder_or_is_refused(scene, monkeypatch, index):
     text = index if isinstance(index, str) else as_json(index)
     monkeypatch.setattr("launcher.runfolder.bucket_index.rclone", lambda *_, **__: text)
     try:
@@ -297,9 +297,9 @@ def test_a_bucket_s_index_names_places_in_the_run_folder_or_is_refused(place, mo
     except StoreError as problem:
         assert problem.lasting and problem.says == f"`{NAME}/kept.json` cannot be understood"
         return
-    for one in found:
-        assert inside(one.path) and (one.stage is None or plain(one.stage))
-        holds(place.run.path / one.path, one)
+    for entry in found:
+        assert inside(entry.path) and (entry.stage is None or plain(entry.stage))
+        holds(scene.run.path / entry.path, entry)
     artifacts(PLAN, [])
 
 
@@ -317,4 +317,4 @@ def test_what_is_printed_steers_no_terminal(text, capsys):
     console.say(" ".join(map(str, text)))
     console.show_error("error: " + " ".join(map(str, text)))
     shown = "".join(capsys.readouterr())
-    assert not [one for one in shown if ord(one) < 32 and one not in "\n\t"] and "\x9b" not in shown
+    assert not [char for char in shown if ord(char) < 32 and char not in "\n\t"] and "\x9b" not in shown

@@ -15,7 +15,7 @@ from launcher.backends.sky.job import SkyJob
 from launcher.backends.sky.task import machine_task, run_task
 from launcher.clouds import skypilot
 from launcher.clouds.budget import limits, seconds_left
-from launcher.clouds.ledger import Entry, Ledger, ledger
+from launcher.clouds.ledger import Entry, Ledger, Reason, ledger
 from launcher.clouds.machines import down, gone
 from launcher.clouds.skypilot import Cluster, NoCapacity, Patience
 from launcher.config.secrets import login, values
@@ -192,7 +192,7 @@ class Lease:
         except BaseException as problem:
             with uninterruptible(), contextlib.suppress(LaunchError):  # the ledger shows what was not terminated
                 if isinstance(problem, NoCapacity) and not problem.tried and not before:
-                    self.book.close(entry, "nothing was asked for")
+                    self.book.close(entry, Reason.NOT_ASKED_FOR)
                 elif not before:  # an old machine may hold the only copy of a checkpoint; `launch` says what it costs
                     down(self.book, self.plan.run, f"{type(problem).__name__} at the launch")
             raise
@@ -208,7 +208,7 @@ class Lease:
         except LaunchError:  # it does not answer: a job there could not be followed
             if skypilot.state(self.plan.run) is None:
                 with contextlib.suppress(LaunchError):  # its provider does not answer: the entry stays alive
-                    gone(self.book, entry, "it had ended when we looked")
+                    gone(self.book, entry, Reason.ENDED_BEFORE)
             return None
 
     def terminate(self, why: str) -> bool:

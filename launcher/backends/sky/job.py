@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from launcher.backends.base import End
+from launcher.backends.base import End, Work, wait_until
 from launcher.clouds import skypilot
-from launcher.clouds.ledger import Ledger
+from launcher.clouds.ledger import Ledger, Reason
 from launcher.clouds.machines import gone
 from launcher.errors import FAILED, INTERRUPTED, OURS, LaunchError
 from launcher.runfolder.events import Tail
@@ -40,7 +40,7 @@ class Following:
     gone_error: str = "the machine of `{run}` is gone: {cloud} does not list it any more"
 
 
-class SkyJob:
+class SkyJob(Work):
     """A thread copies events and checkpoints from the machine, from the first question for the end on. `before` is how
     many events are older than the job, if that is known; `show` gets the lines for the user."""
 
@@ -77,15 +77,7 @@ class SkyJob:
     def stop(self, patience: float) -> bool:
         with contextlib.suppress(Unreachable):  # it may have ended, and its machine with it
             self.mirror.remote.run(*self.following.stop)
-        until = time.monotonic() + patience
-        while self.end() is None:
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.2)
-        return True
-
-    def waits_for(self) -> str | None:
-        return None
+        return wait_until(lambda: self.end() is not None, patience, 0.2)
 
     def _follow(self) -> None:
         try:
@@ -155,7 +147,7 @@ class SkyJob:
             return None
         cloud = "its cloud"
         for entry in self.book.alive(name):
-            if not gone(self.book, entry, "it vanished"):
+            if not gone(self.book, entry, Reason.VANISHED):
                 return None
             cloud = entry.cloud or entry.clouds
         return End(INTERRUPTED, self.following.gone_error.format(run=name, cloud=cloud), self._hint())

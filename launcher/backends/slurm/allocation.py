@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher.backends.base import Backend
 from launcher.backends.sky.backend import Lease
 from launcher.backends.sky.job import Following, SkyJob
 from launcher.backends.sky.task import allocation_run, allocation_task
@@ -32,7 +33,7 @@ from launcher.transfer.store import plan_of, read_existing
 
 
 @dataclass(frozen=True)
-class Allocation:
+class Allocation(Backend):
     """`root` holds recipes/ and jobs/; `show` gets the lines for the user; `wait` is for how many hours to wait in the
     queue."""
 
@@ -82,10 +83,6 @@ class Allocation:
     def fetch(self, plan: Plan, folder: RunFolder) -> None:
         ClusterRunFolder(plan, folder, self.cluster).fetch()
         run_folder.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
-
-    def save(self, folder: RunFolder) -> LaunchError | None:
-        """None: the cluster's storage outlives the allocation."""
-        return None
 
     def down(self, folder: RunFolder, why: str) -> bool:
         plan = plan_of(folder)

@@ -46,9 +46,9 @@ class Login:
 
 def resolve_workspace(site: SlurmSite) -> SlurmSite:
     """The site with the path of its workspace in `work`, in place of the name. Raises LaunchError if there is none."""
-    if not (site.work or "").startswith("ws:"):
+    if site.workspace is None:
         return site
-    path = login_of(site).run(workspace.FIND, workspace.name_of(site.work or ""))
+    path = login_of(site).run(workspace.FIND, site.workspace)
     return site.model_copy(update={"work": workspace.folder(site.work or "", path)})
 
 

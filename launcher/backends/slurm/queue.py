@@ -82,13 +82,9 @@ def answer(names: Sequence[str], text: str) -> Answer:
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         name, _, value = rest.partition(" ")
-        if kind == "job" and name in facts:
-            facts[name]["number"] = value
-            numbers[value] = name
-        elif kind == "end" and name in facts:
-            facts[name]["end"] = value
-        elif kind == "begun" and name in facts:
-            facts[name]["begun"] = name
+        if kind in ("job", "end", "begun") and name in facts:
+            facts[name][kind] = value
+            numbers |= {value: name} if kind == "job" else {}
         elif kind == "state" and name in numbers:
             state, reason, start = [*value.split("|"), "", "", ""][:3]
             first = (state.split() or ["UNKNOWN"])[0].rstrip("+")
@@ -104,7 +100,7 @@ def _job(name: str, facts: dict[str, str]) -> Job:
     code, _, comment = facts.get("end", "0" if facts.get("state") == "COMPLETED" else "").partition(" ")
     return Job(
         name,
-        facts.get("number") or None,
+        facts.get("job") or None,
         facts.get("state"),
         facts.get("reason", ""),
         facts.get("start", ""),

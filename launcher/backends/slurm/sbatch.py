@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.backends.base import End
+from launcher.backends.base import Backend, End, Work, wait_until
 from launcher.backends.slurm import batch_script, queue, run_folder
 from launcher.backends.slurm.groups import job_groups, job_name
 from launcher.backends.slurm.queue import Answer
@@ -17,8 +17,7 @@ from launcher.backends.slurm.run_folder import RECORD, ClusterRunFolder
 from launcher.config.secrets import values
 from launcher.config.site import SiteFile
 from launcher.config.slurm import SlurmSite
-from launcher.errors import LaunchError
-from launcher.runfolder.files import read_json, write_json
+from launcher.runfolder.files import read_json, write_json, write_text
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.transfer.ssh import Unreachable
@@ -29,7 +28,7 @@ GLANCE = 2.0
 SUBMIT = 'bash "$1/slurm/submit.sh"'
 
 
-class SbatchRun:
+class SbatchRun(Work):
     """The jobs of a run. `show` gets the lines for the user."""
 
     def __init__(self, shared: ClusterRunFolder, jobs: tuple[str, ...], show: Callable[[str], None]):
@@ -56,12 +55,7 @@ class SbatchRun:
         active = [job for job in self.look(anew=True).jobs if job.active and job.number]
         names_and_numbers = [text for job in active for text in (job.name, str(job.number))]
         self.shared.login.run(STOP, self.shared.there, *names_and_numbers)
-        end = time.monotonic() + patience
-        while queue.end(self.look()) is None:
-            if time.monotonic() > end:
-                return False
-            time.sleep(GLANCE)
-        return True
+        return wait_until(lambda: queue.end(self.look()) is not None, patience, GLANCE)
 
     def waits_for(self) -> str | None:
         return queue.waits_for(self.ask())
@@ -78,9 +72,7 @@ class SbatchRun:
         text = self._ask_scheduler()
         if mirror := self.shared.mirror:
             mirror.refresh()
-        part = self.answer_file.with_suffix(".part")
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, self.answer_file)
+        write_text(self.answer_file, text)
         return queue.answer(self.jobs, text)
 
     def _last_answer(self) -> Answer | None:
@@ -101,7 +93,7 @@ class SbatchRun:
 
 
 @dataclass(frozen=True)
-class Slurm:
+class Slurm(Backend):
     """`root` holds recipes/; `show` gets the lines for the user."""
 
     root: Path
@@ -144,10 +136,6 @@ class Slurm:
             run_folder.sync(folder.path, values(plan, self.site, os.environ).get("WANDB_API_KEY"), self.show)
             known = read_json(folder.path / RECORD)
             write_json(folder.path / RECORD, {**known, "fetched": True})
-
-    def save(self, folder: RunFolder) -> LaunchError | None:
-        """None: the cluster's storage outlives the jobs."""
-        return None
 
     def down(self, folder: RunFolder, why: str) -> bool:
         """Also removes the secrets from the run folder on the cluster."""

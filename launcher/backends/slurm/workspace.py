@@ -49,10 +49,6 @@ def folder(work: str, path: str) -> str:
     return f"{path.strip()}/{rest}".rstrip("/")
 
 
-def name_of(work: str) -> str:
-    return work.removeprefix("ws:").partition("/")[0]
-
-
 def _workspace(facts: dict[str, str]) -> Workspace:
     left = facts.get("remaining time", "")
     days, hours = (re.search(rf"\b([0-9]{{1,9}}) {unit}", left) for unit in ("day", "hour"))

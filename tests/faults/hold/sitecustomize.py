@@ -8,33 +8,33 @@ import sys
 import time
 
 PLACES = {"open": 1, "os.mkdir": 1, "os.rename": 2, "os.link": 2}
-"""Audit events of Python's that name files, and how many of their words do."""
+"""Audit events of Python's that name files, and how many of their arguments do."""
 
 
-def place():
+def hold_file():
     """The file named by HOLD, else `hold` in a folder that the command line names, or above it."""
-    found = os.environ.get("HOLD", "")
-    if os.path.exists(found):
-        return found
-    for word in sys.orig_argv:
-        while word.startswith("/") and word != "/":
-            if os.path.exists(f"{word}/hold"):
-                return f"{word}/hold"
-            word = os.path.dirname(word)
+    path = os.environ.get("HOLD", "")
+    if os.path.exists(path):
+        return path
+    for path in sys.orig_argv:
+        while path.startswith("/") and path != "/":
+            if os.path.exists(f"{path}/hold"):
+                return f"{path}/hold"
+            path = os.path.dirname(path)
     return None
 
 
 def install(path):
     with open(path) as file:
-        wanted = json.load(file)
-    pattern, left, busy, real = re.compile(wanted["at"]), [wanted["nth"]], [], time.time
+        order = json.load(file)
+    pattern, left, busy, real = re.compile(order["at"]), [order["nth"]], [], time.time
 
-    def hook(event, words):
-        if event not in PLACES or busy or not all(isinstance(one, str) for one in words[: PLACES[event]]):
+    def hook(event, arguments):
+        if event not in PLACES or busy or not all(isinstance(argument, str) for argument in arguments[: PLACES[event]]):
             return
-        if event == "open" and not words[2] & (os.O_WRONLY | os.O_RDWR):
+        if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
             return
-        if not pattern.search(" ".join((event, *words[: PLACES[event]]))):
+        if not pattern.search(" ".join((event, *arguments[: PLACES[event]]))):
             return
         left[0] -= 1
         if left[0]:
@@ -46,10 +46,10 @@ def install(path):
             time.sleep(0.005)
         busy.clear()
 
-    if jump := wanted.get("jump"):
+    if jump := order.get("jump"):
         time.time = lambda: real() + (jump if os.path.exists(f"{path}.jumped") else 0)
     sys.addaudithook(hook)
 
 
-if (found := place()) is not None:
-    install(found)
+if (hold := hold_file()) is not None:
+    install(hold)

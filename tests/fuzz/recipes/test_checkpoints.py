@@ -43,12 +43,12 @@ def refused(call, *args):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def scene(tmp_path_factory):
     """A role of two ranks, a model and an adapter for it, as they should be."""
     folder = tmp_path_factory.mktemp("outer") / "a"
     role, model, adapter = (folder / name for name in ("whole/actor", "whole/model", "whole/adapter"))
-    for one in (role / "huggingface", model, adapter):
-        one.mkdir(parents=True)
+    for folder in (role / "huggingface", model, adapter):
+        folder.mkdir(parents=True)
     torch.manual_seed(1)
     tensors = {name: torch.randn(shape) if shape else torch.tensor(3) for name, shape in TENSORS.items()}
     (role / "huggingface/config.json").write_text(json.dumps(CONFIG))
@@ -58,27 +58,27 @@ def place(tmp_path_factory):
 
         mesh = init_device_mesh("cpu", (2,), mesh_dim_names=("fsdp",))
         for rank in range(2):
-            state = {name: share(one, 0 if one.ndim else None, mesh, rank) for name, one in tensors.items()}
+            state = {name: share(tensor, 0 if tensor.ndim else None, mesh, rank) for name, tensor in tensors.items()}
             torch.save(state, role / f"model_world_size_2_rank_{rank}.pt")
-    save_file({name: one for name, one in tensors.items() if one.ndim}, model / "model.safetensors")
+    save_file({name: tensor for name, tensor in tensors.items() if tensor.ndim}, model / "model.safetensors")
     (model / "config.json").write_text(json.dumps(CONFIG))
     (model / "tokenizer_config.json").write_text("{}")
     index = {"weight_map": dict.fromkeys(TENSORS, "model.safetensors")}
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
     pair = {"A": torch.ones(2, 4), "B": torch.ones(6, 2)}
     save_file(
-        {f"base_model.model.lm_head.lora_{one}.weight": value for one, value in pair.items()},
+        {f"base_model.model.lm_head.lora_{side}.weight": value for side, value in pair.items()},
         adapter / "adapter_model.safetensors",
     )
     (adapter / "adapter_config.json").write_text(json.dumps(ADAPTER))
     return folder
 
 
-def broken(place):
+def broken(scene):
     """A copy that may be broken."""
-    shutil.rmtree(place / "work", ignore_errors=True)
-    shutil.copytree(place / "whole", place / "work")
-    return place / "work"
+    shutil.rmtree(scene / "work", ignore_errors=True)
+    shutil.copytree(scene / "whole", scene / "work")
+    return scene / "work"
 
 
 def converted(work):
@@ -98,8 +98,8 @@ def merged(work):
     return said
 
 
-def test_what_is_whole_is_converted_and_merged(place):
-    work = broken(place)
+def test_what_is_whole_is_converted_and_merged(scene):
+    work = broken(scene)
     assert converted(work) is None and merged(work) is None
     weights_folder.check("model", work / "model")
 
@@ -121,8 +121,8 @@ FILES = sorted(
 
 @trials(40)
 @given(name=st.sampled_from(FILES), data=st.data())
-def test_a_damaged_file_is_a_sentence(place, name, data):
-    work = broken(place)
+def test_a_damaged_file_is_a_sentence(scene, name, data):
+    work = broken(scene)
     path = work / name
     raw = path.read_bytes()
     if name.endswith(".json"):
@@ -130,15 +130,15 @@ def test_a_damaged_file_is_a_sentence(place, name, data):
         path.write_bytes(written(data.draw(mutated(value).map(as_json) | spliced(as_json(value)))))
     else:
         path.write_bytes(data.draw(damaged(raw) | damaged(raw[:900]).map(lambda head: head + raw[900:])))
-    with only_below(work, place):
+    with only_below(work, scene):
         converted(work) if name.startswith("actor") else merged(work)
         refused(lambda: weights_folder.check("model", work / "model"))
 
 
 @trials(30)
 @given(data=st.data())
-def test_a_header_that_contradicts_itself_is_a_sentence(place, data):
-    work = broken(place)
+def test_a_header_that_contradicts_itself_is_a_sentence(scene, data):
+    work = broken(scene)
     name = data.draw(st.sampled_from(("model/model.safetensors", "adapter/adapter_model.safetensors")))
     raw = (work / name).read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
@@ -146,38 +146,41 @@ def test_a_header_that_contradicts_itself_is_a_sentence(place, data):
     (work / name).write_bytes(struct.pack("<Q", len(header)) + header + raw[8 + length :])
     merged(work)
     if refused(lambda: open_stored(work / "model")) is None:
-        for one in open_stored(work / "model").values():
-            assert one.offset >= 8 and one.offset + one.numel * one.dtype.itemsize <= one.file.stat().st_size
+        for tensor in open_stored(work / "model").values():
+            assert (
+                tensor.offset >= 8
+                and tensor.offset + tensor.numel * tensor.dtype.itemsize <= tensor.file.stat().st_size
+            )
     refused(lambda: open_adapter(work / "adapter"))
 
 
 @pytest.mark.parametrize("swap", ["ranks", "twice", "gone", "another world", "link away", "link to itself", "folder"])
-def test_shards_that_are_not_of_one_save_are_refused_or_mean_what_they_say(place, swap):
-    work = broken(place)
-    one, two = (work / f"actor/model_world_size_2_rank_{rank}.pt" for rank in range(2))
+def test_shards_that_are_not_of_one_save_are_refused_or_mean_what_they_say(scene, swap):
+    work = broken(scene)
+    first, second = (work / f"actor/model_world_size_2_rank_{rank}.pt" for rank in range(2))
     if swap == "ranks":
-        one.rename(work / "kept")
-        two.rename(one)
-        (work / "kept").rename(two)
+        first.rename(work / "kept")
+        second.rename(first)
+        (work / "kept").rename(second)
     elif swap == "twice":
-        shutil.copy(one, two)
+        shutil.copy(first, second)
     elif swap == "gone":
-        two.unlink()
+        second.unlink()
     elif swap == "another world":
-        two.rename(work / "actor/model_world_size_4_rank_1.pt")
+        second.rename(work / "actor/model_world_size_4_rank_1.pt")
     else:
-        two.unlink()
-        two.mkdir() if swap == "folder" else two.symlink_to(two if swap == "link to itself" else "/etc/passwd")
+        second.unlink()
+        second.mkdir() if swap == "folder" else second.symlink_to(second if swap == "link to itself" else "/etc/passwd")
     said = converted(work)
     assert said or swap in ("ranks", "twice")  # whose shapes fit
 
 
-def test_a_file_of_the_configuration_s_folder_that_leads_elsewhere_is_copied_as_what_it_is(place):
-    work = broken(place)
-    (place.parent / "outside").mkdir(exist_ok=True)
-    (work / "actor/huggingface/extra").symlink_to(place.parent / "outside")
+def test_a_file_of_the_configuration_s_folder_that_leads_elsewhere_is_copied_as_what_it_is(scene):
+    work = broken(scene)
+    (scene.parent / "outside").mkdir(exist_ok=True)
+    (work / "actor/huggingface/extra").symlink_to(scene.parent / "outside")
     (work / "actor/huggingface/gone.json").symlink_to("/nonexistent")
-    with only_below(work, place.parent):
+    with only_below(work, scene.parent):
         converted(work)
 
 
@@ -186,22 +189,22 @@ MARKER = {"mode": "warmup", "step": 3, "world_size": 2, "score": 0.5, "files": {
 
 @trials(40)
 @given(marker=mutated(MARKER).map(as_json) | spliced(as_json(MARKER)), name=st.sampled_from(NAMES))
-def test_a_marker_that_is_none_is_a_sentence_and_its_files_stay_below(place, marker, name):
-    work = broken(place)
+def test_a_marker_that_is_none_is_a_sentence_and_its_files_stay_below(scene, marker, name):
+    work = broken(scene)
     for folder in (work / "global_step_3", work / "checkpoint-3"):
         (folder / "actor").mkdir(parents=True)
         (folder / "actor/a").write_text("x")
         (folder / "complete.json").write_bytes(written(marker))
-    with only_below(work, place):
+    with only_below(work, scene):
         refused(lambda: of_trl.newest(work))
         found = []
         refused(lambda: found.append(of_verl.newest(work)))
         of_trl.remove_incomplete(work)
         of_verl.remove_incomplete(work)
-        for one in filter(None, found):
-            refused(lambda one=one: of_verl.check(one, "warmup", "warmup", 2, ("actor",)))
-            if all(os.path.isfile(one.folder / path) for path in one.files):  # no name is too long for it
-                of_verl.export(one, ("actor",), work / "exported")
+        for checkpoint in filter(None, found):
+            refused(lambda checkpoint=checkpoint: of_verl.check(checkpoint, "warmup", "warmup", 2, ("actor",)))
+            if all(os.path.isfile(checkpoint.folder / path) for path in checkpoint.files):  # no name is too long for it
+                of_verl.export(checkpoint, ("actor",), work / "exported")
     marker = {**MARKER, "files": {name: 1}}
     (work / "global_step_9").mkdir()
     (work / "global_step_9/complete.json").write_bytes(written(as_json(marker)))

@@ -16,8 +16,17 @@ from launcher.config.job import read_job
 
 ROOT = Path(__file__).parent.parent.parent.parent
 JOBS = sorted((ROOT / "jobs").glob("*.yaml"))
-CLOUDS = {"aws": "us-east-1", "nebius": "eu-north1", "vast": "US", "fluidstack": "us", "do": "nyc2"}
-"""A region of each, for its price list. Those of Azure and GCP have forms of their own that cannot be invented."""
+CLOUDS = {
+    "aws": "us-east-1",
+    "azure": "eastus",
+    "gcp": "us-central1",
+    "nebius": "eu-north1",
+    "vast": "US",
+    "fluidstack": "us",
+    "do": "nyc2",
+}
+"""A region of each, for its price list. Kubernetes has none: SkyPilot asks the cluster itself about every machine, with
+a client library that its plain installation does not have."""
 GPUS = {
     "H100": 3.0,
     "H200": 4.0,
@@ -34,8 +43,24 @@ ALONE = ("vast",)
 """SkyPilot joins no machines there."""
 
 
-CPUS = {"aws": "m6i.2xlarge", "nebius": "cpu-e2_8vcpu-32gb"}
+CPUS = {
+    "aws": "m6i.2xlarge",
+    "azure": "Standard_D8s_v5",
+    "gcp": "n4-standard-8",
+    "nebius": "cpu-e2_8vcpu-32gb",
+}
 """A machine without GPUs that SkyPilot takes there unless it is told otherwise."""
+
+
+HOSTS = {
+    "A100": {count: f"a2-highgpu-{count}g" for count in (1, 2, 4, 8)},
+    "A100-80GB": {count: f"a2-ultragpu-{count}g" for count in (1, 2, 4, 8)},
+    "H100": {count: f"a3-highgpu-{count}g" for count in (1, 2, 4, 8)},
+    "H200": {8: "a3-ultragpu-8g"},
+    "B200": {8: "a4-highgpu-8g"},
+    "L4": {1: "g2-standard-16", 2: "g2-standard-24", 4: "g2-standard-48", 8: "g2-standard-96"},
+}
+"""The machines on which GCP has each GPU (sky/catalog/gcp_catalog.py)."""
 
 
 def rows(cloud, region):
@@ -43,7 +68,12 @@ def rows(cloud, region):
     yield _row(region, CPUS.get(cloud, "cpu"), "", 0, 0.4)
     for name, price in GPUS.items():
         for count in (1, 2, 4, 8):
-            yield _row(region, f"{count}x_{name}", name, count, price * count)
+            if cloud != "gcp":
+                machine = f"Standard_NX{count}_{name.replace('-', '_')}_v4" if cloud == "azure" else f"{count}x_{name}"
+                yield _row(region, machine, name, count, price * count)
+            elif host := HOSTS.get(name, {}).get(count):  # the price list of GCP has GPUs and their hosts in rows apart
+                yield {**_row(region, "", name, count, price * count), "vCPUs": "", "MemoryGiB": ""}
+                yield {**_row(region, host, "", 0, 0.1 * count), "vCPUs": 16.0 * count, "MemoryGiB": 128.0 * count}
 
 
 def _row(region, machine, name, count, price):
@@ -75,6 +105,7 @@ def answers(tmp_path_factory):
             writer = csv.DictWriter(file, list(lines[0]))
             writer.writeheader()
             writer.writerows(lines)
+        (path.parent / "images.csv").write_text("Tag,Region,OS,OSVersion,ImageId,CreationDate\n")
     names = home / ".sky/catalogs/v8/common/accelerators.csv"
     names.parent.mkdir()
     names.write_text("AcceleratorName,Clouds\n" + "".join(f"{name},['AWS']\n" for name in GPUS))

@@ -23,7 +23,7 @@ from launcher.preflight.access import credentials as check
 from launcher.preflight.cost import features as offered
 from launcher.preflight.finding import OK, REFUSED
 
-MAY_BE_NONE = {"no_spot", "no_mount", "no_joining", "least"}
+MAY_BE_NONE = {"no_spot", "no_mount", "no_joining", "no_disk", "least"}
 JOB = Job(Path("jobs/a.yaml"), ("H100-SXM:8",), 2, None, None)
 MACHINES = {}
 MOON = Provider(
@@ -37,6 +37,7 @@ MOON = Provider(
     no_spot="Moon has no spot machines",
     no_mount="Moon mounts no bucket",
     no_joining="Moon joins no machines",
+    no_disk="Moon's disks are of cheese",
     least=("8+", "16+"),
     gpus={"H100-SXM": "H100-MOON"},
     machines=lambda: dict(MACHINES),
@@ -99,7 +100,7 @@ def test_a_row_is_all_that_the_end_of_a_machine_needs(moon, monkeypatch, tmp_pat
     MACHINES.update({"7": "toy-1-head", "8": "other-1-head"})
     book = Ledger(tmp_path / "book")
     book.begin("toy", "moon", tmp_path, 1.0)
-    assert [one.says for one in alive(book)] == ["not known to SkyPilot; at the provider's: moon 7"]
+    assert [says for _, says in alive(book)] == ["not known to SkyPilot; at the provider's: moon 7"]
     down(book, "toy", "ended by hand")
     assert MACHINES == {"8": "other-1-head"} and not book.alive()
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from launcher.clouds.ledger import Ledger
+from launcher.clouds.ledger import Ledger, Reason
 from launcher.diagnosis.diagnose import diagnose
 from launcher.diagnosis.evidence import logs
 from launcher.diagnosis.rules import rules
@@ -185,13 +185,19 @@ def test_why_a_run_was_stopped_is_in_its_events(run, tmp_path):
 
 def test_a_machine_that_vanished_is_in_the_ledger(run, tmp_path):
     book = Ledger(tmp_path / "ledger")
-    for asked in (1.0, 2.0):
-        book.close(
-            book.begin(tmp_path.name, "runpod", tmp_path, asked), "ended by hand" if asked == 1 else "it vanished"
-        )
+    for asked, reason in ((1.0, Reason.BY_HAND), (2.0, Reason.VANISHED)):
+        book.close(book.begin(tmp_path.name, "runpod", tmp_path, asked), reason)
     found = run("", lost=True)
     assert found.cause == "the provider or the cluster ended the machine"
     assert found.evidence.location.endswith("-2.000.json:5")
+
+
+@pytest.mark.parametrize("reason", sorted(text for name, text in vars(Reason).items() if name.isupper()))
+def test_only_what_ended_by_itself_was_ended_by_the_provider(run, tmp_path, reason):
+    book = Ledger(tmp_path / "ledger")
+    book.close(book.begin(tmp_path.name, "runpod", tmp_path, 1.0), reason)
+    by_provider = run("", lost=True).cause == "the provider or the cluster ended the machine"
+    assert by_provider == (reason in (Reason.VANISHED, Reason.ENDED_BEFORE))
 
 
 def test_a_machine_that_never_came_is_explained_by_the_launch(run, tmp_path):

@@ -43,7 +43,7 @@ def test_a_user_of_whom_nothing_is_known_is_told_what_helps(here):
         "site.yaml": "ok",
         "environment": "ok",
         "docker": "warning",
-        "gpus": "ok",
+        "gpus": found["gpus"].level,
         "skypilot": found["skypilot"].level,
         "runpod": "warning",
         "lambda": "warning",
@@ -58,10 +58,7 @@ def test_a_user_of_whom_nothing_is_known_is_told_what_helps(here):
         found["site.yaml"].says == f"there is no {here.folder}/.config/launcher/site.yaml (optional): defaults are used"
     )
     assert found["docker"].hint.endswith("DOCKER_HOST; only `--cloud docker` and images need it")
-    assert (found["gpus"].says, found["machines"].says) == (
-        "none here",
-        "no machine in the local ledger; providers were not asked",
-    )
+    assert found["machines"].says == "no machine in the local ledger; providers were not asked"
     assert found["runpod"].says == "`~/.runpod/config.toml` does not exist"
     assert found["other clouds"] == Finding(
         "other clouds",
@@ -96,6 +93,15 @@ def test_a_cloud_s_key_file_is_enough(here):
     (here.folder / ".lambda_cloud").mkdir()
     (here.folder / ".lambda_cloud/lambda_keys").write_text("api_key = abc\n")
     assert here()["lambda"] == Finding("lambda", "ok", "~/.lambda_cloud/lambda_keys")
+
+
+def test_a_driver_that_names_no_gpu_is_not_taken_for_none(here, monkeypatch):
+    monkeypatch.setenv("PATH", str(here.folder))
+    assert here()["gpus"] == Finding("gpus", "ok", "none here")
+    (here.folder / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+    (here.folder / "nvidia-smi").chmod(0o755)
+    unknown = Finding("gpus", "unknown", "not checked: `nvidia-smi` names no GPU", "run it: it says why")
+    assert here()["gpus"] == unknown
 
 
 def test_an_engine_and_gpus_are_named(here, monkeypatch):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from launcher.config.recipe import InputSpec
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
 from launcher.preflight.recipe import data as check
 from launcher.preflight.recipe import inputs as given
 from launcher.runfolder.plan import Input
@@ -55,4 +55,4 @@ def test_a_check_that_breaks_is_a_refusal_too(inputs, tmp_path):
 
 def test_data_that_is_not_there_is_not_looked_at(inputs, tmp_path):
     found = run("raise SystemExit(1)", inputs, tmp_path, "{input.train}", "{input.val}")
-    assert found == Finding("data", WARNING, "not looked at: an input is not given", "give every input")
+    assert found == Finding("data", UNKNOWN, "not looked at: an input is not given", "give every input")

@@ -6,7 +6,7 @@ import pytest
 from launcher.config.recipe import names
 from launcher.config.site import SiteFile
 from launcher.planning.request import Request, draft
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
 from launcher.preflight.recipe import texts as check
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -53,14 +53,14 @@ def test_a_stage_that_is_not_in_the_list_has_no_settings(found, toy):
 
 
 def test_without_an_input_it_is_not_looked_at(found):
-    assert found(inputs={}) == Finding("texts", WARNING, "not looked at: no input.train", "give every input")
+    assert found(inputs={}) == Finding("texts", UNKNOWN, "not looked at: no input.train", "give every input")
 
 
 @pytest.mark.parametrize(
     ("code", "finding"),
     [
         (2, Finding("texts", REFUSED, "`acme/llama` is gated", "ask for access")),
-        (3, Finding("texts", WARNING, "not looked at: `acme/llama` is gated", "ask for access")),
+        (3, Finding("texts", UNKNOWN, "not looked at: `acme/llama` is gated", "ask for access")),
     ],
     ids=["a mistake", "no answer"],
 )

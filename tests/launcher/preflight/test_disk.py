@@ -47,14 +47,25 @@ PLAN = Plan("run", "some-tiny", (), "one", Code("t"), disk_bytes=1_500 * 10**9)
     ],
 )
 def test_what_does_not_fit_is_refused_and_what_is_not_known_is_warned_of(disk_gb, free, finding):
-    assert check(dataclasses.replace(PLAN, machine=Machine(disk_gb=disk_gb)), free) == finding
+    assert check(dataclasses.replace(PLAN, machine=Machine("runpod", disk_gb=disk_gb)), free) == finding
 
 
-def test_nobody_has_seen_the_disk_of_an_experimental_cloud():
-    plan = dataclasses.replace(PLAN, machine=Machine(disk_gb=2000))
-    says = "not checked: whether aws gives a machine the 2.0 TB of the job file; the run needs 1.5 TB a node"
-    assert check(plan, None, ["aws"]) == Finding("disk", UNKNOWN, says, "watch the disk of the first hours")
-    assert check(dataclasses.replace(PLAN, machine=Machine(disk_gb=100)), None, ["aws"]).level == REFUSED
+@pytest.mark.parametrize(
+    ("cloud", "unseen"), [("aws", "aws"), ("lambda", "lambda"), ("runpod,lambda,aws", "lambda and aws")]
+)
+def test_nobody_has_seen_the_disk_of_lambda_and_of_an_experimental_cloud(cloud, unseen):
+    plan = dataclasses.replace(PLAN, machine=Machine(cloud, disk_gb=2000))
+    says = f"not checked: whether {unseen} gives a machine the 2.0 TB of the job file; the run needs 1.5 TB a node"
+    assert check(plan, None) == Finding("disk", UNKNOWN, says, "watch the disk of the first hours")
+    assert check(dataclasses.replace(PLAN, machine=Machine(cloud, disk_gb=100)), None).level == REFUSED
+
+
+@pytest.mark.parametrize("disk_gb", [None, 100, 2000])
+def test_nobody_has_seen_the_storage_of_a_cluster_unless_it_is_here(disk_gb):
+    plan = dataclasses.replace(PLAN, machine=Machine("slurm", disk_gb=disk_gb))
+    says = "not checked: the room on the cluster's storage; the run needs 1.5 TB a node"
+    assert check(plan, None) == Finding("disk", UNKNOWN, says, "look at your quota there")
+    assert check(plan, 2 * 10**12) == Finding("disk", OK, "1.5 TB of 2.0 TB here")
 
 
 def test_a_recipe_without_weights_needs_no_room():

@@ -9,8 +9,8 @@ from launcher.runfolder.plan import Code, Machine, Plan
 H200 = Card("NVIDIA H200", 141_000_000_000, 9.0, "580.65.06")
 
 
-def plan(*accelerators):
-    return Plan("run", "some-7b", (), "one", Code("0"), Machine("lambda", accelerators))
+def plan(*accelerators, cloud="lambda"):
+    return Plan("run", "some-7b", (), "one", Code("0"), Machine(cloud, accelerators))
 
 
 def test_without_gpus_there_is_nothing_to_run():
@@ -23,12 +23,16 @@ def test_cards_of_the_table_are_told_with_their_capability():
     )
     says = "not checked: GPU X1:8 is not in the table"
     assert check(plan("X1:8"), True, []) == Finding("kernels", UNKNOWN, says, "watch the first steps")
-    driver = "not checked: the NVIDIA driver on aws; CUDA 13 in the image needs 580 or newer"
-    assert check(plan("A6000:4"), True, [], ["aws"]) == Finding(
-        "kernels", UNKNOWN, f"{driver}; compute capability: A6000:4 8.6", "watch the first steps"
-    )
     some = Finding("kernels", UNKNOWN, f"{says}; compute capability: A6000:4 8.6", "watch the first steps")
     assert check(plan("X1:8", "A6000:4"), True, []) == some
+
+
+@pytest.mark.parametrize(("cloud", "unseen"), [("aws", "aws"), ("slurm", "slurm"), ("aws,lambda,gcp", "aws and gcp")])
+def test_nobody_has_seen_the_driver_of_a_cluster_and_of_an_experimental_cloud(cloud, unseen):
+    says = f"not checked: the NVIDIA driver on {unseen}; CUDA 13 needs 580 or newer; compute capability: A6000:4 8.6"
+    unknown = Finding("kernels", UNKNOWN, says, "watch the first steps")
+    assert check(plan("A6000:4", cloud=cloud), True, []) == unknown
+    assert check(plan("T4:1", cloud=cloud), True, []).level == REFUSED
 
 
 @pytest.mark.parametrize(("name", "value"), [("T4:1", 7.5), ("RTX5090:1", 12.0)])

@@ -7,7 +7,7 @@ from launcher.runfolder.status import status
 
 NOTHING = Finding(
     "hours",
-    WARNING,
+    UNKNOWN,
     "not known: no run of `some-7b` on such GPUs was followed from here",
     "a short trial measures it: `--run trial --set STAGE.epochs=0.01`",
 )

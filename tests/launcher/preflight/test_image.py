@@ -2,7 +2,7 @@ import dataclasses
 
 from launcher.preflight.access import image as check
 from launcher.preflight.access import in_registry
-from launcher.preflight.finding import OK, REFUSED, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, Finding
 from launcher.runfolder.plan import Code, Image, Machine, Plan
 
 IMAGE = Image("launcher-some:cpu-1", "cpu", "l" * 64, "c" * 64)
@@ -34,7 +34,12 @@ def test_a_cluster_fetches_images_from_a_registry_or_not_at_all():
         "`registry: ghcr.io/acme` in site.yaml, then `make image RECIPE=some-7b PUSH=ghcr.io/acme`",
     )
     named = dataclasses.replace(ON_CLUSTER, image=dataclasses.replace(IMAGE, name="ghcr.io/acme/launcher-some:cpu-1"))
-    assert in_registry(named, "ghcr.io/acme") == Finding("image", OK, "ghcr.io/acme/launcher-some:cpu-1, by pyxis")
+    assert in_registry(named, "ghcr.io/acme") == Finding(
+        "image",
+        UNKNOWN,
+        "not checked: whether the registry has `ghcr.io/acme/launcher-some:cpu-1`, for pyxis",
+        "`docker manifest inspect ghcr.io/acme/launcher-some:cpu-1` checks it",
+    )
 
 
 def test_code_is_not_laid_over_an_image_on_a_cluster():

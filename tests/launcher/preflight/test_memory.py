@@ -59,10 +59,10 @@ def test_a_gpu_that_is_not_in_the_table_is_unknown(toy):
     assert check(plan, made.recipe, [], toy.root) == Finding("memory", UNKNOWN, says, "watch the first steps")
 
 
-def test_a_recipe_without_the_command_is_warned_of(toy):
+def test_a_recipe_without_the_command_is_unknown(toy):
     plan = toy.planned()
     says = "not known: the recipe has no `memory` command"
-    assert check(plan.plan, plan.recipe, [H100], toy.root) == Finding("memory", WARNING, says, "watch the first steps")
+    assert check(plan.plan, plan.recipe, [H100], toy.root) == Finding("memory", UNKNOWN, says, "watch the first steps")
 
 
 def test_the_command_gets_stages_models_and_machines(asked, toy):
@@ -88,8 +88,19 @@ def test_what_fits_is_told_with_its_parts_once_for_gpus_that_are_alike(asked):
 
 def test_what_nearly_fills_a_gpu_is_a_warning(asked):
     found = asked(73 * GIB)
-    assert (found.level, found.hint) == (WARNING, "a lower batch or length makes room")
-    assert found.says == "tight: 81 GB of 86 GB on H100-SXM:2, in sum (actor)"
+    says = "tight: 81 GB of 86 GB on H100-SXM:2, in sum (actor)"
+    hint = "a lower batch or length makes room"
+    assert found == Finding("memory", WARNING, says, hint, found.details)
+
+
+def test_nobody_has_seen_the_gpus_of_a_cluster(asked, toy):
+    asked(60 * GIB)
+    made = toy.planned()
+    plan = replace(made.plan, machine=replace(made.plan.machine, cloud="slurm", accelerators=("H100-SXM:2",)))
+    found = check(plan, made.recipe, [H100], toy.root)
+    says = "not checked: whether the cluster's GPUs are those of the job file; 67 GB of 86 GB on H100-SXM:2"
+    unknown = Finding("memory", UNKNOWN, f"{says}, in sum (actor)", "watch the first steps", found.details)
+    assert found == unknown
 
 
 @pytest.mark.parametrize(
@@ -118,7 +129,7 @@ def test_a_model_of_unknown_shape_is_not_guessed_at(asked, toy):
     (toy.root / "recipes/toy/memory.py").write_text(f"import sys; sys.stderr.write({says!r}); sys.exit(3)")
     plan = toy.planned()
     assert check(plan.plan, plan.recipe, [H100], toy.root) == Finding(
-        "memory", WARNING, "not known: the model `base` has no `shape`", "write its widths"
+        "memory", UNKNOWN, "not known: the model `base` has no `shape`", "write its widths"
     )
 
 

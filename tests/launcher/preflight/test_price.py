@@ -90,10 +90,10 @@ def test_money_that_is_gone_before_anything_happened_is_refused(cost, minutes):
     assert check(plan("runpod", 4.0), JOB, CATALOGS).level == OK
 
 
-def test_a_price_that_is_not_known_is_a_warning():
+def test_a_price_that_is_not_known_is_unknown():
     assert check(plan("runpod", 100), JOB, {}) == Finding(
         "price",
-        WARNING,
+        UNKNOWN,
         "SkyPilot has not fetched RunPod's prices yet: `sky gpus list --infra runpod` does",
         "without prices only `--max-hours` limits the run",
     )

@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.preflight.recipe import resume as check
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Machine, Plan, Stage
 
-NOTHING = Finding("resume", OK, "nothing to carry on from, or nothing that is sharded")
+NOTHING = Finding("resume", OK, "no stage continues from a sharded checkpoint")
 
 
 def plan(*accelerators, nodes=1):
@@ -32,6 +32,16 @@ def test_a_new_run_and_one_without_shards_have_nothing_to_load(folder):
     (folder.stage("warmup").work / "checkpoint-3").mkdir(parents=True)
     (folder.stage("warmup").work / "checkpoint-3/complete.json").write_text('{"step": 3}')
     assert check(plan("H100-SXM:8"), folder) == NOTHING
+
+
+def test_of_checkpoints_that_are_not_here_nobody_knows(folder):
+    assert check(plan("H100-SXM:8"), folder, "in its bucket") == NOTHING
+    folder.plan.write_text("{}")
+    says = "not checked: the checkpoints of this run are in its bucket"
+    unknown = Finding("resume", UNKNOWN, says, "take as many GPUs as before")
+    assert check(plan("H100-SXM:8"), folder, "in its bucket") == unknown
+    saved(folder, "warmup", 100, 8)
+    assert check(plan("H100-SXM:4"), folder, "in its bucket").level == REFUSED
 
 
 def test_the_newest_checkpoint_decides(folder):

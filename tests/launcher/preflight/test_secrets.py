@@ -4,7 +4,7 @@ from launcher.config.site import SiteFile
 from launcher.preflight import access
 from launcher.preflight.access import Answer, accounts
 from launcher.preflight.access import secrets as check
-from launcher.preflight.finding import OK, REFUSED, WARNING, Finding
+from launcher.preflight.finding import OK, REFUSED, UNKNOWN, WARNING, Finding
 from launcher.runfolder.plan import Code, Plan
 
 TOKEN, KEY = "hf_" + "a1" * 17, "0123456789" * 4
@@ -80,7 +80,16 @@ def test_several_that_do_not_look_like_keys_are_one_warning():
         ({}, Finding("accounts", OK, "no key to check")),
         (
             {"HF_TOKEN": True, "WANDB_API_KEY": None},
-            Finding("accounts", OK, "HF_TOKEN is valid; WANDB_API_KEY not checked: no answer from wandb.test"),
+            Finding("accounts", UNKNOWN, "HF_TOKEN is valid; WANDB_API_KEY not checked: no answer from wandb.test"),
+        ),
+        (
+            {"HF_TOKEN": False, "WANDB_API_KEY": None},
+            Finding(
+                "accounts",
+                REFUSED,
+                "hub.test does not know HF_TOKEN (env:HF_TOKEN); WANDB_API_KEY not checked: no answer from wandb.test",
+                "make a new one and put it where it is read: `export HF_TOKEN=...`",
+            ),
         ),
         (
             {"HF_TOKEN": True, "WANDB_API_KEY": False},

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from launcher.report.charts import HEIGHT, WIDTH, Curve, chart, finite_points, short, thin
+from launcher.report.charts import HEIGHT, WIDTH, chart, finite_points, short, thin
 
 NUMBERS = some.lists(some.floats(-1e300, 1e300), min_size=1, max_size=60)
 
@@ -24,14 +24,14 @@ def marks_of(drawn, kind):
 
 @given(NUMBERS)
 def test_every_point_lies_in_the_drawing(values):
-    drawn = chart(Curve("loss", tuple(enumerate(values, 1))))
+    drawn = chart("loss", tuple(enumerate(values, 1)))
     for x, y, _, _ in points_of(drawn):
         assert 0 <= x <= WIDTH and 0 <= y <= HEIGHT
     assert "nan" not in str(drawn) and "inf" not in str(drawn)
 
 
 def test_higher_values_are_higher_up_and_the_scale_is_told():
-    drawn = chart(Curve("<loss>", ((1, 10.0), (5, 2.0), (9, 6.0))))
+    drawn = chart("<loss>", ((1, 10.0), (5, 2.0), (9, 6.0)))
     (x1, high, *_), (x2, low, *_), (x3, middle, *_) = points_of(drawn)
     assert x1 < x2 < x3 and high < middle < low
     assert labels_of(drawn) == ["2", "10", "step 1", "9"]
@@ -40,16 +40,16 @@ def test_higher_values_are_higher_up_and_the_scale_is_told():
 
 
 def test_a_curve_that_is_flat_or_one_point_is_in_the_middle():
-    flat = chart(Curve("a", ((1, 0.0), (2, 0.0))))
+    flat = chart("a", ((1, 0.0), (2, 0.0)))
     assert labels_of(flat) == ["0", "step 1", "2"]
-    single = chart(Curve("a", ((7, 5.0),)))
+    single = chart("a", ((7, 5.0),))
     assert single.dot[0] == "196.0" and not single.path
 
 
 def test_restarts_and_checkpoints_are_marked_where_they_lie_within():
-    curve = Curve("a", ((10, 1.0), (20, 2.0)), restarts=(5, 10, 15), safe=(5, 12, 20))
-    assert len(marks_of(chart(curve), "restart")) == 1
-    assert len(marks_of(chart(curve), "safe")) == 2
+    drawn = chart("a", ((10, 1.0), (20, 2.0)), restarts=(5, 10, 15), safe=(5, 12, 20))
+    assert len(marks_of(drawn, "restart")) == 1
+    assert len(marks_of(drawn, "safe")) == 2
 
 
 def test_a_long_curve_keeps_its_ends_and_every_spike():

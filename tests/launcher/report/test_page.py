@@ -68,13 +68,13 @@ def test_steps_come_from_the_stage_s_own_file_where_it_is_here(known, folder, bo
 
 
 def test_what_is_missing_is_said(known):
-    assert missing(known) == [
+    assert list(missing(known)) == [
         "no stage reported these metrics: d_acc, length, entropy",
         "train: 1 values are NaN or infinite, and are left out of the curves",
         "no manifest: the model is not exported yet",
     ]
     gaps = {step: one for step, one in known.history["train"].items() if step not in (7, 8)}
-    said = missing(replace(known, history={"train": gaps}, gpus=(), evaluations={}, commands=()))
+    said = list(missing(replace(known, history={"train": gaps}, gpus=(), evaluations={}, commands=())))
     assert "train: 2 steps have no metrics (they are recorded at most once a second)" in said
     assert "no evaluation: no stage wrote one, or it was not copied here" in said
     assert "no GPU use: the machine had no GPU, or no `nvidia-smi`" in said

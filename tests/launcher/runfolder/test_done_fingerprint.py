@@ -82,5 +82,5 @@ def test_a_change_of_a_later_stage_leaves_the_earlier_one_alone():
 
 
 def test_a_stage_is_identified_by_the_inputs_it_names():
-    assert inputs_of(ONE, PLAN) == ["train"]
+    assert inputs_of(ONE, PLAN.inputs) == ["train"]
     assert identity(PLAN, TWO)["inputs"] == {}

@@ -1,5 +1,4 @@
 import dataclasses
-import time
 
 import pytest
 from rich.console import Console
@@ -85,10 +84,6 @@ def test_what_is_piped_has_no_colours_and_its_tables_fit_80_columns(toy):
         assert "\x1b" not in done.stdout + done.stderr
         for line in done.stdout.splitlines():
             assert len(line) <= 80 or str(toy.root) in line, line
-
-
-def test_an_age_is_told_from_now():
-    assert console.ago(time.time() - 65).startswith("1m 0")
 
 
 def test_an_error_is_three_lines_on_standard_error(capsys):
