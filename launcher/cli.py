@@ -183,7 +183,7 @@ def convert(
     from launcher.commands import pull as command
 
     options = {"dtype": dtype, "max-shard-gb": max_shard_gb, "config": config, "merge": merge}
-    raise typer.Exit(command.convert(checkpoint, out, options, _site()))
+    raise typer.Exit(command.convert(checkpoint, out, options, option.site()))
 
 
 @app.command()
