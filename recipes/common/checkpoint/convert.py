@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from recipes.common.checkpoint.pretrained import cast, exported_model
+from recipes.common.checkpoint.records import Checksums
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
 from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, TensorSlice, read_ahead
 from recipes.common.stage.command import StageError, tensor_progress
@@ -66,7 +67,8 @@ def convert(
     StageError when the checkpoint is not whole or the disk has no room.
     """
     began = time.monotonic()
-    tensors, config = exported_model(source, dtype)
+    checksums = Checksums()
+    tensors, config = exported_model(source, dtype, checksums)
     files = plan_files(
         (Entry(name, tensor.shape, cast(tensor, dtype)) for name, tensor in tensors.items()), max_shard_bytes
     )
@@ -83,6 +85,7 @@ def convert(
             for _ in _write(part / name, group, tensors):
                 written += 1
                 on_tensor(written, len(entries))
+        checksums.finish()
     return summary_of(config, files, began)
 
 

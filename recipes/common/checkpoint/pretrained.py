@@ -12,6 +12,7 @@ from recipes.common.checkpoint.difference import largest_difference
 from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.hf_tensors import StoredTensor
 from recipes.common.checkpoint.older_keys import with_older_keys
+from recipes.common.checkpoint.records import Checksums
 from recipes.common.checkpoint.saved_layout import arranged, saved_layout
 from recipes.common.checkpoint.sharded_tensor import ShardedTensor, TensorSlice
 from recipes.common.stage.command import StageError
@@ -48,11 +49,12 @@ def names_class(config: dict[str, Any]) -> bool:
 
 
 def exported_model(
-    role: Path, dtype: torch.dtype | None
+    role: Path, dtype: torch.dtype | None, checksums: Checksums
 ) -> tuple[dict[str, ShardedTensor | TensorSlice], dict[str, Any]]:
     """The tensors of the role's model and its configuration, as `save_pretrained` would write them after a cast to
-    `dtype`. StageError when the checkpoint is not whole, or nobody knows how its class is saved."""
-    trained, tensors = read_config(role), named_tensors(open_shards(role))
+    `dtype`; `checksums` knows what is read of them. StageError when the checkpoint is not whole, or nobody knows how
+    its class is saved."""
+    trained, tensors = read_config(role), named_tensors(open_shards(role, checksums))
     config = exported_config(trained, tensors, main_dtype(tensors.values(), dtype))
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     layout = saved_layout([config["architectures"][0], trained["architectures"][0]], config, shapes)
@@ -134,6 +136,8 @@ def _seen_ties(tensors: dict[str, ShardedTensor], config: dict[str, Any]) -> dic
 def _demand_equal(repeated: ShardedTensor, kept: ShardedTensor) -> None:
     shared = repeated.shares_memory(kept)
     if not shared and (repeated.shape != kept.shape or largest_difference(repeated, kept) != 0):
+        repeated.demand_sound()
+        kept.demand_sound()
         raise StageError(
             f"`{repeated.folder}`: `{repeated.name}` is not `{kept.name}`, though `tie_word_embeddings` is true",
             "training has untied them: set `tie_word_embeddings` to false in `huggingface/config.json` to keep both",

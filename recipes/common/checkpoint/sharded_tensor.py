@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 
+from recipes.common.checkpoint.records import Record
 from recipes.common.stage.command import StageError
 
 BLOCK = 1 << 21
@@ -35,6 +36,16 @@ class Part(NamedTuple):
     """(rows of the flattened tensor, this rank's run of each), contiguous, not empty."""
     file_start: int
     """Address of the first tensor in the file."""
+    compare: Callable[[torch.Tensor], None] | None = None
+    """Is told each piece that has been read, and drops it; None where nothing is compared with the file's checksums."""
+    record: Record | None = None
+
+    def leave(self, piece: torch.Tensor) -> None:
+        """The piece has been read, and its pages are not needed any more."""
+        if self.compare is None:
+            drop(piece, self.file_start)
+        else:
+            self.compare(piece)
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,8 @@ class ShardedTensor:
         for part, piece, offset, stride in self._pieces(start, start + len(out)):
             out.as_strided(piece.shape, (stride, 1), out.storage_offset() + offset).copy_(piece)
             for copy in self.copies:
-                self._compare(piece, copy.rows[:, start : start + len(out)], copy.file_start)
-            drop(piece, part.file_start)
+                self._compare(piece, copy.rows[:, start : start + len(out)], copy)
+            part.leave(piece)
 
     def full(self) -> torch.Tensor:
         """The whole tensor in ordinary memory, in its shape and type."""
@@ -83,6 +94,12 @@ class ShardedTensor:
             part.rows.data_ptr() for part in other.parts
         ]
 
+    def demand_sound(self) -> None:
+        """Returns when the tensor's bytes are those that were saved. StageError when a file is damaged."""
+        for part in (*self.parts, *self.copies):
+            if part.record:
+                part.record.finish()
+
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[Part, torch.Tensor, int, int]]:
         """Contiguous pieces of the parts, each with the offset of its first element from `start`, and of row to row."""
         width = sum(part.rows.shape[1] for part in self.parts)
@@ -95,10 +112,11 @@ class ShardedTensor:
                     yield part, piece, offset + begin - left, right - left
                 first += part.rows.shape[1]
 
-    def _compare(self, piece: torch.Tensor, copy: torch.Tensor, file_start: int) -> None:
+    def _compare(self, piece: torch.Tensor, copy: torch.Tensor, part: Part) -> None:
         same = torch.equal(piece.view(torch.uint8), copy.view(torch.uint8))
-        drop(copy, file_start)
+        part.leave(copy)
         if not same:
+            self.demand_sound()
             raise StageError(
                 f"`{self.folder}`: `{self.name}` is replicated, but not the same on every rank",
                 "the ranks of this run had drifted apart: use an earlier checkpoint",
@@ -130,6 +148,10 @@ class TensorSlice:
     def fetch_soon(self, start: int, stop: int) -> None:
         """As `ShardedTensor.fetch_soon`."""
         self.source.fetch_soon(self.start + start, self.start + stop)
+
+    def demand_sound(self) -> None:
+        """As `ShardedTensor.demand_sound`."""
+        self.source.demand_sound()
 
 
 def read_ahead(

@@ -26,6 +26,7 @@ from recipes.common.checkpoint.opened_model import (
     reply,
 )
 from recipes.common.checkpoint.pretrained import exported_model, read_config
+from recipes.common.checkpoint.records import Checksums
 from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, TensorSlice
 from recipes.common.checkpoint.weights_folder import index_fault
 from recipes.common.stage.command import StageError, tensor_progress
@@ -41,7 +42,8 @@ def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int
     Memory: the model in its exported type, one tensor of the checkpoint and two blocks. `on_tensor` is told (compared,
     all) after each tensor.
     """
-    expected, config = exported_model(checkpoint, None)
+    checksums = Checksums()
+    expected, config = exported_model(checkpoint, None, checksums)
     files = _files(export)
     if odd := sorted(expected.keys() ^ files.keys()):
         where = "the checkpoint" if odd[0] in expected else "the export"
@@ -51,6 +53,7 @@ def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int
     for compared, (name, tensor) in enumerate(expected.items(), 1):
         _compare(files[name], name, tensor)
         on_tensor(compared, len(expected))
+    checksums.finish()
     model = open_export(export)
     demand_same_weights(export, model, checkpoint)
     demand_same_configuration(export, config)
@@ -97,6 +100,7 @@ def _compare(file: Path, name: str, tensor: ShardedTensor | TensorSlice) -> None
                     "the training diverged: use an earlier checkpoint",
                 )
     if differences:
+        tensor.demand_sound()
         far = f"{float(torch.stack(differences).max()):g}"
         raise StageError(f"`{file}`: `{name}` is not the checkpoint's: values differ by up to {far}", AGAIN)
 
