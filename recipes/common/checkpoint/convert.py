@@ -10,7 +10,7 @@ import argparse
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from recipes.common.checkpoint.safetensors import Entry, header, index, plan_fil
 from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, TensorSlice, read_ahead
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import whole_folder, write_json
+from recipes.common.verl.checkpoints import demand_one_save
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32, "keep": None}
 """What `--dtype` may say. Whole numbers always keep their type."""
@@ -42,16 +43,19 @@ class Summary:
     """Of the tensors, without headers."""
     files: int
     seconds: float
+    vouched: str = ""
+    """What vouches for the files that it was made from, in a sentence."""
 
     def numbers(self) -> dict[str, Any]:
         """What a stage's metrics.json says of it."""
         return {"tensors": self.tensors, "parameters": self.parameters, "bytes": self.bytes, "dtype": self.dtype}
 
     def __str__(self) -> str:
-        return (
+        written = (
             f"{self.architecture}: {self.tensors} tensors, {self.parameters:,} parameters, {self.dtype}, "
             f"{self.bytes / 1e9:.2f} GB, files: {self.files}, {self.seconds:.1f} s"
         )
+        return "\n".join(filter(None, (written, self.vouched)))
 
 
 def convert(
@@ -67,7 +71,7 @@ def convert(
     StageError when the checkpoint is not whole or the disk has no room.
     """
     began = time.monotonic()
-    checksums = Checksums()
+    vouched, checksums = demand_one_save(source), Checksums()
     tensors, config = exported_model(source, dtype, checksums)
     files = plan_files(
         (Entry(name, tensor.shape, cast(tensor, dtype)) for name, tensor in tensors.items()), max_shard_bytes
@@ -86,7 +90,7 @@ def convert(
                 written += 1
                 on_tensor(written, len(entries))
         checksums.finish()
-    return summary_of(config, files, began)
+    return replace(summary_of(config, files, began), vouched=vouched)
 
 
 def summary_of(config: dict[str, Any], files: dict[str, list[Entry]], began: float) -> Summary:

@@ -15,6 +15,7 @@ dictionary from each tensor's name to the rank's share of it. The files are mapp
 import functools
 import logging
 import math
+import mmap
 import pickle
 import re
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from pathlib import Path
 import torch
 from torch.distributed.tensor import DTensor, Shard  # makes DTensor and its parts known to `weights_only`
 
-from recipes.common.checkpoint.records import AGAIN, Checksums, read_records
+from recipes.common.checkpoint.records import AGAIN, Checksums, Record, read_records
 from recipes.common.checkpoint.sharded_tensor import Part, ShardedTensor, drop
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
@@ -112,25 +113,41 @@ def _sharded_dim(folder: Path, name: str, value: torch.Tensor) -> int | None:
 
 
 def _home(file: Path, state: dict[str, torch.Tensor], checksums: Checksums | None) -> Home:
-    """Where the file's tensors are in memory. The first record with a tensor is where the first byte of one is."""
-    storages = [_local(value).untyped_storage() for value in state.values()]
-    start = min((storage.data_ptr() for storage in storages if storage.nbytes()), default=0)
+    """Where the file's tensors are in memory."""
+    storages = {
+        storage.data_ptr(): storage.nbytes()
+        for storage in (_local(value).untyped_storage() for value in state.values())
+        if storage.nbytes()
+    }
+    start = min(storages, default=0)
     if checksums is None:
         return lambda name, rows: Part(rows, start)
     records = read_records(file)
     checksums.records += records
-    data = {record.offset: record for record in records if record.name.startswith("data/") and record.length}
+    data = _mapped(records, storages)
     forget = functools.partial(drop, file_start=start)
 
     def part(name: str, rows: torch.Tensor) -> Part:
-        storage = rows.untyped_storage()
-        record = data.get(storage.data_ptr() - start + min(data, default=0))
-        if record is None or record.length != storage.nbytes():
+        address = rows.untyped_storage().data_ptr()
+        if address not in data:
             raise StageError(f"`{file}`: `{name}` is not one of the file's records", AGAIN)
+        record = data[address]
         record.tensor = record.tensor or name
-        return Part(rows, start, functools.partial(checksums.add, record, storage.data_ptr(), forget), record)
+        return Part(rows, start, functools.partial(checksums.add, record, address, forget), record)
 
     return part
+
+
+def _mapped(records: list[Record], storages: dict[int, int]) -> dict[int, Record]:
+    """The record at each address, when a file was mapped of which these storages, address -> bytes, are records; empty
+    when they are not. torch does not tell where it has mapped the file."""
+    lengths = {record.offset: record.length for record in records}
+    first = min(storages, default=0)
+    for record in records if storages else ():
+        begin = first - record.offset
+        if not begin % mmap.PAGESIZE and all(lengths.get(at - begin) == size for at, size in storages.items()):
+            return {begin + record.offset: record for record in records if record.length}
+    return {}
 
 
 def _local(value: torch.Tensor) -> torch.Tensor:

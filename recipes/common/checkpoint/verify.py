@@ -31,6 +31,7 @@ from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, Tenso
 from recipes.common.checkpoint.weights_folder import index_fault
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import write_json
+from recipes.common.verl.checkpoints import demand_one_save
 
 PROMPT = "Say hello in one sentence."
 
@@ -42,6 +43,8 @@ def verify(export: Path, checkpoint: Path, prompt: str, on_tensor: Callable[[int
     Memory: the model in its exported type, one tensor of the checkpoint and two blocks. `on_tensor` is told (compared,
     all) after each tensor.
     """
+    if vouched := demand_one_save(checkpoint):
+        print(vouched, flush=True)
     checksums = Checksums()
     expected, config = exported_model(checkpoint, None, checksums)
     files = _files(export)

@@ -1,6 +1,7 @@
 """What `torch.save` wrote is compared with its own checksums, however it is read."""
 
 import random
+import shutil
 import zipfile
 import zlib
 from itertools import pairwise
@@ -14,6 +15,7 @@ from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.records import Checksums, Record, combined, content_hash, read_records
 from recipes.common.checkpoint.verify import verify
 from recipes.common.stage.command import StageError
+from recipes.common.verl import checkpoints
 from tests.recipes.common.checkpoint.architectures import model_of
 
 AGAIN = "copy the file again, or use an earlier checkpoint"
@@ -212,3 +214,23 @@ def test_the_hash_of_a_file_is_that_of_its_content(tmp_path):
         first, same, other = (content_hash(tmp_path / folder / name) for folder in "abc")
         assert first == same != other
     assert zipfile.is_zipfile(tmp_path / "a/model.pt")
+
+
+@pytest.mark.parametrize("rank", [1, 3], ids=["read", "of a replica that is not read"])
+def test_a_rank_file_of_another_step_is_refused_by_convert_and_by_verify(trained, tmp_path, rank):
+    name = f"model_world_size_4_rank_{rank}.pt"
+    other = shutil.copytree(trained, trained.parent / "other") / name
+    checkpoints.complete(trained.parent, "warmup", 7, 4, None)
+    assert convert(trained, tmp_path / "right", None, 10**9, silent).vouched == (
+        "the rank files are those of step 7, by its `complete.json`"
+    )
+    state = torch.load(other)
+    state[UP].to_local().add_(1)
+    torch.save(state, trained / name)
+    expected = (
+        f"`{trained / name}` is of another save: its hash is not the one that was saved, by `complete.json` of step 7"
+    )
+    assert (trained / name).stat().st_size == other.stat().st_size
+    assert refusal(convert, trained, tmp_path / "out", None, 10**9, silent)[0] == expected
+    assert refusal(verify, tmp_path / "right", trained, "Hi", silent)[0] == expected
+    assert not (tmp_path / "out").exists()
