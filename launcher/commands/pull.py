@@ -10,7 +10,7 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.transfer.copy import folder_lock, pull
 from launcher.transfer.store import plan_of
-from launcher.transfer.verify import check_model, faults, read_manifest
+from launcher.transfer.verify import check_model, demand_own_weights, faults, read_manifest
 from launcher.ui import console
 from launcher.ui.live import Bar
 
@@ -36,14 +36,18 @@ def pull_run(source: RunFolder, target: RunFolder, site: SiteFile) -> None:
 
 def verify(folder: RunFolder) -> None:
     """Compares every byte of the pulled export with the manifest and says that all match. Raises LaunchError with exit
-    code 3 if one does not."""
+    code 3 if one does not, or if no program can load the model: a pull copies the manifest only if one can."""
+    if not folder.manifest.exists():
+        check_model(folder.export)
     demand_whole(folder, every_byte=True)
     console.say(f"{folder.export}: all files match the manifest")
 
 
 def demand_whole(folder: RunFolder, every_byte: bool) -> None:
-    """Raises LaunchError if a file of the pulled export is not as the manifest says; without `every_byte` only sizes
-    are compared."""
+    """Raises LaunchError if a file of the pulled export is not as the manifest says, or if no program can load the
+    model; without `every_byte` only sizes are compared."""
     if damage := faults(folder, every_byte):
         hint = f"`launcher pull {folder.path.name}` copies the damaged files again"
         raise LaunchError("; ".join(damage), hint, FAILED)
+    demand_own_weights(folder, read_manifest(folder))
+    check_model(folder.export)
