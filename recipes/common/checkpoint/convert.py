@@ -7,6 +7,7 @@ place in the output is known beforehand, and blocks of 2 M elements are cast int
 """
 
 import argparse
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from recipes.common.checkpoint.records import Checksums
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
 from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, TensorSlice, read_ahead
 from recipes.common.stage.command import StageError, tensor_progress
-from recipes.common.stage.files import whole_folder, write_json
+from recipes.common.stage.files import copy_files, whole_folder, write_json
 from recipes.common.verl.checkpoints import demand_one_save
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32, "keep": None}
@@ -29,6 +30,9 @@ DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch
 
 FILE_BYTES = 5 * 10**9
 """Of a file of an exported model."""
+
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
+"""Files that are not copied: the trained weights are others."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,7 @@ def convert(
     entries = [entry for group in files.values() for entry in group]
     with whole_folder(target) as part:
         check_room(part, sum(entry.nbytes for entry in entries))
-        weights = shutil.ignore_patterns("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
-        shutil.copytree(source / "huggingface", part, ignore=weights, dirs_exist_ok=True)
+        copy_files(source / "huggingface", part, WEIGHTS)
         write_json(part / "config.json", config)
         if len(files) > 1:
             write_json(part / "model.safetensors.index.json", index(files))
@@ -117,12 +120,23 @@ def check_room(folder: Path, needed: int) -> None:
         )
 
 
+def gigabytes(text: str) -> float:
+    """The size that an argument names, above zero. argparse.ArgumentTypeError for another text."""
+    try:
+        size = float(text)
+    except ValueError:
+        size = math.nan
+    if not 0 < size < math.inf:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a size above 0, such as 5")
+    return size
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recipes.common.convert", description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path, help="one role: the folder with fsdp_config.json")
     parser.add_argument("out", type=Path, help="the Hugging Face model: a folder that is empty or not there yet")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
-    parser.add_argument("--max-shard-gb", type=float, default=5.0, help="a file's size in 10^9 bytes")
+    parser.add_argument("--max-shard-gb", type=gigabytes, default=5.0, help="a file's size in 10^9 bytes")
     parser.add_argument("--work", type=Path, help="report progress in this folder instead of on the terminal")
     args = parser.parse_args()
     torch.set_num_threads(1)  # the disk is the bound: a second thread only spins

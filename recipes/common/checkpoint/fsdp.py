@@ -29,6 +29,7 @@ from recipes.common.checkpoint.sharded_tensor import Part, ShardedTensor, drop
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
+RANK_FILES = "model_world_size_*_rank_*.pt"
 NO_MEMORY = "Cannot allocate memory"
 LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 """How a file begins that torch wrote before 1.6 (torch/serialization.py, `MAGIC_NUMBER`)."""
@@ -163,6 +164,9 @@ def _torn(folder: Path, what: str) -> StageError:
 def world_size(folder: Path) -> int:
     """How many ranks wrote the role `folder`."""
     file = folder / "fsdp_config.json"
+    named = {path.name.split("_")[3] for path in folder.glob(RANK_FILES)}
+    if not file.is_file() and len(named) == 1 and (world := named.pop()).isdecimal():
+        return int(world)  # an earlier verl wrote no such file
     if not file.is_file():
         roles = sorted(str(path.parent) for path in folder.glob("*/fsdp_config.json"))
         raise StageError(
@@ -202,7 +206,7 @@ _NOT_VERL = "verl writes tensors alone into this file: find out who wrote this o
 
 
 def _missing(folder: Path, world: int, name: str) -> StageError:
-    world_sizes = sorted(path.name.split("_")[3] for path in folder.glob("model_world_size_*_rank_*.pt"))
+    world_sizes = sorted(path.name.split("_")[3] for path in folder.glob(RANK_FILES))
     if world_sizes and str(world) not in world_sizes:
         return StageError(
             f"`{folder}`: `fsdp_config.json` says world size `{world}`, the rank files say `{world_sizes[0]}`",

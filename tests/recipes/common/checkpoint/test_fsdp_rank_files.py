@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch.distributed.device_mesh import DeviceMesh
 
+from recipes.common.checkpoint.difference import open_weights
 from recipes.common.checkpoint.fsdp import load_rank, world_size
 from recipes.common.checkpoint.records import read_records
 from recipes.common.stage.command import StageError
@@ -60,6 +61,17 @@ def test_a_world_size_that_is_not_a_number_of_ranks_is_refused(folder, text, val
     assert refusal(world_size, folder) == (
         f"`{file}`: `world_size` is `{value}`, not a number of ranks",
         "the checkpoint was not saved to its end: use the one before it",
+    )
+
+
+def test_without_fsdp_config_the_rank_files_say_how_many_they_are(folder):
+    """An earlier verl did not write it."""
+    (folder / "fsdp_config.json").unlink()
+    assert world_size(folder) == 2
+    assert open_weights(folder)["w"].full().tolist() == list(range(8))
+    (folder / "model_world_size_4_rank_0.pt").write_bytes(b"")
+    assert refusal(world_size, folder)[0] == (
+        f"`{folder}`: no `fsdp_config.json`, so this is not one role of a verl FSDP checkpoint"
     )
 
 
