@@ -112,10 +112,14 @@ class Checksums:
         """`piece`, a contiguous tensor of the record, which begins at `address`, is compared some time later, and then
         forgotten. StageError when a record that was read before is damaged."""
         start, stop = piece.data_ptr() - address, piece.data_ptr() - address + piece.nbytes
-        if piece.nbytes < SMALL:
+        try:
+            crc = None if piece.nbytes < SMALL else self._pool.submit(_crc, piece, forget)
+        except RuntimeError:  # this process may not have another thread
+            crc = None
+        if crc is None:
             record.add(start, stop, _crc(piece, forget))
             return
-        self._waiting.append((record, start, stop, self._pool.submit(_crc, piece, forget)))
+        self._waiting.append((record, start, stop, crc))
         if len(self._waiting) > WAITING:
             self._compare_first()
 

@@ -205,6 +205,19 @@ def test_a_file_without_checksums_is_read_and_compared_with_nothing(write_role, 
     assert torch.equal(read_all(folder)["w"], torch.ones(5))
 
 
+def test_a_process_without_a_right_to_threads_compares_by_itself(write_role, monkeypatch):
+    def submit(*args):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(records, "SMALL", 0)
+    monkeypatch.setattr(records.ThreadPoolExecutor, "submit", submit)
+    folder = write_role({"w": torch.ones(500)}, (2,))
+    assert torch.equal(read_all(folder)["w"], torch.ones(500))
+    file = folder / "model_world_size_2_rank_1.pt"
+    flip(file, record_of(file, "data/0").offset)
+    assert "record `data/0`, with tensor `w`, is damaged" in refusal(read_all, folder)[0]
+
+
 def test_the_hash_of_a_file_is_that_of_its_content(tmp_path):
     for name, value in {"a": 1.0, "b": 1.0, "c": 2.0}.items():
         (tmp_path / name).mkdir()
