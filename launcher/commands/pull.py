@@ -21,7 +21,7 @@ def bring(plan: Plan, source: RunFolder, target: RunFolder, backend: Backend) ->
     backend.fetch(plan, source)
     manifest = read_manifest(source)
     total = sum(file["bytes"] for file in manifest["export"].values())
-    with folder_lock(target.path), Bar("pull", total) as bar:
+    with folder_lock(target.path, console.say), Bar("pull", total) as bar:
         pull(source, target, bar.add)
     console.say(f"pulled    {len(manifest['export'])} files, {size(total)}, all sha256 match the manifest")
     if (model := check_model(target.export))["tensors"]:

@@ -28,12 +28,17 @@ people edit in place, such as `config.json`, is not."""
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Lets one launcher at a time into the block, for each folder. The lock ends with its process."""
+def folder_lock(folder: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """Lets one launcher at a time into the block, for each folder; `say` is told when it waits for another one. The
+    lock ends with its process."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting   another launcher writes {folder}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
