@@ -147,9 +147,9 @@ def _readable(folder: Path) -> None:
     named = (_json(index).get("weight_map") or {}).values() if index.exists() else others
     if unnamed := [name for name in others if name not in named]:
         raise _broken(folder / unnamed[0], f"nobody reads it: it is not in `{index.name}`")
-    classes = _json(folder / "config.json").get("architectures") if (folder / "config.json").exists() else ()
-    writes = isinstance(classes, list) and any(str(name).endswith(LANGUAGE_MODELS) for name in classes)
-    if writes and not any(any(folder.glob(pattern)) for pattern in TOKENIZERS):
+    written = _json(folder / "config.json").get("architectures") if (folder / "config.json").exists() else None
+    classes = [name for name in written if str(name).endswith(LANGUAGE_MODELS)] if isinstance(written, list) else []
+    if classes and not any(any(folder.glob(pattern)) for pattern in TOKENIZERS):
         raise _broken(folder / "tokenizer.json", f"it does not exist, and `{classes[0]}` needs a tokenizer")
 
 
