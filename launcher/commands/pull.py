@@ -15,7 +15,7 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.transfer.copy import folder_lock, pull
 from launcher.transfer.store import plan_of
-from launcher.transfer.verify import check_model, faults, read_manifest
+from launcher.transfer.verify import check_model, demand_own_weights, faults, read_manifest
 from launcher.ui import console
 from launcher.ui.live import Bar
 
@@ -26,7 +26,7 @@ def bring(plan: Plan, source: RunFolder, target: RunFolder, backend: Backend) ->
     backend.fetch(plan, source)
     manifest = read_manifest(source)
     total = sum(file["bytes"] for file in manifest["export"].values())
-    with folder_lock(target.path), Bar("pull", total) as bar:
+    with folder_lock(target.path, console.say), Bar("pull", total) as bar:
         pull(source, target, bar.add)
     console.say(f"pulled    {len(manifest['export'])} files, {size(total)}, all sha256 match the manifest")
     if (model := check_model(target.export))["tensors"]:
@@ -41,7 +41,9 @@ def pull_run(source: RunFolder, target: RunFolder, site: SiteFile) -> None:
 
 def verify(folder: RunFolder) -> None:
     """Compares every byte of the pulled export with the manifest and says that all match. Raises LaunchError with exit
-    code 3 if one does not."""
+    code 3 if one does not, or if no program can load the model: a pull copies the manifest only if one can."""
+    if not folder.manifest.exists():
+        check_model(folder.export)
     demand_whole(folder, every_byte=True)
     console.say(f"{folder.export}: all files match the manifest")
 
@@ -57,8 +59,10 @@ def convert(checkpoint: Path, out: Path, options: Mapping[str, object], site: Si
 
 
 def demand_whole(folder: RunFolder, every_byte: bool) -> None:
-    """Raises LaunchError if a file of the pulled export is not as the manifest says; without `every_byte` only sizes
-    are compared."""
+    """Raises LaunchError if a file of the pulled export is not as the manifest says, or if no program can load the
+    model; without `every_byte` only sizes are compared."""
     if damage := faults(folder, every_byte):
         hint = f"`launcher pull {folder.path.name}` copies the damaged files again"
         raise LaunchError("; ".join(damage), hint, FAILED)
+    demand_own_weights(folder, read_manifest(folder))
+    check_model(folder.export)

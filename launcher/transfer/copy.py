@@ -17,7 +17,7 @@ from launcher.runfolder.files import UNSHARED, sha256, sync_folder
 from launcher.runfolder.manifest import read
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
-from launcher.transfer.verify import read_manifest
+from launcher.transfer.verify import check_model, demand_own_weights, read_manifest
 
 AT_ONCE = 4
 """Files of an export that are copied, and their sha256 computed, at the same time."""
@@ -28,12 +28,17 @@ people edit in place, such as `config.json`, is not."""
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Lets one launcher at a time into the block, for each folder. The lock ends with its process."""
+def folder_lock(folder: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """Lets one launcher at a time into the block, for each folder; `say` is told when it waits for another one. The
+    lock ends with its process."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting   another launcher writes {folder}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
@@ -52,8 +57,9 @@ def push(plan: Plan, folder: RunFolder) -> None:
 
 
 def pull(source: RunFolder, local: RunFolder, moved: Callable[[int], None]) -> dict[str, Any]:
-    """Copies the export to `local/export` and compares each sha256 with the manifest. The manifest is copied last, and
-    returned. A pull that was cut off continues. `moved` gets numbers of bytes. Raises LaunchError, exit code 3."""
+    """Copies the export to `local/export`, compares each sha256 with the manifest, and checks that a program can load
+    the model. The manifest is copied last, and returned: without it the run is not finished here. A pull that was cut
+    off continues. `moved` gets numbers of bytes. Raises LaunchError, exit code 3."""
     manifest, before = read_manifest(source), read(local.manifest)
     stopped = threading.Event()
 
@@ -76,6 +82,8 @@ def pull(source: RunFolder, local: RunFolder, moved: Callable[[int], None]) -> d
     for name in before["export"] if before else ():
         if name not in manifest["export"]:  # a file of an earlier export
             (local.export / name).unlink(missing_ok=True)
+    demand_own_weights(local, manifest)
+    check_model(local.export)
     for path in (source.plan, source.events, source.manifest):
         if path == source.events and not path.exists():
             continue  # somebody deleted it; the export does not need it

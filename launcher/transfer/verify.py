@@ -16,6 +16,14 @@ LONGEST = 100 << 20
 """safetensors' own limit of a header."""
 DIMENSIONS = 64
 """More than any tensor has."""
+WEIGHTS, INDEX = "model.safetensors", ".safetensors.index.json"
+OTHER_WEIGHTS = ("pytorch_model*.bin", "adapter_model*.bin")
+"""Files that a reader may open in place of safetensors."""
+KINDS = ("model_type", "architectures", "peft_type")
+"""Keys of a configuration, one of which says what the model is."""
+LANGUAGE_MODELS = ("ForCausalLM", "ForConditionalGeneration")
+TOKENIZERS = ("tokenizer.*", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
+"""Files one of which every tokenizer of transformers has."""
 
 
 def faults(local: RunFolder, every_byte: bool) -> list[str]:
@@ -46,9 +54,23 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
     return manifest
 
 
+def demand_own_weights(local: RunFolder, manifest: dict[str, Any]) -> None:
+    """Raises LaunchError, exit code 3, for a file in the pulled export that is not the run's, and that a reader could
+    take for its weights. The stage that made the export is not to blame for it."""
+    for pattern in (*OTHER_WEIGHTS, "*.safetensors", f"*{INDEX}"):
+        for path in sorted(local.export.rglob(pattern)):
+            if path.relative_to(local.export).as_posix() not in manifest["export"]:
+                raise LaunchError(
+                    f"`{path}` is not part of the export, and a reader may take it for the weights",
+                    "somebody has put it there since: move it to another folder",
+                    FAILED,
+                )
+
+
 def check_model(export: Path) -> dict[str, int]:
     """How many tensors and parameters the export has. Raises LaunchError, exit code 3, for a file that no program could
-    load. An export without weights (a report, a data set) is no model, and has none."""
+    load, and for one that a reader would miss or take for another. An export without weights (a report, a data set) is
+    no model, and has none."""
     files = sorted(export.rglob("*.safetensors"))
     tensors: dict[str, int] = {}
     for path in files:
@@ -56,8 +78,9 @@ def check_model(export: Path) -> dict[str, int]:
             tensors[f"{path.parent.relative_to(export)}/{name}"] = size
     for index in export.rglob("*.safetensors.index.json"):
         _indexed(index, tensors, export)
-    for path in files:
-        _described(path.parent)
+    for folder in sorted({path.parent for path in files}):
+        _described(folder)
+        _readable(folder)
     for path in export.rglob("tokenizer*.json"):
         _json(path)
     return {"tensors": len(tensors), "parameters": sum(tensors.values())}
@@ -94,6 +117,8 @@ def _indexed(index: Path, tensors: dict[str, int], export: Path) -> None:
     if not isinstance(files, dict):
         raise _broken(index, "its `weight_map` is not a table")
     for name, file in files.items():
+        if not (index.parent / str(file)).is_file() and f"{folder}/{name}" in tensors:
+            raise _broken(index, f"it names `{file}`, which does not exist")
         if f"{folder}/{name}" not in tensors:
             raise _broken(index, f"`{name}` should be in `{file}`, and is in no file")
 
@@ -104,7 +129,28 @@ def _described(folder: Path) -> None:
     if not paths:
         raise _broken(folder / names[0], "it does not exist")
     for path in paths:
-        _json(path)
+        if not any(key in _json(path) for key in KINDS):
+            raise _broken(path, f"it has none of {', '.join(f'`{key}`' for key in KINDS)}, so nobody knows the model")
+
+
+def _readable(folder: Path) -> None:
+    """Every weight file is one that a reader of the folder reads, and a language model has a tokenizer."""
+    for pattern in OTHER_WEIGHTS:
+        for path in sorted(folder.glob(pattern)):
+            raise _broken(path, "it lies beside safetensors files, and a reader may take it for the weights")
+    others = sorted(path.name for path in folder.glob("*.safetensors") if not path.name.startswith("adapter_model"))
+    index = folder / f"model{INDEX}"
+    if WEIGHTS in others and len(others) > 1:
+        raise _broken(folder / next(name for name in others if name != WEIGHTS), f"nobody reads it beside `{WEIGHTS}`")
+    if others and WEIGHTS not in others and not index.exists():
+        raise _broken(folder / others[0], f"nobody reads it without `{index.name}`")
+    named = (_json(index).get("weight_map") or {}).values() if index.exists() else others
+    if unnamed := [name for name in others if name not in named]:
+        raise _broken(folder / unnamed[0], f"nobody reads it: it is not in `{index.name}`")
+    written = _json(folder / "config.json").get("architectures") if (folder / "config.json").exists() else None
+    classes = [name for name in written if str(name).endswith(LANGUAGE_MODELS)] if isinstance(written, list) else []
+    if classes and not any(any(folder.glob(pattern)) for pattern in TOKENIZERS):
+        raise _broken(folder / "tokenizer.json", f"it does not exist, and `{classes[0]}` needs a tokenizer")
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -22,10 +22,12 @@ from recipes.common.checkpoint.formats.source import (
     not_of_the_model,
 )
 from recipes.common.checkpoint.pretrained import cast
+from recipes.common.checkpoint.records import Checksums
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
 from recipes.common.checkpoint.sharded_tensor import BLOCK, Tensor, read_ahead
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import whole_folder, write_json
+from recipes.common.stage.files import copy_files, whole_folder, write_json
+from recipes.common.verl.checkpoints import demand_one_save
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32, "keep": None}
 """What `--dtype` may say. Whole numbers always keep their type."""
@@ -46,16 +48,19 @@ class Summary:
     """Of the tensors, without headers."""
     files: int
     seconds: float
+    vouched: str = ""
+    """What vouches for the files that it was made from, in a sentence."""
 
     def numbers(self) -> dict[str, Any]:
         """What a stage's metrics.json says of it."""
         return {"tensors": self.tensors, "parameters": self.parameters, "bytes": self.bytes, "dtype": self.dtype}
 
     def __str__(self) -> str:
-        return (
+        written = (
             f"{self.architecture}: {self.tensors} tensors, {self.parameters:,} parameters, {self.dtype}, "
             f"{self.bytes / 1e9:.2f} GB, files: {self.files}, {self.seconds:.1f} s"
         )
+        return "\n".join(filter(None, (written, self.vouched)))
 
 
 def convert(
@@ -82,9 +87,10 @@ def convert_source(
     StageError when the checkpoint is not whole or the disk has no room.
     """
     began = time.monotonic()
-    model = exported_source(source, dtype)
-    summary = write_model(source, model, target, max_shard_bytes, on_tensor)
-    return replace(summary, seconds=time.monotonic() - began)
+    vouched, checksums = demand_one_save(source.folder), Checksums()
+    model = exported_source(source, dtype, checksums)
+    summary = write_model(source, model, target, max_shard_bytes, on_tensor, checksums)
+    return replace(summary, vouched=vouched, seconds=time.monotonic() - began)
 
 
 def write_model(
@@ -93,8 +99,10 @@ def write_model(
     target: Path,
     max_shard_bytes: int,
     on_tensor: Callable[[int, int], None],
+    checksums: Checksums,
 ) -> Summary:
-    """As `convert_source`, of a model that is known already; what lies beside its weights is that of `source`."""
+    """As `convert_source`, of a model that is known already; what lies beside its weights is that of `source`, and
+    `checksums` those of the files that it is read from."""
     began = time.monotonic()
     tensors, config = model.tensors, model.config
     files = plan_files(
@@ -103,7 +111,7 @@ def write_model(
     entries = [entry for group in files.values() for entry in group]
     with whole_folder(target) as part:
         check_room(part, sum(entry.nbytes for entry in entries))
-        shutil.copytree(source.beside, part, ignore=not_of_the_model(source), dirs_exist_ok=True)
+        copy_files(source.beside, part, not_of_the_model(source))
         write_json(part / "config.json", config)
         if len(files) > 1:
             write_json(part / "model.safetensors.index.json", index(files))
@@ -112,6 +120,7 @@ def write_model(
             for _ in _write(part / name, group, tensors):
                 written += 1
                 on_tensor(written, len(entries))
+        checksums.finish()
     return summary_of(config, files, began)
 
 

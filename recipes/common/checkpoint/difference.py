@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from recipes.common.checkpoint.fsdp import open_shards
+from recipes.common.checkpoint.fsdp import RANK_FILES, open_shards
 from recipes.common.checkpoint.hf_tensors import StoredTensor, open_stored
 from recipes.common.checkpoint.sharded_tensor import BLOCK, ShardedTensor, Tensor
 from recipes.common.stage.command import StageError
@@ -45,4 +45,5 @@ def largest_difference(left: Tensor | StoredTensor, right: Tensor | StoredTensor
 
 def open_weights(folder: Path) -> dict[str, ShardedTensor] | dict[str, StoredTensor]:
     """Every tensor of a role of a verl checkpoint, or of a Hugging Face model's safetensors."""
-    return open_shards(folder) if (folder / "fsdp_config.json").exists() else open_stored(folder)
+    is_role = (folder / "fsdp_config.json").exists() or any(folder.glob(RANK_FILES))
+    return open_shards(folder) if is_role else open_stored(folder)

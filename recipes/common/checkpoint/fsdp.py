@@ -12,22 +12,32 @@ world size W, `huggingface/` with config and tokenizer, and for every rank R a `
 dictionary from each tensor's name to the rank's share of it. The files are mapped into memory, and never executed.
 """
 
+import functools
 import logging
 import math
+import mmap
 import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch.distributed.tensor import DTensor, Shard  # makes DTensor and its parts known to `weights_only`
 
-from recipes.common.checkpoint.sharded_tensor import Part, ShardedTensor
+from recipes.common.checkpoint.records import AGAIN, Checksums, Record, read_records
+from recipes.common.checkpoint.sharded_tensor import Part, ShardedTensor, drop
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
+RANK_FILES = "model_world_size_*_rank_*.pt"
+NO_MEMORY = "Cannot allocate memory"
+LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+"""How a file begins that torch wrote before 1.6 (torch/serialization.py, `MAGIC_NUMBER`)."""
 
-def open_shards(folder: Path) -> dict[str, ShardedTensor]:
+
+def open_shards(folder: Path, checksums: Checksums | None = None) -> dict[str, ShardedTensor]:
     """Every tensor of the role `folder`, in the model's order; names and shapes are in memory, the rest is on disk.
+    With `checksums` all that is read of them is compared with the CRC-32 that it was saved with.
 
     StageError when a file is missing, damaged or holds more than tensors, or when the shards do not make the tensors.
     """
@@ -38,8 +48,9 @@ def open_shards(folder: Path) -> dict[str, ShardedTensor]:
     for rank, state in zip(ranks, states, strict=True):
         if odd := sorted(first.keys() ^ state.keys()):
             raise _torn(folder, f"only one of rank 0 and rank {rank} has `{odd[0]}`")
-    starts = [_file_start(state) for state in states]
-    return {name: _assemble(folder, name, [state[name] for state in states], starts) for name in first}
+    files = [rank_file(folder, world, rank) for rank in ranks]
+    homes = [_home(file, state, checksums) for file, state in zip(files, states, strict=True)]
+    return {name: _assemble(folder, name, [state[name] for state in states], homes) for name in first}
 
 
 def replica(folder: Path, world: int, state: dict[str, torch.Tensor]) -> list[int]:
@@ -60,7 +71,11 @@ def replica(folder: Path, world: int, state: dict[str, torch.Tensor]) -> list[in
     return ranks
 
 
-def _assemble(folder: Path, name: str, values: list[torch.Tensor], starts: list[int]) -> ShardedTensor:
+Home = Callable[[str, torch.Tensor], Part]
+"""Makes the part of a tensor's name and its rows, all of one rank's file."""
+
+
+def _assemble(folder: Path, name: str, values: list[torch.Tensor], homes: list[Home]) -> ShardedTensor:
     shape, dim = tuple(values[0].shape), _sharded_dim(folder, name, values[0])
     if any(tuple(value.shape) != shape or _sharded_dim(folder, name, value) != dim for value in values):
         raise _torn(folder, f"`{name}` has another shape or placement on another rank")
@@ -70,8 +85,8 @@ def _assemble(folder: Path, name: str, values: list[torch.Tensor], starts: list[
     if not all(shard.is_contiguous() for shard in shards):
         raise _torn(folder, f"`{name}` is not contiguous in its file")
     rows = 1 if dim is None else math.prod(shape[:dim])
-    held = [(shard, start) for shard, start in zip(shards, starts, strict=True) if shard.numel()]
-    parts = [Part(shard.view(rows, -1), start) for shard, start in held]
+    held = [(shard, home) for shard, home in zip(shards, homes, strict=True) if shard.numel()]
+    parts = [home(name, shard.view(rows, -1)) for shard, home in held]
     if dim is None:
         return ShardedTensor(str(folder), name, shape, shards[0].dtype, parts[:1], parts[1:])
     # A rank beyond the last row holds nothing, in whatever shape; the others must differ along `dim` alone.
@@ -98,9 +113,42 @@ def _sharded_dim(folder: Path, name: str, value: torch.Tensor) -> int | None:
     )
 
 
-def _file_start(state: dict[str, torch.Tensor]) -> int:
-    """Address of the first byte of a tensor in the file; an empty tensor has none."""
-    return min((shard.data_ptr() for shard in map(_local, state.values()) if shard.numel()), default=0)
+def _home(file: Path, state: dict[str, torch.Tensor], checksums: Checksums | None) -> Home:
+    """Where the file's tensors are in memory."""
+    storages = {
+        storage.data_ptr(): storage.nbytes()
+        for storage in (_local(value).untyped_storage() for value in state.values())
+        if storage.nbytes()
+    }
+    start = min(storages, default=0)
+    if checksums is None:
+        return lambda name, rows: Part(rows, start)
+    records = read_records(file)
+    checksums.records += records
+    data = _mapped(records, storages)
+    forget = functools.partial(drop, file_start=start)
+
+    def part(name: str, rows: torch.Tensor) -> Part:
+        address = rows.untyped_storage().data_ptr()
+        if address not in data:
+            raise StageError(f"`{file}`: `{name}` is not one of the file's records", AGAIN)
+        record = data[address]
+        record.tensor = record.tensor or name
+        return Part(rows, start, functools.partial(checksums.add, record, address, forget), record)
+
+    return part
+
+
+def _mapped(records: list[Record], storages: dict[int, int]) -> dict[int, Record]:
+    """The record at each address, when a file was mapped of which these storages, address -> bytes, are records; empty
+    when they are not. torch does not tell where it has mapped the file."""
+    lengths = {record.offset: record.length for record in records}
+    first = min(storages, default=0)
+    for record in records if storages else ():
+        begin = first - record.offset
+        if not begin % mmap.PAGESIZE and all(lengths.get(at - begin) == size for at, size in storages.items()):
+            return {begin + record.offset: record for record in records if record.length}
+    return {}
 
 
 def _local(value: torch.Tensor) -> torch.Tensor:
@@ -116,6 +164,9 @@ def _torn(folder: Path, what: str) -> StageError:
 def world_size(folder: Path) -> int:
     """How many ranks wrote the role `folder`."""
     file = folder / "fsdp_config.json"
+    named = {path.name.split("_")[3] for path in folder.glob(RANK_FILES)}
+    if not file.is_file() and len(named) == 1 and (world := named.pop()).isdecimal():
+        return int(world)  # an earlier verl wrote no such file
     if not file.is_file():
         roles = sorted(str(path.parent) for path in folder.glob("*/fsdp_config.json"))
         raise StageError(
@@ -132,9 +183,14 @@ def world_size(folder: Path) -> int:
     return world
 
 
+def rank_file(folder: Path, world: int, rank: int) -> Path:
+    """Where the rank's tensors are."""
+    return folder / f"model_world_size_{world}_rank_{rank}.pt"
+
+
 def load_rank(folder: Path, world: int, rank: int) -> dict[str, torch.Tensor]:
     """The rank's tensors, in the model's order. Their bytes stay on disk until somebody reads them."""
-    file = folder / f"model_world_size_{world}_rank_{rank}.pt"
+    file = rank_file(folder, world, rank)
     if not file.is_file():
         raise _missing(folder, world, file.name)
     state = _load(file)
@@ -150,7 +206,7 @@ _NOT_VERL = "verl writes tensors alone into this file: find out who wrote this o
 
 
 def _missing(folder: Path, world: int, name: str) -> StageError:
-    world_sizes = sorted(path.name.split("_")[3] for path in folder.glob("model_world_size_*_rank_*.pt"))
+    world_sizes = sorted(path.name.split("_")[3] for path in folder.glob(RANK_FILES))
     if world_sizes and str(world) not in world_sizes:
         return StageError(
             f"`{folder}`: `fsdp_config.json` says world size `{world}`, the rank files say `{world_sizes[0]}`",
@@ -168,19 +224,42 @@ def _load(file: Path) -> object:
     level = mesh_log.level
     mesh_log.setLevel(logging.ERROR)
     try:
+        read_records(file)
         state = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
         for value in state.values() if isinstance(state, dict) else ():
             if isinstance(value, DTensor):  # damage leaves one without some of its parts
                 value.to_local(), value.placements, value.device_mesh.mesh
         return state
+    except StageError:
+        raise
     except pickle.UnpicklingError as problem:
         refused = re.search(r"(?:GLOBAL|class) `?([\w.]+)", str(problem))
         what = f"holds a pickled `{refused[1]}`" if refused else "holds pickled objects"
         raise StageError(f"`{file}`: {what}, which is not a tensor and was not loaded", _NOT_VERL) from problem
-    except Exception as problem:  # damaged bytes fail wherever torch's parser happens to be
+    except PermissionError as problem:
         raise StageError(
-            f"`{file}`: cut short or damaged ({file.stat().st_size} bytes)",
-            "copy the file again, or use an earlier checkpoint",
+            f"`{file}`: {problem.strerror}", f"ask its owner, or give yourself the right to read it: `chmod u+r {file}`"
         ) from problem
+    except Exception as problem:  # damaged bytes fail wherever torch's parser happens to be
+        raise _unreadable(file, problem) from problem
     finally:
         mesh_log.setLevel(level)
+
+
+def _unreadable(file: Path, problem: Exception) -> StageError:
+    """Why the file cannot be opened: this process, its format, or damage."""
+    size = file.stat().st_size
+    if isinstance(problem, MemoryError) or NO_MEMORY in str(problem):
+        return StageError(
+            f"`{file}`: this process may not map its {size:,} bytes into memory: {NO_MEMORY}",
+            "the address space is limited, as on many login nodes: `ulimit -v unlimited`, or convert in a job",
+        )
+    with open(file, "rb") as handle:
+        is_legacy = handle.read(len(LEGACY)) == LEGACY
+    if is_legacy:
+        again = f"import torch, torch.distributed.tensor; f = {str(file)!r}; torch.save(torch.load(f), f)"
+        return StageError(
+            f"`{file}`: is in the format of torch before 1.6, which cannot be mapped into memory",
+            f'save it again: `python -c "{again}"`',
+        )
+    return StageError(f"`{file}`: cut short or damaged ({size} bytes)", AGAIN)

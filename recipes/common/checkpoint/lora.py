@@ -20,16 +20,15 @@ from recipes.common.checkpoint.convert import Summary, check_room, summary_of
 from recipes.common.checkpoint.hf_tensors import StoredTensor, open_stored
 from recipes.common.checkpoint.pretrained import cast, exported_config, main_dtype, names_class
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
+from recipes.common.checkpoint.weights_folder import WEIGHTS
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import read_json, whole_folder, write_json
+from recipes.common.stage.files import copy_files, read_json, whole_folder, write_json
 
 PREFIX = "base_model.model."
 """What peft puts before the names of the base's modules."""
 
 NOT_PLAIN = ("use_dora", "fan_in_fan_out", "modules_to_save", "rank_pattern", "alpha_pattern", "megatron_config")
 """Settings of peft's LoraConfig under which the change of a weight is another than scale * B A."""
-
-WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json", "metrics.json")
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def merge(
     config = exported_config(_config(base), tensors, main_dtype(tensors.values(), dtype))
     with whole_folder(out) as part:
         check_room(part, sum(entry.nbytes for entry in entries))
-        shutil.copytree(base, part, ignore=shutil.ignore_patterns(*WEIGHTS), dirs_exist_ok=True)
+        copy_files(base, part, shutil.ignore_patterns(*WEIGHTS, "metrics.json"))
         write_json(part / "config.json", config)
         if len(files) > 1:
             write_json(part / "model.safetensors.index.json", index(files))

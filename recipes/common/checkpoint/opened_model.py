@@ -17,6 +17,9 @@ from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
 AGAIN = "the export was not made from this checkpoint, or was changed later: convert again"
+WHOLE_FOLDER = "verl saves the tokenizer with every checkpoint: copy the role's whole folder, and convert again"
+TOKENIZERS = ("tokenizer.*", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
+"""Files one of which every tokenizer has."""
 REPLY_TOKENS = 64
 TOKENS = 16
 """Of the sequence whose numbers are compared: more than a sliding window's start, little work for a large model."""
@@ -130,12 +133,14 @@ def reply(export: Path, model: Any, prompt: str) -> dict[str, str]:
 
     if not model.can_generate():
         return {}
+    if not any(any(export.glob(pattern)) for pattern in TOKENIZERS):  # transformers would make an empty one
+        raise StageError(f"`{export}`: it has no tokenizer", WHOLE_FOLDER)
     try:
         tokenizer = AutoTokenizer.from_pretrained(export, local_files_only=True, trust_remote_code=False)
     except Exception as problem:  # whatever the tokenizer's files hold
         raise StageError(
             f"`{export}`: its tokenizer cannot be opened: {' '.join(str(problem).split())[:200]}",
-            "verl saves the tokenizer with every checkpoint: copy the role's whole folder, and convert again",
+            WHOLE_FOLDER,
         ) from problem
     if not tokenizer.chat_template:
         raise StageError(
@@ -151,7 +156,12 @@ def reply(export: Path, model: Any, prompt: str) -> dict[str, str]:
             f"`{export}`: its chat template fails: {' '.join(str(problem).split())[:200]}",
             "correct chat_template.jinja, or train from a tokenizer with a template that works",
         ) from problem
-    length = chat["input_ids"].shape[1]
+    length, last = chat["input_ids"].shape[1], int(chat["input_ids"].max())
+    if last >= (rows := len(model.get_input_embeddings().weight)):
+        raise StageError(
+            f"`{export}`: its tokenizer makes token {last}, and the model has {rows} tokens",
+            "the tokenizer is of another model: put the right one into `huggingface/`, and convert again",
+        )
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None) or length + REPLY_TOKENS
     # The sampling settings that come with the model would only be warned about.
     greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}

@@ -12,8 +12,9 @@ from recipes.common.checkpoint.difference import largest_difference
 from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.hf_tensors import StoredTensor
 from recipes.common.checkpoint.older_keys import with_older_keys
+from recipes.common.checkpoint.records import Checksums
 from recipes.common.checkpoint.saved_layout import arranged, saved_layout
-from recipes.common.checkpoint.sharded_tensor import ShardedTensor, Tensor
+from recipes.common.checkpoint.sharded_tensor import ShardedTensor, Tensor, demand_sound
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
 
@@ -47,10 +48,13 @@ def names_class(config: dict[str, Any]) -> bool:
     return isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
 
 
-def exported_model(role: Path, dtype: torch.dtype | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def exported_model(
+    role: Path, dtype: torch.dtype | None, checksums: Checksums | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of the role's model and its configuration, as `save_pretrained` would write them after a cast to
-    `dtype`. StageError when the checkpoint is not whole, or nobody knows how its class is saved."""
-    return saved_model(named_tensors(open_shards(role)), read_config(role), dtype)
+    `dtype`; `checksums` are those of what is read of them. StageError when the checkpoint is not whole, or nobody knows
+    how its class is saved."""
+    return saved_model(named_tensors(open_shards(role, checksums)), read_config(role), dtype)
 
 
 def saved_model(
@@ -142,6 +146,7 @@ def _share_memory(left: Tensor, right: Tensor) -> bool:
 def _demand_equal(repeated: Tensor, kept: Tensor) -> None:
     shared = _share_memory(repeated, kept)
     if not shared and (repeated.shape != kept.shape or largest_difference(repeated, kept) != 0):
+        demand_sound(repeated, kept)
         raise StageError(
             f"`{repeated.folder}`: `{repeated.name}` is not `{kept.name}`, though `tie_word_embeddings` is true",
             "training has untied them: set `tie_word_embeddings` to false in `huggingface/config.json` to keep both",

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from recipes.common.checkpoint.records import Record
 from recipes.common.stage.command import StageError
 
 BLOCK = 1 << 21
@@ -58,6 +59,16 @@ class Part(NamedTuple):
     """(rows of the flattened tensor, this rank's run of each), contiguous, not empty."""
     file_start: int
     """Address of the first tensor in the file."""
+    compare: Callable[[torch.Tensor], None] | None = None
+    """Is told each piece that has been read, and drops it; None where nothing is compared with the file's checksums."""
+    record: Record | None = None
+
+    def leave(self, piece: torch.Tensor) -> None:
+        """The piece has been read, and its pages are not needed any more."""
+        if self.compare is None:
+            drop(piece, self.file_start)
+        else:
+            self.compare(piece)
 
 
 @dataclass(frozen=True)
@@ -85,8 +96,8 @@ class ShardedTensor:
         for part, piece, offset, stride in self._pieces(start, start + len(out)):
             out.as_strided(piece.shape, (stride, 1), out.storage_offset() + offset).copy_(piece)
             for copy in self.copies:
-                self._compare(piece, copy.rows[:, start : start + len(out)], copy.file_start)
-            drop(piece, part.file_start)
+                self._compare(piece, copy.rows[:, start : start + len(out)], copy)
+            part.leave(piece)
 
     def full(self) -> torch.Tensor:
         """The whole tensor in ordinary memory, in its shape and type."""
@@ -118,10 +129,11 @@ class ShardedTensor:
                     yield part, piece, offset + begin - left, right - left
                 first += part.rows.shape[1]
 
-    def _compare(self, piece: torch.Tensor, copy: torch.Tensor, file_start: int) -> None:
+    def _compare(self, piece: torch.Tensor, copy: torch.Tensor, part: Part) -> None:
         same = torch.equal(piece.view(torch.uint8), copy.view(torch.uint8))
-        drop(copy, file_start)
+        part.leave(copy)
         if not same:
+            demand_sound(self)
             raise StageError(
                 f"`{self.folder}`: `{self.name}` is replicated, but not the same on every rank",
                 "the ranks of this run had drifted apart: use an earlier checkpoint",
@@ -157,6 +169,16 @@ class TensorSlice:
     def fetch_soon(self, start: int, stop: int) -> None:
         """As `ShardedTensor.fetch_soon`."""
         self.source.fetch_soon(self.start + start, self.start + stop)
+
+
+def demand_sound(*tensors: Tensor) -> None:
+    """Returns when the bytes of the tensors are those that were saved. StageError when a rank file is damaged."""
+    for tensor in tensors:
+        whole = tensor.source if isinstance(tensor, TensorSlice) else tensor
+        if isinstance(whole, ShardedTensor):
+            for part in (*whole.parts, *whole.copies):
+                if part.record:
+                    part.record.finish()
 
 
 def read_ahead(

@@ -29,10 +29,12 @@ from recipes.common.checkpoint.opened_model import (
     open_export,
     reply,
 )
-from recipes.common.checkpoint.sharded_tensor import BLOCK, Tensor
+from recipes.common.checkpoint.records import Checksums
+from recipes.common.checkpoint.sharded_tensor import BLOCK, Tensor, demand_sound
 from recipes.common.checkpoint.weights_folder import index_fault
 from recipes.common.stage.command import StageError, tensor_progress
 from recipes.common.stage.files import write_json
+from recipes.common.verl.checkpoints import demand_one_save
 
 PROMPT = "Say hello in one sentence."
 
@@ -50,8 +52,10 @@ def verify(
     Memory: the model in its exported type, one tensor of the checkpoint and two blocks. `on_tensor` is told (compared,
     all) after each tensor.
     """
-    source = find_source(checkpoint, checkpoint_kind(checkpoint), config_folder)
-    exported = exported_source(source, None)
+    if vouched := demand_one_save(checkpoint):
+        print(vouched, flush=True)
+    source, checksums = find_source(checkpoint, checkpoint_kind(checkpoint), config_folder), Checksums()
+    exported = exported_source(source, None, checksums)
     expected, config = exported.tensors, exported.config
     files = _files(export)
     if odd := sorted(expected.keys() ^ files.keys()):
@@ -62,6 +66,7 @@ def verify(
     for compared, (name, tensor) in enumerate(expected.items(), 1):
         _compare(files[name], name, tensor)
         on_tensor(compared, len(expected))
+    checksums.finish()
     model = open_export(export)
     demand_same_source(export, model, source)
     demand_same_configuration(export, config)
@@ -108,6 +113,7 @@ def _compare(file: Path, name: str, tensor: Tensor) -> None:
                     "the training diverged: use an earlier checkpoint",
                 )
     if differences:
+        demand_sound(tensor)
         far = f"{float(torch.stack(differences).max()):g}"
         raise StageError(f"`{file}`: `{name}` is not the checkpoint's: values differ by up to {far}", AGAIN)
 

@@ -8,6 +8,9 @@ from safetensors import SafetensorError, safe_open
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, StageError
 
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
+"""Files of weights, which are not copied where others take their place."""
+
 
 def check(name: str, folder: Path) -> list[Path]:
     """The weight files of the model `name`; an error unless weights, configuration and tokenizer are all there."""

@@ -13,6 +13,8 @@ from typing import Any
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 3, 2, 33
 """Exit codes of a stage (docs/concepts/stage-contract.md)."""
+KEYBOARD = 130
+"""The exit code after Ctrl-C, as a shell has it."""
 
 
 class StageError(Exception):
@@ -67,7 +69,7 @@ class Progress:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Calls `main` and exits with the stage contract's code; a StageError is printed, not traced."""
+    """Calls `main` and exits with the stage contract's code; a StageError and Ctrl-C are printed, not traced."""
     try:
         main()
     except StageError as problem:
@@ -76,6 +78,9 @@ def run(main: Callable[[], None]) -> None:
     except Interrupted as stop:
         print(f"interrupted: {stop}", file=sys.stderr, flush=True)
         sys.exit(INTERRUPTED)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(KEYBOARD)
 
 
 class StopSignal:

@@ -1,9 +1,12 @@
 """Files and folders that are either whole or absent."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -49,11 +52,50 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The file's value, or None when it is absent or torn (not JSON, or nested too deeply to be read)."""
+    """The file's value, or None when it is absent or torn (not JSON, or nested too deeply to be read). StageError when
+    it is there and cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
+    except OSError as problem:
+        raise unreadable(path, problem) from problem
+
+
+def unreadable(path: Path, problem: OSError) -> StageError:
+    """Why the file or folder cannot be read."""
+    return StageError(
+        f"`{path}`: {problem.strerror or problem}",
+        f"ask its owner, or give yourself the right to read it: `chmod u+r {path}`"
+        if isinstance(problem, PermissionError)
+        else "copy it again, from where it can be read",
+    )
+
+
+def copy_files(source: Path, target: Path, ignored: Callable[[str, list[str]], set[str]]) -> None:
+    """The folder `target` has the files of `source` too, but those that are ignored: as `shutil.copytree`, whose
+    `ignore_patterns` gives such a function. StageError for what is no file: a link to nothing, a pipe, or a file that
+    may not be read."""
+    if not source.is_dir():
+        return
+    for folder, folders, names in os.walk(source, followlinks=True, onerror=_raise_unreadable):
+        left_out = ignored(folder, [*folders, *names])
+        folders[:] = [name for name in folders if name not in left_out]
+        for name in sorted({*names} - left_out):
+            path = Path(folder) / name
+            if not path.is_file():
+                what = f"a link to `{os.readlink(path)}`, which is not there" if path.is_symlink() else "not a file"
+                raise StageError(f"`{path}`: {what}", "copy it again, or remove it if the model does not need it")
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copyfile(path, copy)
+            except PermissionError as problem:
+                raise unreadable(path, problem) from problem
+
+
+def _raise_unreadable(problem: OSError) -> None:
+    raise unreadable(Path(problem.filename), problem) from problem
 
 
 def remove_unmarked(folders: Iterable[Path], marker: str) -> None:
@@ -73,28 +115,74 @@ def sync_folder(folder: Path) -> None:
 def whole_folder(target: Path) -> Iterator[Path]:
     """Yields an empty folder that is `target`, on disk, once the block has ended, and is gone when the block fails.
 
-    A process that is killed leaves a hidden folder beside `target`; the next one removes it. An existing `target` must
-    be an empty folder.
+    One process at a time makes it. A process that is killed leaves a hidden folder and a hidden file beside `target`;
+    the next one removes them. An existing `target` must be an empty folder.
     """
     target = target.resolve()
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise Mistake(f"`{target}` exists and is not an empty folder", "name a new folder, or remove this one")
     part = target.with_name(f".{target.name}.part")
     try:
-        if part.exists():
-            shutil.rmtree(part)
-        part.mkdir(parents=True)
-        yield part
-        sync_tree(part)
-        part.rename(target)
-        sync_folder(target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(target):
+            if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+                raise Mistake(f"`{target}` exists and is not an empty folder", "name a new folder, or remove this one")
+            try:
+                if part.exists():
+                    shutil.rmtree(part)
+                part.mkdir()
+                yield part
+                sync_tree(part)
+                part.rename(target)
+                sync_folder(target.parent)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     except OSError as problem:
         raise StageError(
             f"`{problem.filename or target}`: {problem.strerror or problem}",
             "name a folder on a disk that has room and that you may write to",
         ) from problem
+
+
+UNLOCKED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Errors of a file system that has no locks, as Lustre without its option `flock`."""
+
+
+@contextmanager
+def _lock(target: Path) -> Iterator[None]:
+    """No other process is in this block for the same `target`. StageError when one is. The lock is on a file beside
+    `target` and ends with the process, however that ends; the file is removed by whoever holds the lock."""
+    file = target.with_name(f".{target.name}.lock")
+    while True:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_file(handle, file):
+                break
+        except BlockingIOError:
+            os.close(handle)
+            raise StageError(
+                f"`{target}`: another process is writing it",
+                "wait until it has ended, or name another folder",
+            ) from None
+        except OSError as problem:
+            if problem.errno not in UNLOCKED:
+                os.close(handle)
+                raise
+            print(f"{target}: its file system has no locks: let no other process write it", file=sys.stderr, flush=True)
+            break
+        os.close(handle)  # the process that held the lock has removed the file meanwhile
+    try:
+        yield
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        file.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _is_file(handle: int, path: Path) -> bool:
+    """Whether the open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def sync_tree(folder: Path) -> None:

@@ -3,16 +3,18 @@
     global_step_100/
       actor/    model, optim and extra_state of each rank, fsdp_config.json, huggingface/
       critic/   the same; absent where a stage trains no critic
-      complete.json   {"mode", "step", "world_size", "score", "files": {relative path: bytes}}, written last
+      complete.json   {"mode", "step", "world_size", "score", "files": {relative path: bytes},
+                       "hashes": {relative path: content_hash}}, written last
 
 verl's own latest_checkpointed_iteration.txt decides nothing here. On several nodes the folder must be shared.
 """
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recipes.common.checkpoint.records import content_hash
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import link_or_copy, read_json, remove_unmarked, sync_folder, sync_tree, write_json
 
@@ -31,6 +33,8 @@ class Checkpoint:
     """The validation's, at this step; None when there was none."""
     files: dict[str, int]
     """Bytes of each file below the folder."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """The `content_hash` of each file; none in a marker of an earlier version."""
 
 
 def read(folder: Path) -> Checkpoint | None:
@@ -50,7 +54,8 @@ def complete(folder: Path, mode: str, step: int, world_size: int, score: float |
     sync_folder(folder.parent)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in paths}
-    checkpoint = Checkpoint(folder, mode, step, world_size, score, sizes)
+    hashes = {str(path.relative_to(folder)): content_hash(path) for path in paths}
+    checkpoint = Checkpoint(folder, mode, step, world_size, score, sizes, hashes)
     write_json(folder / MARKER, {key: value for key, value in asdict(checkpoint).items() if key != "folder"})
     return checkpoint
 
@@ -85,25 +90,58 @@ def check(checkpoint: Checkpoint, mode: str, runs: str, world_size: int, roles: 
             f"run it with {checkpoint.world_size} (`ranks` times nodes), or start again in an empty work folder",
         )
     for name, expected in checkpoint.files.items():
-        if name.split("/")[0] in roles:
-            _check_size(checkpoint, folder / name, expected)
+        if name.split("/")[0] in roles and (fault := _fault(checkpoint, name, expected)):
+            raise _not_loadable(checkpoint, folder / name, fault)
 
 
-def _check_size(checkpoint: Checkpoint, path: Path, expected: int) -> None:
-    size = path.stat().st_size if path.is_file() else None
-    if size == expected:
-        return
-    fault = "is missing" if size is None else f"has {size:,} bytes instead of {expected:,}"
+def demand_one_save(role: Path) -> str:
+    """What vouches for the role's rank files, in a sentence: the marker beside the role, or nothing; "" without any.
+    StageError when one of them is not the file that its step saved. A replica's file is compared too, though nobody
+    reads its tensors; the files in `huggingface/` are not: people correct them by hand."""
+    role = role.resolve()
+    names = sorted(f"{role.name}/{path.name}" for path in role.glob("model_world_size_*_rank_*.pt"))
+    if not names:
+        return ""
+    checkpoint = read(role.parent)
+    if checkpoint is None or not any(name in checkpoint.files for name in names):
+        return f"no `{MARKER}` is beside `{role}`: nothing vouches that its rank files are of one save"
+    for name in names:
+        expected = checkpoint.files.get(name)
+        fault = _fault(checkpoint, name, expected) if expected is not None else "is not one of its files"
+        if fault:
+            raise StageError(
+                f"`{role.parent / name}` {fault}, by `{MARKER}` of step {checkpoint.step}",
+                f"copy the file of step {checkpoint.step} again, or use another checkpoint",
+            )
+    if not checkpoint.hashes:
+        return f"`{MARKER}` of step {checkpoint.step} has only sizes: nothing vouches for what the rank files hold"
+    return f"the rank files are those of step {checkpoint.step}, by its `{MARKER}`"
+
+
+def _fault(checkpoint: Checkpoint, name: str, size: int) -> str | None:
+    """What is wrong with a file of the checkpoint. The content of rank files alone is compared."""
+    path = checkpoint.folder / name
+    if not path.is_file():
+        return "is missing"
+    if (actual := path.stat().st_size) != size:
+        return f"has {actual:,} bytes instead of {size:,}"
+    saved = checkpoint.hashes.get(name)
+    if saved is not None and path.suffix == ".pt" and content_hash(path) != saved:
+        return "is of another save: its hash is not the one that was saved"
+    return None
+
+
+def _not_loadable(checkpoint: Checkpoint, path: Path, fault: str) -> StageError:
     own = checkpoint.folder.name == folder_of(Path(), checkpoint.step).name
     older = f"delete `{checkpoint.folder}` to fall back to the checkpoint before it, or to the start"
-    raise StageError(f"`{path}` {fault}", older if own else "run the stage that wrote it again")
+    return StageError(f"`{path}` {fault}", older if own else "run the stage that wrote it again")
 
 
 def _sound(marker: dict[str, Any]) -> bool:
     """Whether `complete` can have written the marker: all its files are below the folder."""
-    files, score = marker.get("files"), marker.get("score")
+    files, score, hashes = marker.get("files"), marker.get("score"), marker.get("hashes", {})
     return (
-        marker.keys() == {"mode", "step", "world_size", "score", "files"}
+        marker.keys() | {"hashes"} == {"mode", "step", "world_size", "score", "files", "hashes"}
         and isinstance(marker["mode"], str)
         and type(marker["step"]) is int
         and type(marker["world_size"]) is int
@@ -111,6 +149,8 @@ def _sound(marker: dict[str, Any]) -> bool:
         and isinstance(files, dict)
         and all(type(size) is int for size in files.values())
         and all(map(_inside, files))
+        and isinstance(hashes, dict)
+        and all(isinstance(hash, str) for hash in hashes.values())
     )
 
 

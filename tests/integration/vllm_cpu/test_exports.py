@@ -32,7 +32,7 @@ DENSE = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 
 @pytest.fixture(scope="module")
 def models():
-    return {name: model_of(name, WIDE) for name in (*MIXTURES, *DENSE)}
+    return {name: model_of(name, sizes=WIDE) for name in (*MIXTURES, *DENSE)}
 
 
 @pytest.fixture

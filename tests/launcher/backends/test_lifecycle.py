@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
+from launcher.runfolder.files import read_json, sha256, write_json
 from launcher.runfolder.lock import holder
 from launcher.runfolder.processes import descendants
 from tests.support.patience import patience
@@ -58,6 +60,42 @@ def test_a_launch_brings_a_verified_result_home_and_a_second_one_does_nothing(to
     assert toy.folder().events.read_text() == events
     verified = toy.launcher("verify")
     assert (verified.returncode, verified.stdout) == (0, f"{toy.home().export}: all files match the manifest\n")
+
+
+def test_a_run_whose_model_nobody_can_load_is_never_finished(toy):
+    """Neither for the next launch nor for `verify`, and both say what the first launch said."""
+    assert toy.node().run().returncode == 0
+    weights = toy.folder().export / "model.safetensors"
+    weights.write_bytes(b"no weights")
+    manifest = read_json(toy.folder().manifest)
+    manifest["export"][weights.name] = {"bytes": weights.stat().st_size, "sha256": sha256(weights)}
+    write_json(toy.folder().manifest, manifest)
+    says = (
+        f"error: `{toy.home().export / weights.name}` is damaged: its header is longer than the file\n\n"
+        "hint: `--redo` the stage that exports it\n"
+    )
+    for words in (["launch", "toy-tiny"], ["launch", "toy-tiny"], ["pull"], ["verify"]):
+        done = toy.launcher(*words)
+        assert (done.returncode, done.stderr, "finished" in done.stdout) == (3, says, False), words
+    # a version that looked less closely has left the manifest
+    shutil.copy(toy.folder().manifest, toy.home().manifest)
+    for words in (["launch", "toy-tiny"], ["verify"]):
+        assert (done := toy.launcher(*words)).returncode == 3 and done.stderr == says, words
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "deep/other.safetensors"])
+def test_weights_that_somebody_put_beside_the_export_are_not_the_stage_s_fault(toy, name):
+    toy.finish()
+    extra = toy.home().export / name
+    extra.parent.mkdir(exist_ok=True)
+    extra.write_bytes(b"no weights")
+    for words in (["launch", "toy-tiny"], ["pull"], ["verify"]):
+        done = toy.launcher(*words)
+        assert (done.returncode, done.stderr) == (
+            3,
+            f"error: `{extra}` is not part of the export, and a reader may take it for the weights\n\n"
+            "hint: somebody has put it there since: move it to another folder\n",
+        ), words
 
 
 def test_a_changed_setting_stops_with_a_sentence_and_redoes_nothing(toy):

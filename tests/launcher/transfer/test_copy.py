@@ -1,6 +1,7 @@
 import fcntl
 import json
 import os
+import threading
 
 import pytest
 
@@ -9,6 +10,7 @@ from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Input, Plan
 from launcher.transfer.copy import folder_lock, pull, push
 from launcher.transfer.verify import faults, read_manifest
+from tests.support.patience import patience
 
 CONTENT = bytes(range(256)) * 40
 
@@ -53,6 +55,23 @@ def test_two_launchers_write_into_a_folder_one_after_the_other(tmp_path):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(other)
+
+
+def test_a_launcher_that_waits_for_another_one_says_so(tmp_path):
+    said = []
+    held = threading.Event()
+
+    def second():
+        with folder_lock(tmp_path / "runs/one", lambda text: (said.append(text), held.set())):
+            said.append("inside")
+
+    with folder_lock(tmp_path / "runs/one", said.append):
+        waits = threading.Thread(target=second)
+        waits.start()
+        assert held.wait(patience(30))
+        assert said == [f"waiting   another launcher writes {tmp_path}/runs/one"]
+    waits.join(patience(30))
+    assert said[1:] == ["inside"]
 
 
 def test_a_result_comes_home_without_the_events_that_somebody_removed(source, home):

@@ -52,7 +52,7 @@ def test_an_export_without_weights_is_no_model(tmp_path):
 
 def test_an_adapter_beside_its_merged_model_is_a_model_too(export):
     weights(export / "adapter/adapter_model.safetensors", {"lora": ("F32", [2, 2], 16)})
-    (export / "adapter/adapter_config.json").write_text("{}")
+    (export / "adapter/adapter_config.json").write_text('{"peft_type": "LORA"}')
     assert check_model(export) == {"tensors": 3, "parameters": 21}
 
 
@@ -72,7 +72,7 @@ def test_a_tensor_whose_shape_is_not_its_size_is_refused(export):
 
 def test_a_shard_that_the_index_names_and_nobody_sent_is_missed(export):
     index = export / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": {"a.weight": "x", "c.weight": "model-2.safetensors"}}))
+    index.write_text(json.dumps({"weight_map": {"a.weight": "model.safetensors", "c.weight": "model-2.safetensors"}}))
     assert refused(export) == (
         f"`{index}` is damaged: `c.weight` should be in `model-2.safetensors`, and is in no file"
     )
@@ -83,6 +83,11 @@ def test_a_shard_that_the_index_names_and_nobody_sent_is_missed(export):
     [
         ("config.json", None, "it does not exist"),
         ("config.json", "{", "it cannot be read"),
+        (
+            "config.json",
+            "{}",
+            "it has none of `model_type`, `architectures`, `peft_type`, so nobody knows the model",
+        ),
         ("tokenizer.json", "[]", "it is not a table"),
     ],
 )
@@ -91,6 +96,72 @@ def test_what_describes_the_model_can_be_read(export, name, text, why):
     if text is not None:
         (export / name).write_text(text)
     assert refused(export) == f"`{export / name}` is damaged: {why}"
+
+
+def test_an_index_that_names_a_file_that_is_not_there_is_refused(export):
+    index = export / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a.weight": "model-2.safetensors", "b.weight": "model.safetensors"}}))
+    assert refused(export) == f"`{index}` is damaged: it names `model-2.safetensors`, which does not exist"
+
+
+@pytest.mark.parametrize(
+    ("names", "index", "odd", "why"),
+    [
+        (["model-1.safetensors", "model-2.safetensors"], None, 0, "nobody reads it without `{index}`"),
+        (["model-1.safetensors"], None, 0, "nobody reads it without `{index}`"),
+        (["model.safetensors", "model-2.safetensors"], None, 1, "nobody reads it beside `model.safetensors`"),
+        (
+            ["model-1.safetensors", "model-2.safetensors"],
+            {"a": "model-1.safetensors"},
+            1,
+            "nobody reads it: it is not in `{index}`",
+        ),
+        (
+            ["model.safetensors", "pytorch_model.bin"],
+            None,
+            1,
+            "it lies beside safetensors files, and a reader may take it for the weights",
+        ),
+    ],
+    ids=["no index", "one shard alone", "shadowed", "not in the index", "pickle"],
+)
+def test_weights_that_no_reader_would_read_or_that_hide_others_are_refused(export, names, index, odd, why):
+    (export / "model.safetensors").unlink()
+    for number, name in enumerate(names):
+        weights(export / name, {"ab"[number]: ("F32", [1], 4)})
+    if index:
+        (export / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    assert refused(export) == (
+        f"`{export / names[odd]}` is damaged: {why.format(index='model.safetensors.index.json')}"
+    )
+
+
+def test_shards_with_their_index_are_a_model(export):
+    (export / "model.safetensors").rename(export / "model-1.safetensors")
+    weights(export / "model-2.safetensors", {"c": ("F32", [1], 4)})
+    names = {"a.weight": "model-1.safetensors", "b.weight": "model-1.safetensors", "c": "model-2.safetensors"}
+    (export / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    assert check_model(export) == {"tensors": 3, "parameters": 18}
+
+
+@pytest.mark.parametrize(
+    ("kind", "needs"),
+    [
+        ("Qwen2ForCausalLM", True),
+        ("Qwen2VLForConditionalGeneration", True),
+        ("Qwen2ForTokenClassification", False),
+    ],
+)
+def test_a_language_model_has_a_tokenizer(export, kind, needs):
+    (export / "config.json").write_text(json.dumps({"architectures": [kind]}))
+    assert check_model(export)["tensors"] == 2
+    (export / "tokenizer.json").unlink()
+    if needs:
+        assert refused(export) == (
+            f"`{export / 'tokenizer.json'}` is damaged: it does not exist, and `{kind}` needs a tokenizer"
+        )
+    else:
+        assert check_model(export)["tensors"] == 2
 
 
 @given(content=st.binary(max_size=200))

@@ -5,7 +5,6 @@ made, saves what FSDP gives it, and beside it `lora_train_meta.json` with the ra
 """
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,10 @@ from recipes.common.checkpoint.formats.source import trainers_files
 from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.lora import PREFIX
 from recipes.common.checkpoint.pretrained import cast
+from recipes.common.checkpoint.records import Checksums
 from recipes.common.checkpoint.sharded_tensor import BLOCK, Tensor
 from recipes.common.stage.command import Mistake, StageError
-from recipes.common.stage.files import read_json, whole_folder, write_json
+from recipes.common.stage.files import copy_files, read_json, whole_folder, write_json
 
 META = "lora_train_meta.json"
 NAMES = ("adapter_model.safetensors", "adapter_model.bin")
@@ -43,6 +43,8 @@ class AdapterSource:
     """What `adapter_config.json` says of it."""
     base: dict[str, Tensor]
     """The weights under it by their names in the model, where the checkpoint has them."""
+    checksums: Checksums
+    """Of what is read of verl's rank files."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def open_adapter_source(folder: Path, kind: Kind) -> AdapterSource | None:
         raise StageError(
             f"`{folder}`: `{NAMES[0]}` is missing", "copy the whole checkpoint again, or use an earlier one"
         )
-    return AdapterSource(folder, kind, open_files(folder, [file]), config, {})
+    return AdapterSource(folder, kind, open_files(folder, [file]), config, {}, Checksums())
 
 
 def write_adapter(
@@ -113,7 +115,7 @@ def write_adapter(
     beside = source.folder / "huggingface" if source.kind is Kind.VERL else source.folder
     with whole_folder(out) as part:
         if beside.is_dir():
-            shutil.copytree(beside, part, ignore=trainers_files, dirs_exist_ok=True)
+            copy_files(beside, part, trainers_files)
             for name in ("config.json", "generation_config.json"):  # with one, transformers looks for a whole model
                 (part / name).unlink(missing_ok=True)
         written = {}
@@ -126,6 +128,7 @@ def write_adapter(
                 )
             written[name] = values.view(tensor.shape)
             on_tensor(len(written), len(source.tensors))
+        source.checksums.finish()
         save_file(written, part / NAMES[0], metadata={"format": "pt"})
         write_json(part / "adapter_config.json", source.config)
 
@@ -165,10 +168,13 @@ def named_base(source: AdapterSource) -> Path:
 
 
 def _of_role(folder: Path) -> AdapterSource | None:
-    shards: Mapping[str, Tensor] = {without_wrappers(name): tensor for name, tensor in open_shards(folder).items()}
-    names = [name for name in shards if "lora_" in name]
-    if not names:
+    if not any("lora_" in name for name in open_shards(folder)):
         return None
+    checksums = Checksums()
+    shards: Mapping[str, Tensor] = {
+        without_wrappers(name): tensor for name, tensor in open_shards(folder, checksums).items()
+    }
+    names = [name for name in shards if "lora_" in name]
     adapter = {name.replace(".default.", "."): shards[name] for name in names}
     if odd := [
         name
@@ -181,7 +187,7 @@ def _of_role(folder: Path) -> AdapterSource | None:
         for name, tensor in shards.items()
         if name not in names
     }
-    return AdapterSource(folder, Kind.VERL, adapter, _config_of_role(folder, adapter), base)
+    return AdapterSource(folder, Kind.VERL, adapter, _config_of_role(folder, adapter), base, checksums)
 
 
 def _config_of_role(folder: Path, adapter: Mapping[str, Tensor]) -> dict[str, Any]:

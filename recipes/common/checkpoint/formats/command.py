@@ -8,6 +8,7 @@ Hugging Face's trainer or of peft. What it is, its files say.
 """
 
 import argparse
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from recipes.common.checkpoint.formats.kind import Kind, checkpoint_kind
 from recipes.common.checkpoint.formats.source import exported_tensors, find_source
 from recipes.common.checkpoint.lora import merge
 from recipes.common.stage.command import Mistake, tensor_progress
+from recipes.common.verl.checkpoints import demand_one_save
 
 OWN = "own"
 """What `--merge` says for the weights under the adapter, or else the base that the adapter names."""
@@ -36,7 +38,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="the folder of one checkpoint, such as global_step_100/actor")
     parser.add_argument("out", type=Path, help="the Hugging Face model: a folder that is empty or not there yet")
     parser.add_argument("--dtype", choices=DTYPES, help="default: bfloat16; of an adapter: keep")
-    parser.add_argument("--max-shard-gb", type=float, default=5.0, help="a file's size in 10^9 bytes")
+    parser.add_argument("--max-shard-gb", type=gigabytes, default=5.0, help="a file's size in 10^9 bytes")
     parser.add_argument(
         "--config", type=Path, help="a folder with config.json and tokenizer, if the checkpoint has none"
     )
@@ -54,14 +56,28 @@ def main() -> None:
         print(_convert(args, int(args.max_shard_gb * 1e9), on_tensor))
 
 
+def gigabytes(text: str) -> float:
+    """The size that an argument names, above zero. argparse.ArgumentTypeError for another text."""
+    try:
+        size = float(text)
+    except ValueError:
+        size = math.nan
+    if not 0 < size < math.inf:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a size above 0, such as 5")
+    return size
+
+
 def _convert(args: argparse.Namespace, max_shard_bytes: int, on_tensor: Callable[[int, int], None]) -> str:
     """What was written into OUT."""
     kind = checkpoint_kind(args.checkpoint)
     if adapter := open_adapter_source(args.checkpoint, kind):
+        vouched = demand_one_save(args.checkpoint)
         if args.merge is not None:
-            return _merge(adapter, args, max_shard_bytes, on_tensor)
-        write_adapter(adapter, args.out, DTYPES[args.dtype or "keep"], on_tensor)
-        return f"{adapter.config['peft_type']} adapter: {len(adapter.tensors)} tensors"
+            written = _merge(adapter, args, max_shard_bytes, on_tensor)
+        else:
+            write_adapter(adapter, args.out, DTYPES[args.dtype or "keep"], on_tensor)
+            written = f"{adapter.config['peft_type']} adapter: {len(adapter.tensors)} tensors"
+        return "\n".join(filter(None, (written, vouched)))
     if args.merge is not None:
         raise Mistake(f"`{args.checkpoint}`: {kind.value} without an adapter", "leave out `--merge`")
     source = find_source(args.checkpoint, kind, args.config)
@@ -76,7 +92,7 @@ def _merge(
     if args.merge == OWN and adapter.kind is Kind.VERL:
         source = find_source(args.checkpoint, Kind.VERL, args.config)
         model = exported_tensors(source, merged_tensors(adapter), dtype)
-        return str(write_model(source, model, args.out, max_shard_bytes, on_tensor))
+        return str(write_model(source, model, args.out, max_shard_bytes, on_tensor, adapter.checksums))
     base = named_base(adapter) if args.merge == OWN else Path(args.merge)
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, "adapter")

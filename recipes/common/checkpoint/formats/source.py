@@ -24,12 +24,13 @@ from recipes.common.checkpoint.pretrained import (
     saved_model,
     without_ties,
 )
+from recipes.common.checkpoint.records import Checksums
 from recipes.common.checkpoint.saved_layout import saved_layout
 from recipes.common.checkpoint.sharded_tensor import Tensor
+from recipes.common.checkpoint.weights_folder import WEIGHTS
 from recipes.common.stage.command import Mistake, StageError
 from recipes.common.stage.files import read_json
 
-WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
 MODEL_FILES = ("*.json", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt")
 """Configuration and tokenizer, where a trainer's files lie beside them."""
 TEMPLATES = "additional_chat_templates"
@@ -75,13 +76,14 @@ def find_source(folder: Path, kind: Kind, config: Path | None) -> Source:
     return Source(folder, kind, beside)
 
 
-def exported_source(source: Source, dtype: torch.dtype | None) -> ExportedModel:
-    """The checkpoint's model. StageError when the checkpoint is not whole, or nobody knows how its class is saved."""
+def exported_source(source: Source, dtype: torch.dtype | None, checksums: Checksums | None = None) -> ExportedModel:
+    """The checkpoint's model; `checksums` are those of what is read of verl's rank files. StageError when the
+    checkpoint is not whole, or nobody knows how its class is saved."""
     if _of_verl(source):
-        return ExportedModel(*exported_model(source.folder, dtype), dtype)
+        return ExportedModel(*exported_model(source.folder, dtype, checksums), dtype)
     config = trained_config(source)
     if source.kind is Kind.VERL:
-        return exported_tensors(source, named_tensors(open_shards(source.folder)), dtype)
+        return exported_tensors(source, named_tensors(open_shards(source.folder, checksums)), dtype)
     if source.kind is Kind.HUGGING_FACE:
         return ExportedModel(*_saved_before(source, config, dtype), dtype)
     return exported_tensors(source, model_tensors(source.folder, open_source(source), config), dtype)
@@ -93,7 +95,7 @@ def exported_tensors(source: Source, tensors: Mapping[str, Tensor], dtype: torch
 
 
 def not_of_the_model(source: Source) -> Callable[[str, list[str]], set[str]]:
-    """For `shutil.copytree`: what of the folder beside the weights is not copied with them. verl gives configuration
+    """For `copy_files`: what of the folder beside the weights is not copied with them. verl gives configuration
     and tokenizer a folder of their own; elsewhere they lie between the trainer's files and other checkpoints."""
     return shutil.ignore_patterns(*WEIGHTS) if _of_verl(source) else trainers_files
 

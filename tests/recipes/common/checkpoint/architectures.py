@@ -122,14 +122,16 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 """Class -> what differs from SMALL; a model of text and images has its text part in `text_config`."""
 
 
-def model_of(architecture: str, sizes: dict[str, int] | None = None) -> Any:
+def model_of(
+    architecture: str, configuration: dict[str, Any] | None = None, sizes: dict[str, int] | None = None
+) -> Any:
     """A model of that class in float32, its weights drawn with the same seed each time, none of them zero. `sizes` are
     in place of those here."""
     import torch
     import transformers
 
     kind = getattr(transformers, architecture)
-    more = CONFIGURATIONS[architecture]
+    more = configuration or CONFIGURATIONS[architecture]
     values = more if "text_config" in more else {**SMALL, "rope_parameters": THETA, **more, **(sizes or {})}
     config = kind.config_class(**values)
     config.architectures = [architecture]

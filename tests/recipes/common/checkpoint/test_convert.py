@@ -102,8 +102,10 @@ def test_the_summary_counts_what_was_written(verl_peer, tmp_path):
     tensors = loaded(tmp_path)
     elements = sum(value.numel() for value in tensors.values())
     assert told == [(i, len(tensors)) for i in range(1, len(tensors) + 1)]
+    role = verl_peer / "fsdp2" / "actor"
+    vouched = f"no `complete.json` is beside `{role}`: nothing vouches that its rank files are of one save"
     assert summary == Summary(
-        "Qwen2ForCausalLM", "float32", len(tensors), elements, elements * 4, 1, seconds=summary.seconds
+        "Qwen2ForCausalLM", "float32", len(tensors), elements, elements * 4, 1, summary.seconds, vouched
     )
     assert str(Summary("Qwen2ForCausalLM", "bfloat16", 339, 1_777_088_000, 3_554_176_000, 1, 12.34)) == (
         "Qwen2ForCausalLM: 339 tensors, 1,777,088,000 parameters, bfloat16, 3.55 GB, files: 1, 12.3 s"

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from recipes.common.checkpoint import convert as module
 from tests.support.patience import patience
 
 ROOT = Path(__file__).parents[4]
@@ -49,7 +50,7 @@ def folder(write_role):
 def test_a_conversion_that_is_killed_leaves_no_folder_and_the_next_one_makes_it(folder, tmp_path):
     out = tmp_path / "new" / "out"
     assert python("-c", KILLED, str(folder), str(out)).returncode == -9
-    assert [path.name for path in out.parent.iterdir()] == [".out.part"]
+    assert sorted(path.name for path in out.parent.iterdir()) == [".out.lock", ".out.part"]
     ended = python("-m", "recipes.common.convert", str(folder), str(out), "--dtype", "keep")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("Qwen2ForCausalLM: 8 tensors, 400 parameters, float32, 0.00 GB, files: 1, ")
@@ -71,6 +72,40 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(folder):
     assert ended.stderr == (
         f"error: `{folder}` exists and is not an empty folder\n\nhint: name a new folder, or remove this one\n"
     )
+
+
+@pytest.mark.parametrize("size", ["nan", "inf", "-1", "0", "five"])
+def test_a_size_of_files_that_is_none_is_refused(folder, tmp_path, monkeypatch, capsys, size):
+    monkeypatch.setattr(sys, "argv", ["convert", str(folder), str(tmp_path / "out"), f"--max-shard-gb={size}"])
+    with pytest.raises(SystemExit) as caught:
+        module.main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith(
+        f"error: argument --max-shard-gb: `{size}` is not a size above 0, such as 5\n"
+    )
+
+
+STOPPED = """
+import os, runpy, signal, sys
+from recipes.common.checkpoint import {module} as module
+module.{function} = lambda *args: os.kill(os.getpid(), signal.SIGINT)
+sys.argv[0] = "{module}"
+runpy.run_module("recipes.common.{module}", run_name="__main__")
+"""
+"""Somebody presses Ctrl-C when the work has begun."""
+
+
+@pytest.mark.parametrize(("command", "function"), [("convert", "copy_files"), ("verify", "index_fault")])
+def test_a_command_that_is_stopped_by_its_user_says_so_and_leaves_nothing(folder, tmp_path, command, function):
+    module.convert(folder, tmp_path / "export", None, 10**9, lambda written, total: None)
+    (tmp_path / "new").mkdir()
+    arguments = {
+        "convert": [str(folder), str(tmp_path / "new/out")],
+        "verify": [str(tmp_path / "export"), "--checkpoint", str(folder), "--out", str(tmp_path / "new/out")],
+    }
+    ended = python("-c", STOPPED.format(module=command, function=function), *arguments[command])
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def peak(write_role, tmp_path, name, megabytes):

@@ -1,14 +1,22 @@
 """A folder that is not one whole role says so; nothing in it is executed."""
 
+import errno
 import json
 import logging
 import os
+import re
+import struct
+import subprocess
+import sys
+import zlib
 
 import pytest
 import torch
 from torch.distributed.device_mesh import DeviceMesh
 
+from recipes.common.checkpoint.difference import open_weights
 from recipes.common.checkpoint.fsdp import load_rank, world_size
+from recipes.common.checkpoint.records import read_records
 from recipes.common.stage.command import StageError
 
 
@@ -56,6 +64,17 @@ def test_a_world_size_that_is_not_a_number_of_ranks_is_refused(folder, text, val
     )
 
 
+def test_without_fsdp_config_the_rank_files_say_how_many_they_are(folder):
+    """An earlier verl did not write it."""
+    (folder / "fsdp_config.json").unlink()
+    assert world_size(folder) == 2
+    assert open_weights(folder)["w"].full().tolist() == list(range(8))
+    (folder / "model_world_size_4_rank_0.pt").write_bytes(b"")
+    assert refusal(world_size, folder)[0] == (
+        f"`{folder}`: no `fsdp_config.json`, so this is not one role of a verl FSDP checkpoint"
+    )
+
+
 def test_a_missing_rank_is_named(folder):
     (folder / "model_world_size_2_rank_1.pt").unlink()
     assert refusal(load_rank, folder, 2, 1) == (
@@ -72,11 +91,21 @@ def test_rank_files_of_another_world_size_are_named(folder):
     )
 
 
+def with_pickle(file, edit):
+    """The file's bytes, which it holds now, after its pickle was edited and given the checksum that it needs then."""
+    raw = file.read_bytes()
+    pickle = next(record for record in read_records(file) if record.name == "data.pkl")
+    before = raw[pickle.offset : pickle.offset + pickle.length]
+    after = edit(before)
+    assert len(after) == len(before) and after != before
+    raw = raw.replace(before, after).replace(struct.pack("<I", pickle.crc), struct.pack("<I", zlib.crc32(after)))
+    file.write_bytes(raw)
+    return raw
+
+
 def test_a_tensor_that_damage_left_without_a_part_is_refused(folder):
     file = folder / "model_world_size_2_rank_1.pt"
-    raw = file.read_bytes()
-    assert raw.count(b"_local_tensor")
-    file.write_bytes(raw.replace(b"_local_tensor", b"_local_tensoR"))
+    raw = with_pickle(file, lambda pickled: pickled.replace(b"_local_tensor", b"_local_tensoR"))
     assert refusal(load_rank, folder, 2, 1)[0] == f"`{file}`: cut short or damaged ({len(raw)} bytes)"
 
 
@@ -87,6 +116,54 @@ def test_a_rank_file_cut_short_anywhere_is_refused_with_its_size(folder, kept):
     assert refusal(load_rank, folder, 2, 1) == (
         f"`{file}`: cut short or damaged ({file.stat().st_size} bytes)",
         "copy the file again, or use an earlier checkpoint",
+    )
+
+
+def test_a_damaged_list_of_tensors_is_refused_before_it_is_read(folder):
+    file = folder / "model_world_size_2_rank_1.pt"
+    file.write_bytes(file.read_bytes().replace(b"_local_tensor", b"_local_tensoR"))
+    error, hint = refusal(load_rank, folder, 2, 1)
+    assert error.startswith(f"`{file}`: record `data.pkl` is damaged: its CRC-32 is `")
+    assert hint == "copy the file again, or use an earlier checkpoint"
+
+
+def test_a_file_of_torch_before_1_6_says_how_to_save_it_again(folder, monkeypatch):
+    """And that command works."""
+    file = folder / "model_world_size_2_rank_1.pt"
+    torch.save(torch.load(file), file, _use_new_zipfile_serialization=False)
+    error, hint = refusal(load_rank, folder, 2, 1)
+    assert error == f"`{file}`: is in the format of torch before 1.6, which cannot be mapped into memory"
+    command = re.fullmatch(r"save it again: `python -c \"(.*)\"`", hint)[1]
+    subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
+    assert load_rank(folder, 2, 1)["w"].to_local().tolist() == [4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [RuntimeError("unable to mmap 8 bytes from file <x>: Cannot allocate memory (12)"), MemoryError()],
+    ids=["mmap", "python"],
+)
+def test_too_little_address_space_is_not_called_damage(folder, monkeypatch, problem):
+    def load(*args, **options):
+        raise problem
+
+    monkeypatch.setattr(torch, "load", load)
+    file = folder / "model_world_size_2_rank_1.pt"
+    assert refusal(load_rank, folder, 2, 1) == (
+        f"`{file}`: this process may not map its {file.stat().st_size:,} bytes into memory: Cannot allocate memory",
+        "the address space is limited, as on many login nodes: `ulimit -v unlimited`, or convert in a job",
+    )
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(folder, monkeypatch):
+    def deny(*args, **options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    file = folder / "model_world_size_2_rank_1.pt"
+    monkeypatch.setattr("zipfile.ZipFile", deny)  # root may read every file
+    assert refusal(load_rank, folder, 2, 1) == (
+        f"`{file}`: Permission denied",
+        f"ask its owner, or give yourself the right to read it: `chmod u+r {file}`",
     )
 
 

@@ -1,6 +1,7 @@
 """An export that differs from its checkpoint in a single bit is not passed."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -13,7 +14,7 @@ from recipes.common.checkpoint import verify as module
 from recipes.common.checkpoint.convert import convert
 from recipes.common.checkpoint.verify import verify
 from recipes.common.stage.command import StageError
-from tests.recipes.common.checkpoint.architectures import model_of
+from tests.recipes.common.checkpoint.architectures import CONFIGURATIONS, model_of
 
 AGAIN = "the export was not made from this checkpoint, or was changed later: convert again"
 
@@ -219,10 +220,22 @@ def test_a_changed_configuration_is_seen(export, role):
     )
 
 
-def test_weights_that_are_not_finite_are_no_model(write_role, tmp_path):
+def test_a_changed_theta_is_seen(export, role):
+    """It is in no tensor."""
+    file = export / "config.json"
+    config = json.loads(file.read_text())
+    before = config["rope_parameters"]
+    file.write_text(json.dumps({**config, "rope_parameters": {**before, "rope_theta": 31.0}}))
+    error, hint = refusal(export, role)
+    assert error.startswith(f"`{file}`: `rope_parameters` is `{{") and "'rope_theta': 31.0" in error
+    assert error.endswith("by the checkpoint's configuration") and hint == AGAIN
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_no_model(write_role, tmp_path, value):
     model = model_of("Qwen2ForCausalLM")
     with torch.no_grad():
-        model.model.norm.weight[3] = float("nan")
+        model.model.norm.weight[3] = value
     role = write_role(model.state_dict(), config=json.loads(model.config.to_json_string()))
     convert(role, tmp_path / "export", None, 10**9, silent)
     assert refusal(tmp_path / "export", role) == (
@@ -240,6 +253,15 @@ def test_a_tokenizer_that_cannot_be_opened_is_a_sentence(export, role):
     assert hint == "verl saves the tokenizer with every checkpoint: copy the role's whole folder, and convert again"
 
 
+def test_a_tokenizer_that_is_not_there_is_a_sentence(export, role):
+    for path in (*export.glob("tokenizer*"), *export.glob("*.jinja")):
+        path.unlink()
+    assert refusal(export, role) == (
+        f"`{export}`: it has no tokenizer",
+        "verl saves the tokenizer with every checkpoint: copy the role's whole folder, and convert again",
+    )
+
+
 def test_a_template_that_fails_is_a_sentence(export, role):
     (export / "chat_template.jinja").write_text("{{ raise_exception('no system role') }}")
     error, _ = refusal(export, role)
@@ -255,8 +277,56 @@ def test_a_context_shorter_than_the_reply_is_enough(write_role, verl_peer, tmp_p
     assert verify(tmp_path / "export", role, "Hi", silent)["reply"]
 
 
-@pytest.mark.parametrize("case", ["critic"])
-def test_a_critic_is_verified_and_makes_no_reply(verl_peer, tmp_path, case):
-    role = verl_peer / case / "actor"
+def test_a_critic_is_verified_and_makes_no_reply(verl_peer, tmp_path):
+    role = verl_peer / "critic" / "actor"
     convert(role, tmp_path / "export", torch.bfloat16, 10**9, silent)
     assert "reply" not in verify(tmp_path / "export", role, "Hi", silent)
+
+
+@pytest.mark.parametrize("kind", ["Qwen2ForTokenClassification", "Qwen2ForSequenceClassification"])
+def test_a_classifier_is_verified_and_makes_no_reply(write_role, tmp_path, kind):
+    import transformers
+
+    config = model_of("Qwen2ForCausalLM").config
+    config.num_labels, config.architectures, config.pad_token_id = 3, [kind], 0
+    model = getattr(transformers, kind)(config)
+    role = write_role(model.state_dict(), config=json.loads(model.config.to_json_string()) | {"architectures": [kind]})
+    assert convert(role, tmp_path / "export", None, 10**9, silent).architecture == kind
+    assert verify(tmp_path / "export", role, "Hi", silent).keys() == {
+        "tensors",
+        "parameters",
+        "largest_difference",
+        "dtype",
+    }
+
+
+VISION = "Qwen2VLForConditionalGeneration"
+
+
+@pytest.fixture
+def seeing(write_role, verl_peer, tmp_path):
+    """A role with a model of text and images of so many tokens, and a tokenizer, and its export."""
+
+    def make(tokens):
+        text = {**CONFIGURATIONS[VISION]["text_config"], "vocab_size": tokens}
+        model = model_of(VISION, {**CONFIGURATIONS[VISION], "text_config": text})
+        model.save_pretrained(tmp_path / "saved")
+        role = write_role(model.state_dict(), config=json.loads((tmp_path / "saved/config.json").read_text()))
+        for path in (verl_peer / "fsdp2/actor/huggingface").iterdir():
+            if path.name != "config.json":
+                shutil.copy(path, role / "huggingface")
+        convert(role, tmp_path / "export", None, 10**9, silent)
+        return tmp_path / "export", role
+
+    return make
+
+
+def test_a_model_of_text_and_images_is_verified_and_replies(seeing):
+    assert isinstance(verify(*seeing(1000), "Hi", silent)["reply"], str)
+
+
+def test_a_tokenizer_of_a_larger_model_is_a_sentence(seeing):
+    export, role = seeing(96)
+    error, hint = refusal(export, role)
+    assert re.fullmatch(rf"`{export}`: its tokenizer makes token \d+, and the model has 96 tokens", error)
+    assert hint == "the tokenizer is of another model: put the right one into `huggingface/`, and convert again"

@@ -1,8 +1,12 @@
+import hashlib
 import json
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from recipes.common.checkpoint.records import content_hash
 from recipes.common.stage.command import StageError
 from recipes.common.verl import checkpoints
 
@@ -23,6 +27,9 @@ def check(checkpoint, mode="warmup", runs="warmup", world=1, roles=("actor", "cr
 def test_the_marker_holds_what_the_folder_holds(tmp_path):
     written = write(tmp_path, 2, score=0.5)
     marker = json.loads((tmp_path / "global_step_2" / "complete.json").read_text())
+    hashes = marker.pop("hashes")
+    assert {name: content_hash(written.folder / name) for name in marker["files"]} == hashes
+    assert hashes["actor/huggingface/config.json"] == f"bytes:{hashlib.sha256(b'{}').hexdigest()}"
     assert marker == {
         "mode": "warmup",
         "step": 2,
@@ -148,6 +155,8 @@ def test_export_links_the_roles_and_copies_nothing_else(tmp_path):
         {"files": {"a" * 256: 1}},
         {"files": ["a"]},
         {"score": "best"},
+        {"hashes": ["a"]},
+        {"hashes": {"actor/a": 1}},
     ],
     ids=lambda changed: json.dumps(changed)[:40],
 )
@@ -161,3 +170,66 @@ def test_a_marker_that_is_none_of_ours_is_a_sentence_and_deletes_nothing(tmp_pat
     checkpoints.remove_incomplete(tmp_path)
     assert caught.value.error == f"`{path}` is not the marker of a checkpoint"
     assert caught.value.hint == "delete the folder, or its marker" and path.exists()
+
+
+def write_ranks(work: Path, step: int):
+    """A checkpoint of two ranks, whose files of any step have the same size."""
+    folder = checkpoints.folder_of(work, step)
+    (folder / "actor/huggingface").mkdir(parents=True)
+    (folder / "actor/huggingface/config.json").write_text("{}")
+    for rank in range(2):
+        with zipfile.ZipFile(folder / f"actor/model_world_size_2_rank_{rank}.pt", "w") as archive:
+            archive.writestr("data/0", f"rank {rank} of step {step}")
+    return checkpoints.complete(folder, "warmup", step, 2, None)
+
+
+def test_a_rank_file_of_another_step_is_refused_by_name(tmp_path):
+    first, second = (write_ranks(tmp_path, step) for step in (1, 2))
+    role, name = second.folder / "actor", "model_world_size_2_rank_1.pt"
+    assert checkpoints.demand_one_save(role) == "the rank files are those of step 2, by its `complete.json`"
+    shutil.copy(first.folder / "actor" / name, role / name)
+    fault = f"`{role / name}` is of another save: its hash is not the one that was saved"
+    with pytest.raises(StageError) as caught:
+        checkpoints.demand_one_save(role)
+    assert caught.value.error == f"{fault}, by `complete.json` of step 2"
+    assert caught.value.hint == "copy the file of step 2 again, or use another checkpoint"
+    with pytest.raises(StageError) as caught:  # nor does a training go on from it
+        check(second, world=2, roles=("actor",))
+    assert caught.value.error == fault
+
+
+def test_a_rank_file_that_the_marker_does_not_know_is_refused(tmp_path):
+    role = write_ranks(tmp_path, 1).folder / "actor"
+    shutil.copy(role / "model_world_size_2_rank_1.pt", role / "model_world_size_2_rank_2.pt")
+    with pytest.raises(StageError) as caught:
+        checkpoints.demand_one_save(role)
+    assert caught.value.error == (
+        f"`{role}/model_world_size_2_rank_2.pt` is not one of its files, by `complete.json` of step 1"
+    )
+
+
+def test_a_configuration_that_was_corrected_by_hand_is_accepted(tmp_path):
+    role = write_ranks(tmp_path, 1).folder / "actor"
+    (role / "huggingface/config.json").write_text("[]")
+    assert checkpoints.demand_one_save(role) == "the rank files are those of step 1, by its `complete.json`"
+
+
+def test_a_marker_of_an_earlier_version_vouches_for_sizes_alone(tmp_path):
+    checkpoint = write_ranks(tmp_path, 1)
+    path = checkpoint.folder / "complete.json"
+    marker = json.loads(path.read_text())
+    del marker["hashes"]
+    path.write_text(json.dumps(marker))
+    check(checkpoints.read(checkpoint.folder), world=2, roles=("actor",))
+    assert checkpoints.demand_one_save(checkpoint.folder / "actor") == (
+        "`complete.json` of step 1 has only sizes: nothing vouches for what the rank files hold"
+    )
+
+
+def test_without_a_marker_it_is_said_that_nothing_vouches(tmp_path):
+    checkpoint = write_ranks(tmp_path, 1)
+    (checkpoint.folder / "complete.json").unlink()
+    role = checkpoint.folder / "actor"
+    assert checkpoints.demand_one_save(role) == (
+        f"no `complete.json` is beside `{role}`: nothing vouches that its rank files are of one save"
+    )
