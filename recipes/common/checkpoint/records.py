@@ -31,8 +31,8 @@ BLOCK = 4 << 20
 SMALL = 64 << 10
 """Fewer bytes cost less than another thread does."""
 THREADS = min(4, os.cpu_count() or 1)
-WAITING = 16
-"""Pieces, at most, that have been read and whose CRC-32 is not known yet."""
+WAITING = 8 << 20
+"""Bytes that have been read and whose CRC-32 is not known yet: so much memory is used besides the block in hand."""
 
 
 class NoRecords(Exception):
@@ -120,7 +120,7 @@ class Checksums:
             record.add(start, stop, _crc(piece, forget))
             return
         self._waiting.append((record, start, stop, crc))
-        if len(self._waiting) > WAITING:
+        while sum(stop - start for _, start, stop, _ in self._waiting) > WAITING:
             self._compare_first()
 
     def finish(self) -> None:
