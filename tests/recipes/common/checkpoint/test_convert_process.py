@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from recipes.common.checkpoint import convert as module
+from recipes.common.checkpoint.formats import command
 from tests.support.patience import patience
 
 ROOT = Path(__file__).parents[4]
@@ -78,7 +79,7 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(folder):
 def test_a_size_of_files_that_is_none_is_refused(folder, tmp_path, monkeypatch, capsys, size):
     monkeypatch.setattr(sys, "argv", ["convert", str(folder), str(tmp_path / "out"), f"--max-shard-gb={size}"])
     with pytest.raises(SystemExit) as caught:
-        module.main()
+        command.main()
     assert caught.value.code == 2
     assert capsys.readouterr().err.endswith(
         f"error: argument --max-shard-gb: `{size}` is not a size above 0, such as 5\n"

@@ -31,7 +31,7 @@ def demand_merged(folder, root):
 @pytest.mark.parametrize("role", ROLES)
 def test_verls_adapter_is_written_as_peft_writes_it(trainers_peer, tmp_path, convert, role):
     checkpoint = trainers_peer / role / "actor"
-    assert convert(checkpoint, tmp_path / "out") == "LORA adapter: 8 tensors\n"
+    assert convert(checkpoint, tmp_path / "out").splitlines()[0] == "LORA adapter: 8 tensors"
     assert written(tmp_path / "out") == written(trainers_peer / "adapter")
     ours, theirs = (
         json.loads((it / "adapter_config.json").read_text()) for it in (tmp_path / "out", trainers_peer / "adapter")
