@@ -21,8 +21,8 @@ from recipes.common.verl.hardware import Hardware
 from recipes.common.verl.run import find_checkpoint, stage_of, train
 from recipes.common.verl.stage import read_history
 from recipes.token_buncher import fit_to_gpu
+from recipes.token_buncher.datasets.data_set import CHAT
 from recipes.token_buncher.datasets.parquet import template_of
-from recipes.token_buncher.datasets.templates import CHAT
 from recipes.token_buncher.settings import Settings
 from recipes.token_buncher.verl_config import verl_overrides
 
