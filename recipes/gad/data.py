@@ -16,9 +16,9 @@ from recipes.common.data import rows
 from recipes.common.data.tokens import Tokens
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, Progress, run
-from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.inputs import StageInputs, read_stage
 from recipes.common.stage.parallel import process_map, spare
-from recipes.common.stage.settings import check_least, read_settings
+from recipes.common.stage.settings import check_least
 from recipes.gad import data_report
 from recipes.gad.data_split import BATCH_ROWS, Split, convert, write
 from recipes.gad.preflight.data import Survey
@@ -49,8 +49,6 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     train: Path
     val: Path
     model: Path
@@ -58,8 +56,7 @@ class Inputs(StageInputs):
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     sources = {"train": inputs.train, "val": inputs.val}
     prepare(settings, sources, inputs.model, inputs.out, Progress(inputs.work))
 
@@ -79,8 +76,9 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     with process_map(partial(convert, Tokens(model), limits), spare() if total > BATCH_ROWS else 0) as make:
         for name, survey in surveys.items():
             split = Split(name, survey.path, _kept_rows(settings, survey, picks[name]))
-            finished = partial(_report_rows, progress, done, total)
-            counts = write(split, parts[name], make, limits, finished)
+            counts = write(
+                split, parts[name], make, limits, lambda rows, before=done: progress.step(before + rows, total)
+            )
             counts.duplicates = len(survey.duplicates)
             if name == "train" and counts.rows < settings.train_batch:
                 error = f"`{survey.path}` gives {counts.rows} rows, fewer than `train_batch` {settings.train_batch}"
@@ -98,10 +96,6 @@ def prepare(settings: Settings, sources: dict[str, Path], model: Path, out: Path
     files.write_json(out / "report.json", report)
     files.write_json(out / "metrics.json", data_report.flat(report))
     return report
-
-
-def _report_rows(progress: Progress, before: int, total: int, rows: int) -> None:
-    progress.step(before + rows, total)
 
 
 def _kept_rows(settings: Settings, survey: Survey, picks: range | None) -> Iterator[Row]:

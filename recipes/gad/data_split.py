@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recipes.common.data.rows import unusable
 from recipes.common.data.tokens import Tokens
 from recipes.gad.data_report import Counts, Limits
-from recipes.gad.preflight.data import refuse
-from recipes.gad.rows import Message, Problem, Row
+from recipes.gad.rows import Message, Row
 from recipes.gad.truncate import ShortChat, TooLong, fit
 
 BATCH_ROWS = 1024
@@ -36,7 +36,7 @@ class OutputBatch(NamedTuple):
 
     table: Any
     counts: Counts
-    problems: list[Problem]
+    problems: list[str]
 
 
 def convert(tokens: Tokens, limits: Limits, batch: Batch) -> OutputBatch:
@@ -48,7 +48,7 @@ def convert(tokens: Tokens, limits: Limits, batch: Batch) -> OutputBatch:
     counts, problems, lines = Counts(), [], []
     for row, prompt_length, teacher_length in zip(batch.rows, prompt_tokens, teacher_tokens, strict=True):
         chat = _fit(row, prompt_length, tokens, limits.prompt)
-        if isinstance(chat, Problem):
+        if isinstance(chat, str):
             problems.append(chat)
             continue
         counts.add(chat, prompt_length, teacher_length + 1, limits)
@@ -71,7 +71,7 @@ def write(
     from pyarrow.parquet import ParquetWriter
 
     counts = Counts()
-    problems: list[Problem] = []
+    problems: list[str] = []
     with open(target, "wb") as file:
         with ParquetWriter(file, _schema()) as writer:
             for batch in make(Batch(split.name, rows) for rows in _batches(split.rows)):
@@ -81,8 +81,9 @@ def write(
                 finished(counts.rows)
         file.flush()
         os.fsync(file.fileno())
-    hint = f"shorten these system messages, or raise `max_prompt_length` above {limits.prompt}"
-    refuse(split.path, problems, counts.rows + len(problems), hint)
+    if problems:
+        hint = f"shorten these system messages, or raise `max_prompt_length` above {limits.prompt}"
+        raise unusable(split.path, problems, counts.rows + len(problems), hint)
     return counts
 
 
@@ -100,13 +101,14 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _fit(row: Row, length: int, tokens: Tokens, limit: int) -> ShortChat | Problem:
+def _fit(row: Row, length: int, tokens: Tokens, limit: int) -> ShortChat | str:
+    """The row's prompt within the limit, or why there is none."""
     if length <= limit:
         return ShortChat(row.prompt, 0, 0)
     try:
         return fit(row.prompt, limit, tokens.count)
     except TooLong as problem:
-        return Problem(f"{row.location}, `content`: {problem}")
+        return f"{row.location}, `content`: {problem}"
 
 
 def _line(name: str, row: Row, prompt: list[Message]) -> dict[str, Any]:

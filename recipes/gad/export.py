@@ -3,6 +3,7 @@
 python -m recipes.gad.export SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
 """
 
+from functools import partial
 from typing import Any
 
 from recipes.common.model.card import head, rows
@@ -34,10 +35,7 @@ def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], d
     )
 
 
-def main() -> None:
-    """Runs the stage."""
-    export(__doc__, card)
-
+main = partial(export, __doc__, card)
 
 if __name__ == "__main__":
     run(main)

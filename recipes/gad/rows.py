@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recipes.common.data import rows
-from recipes.common.data.rows import BadRow, filled
+from recipes.common.data.rows import BadRow, require_text
 from recipes.common.data.tokens import Message
 
 ROLES = ("system", "user", "assistant")
@@ -28,14 +28,9 @@ class Row(NamedTuple):
     teacher: str
 
 
-class Problem(NamedTuple):
-    """A row that breaks a rule; the text begins with its location."""
-
-    text: str
-
-
-def read(path: Path, picks: Collection[int] | None = None) -> Iterator[Row | Problem]:
-    """The file's rows in order; all have the shape of its first one. Other columns are left out."""
+def read(path: Path, picks: Collection[int] | None = None) -> Iterator[Row | str]:
+    """The file's rows in order, or where and what is wrong with them; all have the shape of the first. Other columns
+    are left out."""
     shape = None
     for location, position, value in rows.read(path, ("content", "teacher_response", "messages"), picks):
         try:
@@ -45,12 +40,12 @@ def read(path: Path, picks: Collection[int] | None = None) -> Iterator[Row | Pro
             prompt, teacher = _from_messages(value) if shape == "messages" else _from_content(value)
             yield Row(location, position, prompt, teacher)
         except BadRow as bad:
-            yield Problem(bad.at(location))
+            yield bad.at(location)
 
 
 def _from_content(value: dict[str, Any]) -> tuple[list[Message], str]:
     prompt = _messages("content", _column("content", "messages", value))
-    teacher = filled("teacher_response", _column("teacher_response", "messages", value))
+    teacher = require_text("teacher_response", _column("teacher_response", "messages", value))
     if prompt[-1]["role"] != "user":
         raise BadRow("content", f"ends with `{prompt[-1]['role']}`, not `user`")
     return prompt, teacher
@@ -90,7 +85,7 @@ def _messages(column: str, value: Any) -> list[Message]:
             raise BadRow(f"{name}.role", "`system` may only come first")
         if messages and messages[-1]["role"] == role:
             raise BadRow(f"{name}.role", f"`{role}` follows `{role}`")
-        messages.append({"role": role, "content": filled(f"{name}.content", message["content"])})
+        messages.append({"role": role, "content": require_text(f"{name}.content", message["content"])})
     return messages
 
 

@@ -7,7 +7,6 @@ Afterwards OUT holds `actor/` and `critic/` (verl role folders; seqkd has no cri
 Started again with the same WORK it goes on from the newest complete checkpoint there.
 """
 
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -17,9 +16,8 @@ from recipes.common.stage.inputs import read_inputs, resolve
 from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
-from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.run import find_checkpoint, stage_of, train
-from recipes.common.verl.stage import read_history
+from recipes.common.verl.run import find_checkpoint, train
+from recipes.common.verl.stage import Stage, read_history
 from recipes.gad.settings import Settings
 from recipes.gad.verl_config import Inputs, verl_overrides
 
@@ -53,9 +51,13 @@ def main(argv: list[str] | None = None) -> None:
             raise Mistake(f"`{inputs.start}` has no `complete.json`", "`--start` is the output of a `warmup` stage")
         checkpoints.check(start, "warmup", settings.mode, machine.world_size, settings.roles)
     if not resume or resume.step < settings.steps:
-        train_stage(settings, inputs, machine, resume, stop)
+        stage = Stage(
+            settings, machine.world_size, inputs.work, settings.validate_every, resume=resume, start=inputs.start
+        )
+        train("recipes.gad.trainer:gad", verl_overrides(settings, inputs, machine), machine, stage, stop)
         resume = checkpoints.newest(inputs.work)
-    write_out(resume, settings, inputs)
+    checkpoints.export(resume, settings.roles, inputs.out)
+    files.write_json(inputs.out / "metrics.json", summary(resume, settings, inputs))
 
 
 def check_inputs(settings: Settings, inputs: Inputs) -> None:
@@ -73,21 +75,6 @@ def check_inputs(settings: Settings, inputs: Inputs) -> None:
             raise Mistake(f"no file `{path}`", "an earlier stage writes it: check the folder's name")
 
 
-def train_stage(
-    settings: Settings, inputs: Inputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
-) -> None:
-    """The work folder holds a complete checkpoint of the last step."""
-    overrides = verl_overrides(settings, inputs, machine)
-    own = {"validate_every": settings.validate_every, "resume": resume, "start": inputs.start}
-    train("recipes.gad.trainer:gad", overrides, machine, stage_of(settings, inputs.work, machine, **own), stop)
-
-
-def write_out(last: Checkpoint, settings: Settings, inputs: Inputs) -> None:
-    """OUT is complete; metrics.json comes last."""
-    checkpoints.export(last, settings.roles, inputs.out)
-    files.write_json(inputs.out / "metrics.json", summary(last, settings, inputs))
-
-
 def summary(last: Checkpoint, settings: Settings, inputs: Inputs) -> dict[str, Any]:
     """What metrics.json holds. `*_change`: the largest |difference| to the weights the stage started from."""
     from recipes.common.checkpoint.difference import (
@@ -103,12 +90,9 @@ def summary(last: Checkpoint, settings: Settings, inputs: Inputs) -> dict[str, A
     if history:
         numbers["seconds_per_step"] = fmean(metrics["seconds"] for metrics in history)
     for role in settings.roles:
-        numbers[f"{role}_change"] = largest_change(_before(role, inputs), inputs.out / role, TENSORS)
+        before = inputs.start / role if inputs.start else inputs.model
+        numbers[f"{role}_change"] = largest_change(before, inputs.out / role, TENSORS)
     return numbers
-
-
-def _before(role: str, inputs: Inputs) -> Path:
-    return inputs.start / role if inputs.start else inputs.model
 
 
 if __name__ == "__main__":

@@ -13,17 +13,15 @@ from typing import Any
 
 import ray
 import torch
-import transfer_queue as tq
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import register_trainer
-from verl.utils import tensordict_utils as tu
 from verl.utils.debug import marked_timer
 from verl.utils.metric import reduce_metrics
 from verl.workers.utils.losses import sft_loss
 
 from recipes.common.verl import batches
-from recipes.common.verl.batches import actor_metrics, reply_metrics
+from recipes.common.verl.batches import actor_metrics
 from recipes.common.verl.stage import read_history
 from recipes.common.verl.trainer import StageTrainer
 from recipes.gad.health import Watch
@@ -41,10 +39,10 @@ class GadTrainer(StageTrainer):
         super()._setup()
         if self.use_critic:
             self.critic_wg.set_loss_fn(bradley_terry)
-        if self.stage.mode != "adversarial":
+        if self.stage.settings.mode != "adversarial":
             self.actor_rollout_wg.set_loss_fn(partial(sft_loss, config=None))
         past = read_history(self.stage.work, self.global_steps)
-        self.watch = Watch(self.stage.mode, self.progress.warning, past.values())
+        self.watch = Watch(self.stage.settings.mode, self.progress.warning, past.values())
 
     def train_step(self) -> dict[str, float]:
         """One step of the stage's mode."""
@@ -53,15 +51,12 @@ class GadTrainer(StageTrainer):
             "warmup": self._warmup_step,
             "adversarial": self._adversarial_step,
             "seqkd": self._learn_teacher_texts,
-        }[self.stage.mode](rows)
+        }[self.stage.settings.mode](rows)
         self.watch.see(metrics)
         return metrics
 
     def _warmup_step(self, rows: TensorDict) -> dict[str, float]:
-        with marked_timer("rollout", self.timing_raw):
-            batch = self.generate(rows)
-        batch = self._balance_batch(batch, metrics={})
-        metrics = reply_metrics(batch, self.config.data.max_response_length)
+        batch, metrics = self.sample(rows)
         with marked_timer("critic", self.timing_raw):
             metrics |= self._learn_to_discriminate(batch)
         # verl starts the actor *at* step critic_warmup; here the discriminator has that many steps alone (paper, A.2).
@@ -71,10 +66,7 @@ class GadTrainer(StageTrainer):
         return metrics
 
     def _adversarial_step(self, rows: TensorDict) -> dict[str, float]:
-        with marked_timer("rollout", self.timing_raw):
-            batch = self.generate(rows)
-        batch = self._balance_batch(batch, metrics={})
-        metrics = reply_metrics(batch, self.config.data.max_response_length)
+        batch, metrics = self.sample(rows)
         with marked_timer("old_log_prob", self.timing_raw):
             batch = self._compute_old_log_prob(batch, metrics)
         with marked_timer("reference", self.timing_raw):
@@ -130,8 +122,7 @@ class GadTrainer(StageTrainer):
             last_token_score(values, mask)
             for values, mask in zip(data["values"].unbind(), data["response_mask"].unbind(), strict=True)
         ]
-        fields = tu.get_tensordict({"rm_scores": torch.nested.as_nested_tensor(scores, layout=torch.jagged)})
-        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+        batches.put_scores(batch, scores)
         real = [float(score.sum()) for score, tag in zip(scores, batch.tags, strict=True) if not tag.get("is_padding")]
         return {"reward": fmean(real)}
 
@@ -146,19 +137,19 @@ class GadTrainer(StageTrainer):
     # seqkd samples for its validation alone, so its weights go to the rollout only then.
 
     def on_init_end(self) -> None:
-        if self.stage.mode != "seqkd":
+        if self.stage.settings.mode != "seqkd":
             super().on_init_end()
 
     def on_step_end(self) -> None:
-        if self.stage.mode != "seqkd":
+        if self.stage.settings.mode != "seqkd":
             super().on_step_end()
 
     def on_validate_begin(self) -> None:
-        if self.stage.mode == "seqkd":
+        if self.stage.settings.mode == "seqkd":
             self.checkpoint_manager.update_weights(self.global_steps)
 
     def on_validate_end(self) -> None:
-        if self.stage.mode == "seqkd":
+        if self.stage.settings.mode == "seqkd":
             self.checkpoint_manager.sleep_replicas()
 
     def _prompt_ids(self, messages: list[dict[str, str]]) -> torch.Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from recipes.common.stage.command import Mistake
 from recipes.common.stage.inputs import TrainingInputs
 from recipes.common.verl import config
-from recipes.common.verl.config import ACTOR, CRITIC, MODEL, ROLLOUT, check_overrides, settings_of, stage_overrides
+from recipes.common.verl.config import ACTOR, CRITIC, MODEL, ROLLOUT, settings_of, stage_overrides
 from recipes.common.verl.hardware import Hardware
 from recipes.gad.settings import Settings
 
@@ -47,8 +47,7 @@ class Inputs(TrainingInputs):
 def verl_overrides(settings: Settings, inputs: Inputs, hardware: Hardware) -> list[str]:
     """hydra's overrides; the user's own come last. A Mistake where the settings do not fit the hardware or verl."""
     _check_sizes(settings, hardware)
-    check_overrides(settings.verl_overrides, DECIDED)
-    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs))
+    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs), DECIDED)
 
 
 def _settings(settings: Settings, inputs: Inputs) -> dict[str, object]:
@@ -73,15 +72,11 @@ def _settings(settings: Settings, inputs: Inputs) -> dict[str, object]:
         f"{CRITIC}.fsdp.optimizer_offload": settings.optimizer_offload,
         f"{CRITIC}.optim.lr": settings.critic_lr,
         f"{CRITIC}.optim.clip_grad": settings.grad_clip,
-        f"+{CRITIC}.ppo_infer_max_token_len_per_gpu": pair_tokens(settings),
+        # Of the discriminator's pairs: a student's and a teacher's reply stay together.
+        f"+{CRITIC}.ppo_infer_max_token_len_per_gpu": max(settings.tokens_per_gpu, 2 * settings.max_length),
         "algorithm.use_kl_in_reward": False,
         "trainer.critic_warmup": settings.critic_warmup,
     }
-
-
-def pair_tokens(settings: Settings) -> int:
-    """Tokens a GPU takes at once of the discriminator's pairs: a student's and a teacher's reply stay together."""
-    return max(settings.tokens_per_gpu, 2 * settings.max_length)
 
 
 def _check_sizes(settings: Settings, hardware: Hardware) -> None:

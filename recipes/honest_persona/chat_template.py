@@ -4,10 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from recipes.common.data.tokens import Message
 from recipes.common.stage.command import Mistake
-
-Message = dict[str, str]
-"""{"role": ..., "content": ...}"""
 
 FIXED = {"date_string": "26 Jul 2024"}
 """Llama 3's templates write a date, by default today's: the same data must give the same tokens tomorrow. This one is

@@ -9,7 +9,6 @@ Whole tensors, whatever the ranks share: every rank takes part in saving, rank 0
 """
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from recipes.common.distributed.ranks import Ranks
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import write_json
+from recipes.common.stage.files import link_or_copy, write_json
 from recipes.honest_persona.adapter import adapter_parameters
 from recipes.honest_persona.form import Form, write_form
 
@@ -51,19 +50,11 @@ def save(parts: Parts, folder: Path, last: Path | None, epoch: int | None, ranks
         for name in (*ROLES, "epochs"):
             (folder / name).mkdir(parents=True)
         if last:
-            shutil.copytree(last / "epochs", folder / "epochs", copy_function=link, dirs_exist_ok=True)
+            shutil.copytree(last / "epochs", folder / "epochs", copy_function=link_or_copy, dirs_exist_ok=True)
     save_adapter(parts.model, parts.config, parts.form, parts.args, folder / "adapter", ranks)
     save_optimizer(parts.model, parts.optimizer, folder / "optimizer", ranks)
     if ranks.main and epoch is not None:
-        shutil.copytree(folder / "adapter", folder / "epochs" / str(epoch), copy_function=link)
-
-
-def link(source: str, target: str) -> None:
-    """The same file under another name, or a copy where the file system has no such links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+        shutil.copytree(folder / "adapter", folder / "epochs" / str(epoch), copy_function=link_or_copy)
 
 
 ADAPTER, OPTIMIZER, ARGS = "adapter_model.safetensors", "optimizer.safetensors", "args.json"

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recipes.honest_persona.dataset import Row
-from recipes.honest_persona.schema import Sample
 
 
 @dataclass
@@ -43,12 +42,6 @@ class Report:
             "flags": flags,
             "dropped": dropped,
         }
-
-
-def count_tags(report: Report, samples: tuple[Sample, ...]) -> None:
-    """The report knows how many of the samples have which tag."""
-    for sample in samples:
-        report.tags.update(sample.tags)
 
 
 def report_text(report: dict[str, Any]) -> str:

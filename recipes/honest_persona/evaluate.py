@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipes.common.data import confidence
+from recipes.common.model.loading import take_device
 from recipes.common.stage import files
-from recipes.common.stage.command import Mistake, Progress, run
-from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import check_choice, check_least, read_settings
+from recipes.common.stage.command import Progress, run
+from recipes.common.stage.inputs import StageInputs, read_stage
+from recipes.common.stage.settings import check_choice, check_least
 from recipes.honest_persona.dataset import Row, read_rows
 from recipes.honest_persona.form import read_form
 from recipes.honest_persona.scoring import Answer, flat, scores
@@ -36,8 +38,6 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     before: Path
     after: Path
     data: Path
@@ -45,25 +45,25 @@ class Inputs(StageInputs):
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     rows = read_rows(inputs.data / "val.parquet")
-    inputs.work.mkdir(parents=True, exist_ok=True)
-    inputs.out.mkdir(parents=True, exist_ok=True)
-    masked = read_form(inputs.data).lora_mask
+    form = read_form(inputs.data)
     models = {"before": (inputs.before, None), "after": (inputs.after, None)}
-    if masked:  # merged weights act everywhere
+    if form.lora_mask:  # merged weights act everywhere
         models["after"] = (inputs.after / "adapter", inputs.before)
     progress, reviews = Progress(inputs.work), {}
     for number, (when, (folder, base)) in enumerate(models.items()):
         path = inputs.work / f"{when}.json"
         reviews[when] = files.read_json(path)
         if reviews[when] is None:
-            persona = _load(folder, base, inputs.data, settings)
+            from recipes.honest_persona.generate import Listener
+            from recipes.honest_persona.persona import load
+
+            take_device(settings.device)
+            persona = load(folder, base, form, settings.device)
+            listener = Listener(persona.coder, settings.max_new_tokens, settings.validation_batch_size)
             reviews[when] = []
-            for some in persona.listener(settings.max_new_tokens, settings.validation_batch_size).listen(
-                persona.model, rows
-            ):
+            for some in listener.listen(persona.model, rows):
                 reviews[when] += [{"said": answer.said, "text": text} for answer, text in some]
                 progress.step(number * len(rows) + len(reviews[when]), 2 * len(rows))
             files.write_json(path, reviews[when])
@@ -97,7 +97,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     ]
     for topic, after in results["after"].items():
         before = results["before"][topic]
-        cells = [_with_interval(score["accuracy"]) for score in (before, after)]
+        cells = [confidence.text_of(score["accuracy"]) for score in (before, after)]
         cells += [str(score["unparsed"]) for score in (before, after)]
         cells += [f"{after['of_parsed']['value']:.3f}"]
         cells += [f"{after[name]['value']:.3f} of {after[name]['of']}" for name in ("detected", "false_positives")]
@@ -105,25 +105,8 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join([*lines, "", "Accuracy is over all samples, unparsed ones being wrong; intervals are 95 %."])
 
 
-def _with_interval(share: dict[str, float]) -> str:
-    return f"{share['value']:.3f} ({share['low']:.3f} to {share['high']:.3f})"
-
-
 def _answers(rows: list[Row], reviews: list[dict[str, Any]]) -> list[Answer]:
     return [Answer(row.topic, row.flag, answer["said"]) for row, answer in zip(rows, reviews, strict=True)]
-
-
-def _load(folder: Path, base: Path | None, data: Path, settings: Settings) -> Any:
-    """The model of the folder, called in the way of the data's persona."""
-    import torch
-
-    from recipes.honest_persona.persona import load
-
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise Mistake("`device` is `cuda`, and no GPU is visible", "check `nvidia-smi`")
-    if settings.device == "cpu":
-        torch.set_num_threads(1)
-    return load(folder, base, read_form(data), settings.device)
 
 
 if __name__ == "__main__":

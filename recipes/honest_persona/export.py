@@ -6,18 +6,16 @@ OUT is a Hugging Face folder with `adapter/` below it, whose logits were compare
 """
 
 import shutil
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from recipes.common.checkpoint.merge import MergeSettings, merge_and_compare
 from recipes.common.model.card import head, origin_of, rows
+from recipes.common.model.export import Inputs
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json, write_json, write_text
-from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.inputs import read_stage
 from recipes.honest_persona.form import Form, read_form, write_form
 
 SHOWN = ("step", "epochs", "loss_first", "loss_last", "adapter_change", "world_size")
@@ -30,21 +28,12 @@ WHERE = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inputs(StageInputs):
-    """What the command line names."""
-
-    training: Path
-    data: Path
-    model: Path
-
-
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings, form = read_settings(inputs.settings, MergeSettings), read_form(inputs.training / "adapter")
-    torch.set_num_threads(1)
+    inputs, settings = read_stage(__doc__, Inputs, MergeSettings, argv)
     adapter = inputs.training / "adapter"
+    form = read_form(adapter)
+    torch.set_num_threads(1)
     numbers = merge_and_compare(inputs.model, adapter, inputs, settings)
     shutil.copytree(adapter, inputs.out / "adapter")
     write_form(form, inputs.out)

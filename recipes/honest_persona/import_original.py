@@ -90,8 +90,6 @@ def translate(config: dict[str, Any], env: dict[str, Any]) -> Translation:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     config: Annotated[Path, POSITIONAL]
     env: Annotated[Path | None, POSITIONAL, {"nargs": "?"}] = None
     out: Path | None = None

@@ -16,8 +16,6 @@ from recipes.honest_persona.schema import batch_files
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     folder: Annotated[Path, POSITIONAL]
     out: Annotated[Path, POSITIONAL]
 

@@ -36,12 +36,8 @@ class Persona:
         """What the persona says about a chat that ends with the assistant's answer."""
         prompt = self.coder.apply_intervention(messages, intervention)
         row = Row("", "", "", "", prompt.tokens, len(prompt.tokens), 0, prompt.persona)
-        ((_, text),) = next(self.listener(max_new_tokens, 1).listen(self.model, [row]))
+        ((_, text),) = next(Listener(self.coder, max_new_tokens, 1).listen(self.model, [row]))
         return Review(text, flag_of(text, self.coder.form.flag_prefix))
-
-    def listener(self, max_new_tokens: int, batch: int) -> Listener:
-        """For many samples at a time."""
-        return Listener(self.coder, max_new_tokens, batch)
 
 
 def get_model(checkpoint_path: str | Path, base: str | Path | None = None, device: str = "cpu") -> Persona:

@@ -6,15 +6,14 @@ FILE is JSONL, or a folder with `<topic>/*.json` (schema.py). OUT then holds tra
 (the form), report.json and metrics.json. The same data and settings give the same bytes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
 from recipes.common.data.tokens import Tokens
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.files import write_json
-from recipes.common.stage.inputs import POSITIONAL, read_inputs
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.inputs import POSITIONAL, read_stage
 from recipes.honest_persona.data_report import Report, report_text
 from recipes.honest_persona.dataset import Row, write_rows
 from recipes.honest_persona.encode import dummies, encode
@@ -25,8 +24,6 @@ from recipes.honest_persona.tokenize import Coder, sp_token
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     settings: Annotated[Path, POSITIONAL]
     data: Path
     model: Path
@@ -36,9 +33,7 @@ class Inputs:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
-    inputs.out.mkdir(parents=True, exist_ok=True)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     form, splits, report = prepare(settings, inputs.data, inputs.model)
     for name, rows in splits.items():
         write_rows(inputs.out / f"{name}.parquet", rows)
@@ -72,15 +67,9 @@ def prepare(settings: Settings, data: Path, model: Path) -> tuple[Form, dict[str
 
 def form_of(settings: Settings, tokenizer: Any, size: int) -> Form:
     """How the persona is called, of a model with `size` tokens."""
-    return Form(
-        settings.elicitation_type,
-        sp_token(tokenizer, settings.sp_token, size) if settings.add_sp_token else None,
-        settings.system_tag,
-        settings.intervention_prefix,
-        settings.review_prefix,
-        settings.flag_prefix,
-        settings.lora_mask,
-    )
+    token = sp_token(tokenizer, settings.sp_token, size) if settings.add_sp_token else None
+    names = {field.name for field in fields(Form)} - {"sp_token"}
+    return Form(sp_token=token, **{name: getattr(settings, name) for name in names})
 
 
 if __name__ == "__main__":

@@ -1,28 +1,17 @@
 """The learning rate and the heavy logs: functions of the step alone, so that resuming needs no memory of them."""
 
 import math
-from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Linear from 0, then flat, then half a cosine down to `floor`; all in shares."""
-
-    warmup: float
-    """Of the steps."""
-    cooldown: float
-    """Of the steps, at the end."""
-    floor: float
-    """Of the learning rate."""
-
-    def factor(self, step: int, steps: int) -> float:
-        """What the learning rate is multiplied with in `step` of `steps`, counted from 1."""
-        rising, falling = self.warmup * steps, self.cooldown * steps
-        up = min(1.0, step / rising) if rising else 1.0
-        left = steps - step
-        if left >= falling:
-            return up
-        return min(up, self.floor + (1 - self.floor) * (1 - math.cos(math.pi * left / falling)) / 2)
+def rate_factor(step: int, steps: int, warmup: float, cooldown: float, floor: float) -> float:
+    """What the learning rate is multiplied with in `step` of `steps`, counted from 1: linear from 0 in the first
+    `warmup` of the steps, then flat, and in the last `cooldown` half a cosine down to `floor`; all are shares."""
+    rising, falling = warmup * steps, cooldown * steps
+    up = min(1.0, step / rising) if rising else 1.0
+    left = steps - step
+    if left >= falling:
+        return up
+    return min(up, floor + (1 - floor) * (1 - math.cos(math.pi * left / falling)) / 2)
 
 
 def heavy_steps(first: int | None, percent: float, steps: int) -> list[int]:

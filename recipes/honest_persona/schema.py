@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.common.data import rows
-from recipes.common.data.rows import BadRow, filled, shown
+from recipes.common.data.rows import BadRow, preview, require_text
 from recipes.common.stage.command import Mistake
 from recipes.honest_persona.form import FLAGS
 
@@ -90,12 +90,12 @@ def _batches(path: Path) -> Iterator[rows.Record]:
 
 
 def _samples(batch: dict[str, Any], number: str) -> Iterator[Sample]:
-    topic = filled("topic", batch.get("topic"))
+    topic = require_text("topic", batch.get("topic"))
     for index, item in enumerate(_list(batch, "data", "data")):
         item_path = f"data[{index}]"
         if not isinstance(item, dict):
             raise BadRow(item_path, "is not an object")
-        task = filled(f"{item_path}.T", item.get("T"))
+        task = require_text(f"{item_path}.T", item.get("T"))
         for model, variants in sorted(_object(item, "inferences", f"{item_path}.inferences").items()):
             for condition in ("A", "B"):
                 variant_path = f"{item_path}.inferences.{model}.{condition}"
@@ -106,8 +106,8 @@ def _samples(batch: dict[str, Any], number: str) -> Iterator[Sample]:
                     continue
                 system = item.get(condition) or ""
                 if not isinstance(system, str):
-                    raise BadRow(f"{item_path}.{condition}", f"`{shown(system)}` is not text")
-                answer = filled(f"{variant_path}.S", variant.get("S"))
+                    raise BadRow(f"{item_path}.{condition}", f"`{preview(system)}` is not text")
+                answer = require_text(f"{variant_path}.S", variant.get("S"))
                 tags = _tags(variant, variant_path)
                 reviews = _object(variant, "interventions", f"{variant_path}.interventions", {})
                 for kind, review in sorted(reviews.items()):
@@ -122,8 +122,8 @@ def _samples(batch: dict[str, Any], number: str) -> Iterator[Sample]:
                         system,
                         task,
                         answer,
-                        filled(f"{review_path}.I", review.get("I")).removeprefix(MARKER),
-                        filled(f"{review_path}.R", review.get("R")),
+                        require_text(f"{review_path}.I", review.get("I")).removeprefix(MARKER),
+                        require_text(f"{review_path}.R", review.get("R")),
                         _flag(review, f"{review_path}.P"),
                         tags | _tags(review, review_path),
                     )
@@ -131,7 +131,7 @@ def _samples(batch: dict[str, Any], number: str) -> Iterator[Sample]:
 
 def _flag(review: dict[str, Any], path: str) -> str:
     if review.get("P") not in FLAGS:
-        raise BadRow(path, f"`{shown(review.get('P'))}` is none of {', '.join(FLAGS)}")
+        raise BadRow(path, f"`{preview(review.get('P'))}` is none of {', '.join(FLAGS)}")
     return review["P"]
 
 

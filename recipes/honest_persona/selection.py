@@ -1,15 +1,15 @@
 """Chooses the samples to train on and to hold out, by the plan's settings: load, filter, split, in this order."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recipes.common.stage.command import Mistake
-from recipes.common.stage.settings import check_choice, check_least
+from recipes.common.stage.settings import check_choice, check_least, check_share
 from recipes.honest_persona import schema
 from recipes.honest_persona.chat_template import ROLES
-from recipes.honest_persona.data_report import Report, count_tags
+from recipes.honest_persona.data_report import Report
 from recipes.honest_persona.schema import Sample
 
 BASELINE = "__baseline"
@@ -47,8 +47,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_choice(self, "elicitation_type", tuple(ROLES))
-        if not 0 < self.claude_frac <= 1:
-            raise ValueError(f"`claude_frac` is `{self.claude_frac}`, not above 0 and at most 1")
+        check_share(self, "(0, 1]", "claude_frac")
         check_least(self, 1, "val_samples_per_topic")
         check_least(self, 2, "seq_len")
         if not self.flag_prefix.strip():
@@ -66,16 +65,6 @@ class Pool:
     is_split: bool = False
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which samples are kept."""
-
-    kinds: tuple[str, ...]
-    """Whole kinds (`split_personality__version_3`), or families, which stand for all their versions."""
-    tags: frozenset[str]
-    """None of these."""
-
-
 def load(samples: Iterable[Sample]) -> dict[str, Pool]:
     """A pool for each topic, topics in alphabetical order, samples in the order given."""
     topics: dict[str, list[Sample]] = {}
@@ -84,16 +73,17 @@ def load(samples: Iterable[Sample]) -> dict[str, Pool]:
     return {topic: Pool(tuple(topics[topic]), len(topics[topic])) for topic in sorted(topics)}
 
 
-def keep(pool: Pool, choice: Choice) -> Pool:
-    """The samples of the kinds that have none of the tags. ValueError after a split: what is held out, and so what is
-    compared between runs, must not depend on what was drawn."""
+def keep(pool: Pool, kinds: Collection[str], tags: Collection[str]) -> Pool:
+    """The samples that have none of the tags, of whole kinds (`split_personality__version_3`), or of families, which
+    stand for all their versions. ValueError after a split: what is held out, and so what is compared between runs, must
+    not depend on what was drawn."""
     _check_whole(pool, "filtered")
     kept, dropped = [], Counter(pool.dropped)
     for sample in pool.samples:
-        if not is_of(sample.kind, choice.kinds):
+        if not is_of(sample.kind, kinds):
             dropped["of another intervention type"] += 1
-        elif tags := sorted(sample.tags & choice.tags):
-            dropped[f"tagged `{tags[0]}`"] += 1
+        elif unwanted := sorted(sample.tags & set(tags)):
+            dropped[f"tagged `{unwanted[0]}`"] += 1
         else:
             kept.append(sample)
     return replace(pool, samples=tuple(kept), dropped=dropped)
@@ -141,15 +131,14 @@ def choose(settings: Settings, data: Path, report: Report) -> dict[str, list[Sam
                 f"`{name}_topics` has `{unknown[0]}`, which is not a topic of `{data}`",
                 f"its topics are `{'`, `'.join(pools)}`",
             )
-    choice = Choice(tuple(settings.intervention_type), frozenset(settings.tags_to_filter))
     splits: dict[str, list[Sample]] = {"train": [], "val": []}
     for topic, pool in pools.items():
         trained, held = topic in topics_of["train"], topic in topics_of["validation"]
         if not trained and not held:
             report.drop(topic, "of a topic not asked for", pool.read)
             continue
-        count_tags(report, pool.samples)
-        kept = keep(pool, choice)
+        report.tags.update(tag for sample in pool.samples for tag in sample.tags)
+        kept = keep(pool, settings.intervention_type, settings.tags_to_filter)
         count = settings.val_samples_per_topic
         train, val = split(kept, 0 if not held or (trained and count is None) else count)
         for reason, number in kept.dropped.items():

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recipes.common.stage.settings import check_choice, check_least
+from recipes.common.stage.settings import check_above, check_choice, check_least, check_share
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,9 @@ class Settings:
             self, 1, "batch_size", "micro_batch", "lora_r", "keep_last", "validation_batch_size", "max_new_tokens"
         )
         check_least(self, 1, "ranks", "lora_alpha", "save_every", "first_heavy_log_step")
-        for name in ("epochs", "lr", "grad_clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not above 0")
-        for name in ("beta1", "beta2", "lora_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not from 0 to below 1")
-        for name in ("warmup", "cooldown", "lr_floor"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not from 0 to 1")
+        check_above(self, 0, "epochs", "lr", "grad_clip")
+        check_share(self, "[0, 1)", "beta1", "beta2", "lora_dropout")
+        check_share(self, "[0, 1]", "warmup", "cooldown", "lr_floor")
         check_least(self, 0, "weight_decay", "heavy_log_increment_percent")
         if self.warmup + self.cooldown > 1:
             raise ValueError(f"`warmup` + `cooldown` is `{self.warmup + self.cooldown:g}`, more than 1")

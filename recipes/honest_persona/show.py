@@ -25,8 +25,6 @@ BRACKETS = {"chat": "", "call": "<>", "learnt": "{}", "rest": "()"}
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     data: Annotated[Path, POSITIONAL]
     model: Path
     split: Annotated[str, {"choices": SPLITS}] = "train"

@@ -74,6 +74,9 @@ class Coder:
         self._anchor: list[int] = []
         if self.decode(self._plain("a") + self._plain("b")) != "ab":
             self._anchor = self._plain(ANCHOR)
+        self.assistant_end, self.user_end = self.text(self.turns.assistant_end), self.text(self.turns.user_end or "")
+        self.user_prefix = self.text(self.turns.user_prefix or "")
+        self.assistant_prefix = self.text(self.turns.assistant_prefix)
         self._check_cuts()
 
     def chat_open(self, messages: list[Message]) -> list[int]:
@@ -123,22 +126,6 @@ class Coder:
         """What ends the persona's turn; generation stops at its first token."""
         return self.assistant_end if ROLES[self.form.elicitation_type] == "assistant" else self.user_end
 
-    @property
-    def assistant_end(self) -> list[int]:
-        return self.text(self.turns.assistant_end)
-
-    @property
-    def user_end(self) -> list[int]:
-        return self.text(self.turns.user_end or "")
-
-    @property
-    def user_prefix(self) -> list[int]:
-        return self.text(self.turns.user_prefix or "")
-
-    @property
-    def assistant_prefix(self) -> list[int]:
-        return self.text(self.turns.assistant_prefix)
-
     def _plain(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -168,9 +155,8 @@ def sp_token(tokenizer: Any, required: int | None, embeddings: int) -> int:
         return required
     vocabulary = tokenizer.get_vocab()
     free = sorted(number for token, number in vocabulary.items() if RESERVED.fullmatch(token))
-    bytes_ = [
-        vocabulary[token] for token in NEVER if token in vocabulary and vocabulary[token] not in _ids(tokenizer, token)
-    ]
+    read = {token: tokenizer(token, add_special_tokens=False)["input_ids"] for token in NEVER if token in vocabulary}
+    bytes_ = [vocabulary[token] for token, ids in read.items() if vocabulary[token] not in ids]
     for number in (*free, *bytes_):
         if number < embeddings:
             return number
@@ -183,7 +169,3 @@ def special_texts(tokenizer: Any) -> re.Pattern[str]:
     """Matches the texts that the tokenizer reads as special tokens: a content must not have one."""
     texts = {token.content for token in tokenizer.added_tokens_decoder.values() if token.content.strip()}
     return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
-
-
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -1,7 +1,6 @@
 """The training loop: gradients of the persona's words alone, the same on one rank and on many."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +15,7 @@ from recipes.honest_persona.adapter import LoraMask, adapter_parameters, dtype_o
 from recipes.honest_persona.batch import Batch, learnt_part, training_batch
 from recipes.honest_persona.dataset import Row
 from recipes.honest_persona.generate import Listener
-from recipes.honest_persona.schedule import Schedule
+from recipes.honest_persona.schedule import rate_factor
 from recipes.honest_persona.scoring import Answer
 from recipes.honest_persona.settings import Settings
 from recipes.honest_persona.sharding import count_unsharded, shard
@@ -80,27 +79,30 @@ class Trainer:
     def step(self, step: int, length: Length, rows: list[Row]) -> dict[str, float]:
         """One update; returns its numbers, `loss` being the mean over all learnt tokens of all ranks."""
         began = time.monotonic()
-        rank_rows = self._own(step, length, rows)
+        numbers = rows_of_step(step, length.batch, len(rows), self.settings.seed)
+        rank_rows = [rows[number] for number in numbers[self.ranks.rank :: self.ranks.world]]
         learnt = self.ranks.sum(sum(row.learnt for row in rank_rows))
         torch.manual_seed(self.settings.seed + step * self.ranks.world + self.ranks.rank)  # dropout's
         self.model.train()
         loss = 0.0
-        for batch in self._micro_batches(rank_rows):
+        for start in range(0, len(rank_rows), self.settings.micro_batch):
+            batch = training_batch(rank_rows[start : start + self.settings.micro_batch]).to(self.ranks.device)
             part = self._loss_sum(batch) / learnt
             # FSDP averages gradients over the ranks.
             (part * self.ranks.world).backward()
             loss += float(part.detach())
             if self.mask:
                 self.mask.set(None)
-        rate = self.settings.lr * self.schedule.factor(step, length.steps)
+        shape = self.settings.warmup, self.settings.cooldown, self.settings.lr_floor
+        rate = self.settings.lr * rate_factor(step, length.steps, *shape)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         norm = torch.nn.utils.clip_grad_norm_(list(adapter_parameters(self.model).values()), self.settings.grad_clip)
         norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        numbers = {"loss": self.ranks.sum(loss), "grad_norm": norm, "lr": rate, "learnt_tokens": learnt}
-        return numbers | {"seconds": time.monotonic() - began}
+        reported = {"loss": self.ranks.sum(loss), "grad_norm": norm, "lr": rate, "learnt_tokens": learnt}
+        return reported | {"seconds": time.monotonic() - began}
 
     def listen(self, rows: list[Row], listener: Listener) -> list[tuple[Answer, str]]:
         """The persona's answer about each row, on every rank."""
@@ -113,20 +115,6 @@ class Trainer:
         share = len(even) // world
         reviews = self.ranks.gather(own_reviews)
         return [reviews[index % world * share + index // world] for index in range(len(rows))]
-
-    @cached_property
-    def schedule(self) -> Schedule:
-        return Schedule(self.settings.warmup, self.settings.cooldown, self.settings.lr_floor)
-
-    def _own(self, step: int, length: Length, rows: list[Row]) -> list[Row]:
-        """This rank's part of the step's rows."""
-        numbers = rows_of_step(step, length.batch, len(rows), self.settings.seed)
-        return [rows[number] for number in numbers[self.ranks.rank :: self.ranks.world]]
-
-    def _micro_batches(self, rows: list[Row]) -> Iterator[Batch]:
-        size = self.settings.micro_batch
-        for start in range(0, len(rows), size):
-            yield training_batch(rows[start : start + size]).to(self.ranks.device)
 
     def _loss_sum(self, batch: Batch) -> torch.Tensor:
         """The cross-entropy, summed over the learnt tokens, in float32."""

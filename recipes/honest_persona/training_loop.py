@@ -20,7 +20,7 @@ from recipes.common.verl import checkpoints
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.stage import read_history, run_name
 from recipes.honest_persona.adapter import build, lora_config
-from recipes.honest_persona.checkpoints import ROLES, Parts, link, load, save
+from recipes.honest_persona.checkpoints import ROLES, Parts, load, save
 from recipes.honest_persona.dataset import Row, read_rows
 from recipes.honest_persona.form import Form
 from recipes.honest_persona.generate import Listener
@@ -41,7 +41,7 @@ def train(settings: Settings, form: Form, inputs: TrainingInputs, stop: Callable
     with join_group(settings.device) as ranks:
         if ranks.main:
             inputs.work.mkdir(parents=True, exist_ok=True)
-            checkpoints.newest(inputs.work)  # removes what a kill left half written, before the others look
+            checkpoints.remove_incomplete(inputs.work)  # before the others look
         ranks.wait()
         rows = {name: read_rows(inputs.data / f"{name}.parquet") for name in ("train", "val")}
         length = length_of(len(rows["train"]), settings, ranks.world)
@@ -158,7 +158,7 @@ def write_out(inputs: TrainingInputs, length: Length, ranks: Ranks) -> None:
     inputs.out.mkdir(parents=True, exist_ok=True)
     for name in ("adapter", "epochs"):
         shutil.rmtree(inputs.out / name, ignore_errors=True)
-        shutil.copytree(last.folder / name, inputs.out / name, copy_function=link)
+        shutil.copytree(last.folder / name, inputs.out / name, copy_function=files.link_or_copy)
     files.write_json(inputs.out / "metrics.json", summary(last, length, inputs.work) | {"world_size": ranks.world})
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from recipes.common.stage.command import Interrupted, Mistake, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json
-from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.inputs import StageInputs, read_stage
 from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
-from recipes.common.stage.settings import check_least, read_settings
+from recipes.common.stage.settings import check_least
 from recipes.profile_dpo import profile, prompts
 from recipes.profile_dpo.bracket import expected_preferences
 from recipes.profile_dpo.papers import Paper, Query, by_author, read
@@ -62,8 +62,6 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     papers: Path
     examples: Path
 
@@ -71,8 +69,7 @@ class Inputs(StageInputs):
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     papers, queries = read(inputs.papers)
     check_address(queries, settings.mailto)
     examples, progress = read_examples(inputs.examples), Progress(inputs.work)
@@ -81,12 +78,10 @@ def main(argv: list[str] | None = None) -> None:
 
         service = OpenAlex(settings.openalex_url, str(settings.mailto), os.environ.get("OPENALEX_API_KEY"))
         papers += fetch(service, queries, settings, Journal(inputs.work), progress, stop)
-        inputs.out.mkdir(parents=True, exist_ok=True)
         write_jsonl(inputs.out / "papers.jsonl", map(vars, papers))
     abstracts_of = by_author(papers, settings.papers)
     train, held = split(sorted(abstracts_of), settings)
     near = Nearest([" ".join(example["abstracts"]) for example in examples])
-    inputs.out.mkdir(parents=True, exist_ok=True)
     for name, authors in {"train": train, "held_out": held}.items():
         write_jsonl(
             inputs.out / f"{name}.jsonl",

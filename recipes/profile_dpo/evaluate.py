@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from recipes.common.data import confidence
-from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
+from recipes.common.stage.command import StageError, StopSignal, run
 from recipes.common.stage.files import write_json, write_text
-from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.journal import Journal, read_jsonl
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.inputs import StageInputs, read_stage
+from recipes.common.stage.journal import read_jsonl
 from recipes.profile_dpo import prompts
-from recipes.profile_dpo.judge.ask import Asking, read_answers
-from recipes.profile_dpo.judge.select import open_judge
+from recipes.profile_dpo.judge.ask import Asking, open_asking, open_judge
 from recipes.profile_dpo.judge.types import JudgeSettings, Question
 from recipes.profile_dpo.judge.verdict import Bias, Shown, orders, result
 
@@ -50,8 +48,6 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     new: Path
     current: Path
     base: Annotated[Path | None, {"help": "the model that all began with, where `current` is another"}] = None
@@ -61,28 +57,21 @@ class Inputs(StageInputs):
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, JudgeSettings)
+    inputs, settings = read_stage(__doc__, Inputs, JudgeSettings, argv)
     new = read(inputs.new)
     against = {"current": read(inputs.current)}
     if inputs.base and inputs.base != inputs.current:
         against["base"] = read(inputs.base)
     pairs = {name: pairs_of(name, old, new) for name, old in against.items()}
-    journal, progress = Journal(inputs.work), Progress(inputs.work)
     total = settings.orders * sum(pair.settled is None for part in pairs.values() for pair in part)
-    asking = Asking(settings, journal, read_answers(journal), stop, lambda done: progress.step(done, total))
     judge = open_judge(settings, inputs.judge, settings.batched_rounds > 0, inputs.work)
     bias = Bias()
-    try:
+    with open_asking(settings, inputs.work, total, stop) as asking:
         ends = {name: compare(part, asking, judge, bias) for name, part in pairs.items()}
-    except Interrupted:
-        progress.checkpoint(journal.checkpoint(), len(asking.answers.choices))
-        raise
     numbers: dict[str, Any] = {"authors": len(new), "unparsed": sum(row["profile"] is None for row in new)}
     for name, outcomes in ends.items():
         numbers |= {key if name == "current" else f"{name}_{key}": value for key, value in rate(outcomes).items()}
     numbers |= bias.numbers() | asking.answers.numbers(settings)
-    inputs.out.mkdir(parents=True, exist_ok=True)
     write_json(inputs.out / "evaluation.json", ends)
     write_text(inputs.out / "evaluation.md", report(numbers))
     print(report(numbers))

@@ -15,8 +15,8 @@ from typing import Annotated
 from recipes.common.model.fetch import link
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json, write_json
-from recipes.common.stage.inputs import POSITIONAL, read_inputs
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.inputs import POSITIONAL, read_stage
+from recipes.common.stage.settings import check_share
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,11 @@ class Settings:
     """The new model becomes the current one with a higher win rate than this."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gate < 1:
-            raise ValueError(f"`gate` is `{self.gate}`, not from 0 to below 1")
+        check_share(self, "[0, 1)", "gate")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     settings: Annotated[Path, POSITIONAL]
     before: Path
     before_profiles: Path
@@ -46,12 +43,10 @@ class Inputs:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    gate = read_settings(inputs.settings, Settings).gate
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     rate = read_json(inputs.evaluation / "metrics.json")["win_rate"]
-    won = rate > gate
+    won = rate > settings.gate
     model, profiles = (inputs.new, inputs.new_profiles) if won else (inputs.before, inputs.before_profiles)
-    inputs.out.mkdir(parents=True, exist_ok=True)
     link(model, inputs.out)
     shutil.copyfile(profiles / "profiles.jsonl", inputs.out / "profiles.jsonl")
     before, current = (read_json(folder / "metrics.json") for folder in (inputs.before, model))
@@ -60,9 +55,11 @@ def main(argv: list[str] | None = None) -> None:
         "revision": current["revision"],
         "trained": int(won or before.get("trained", 0)),
     }
-    write_json(inputs.out / "metrics.json", numbers | {"became_current": int(won), "win_rate": rate, "gate": gate})
+    write_json(
+        inputs.out / "metrics.json", numbers | {"became_current": int(won), "win_rate": rate, "gate": settings.gate}
+    )
     decision = "the new model is the current one" if won else "the current model stays"
-    print(f"win rate {rate:.1%}, gate {gate:.1%}: {decision}")
+    print(f"win rate {rate:.1%}, gate {settings.gate:.1%}: {decision}")
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from recipes.common.inference.types import Sampling
-from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
+from recipes.common.stage.command import Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json
-from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
-from recipes.common.stage.settings import check_choice, check_least, read_settings
+from recipes.common.stage.inputs import StageInputs, read_stage
+from recipes.common.stage.journal import Batches, Journal, read_jsonl, write_jsonl
+from recipes.common.stage.settings import check_choice, check_least, check_share
 from recipes.profile_dpo import profile
 from recipes.profile_dpo.similarity import different
 from recipes.profile_dpo.writer import Speaker, Writing, ask, open_writer
@@ -53,9 +53,7 @@ class Settings(Writing):
         check_least(self, 2, "candidates")
         if self.temperature <= 0:
             raise ValueError(f"`temperature` is `{self.temperature}`, not above 0: all candidates would be the same")
-        for name in ("top_p", "likeness"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not above 0 and at most 1")
+        check_share(self, "(0, 1]", "top_p", "likeness")
 
 
 Write = Callable[[list[dict[str, Any]], int], list[list[tuple[str, int]]]]
@@ -64,8 +62,6 @@ Write = Callable[[list[dict[str, Any]], int], list[list[tuple[str, int]]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     model: Path
     data: Path
     round: Annotated[int, {"help": "which of several, from 1 on"}] = 1
@@ -74,15 +70,13 @@ class Inputs(StageInputs):
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     settings = replace(settings, seed=settings.seed + (inputs.round - 1) * ROUND)
     journal, progress = Journal(inputs.work), Progress(inputs.work)
     writer = open_writer(inputs.model, settings)
     units = list(read_jsonl(inputs.data / "train.jsonl"))
     write_all(units, journal, settings, writing(writer, settings), progress, stop)
     candidates, failed = candidates_of(units, journal.rows, settings.likeness)
-    inputs.out.mkdir(parents=True, exist_ok=True)
     write_jsonl(inputs.out / "candidates.jsonl", candidates)
     numbers = summary(journal.rows, candidates, failed, settings)
     write_json(inputs.out / "metrics.json", numbers | writer.numbers(settings.at_once))
@@ -134,33 +128,24 @@ def write_all(
     stop: Callable[[], bool],
 ) -> None:
     """The journal holds each author's texts, in order. Raises Interrupted after `stop`."""
-    began, first = time.monotonic(), len(journal.rows)
-    each = max(1, settings.at_once // settings.candidates)
-    while (done := len(journal.rows)) < len(units):
-        if stop():
-            progress.checkpoint(journal.checkpoint(), done)
-            raise Interrupted(f"profiles of {done:,} of {len(units):,} authors are written")
-        start, before = done - done % each, time.monotonic()
-        part = units[start : start + each]
+
+    def make(part: list[dict[str, Any]], start: int) -> list[dict[str, Any]]:
+        began = time.monotonic()
         texts_of_authors = write(part, start)
-        seconds = round((time.monotonic() - before) / len(part), 4)
-        # of a batch that was cut off, the authors that are there stay
-        journal.append(
-            [
-                {
-                    "unit": unit["unit"],
-                    "texts": [text for text, _ in texts],
-                    "tokens": sum(count for _, count in texts),
-                    "seconds": seconds,
-                }
-                for unit, texts in zip(part, texts_of_authors, strict=True)
-            ][done - start :]
-        )
-        rate = (time.monotonic() - began) / (len(journal.rows) - first)
-        eta = round(rate * (len(units) - len(journal.rows)), 1)
-        progress.step(len(journal.rows), len(units), {"seconds_per_author": round(rate, 3), "eta_seconds": eta})
-        if len(journal.rows) // settings.keep_every > done // settings.keep_every:
-            progress.checkpoint(journal.checkpoint(), len(journal.rows))
+        seconds = round((time.monotonic() - began) / len(part), 4)
+        return [
+            {
+                "unit": unit["unit"],
+                "texts": [text for text, _ in texts],
+                "tokens": sum(count for _, count in texts),
+                "seconds": seconds,
+            }
+            for unit, texts in zip(part, texts_of_authors, strict=True)
+        ]
+
+    each = max(1, settings.at_once // settings.candidates)
+    batches = Batches(each, settings.keep_every, "author", "profiles of {:,} of {:,} authors are written")
+    batches.extend(journal, units, make, progress, stop)
 
 
 def candidates_of(

@@ -9,14 +9,12 @@ from recipes.common.checkpoint.merge import MergeInputs, MergeSettings, merge_an
 from recipes.common.model.card import origin_of
 from recipes.common.stage.command import run
 from recipes.common.stage.files import write_json
-from recipes.common.stage.inputs import read_inputs
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.inputs import read_stage
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, MergeInputs, argv)
-    settings = read_settings(inputs.settings, MergeSettings)
+    inputs, settings = read_stage(__doc__, MergeInputs, MergeSettings, argv)
     numbers = merge_and_compare(inputs.base, inputs.training / "adapter", inputs, settings)
     write_json(inputs.out / "metrics.json", numbers | origin_of(inputs.base))
 

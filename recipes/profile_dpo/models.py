@@ -14,13 +14,10 @@ from recipes.common.data.hub import Source
 from recipes.common.model.fetch import fetch_model, model_numbers
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
-from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.inputs import StageInputs, read_stage
 from recipes.profile_dpo.authors import read_examples, unit
 from recipes.profile_dpo.papers import by_author, read
 from recipes.profile_dpo.similarity import Nearest
-
-KINDS = ("writer", "judge")
 
 
 @dataclass(frozen=True)
@@ -40,18 +37,14 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
-    kind: Annotated[str, {"choices": KINDS}]
+    kind: Annotated[str, {"choices": ("writer", "judge")}]
     papers: Path
     examples: Path
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
-    inputs.out.mkdir(parents=True, exist_ok=True)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     if inputs.kind == "judge" and settings.judge != "local":
         metrics: dict[str, Any] = {"repo": settings.endpoint_model or settings.judge, "revision": None}
     elif settings.repo == "tiny":

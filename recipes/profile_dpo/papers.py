@@ -41,7 +41,9 @@ def read(path: Path) -> tuple[list[Paper], list[Query]]:
             if "openalex" in value:
                 queries.append(_query(value))
             else:
-                papers.append(Paper(*(rows.filled(name, value.get(name)) for name in ("author", "title", "abstract"))))
+                papers.append(
+                    Paper(*(rows.require_text(name, value.get(name)) for name in ("author", "title", "abstract")))
+                )
         except BadRow as bad:
             column = f"`{bad.column}` " if bad.column else ""
             hint = 'a row is {"author", "title", "abstract"}, or {"openalex": FILTER, "authors": NUMBER}'
@@ -65,5 +67,5 @@ def by_author(papers: Iterable[Paper], each: int) -> dict[str, list[str]]:
 def _query(value: dict[str, Any]) -> Query:
     authors = value.get("authors")
     if type(authors) is not int or authors < 1:
-        raise BadRow("authors", f"`{rows.shown(authors)}` is not a whole number from 1 on")
-    return Query(rows.filled("openalex", value["openalex"]), authors)
+        raise BadRow("authors", f"`{rows.preview(authors)}` is not a whole number from 1 on")
+    return Query(rows.require_text("openalex", value["openalex"]), authors)

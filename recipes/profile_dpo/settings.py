@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recipes.common.stage.settings import check_choice, check_least
+from recipes.common.stage.settings import check_above, check_choice, check_least, check_share
 from recipes.common.trl.hyperparameters import Hyper
 
 PARALLEL = ("ddp", "zero2")
@@ -24,10 +24,8 @@ class DpoSettings(Hyper):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice(self, "parallel", PARALLEL)
-        if self.beta <= 0:
-            raise ValueError(f"`beta` is `{self.beta}`, not above 0")
-        if not 0 < self.length_share <= 1:
-            raise ValueError(f"`length_share` is `{self.length_share}`, not above 0 and at most 1")
+        check_above(self, 0, "beta")
+        check_share(self, "(0, 1]", "length_share")
         check_least(self, 1, "ranks")
         if self.parallel == "zero2" and self.device == "cpu":
             raise ValueError("`parallel` is `zero2`, which needs GPUs; on a CPU use `ddp`")

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
+from recipes.common.stage.command import StageError, StopSignal, run
 from recipes.common.stage.files import write_json, write_text
-from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.inputs import StageInputs, read_stage
+from recipes.common.stage.journal import read_jsonl, write_jsonl
+from recipes.common.stage.settings import check_share
 from recipes.profile_dpo import bracket, prompts
 from recipes.profile_dpo.bracket import Result
-from recipes.profile_dpo.judge.ask import Asking, read_answers
-from recipes.profile_dpo.judge.select import open_judge
+from recipes.profile_dpo.judge.ask import Asking, open_asking, open_judge
 from recipes.profile_dpo.judge.types import Judge, JudgeSettings, Question
 from recipes.profile_dpo.judge.verdict import Bias, Shown, orders, result
 
@@ -37,8 +36,7 @@ class Settings(JudgeSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.eval_share < 1:
-            raise ValueError(f"`eval_share` is `{self.eval_share}`, not between 0 and 1")
+        check_share(self, "(0, 1)", "eval_share")
 
 
 Open = Callable[[int], Judge]
@@ -47,8 +45,6 @@ Open = Callable[[int], Judge]
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     candidates: Path
     judge: Path
 
@@ -56,12 +52,9 @@ class Inputs(StageInputs):
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     units = list(read_jsonl(inputs.candidates / "candidates.jsonl"))
-    journal, progress = Journal(inputs.work), Progress(inputs.work)
     total = settings.orders * sum(len(unit["profiles"]) - 1 for unit in units)
-    asking = Asking(settings, journal, read_answers(journal), stop, lambda done: progress.step(done, total))
     judges: dict[bool, Judge] = {}
 
     def judge(number: int) -> Judge:
@@ -71,13 +64,9 @@ def main(argv: list[str] | None = None) -> None:
         return judges[batched]
 
     bias = Bias()
-    try:
+    with open_asking(settings, inputs.work, total, stop) as asking:
         results = play(units, asking, judge, settings, bias)
-    except Interrupted:
-        progress.checkpoint(journal.checkpoint(), len(asking.answers.choices))
-        raise
     train, held, left_out = split(units, results, settings)
-    inputs.out.mkdir(parents=True, exist_ok=True)
     write_jsonl(inputs.out / "train.jsonl", train)
     write_jsonl(inputs.out / "eval.jsonl", held)
     played = (

@@ -15,8 +15,7 @@ from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import Mistake, StageError, StopSignal
 from recipes.common.stage.files import write_json
 from recipes.common.stage.inputs import TrainingInputs
-from recipes.common.trl.hyperparameters import schedule
-from recipes.common.trl.rows import Splits, check_pairs, read_splits
+from recipes.common.trl.rows import Splits, check_pairs, preference, read_splits
 from recipes.common.trl.summary import DPO_NAMES, adapter_change, summary
 from recipes.common.trl.training import arguments, lora, train
 from recipes.profile_dpo.settings import DpoSettings
@@ -77,10 +76,7 @@ def batches_of_each(accumulate: int, world: int) -> int:
 
 def make_trainer(settings: DpoSettings, inputs: TrainingInputs, rows: Splits, world: int) -> Any:
     """TRL's trainer of an adapter on all linear layers, whatever names the model gives them."""
-    accumulate = settings.accumulate * world
-    plan = schedule(
-        len(rows["train"]), settings.batch, accumulate, settings.epochs, settings.warmup, settings.save_every
-    )
+    plan = replace(settings, accumulate=settings.accumulate * world).schedule(len(rows["train"]))
     options = arguments(settings, plan, inputs.work)
     if world > 1 and settings.parallel == "zero2":
         options["deepspeed"] = str(ZERO2)
@@ -91,7 +87,9 @@ def make_trainer(settings: DpoSettings, inputs: TrainingInputs, rows: Splits, wo
         tokenizer.pad_token = tokenizer.eos_token
     adapter = lora(settings)
     adapter.target_modules = "all-linear"
-    datasets = {name: Dataset.from_list([preference(row) for row in part]) for name, part in rows.items()}
+    datasets = {
+        name: Dataset.from_list([preference(row["prompt"], row) for row in part]) for name, part in rows.items()
+    }
     config = DPOConfig(**options, beta=settings.beta)
     if world > 1 and settings.device == "cpu":
         # accelerate calls it cpu:0, onto which torch loads no checkpoint
@@ -104,12 +102,6 @@ def make_trainer(settings: DpoSettings, inputs: TrainingInputs, rows: Splits, wo
         processing_class=tokenizer,
         peft_config=adapter,
     )
-
-
-def preference(row: dict[str, Any]) -> dict[str, Any]:
-    """A row in the form that TRL reads."""
-    sides = {side: [{"role": "assistant", "content": row[side]}] for side in ("chosen", "rejected")}
-    return {"prompt": row["prompt"], **sides}
 
 
 def fitting_rows(rows: Splits, tokens: Tokens, share: float, most: int) -> tuple[Splits, int]:

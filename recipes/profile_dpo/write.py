@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from recipes.common.inference.types import Sampling
-from recipes.common.stage.command import Interrupted, Progress, StopSignal, run
+from recipes.common.stage.command import Progress, StopSignal, run
 from recipes.common.stage.files import read_json, write_json
-from recipes.common.stage.inputs import TrainingInputs, read_inputs
-from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
-from recipes.common.stage.settings import check_least, read_settings
+from recipes.common.stage.inputs import TrainingInputs, read_stage
+from recipes.common.stage.journal import Batches, Journal, read_jsonl, write_jsonl
+from recipes.common.stage.settings import check_least, check_share
 from recipes.profile_dpo import profile
 from recipes.profile_dpo.writer import Speaker, Writing, ask, open_writer
 
@@ -31,19 +31,16 @@ class Settings(Writing):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_least(self, 0, "answer_temperature")
-        if not 0 < self.answer_top_p <= 1:
-            raise ValueError(f"`answer_top_p` is `{self.answer_top_p}`, not above 0 and at most 1")
+        check_share(self, "(0, 1]", "answer_top_p")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    inputs = read_inputs(__doc__, TrainingInputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, TrainingInputs, Settings, argv)
     units, journal = list(read_jsonl(inputs.data / "held_out.jsonl")), Journal(inputs.work)
     writer = open_writer(inputs.model, settings)
     write_all(units, journal, settings, writer, Progress(inputs.work), stop)
-    inputs.out.mkdir(parents=True, exist_ok=True)
     results = [profile.parse(profile.START + row["text"]) for row in journal.rows]
     failed = Counter(parsed for parsed in results if isinstance(parsed, str))
     texts = [None if isinstance(parsed, str) else parsed.text() for parsed in results]
@@ -69,19 +66,17 @@ def write_all(
 ) -> None:
     """The journal holds each author's text, in order. Raises Interrupted after `stop`."""
     sampling = Sampling(settings.profile_tokens, settings.answer_temperature, settings.answer_top_p, writer.stop)
-    while (done := len(journal.rows)) < len(units):
-        if stop():
-            progress.checkpoint(journal.checkpoint(), done)
-            raise Interrupted(f"{done:,} of {len(units):,} profiles are written")
-        start = done - done % settings.at_once
-        part = units[start : start + settings.at_once]
+
+    def make(part: list[dict[str, Any]], start: int) -> list[dict[str, Any]]:
         prompts = {unit["unit"]: ask(writer, unit["prompt"]) for unit in part}
         fits = {unit: ids for unit, ids in prompts.items() if len(ids) <= settings.prompt_tokens}
         texts = writer.write(list(fits.values()), sampling, settings.seed + start) if fits else []
         text_of = {unit: text for unit, (text, _) in zip(fits, texts, strict=True)}
         # an author whose prompt is too long has no text, whichever model is asked
-        journal.append([{"unit": unit["unit"], "text": text_of.get(unit["unit"], "")} for unit in part][done - start :])
-        progress.step(len(journal.rows), len(units))
+        return [{"unit": unit["unit"], "text": text_of.get(unit["unit"], "")} for unit in part]
+
+    batches = Batches(settings.at_once, settings.keep_every, "author", "{:,} of {:,} profiles are written")
+    batches.extend(journal, units, make, progress, stop)
 
 
 if __name__ == "__main__":

@@ -2,26 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from recipes.common.inference.chat_model import ChatModel, check_engine
+from recipes.common.inference.chat_model import ChatModel, EngineSettings, turn_ends
 from recipes.common.inference.types import Loading, Sampling
 from recipes.common.stage.settings import check_least
 from recipes.profile_dpo import profile
 from recipes.profile_dpo.prompts import Message
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 
 @dataclass(frozen=True)
-class Writing:
+class Writing(EngineSettings):
     """The settings of a stage whose model writes."""
 
-    engine: str
-    device: str
-    dtype: str
-    gpu_share: float
     prompt_tokens: int
     """Longer prompts are left out, and counted."""
     profile_tokens: int
@@ -30,10 +22,9 @@ class Writing:
     """Profiles that are written together."""
     keep_every: int
     """Authors between two checkpoints."""
-    seed: int
 
     def __post_init__(self) -> None:
-        check_engine(self)
+        super().__post_init__()
         check_least(self, 1, "prompt_tokens", "profile_tokens", "at_once", "keep_every")
 
     @property
@@ -47,7 +38,7 @@ class Speaker(ChatModel):
 
     def __init__(self, loading: Loading, engine: str):
         super().__init__(loading, engine)
-        self.stop = ends(self.tokenizer)
+        self.stop = turn_ends(self.tokenizer)
 
     def write(self, prompts: list[list[int]], sampling: Sampling, seed: int) -> list[tuple[str, int]]:
         """For each prompt, the text of its reply and how many tokens that took."""
@@ -67,14 +58,3 @@ def open_writer(model: Path, settings: Writing) -> Speaker:
 def ask(writer: Speaker, chat: list[Message]) -> list[int]:
     """The ids after which a profile goes on: its first word is given."""
     return writer.ids(chat, profile.START)
-
-
-def ends(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
-    """The tokens that end an assistant's turn: the one its template writes, and the model's own."""
-    mark = "\N{WHITE SQUARE}"
-    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": mark}]
-    closed = tokenizer.apply_chat_template(chat, tokenize=False).rpartition(mark)[2]
-    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
-    after = [token for token in tokenizer.encode(closed, add_special_tokens=False) if token in special]
-    end_of_text = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return tuple(dict.fromkeys([*after[:1], *end_of_text]))

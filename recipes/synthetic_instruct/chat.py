@@ -65,6 +65,11 @@ def save_chat(chat: Chat, model: Path) -> None:
     write_json(model / "generation_config.json", ends | {"bos_token_id": chat.tokenizer.bos_token_id})
 
 
+def turns(instruction: str, response: str) -> list[dict[str, str]]:
+    """A whole chat."""
+    return [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}]
+
+
 def one_bos(ids: list[int], bos: int | None, what: str) -> list[int]:
     """The ids. Raises StageError if they begin with two BOS tokens."""
     if bos is not None and ids[:2] == [bos, bos]:

@@ -14,18 +14,19 @@ from trl import DPOConfig, DPOTrainer
 
 from recipes.common.model.loading import Peak, load_model
 from recipes.common.stage.command import StopSignal, run
-from recipes.common.trl.rows import Splits, check_pairs
+from recipes.common.stage.inputs import TrainingInputs, read_stage
+from recipes.common.trl.rows import Splits, check_pairs, preference
 from recipes.common.trl.summary import DPO_NAMES
 from recipes.common.trl.training import arguments, lora
 from recipes.synthetic_instruct.chat import Chat
 from recipes.synthetic_instruct.settings import DpoSettings
-from recipes.synthetic_instruct.training import check_chats, finish, learn, read_command, read_rows, schedule_of
+from recipes.synthetic_instruct.training import check_chats, finish, learn, read_rows
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    settings, inputs = read_command(__doc__, argv, DpoSettings)
+    inputs, settings = read_stage(__doc__, TrainingInputs, DpoSettings, argv)
     rows = read_rows(inputs.data)
     check_pairs(rows, inputs.data)
     chat = check_chats(inputs.model, settings, [(row["instruction"], row["chosen"]) for row in rows["train"]])
@@ -39,8 +40,11 @@ def main(argv: list[str] | None = None) -> None:
 
 def make_trainer(model: Path, settings: DpoSettings, chat: Chat, rows: Splits, work: Path) -> Any:
     """TRL's trainer of the adapter."""
-    plan = schedule_of(settings, len(rows["train"]))
-    datasets = {name: Dataset.from_list([_preference(row) for row in part]) for name, part in rows.items()}
+    plan = settings.schedule(len(rows["train"]))
+    datasets = {}
+    for name, part in rows.items():
+        asked = ([{"role": "user", "content": row["instruction"]}] for row in part)
+        datasets[name] = Dataset.from_list(list(map(preference, asked, part)))
     return DPOTrainer(
         model=load_model(model, settings.device, settings.dtype, settings.nf4),
         args=DPOConfig(**arguments(settings, plan, work), beta=settings.beta),
@@ -55,14 +59,6 @@ def longest(dataset: Any) -> int:
     """Tokens of the longest prompt with an answer."""
     rows = zip(dataset["prompt_ids"], dataset["chosen_ids"], dataset["rejected_ids"], strict=True)
     return max(len(prompt) + max(len(chosen), len(rejected)) for prompt, chosen, rejected in rows)
-
-
-def _preference(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "prompt": [{"role": "user", "content": row["instruction"]}],
-        "chosen": [{"role": "assistant", "content": row["chosen"]}],
-        "rejected": [{"role": "assistant", "content": row["rejected"]}],
-    }
 
 
 if __name__ == "__main__":

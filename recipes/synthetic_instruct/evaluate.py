@@ -17,8 +17,8 @@ from recipes.common.model.loading import DEVICES, DTYPES, Peak, take_device
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import Interrupted, Mistake, Progress, StopSignal, run
 from recipes.common.stage.files import read_json, write_json, write_text
-from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import check_choice, check_least, read_settings
+from recipes.common.stage.inputs import StageInputs, read_stage
+from recipes.common.stage.settings import check_choice, check_least
 
 MODELS = ("base", "sft", "dpo")
 BOOTSTRAPS = 1000
@@ -61,8 +61,6 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     base: Path
     sft: Path
     dpo: Path
@@ -71,9 +69,7 @@ class Inputs(StageInputs):
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
-    inputs.work.mkdir(parents=True, exist_ok=True)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     os.environ.setdefault("HF_DATASETS_CACHE", str(inputs.work / "datasets"))
     harness = Harness(settings)
     harness.check_tasks()
@@ -92,7 +88,6 @@ def main(argv: list[str] | None = None) -> None:
             results[name] |= numbers
             done += 1
             progress.step(done, len(MODELS) * len(settings.tasks), main_numbers(numbers, name))
-    inputs.out.mkdir(parents=True, exist_ok=True)
     text = table(results)
     print(text)
     write_json(inputs.out / "evaluation.json", results)

@@ -15,9 +15,9 @@ from typing import Any
 from recipes.common.model.loading import DEVICES
 from recipes.common.stage.command import Progress, StageError, run
 from recipes.common.stage.files import write_json, write_text
-from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.inputs import StageInputs, read_stage
 from recipes.common.stage.journal import read_jsonl, write_jsonl
-from recipes.common.stage.settings import check_choice, check_least, read_settings
+from recipes.common.stage.settings import check_choice, check_least, check_share
 from recipes.synthetic_instruct.drops import Drops
 from recipes.synthetic_instruct.quality import Limits, judge, repeats
 
@@ -51,11 +51,8 @@ class Settings:
             if len(value) != 2 or not all(type(bound) is int for bound in value) or not 0 <= value[0] <= value[1]:
                 raise ValueError(f"`{name}` is `{value}`, not a smallest and a largest number")
         check_least(self, 1, "keep", "judged_at_once")
-        for name in ("ascii_share", "repeated_word", "score", "similarity"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"`{name}` is `{getattr(self, name)}`, not from 0 to 1")
-        if not 0 < self.eval_share < 1:
-            raise ValueError(f"`eval_share` is `{self.eval_share}`, not between 0 and 1")
+        check_share(self, "[0, 1]", "ascii_share", "repeated_word", "score", "similarity")
+        check_share(self, "(0, 1)", "eval_share")
         check_least(self, 1, "slack")
 
     @property
@@ -66,41 +63,37 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     pairs: Path
     judge: Path
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings, progress = read_settings(inputs.settings, Settings), Progress(inputs.work)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
+    progress = Progress(inputs.work)
     rows = list(read_jsonl(inputs.pairs / "pairs.jsonl"))
     if not rows:
         raise StageError(f"`{inputs.pairs / 'pairs.jsonl'}` has no rows to filter", "generate some first")
     drops = Drops(len(rows))
     good = different(passing_pairs(rows, settings.limits, drops), settings.similarity, drops)
     passed = len(good)
-    inputs.out.mkdir(parents=True, exist_ok=True)
     if not good:
         write_text(inputs.out / "report.md", drops.table())
         print(drops.table())
         raise StageError(f"none of {len(rows):,} pairs passed", f"the reasons are in {inputs.out / 'report.md'}")
-    scored, numbers = reward(good, inputs.judge, settings, progress)
+    pairs = [(row["instruction"], row["response"]) for row in good]
+    rewards, numbers = rewards_of(pairs, inputs.judge, settings, progress)
+    scored = [{**row, "reward": round(logit, 4)} for row, logit in zip(good, rewards, strict=True)]
     best = keep_best(scored, settings, drops)
     drops.kept = len(best)
     drops.check()
-    train, held = split(best, settings.eval_share, settings.seed)
-    write_jsonl(inputs.out / "train.jsonl", train)
-    write_jsonl(inputs.out / "eval.jsonl", held)
+    sizes = write_splits(best, settings.eval_share, settings.seed, inputs.out)
     dropped = ({**row, "reason": reason} for reason, those in drops.reasons.items() for row in those)
     write_jsonl(inputs.out / "dropped.jsonl", sorted(dropped, key=lambda row: row["index"]))
     write_json(inputs.out / "report.json", drops.json())
     write_text(inputs.out / "report.md", drops.table())
     print(drops.table())
     counts = {"rows": len(rows), "kept": len(best), "dropped": len(rows) - len(best), "passed": passed}
-    sizes = {"train_rows": len(train), "eval_rows": len(held)}
     write_json(inputs.out / "metrics.json", counts | sizes | statistics(best) | numbers)
 
 
@@ -128,17 +121,23 @@ def different(rows: list[dict[str, Any]], similarity: float, drops: Drops) -> li
     return good
 
 
-def reward(
-    rows: list[dict[str, Any]], model: Path, settings: Settings, progress: Progress
-) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """The rows with the reward model's logit, and the stage's memory in numbers."""
+def rewards_of(
+    pairs: list[tuple[str, str]], model: Path, settings: Any, progress: Progress
+) -> tuple[list[float], dict[str, float]]:
+    """The reward model's logit of each instruction with its response, and the stage's memory in numbers."""
     from recipes.synthetic_instruct.reward_model import Reward
 
     reward_model = Reward(model, settings.device)
-    pairs = [(row["instruction"], row["response"]) for row in rows]
-    logits = reward_model.scores(pairs, settings.judged_at_once, lambda done: progress.step(done, len(rows)))
-    scored = [{**row, "reward": round(logit, 4)} for row, logit in zip(rows, logits, strict=True)]
-    return scored, reward_model.numbers(settings.judged_at_once)
+    logits = reward_model.scores(pairs, settings.judged_at_once, lambda done: progress.step(done, len(pairs)))
+    return logits, reward_model.numbers(settings.judged_at_once)
+
+
+def write_splits(rows: list[dict[str, Any]], eval_share: float, seed: int, out: Path) -> dict[str, int]:
+    """`out` holds the rows to train on and those to evaluate with, whose numbers are returned."""
+    parts = dict(zip(("train", "eval"), split(rows, eval_share, seed), strict=True))
+    for name, part in parts.items():
+        write_jsonl(out / f"{name}.jsonl", part)
+    return {f"{name}_rows": len(part) for name, part in parts.items()}
 
 
 def keep_best(rows: list[dict[str, Any]], settings: Settings, drops: Drops) -> list[dict[str, Any]]:

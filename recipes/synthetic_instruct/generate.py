@@ -16,9 +16,9 @@ from typing import Any
 from recipes.common.inference.types import Sampling
 from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
 from recipes.common.stage.files import write_json
-from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.inputs import StageInputs, read_stage
 from recipes.common.stage.journal import Journal, write_jsonl
-from recipes.common.stage.settings import check_least, read_settings
+from recipes.common.stage.settings import check_least, check_share
 from recipes.synthetic_instruct.magpie import first_token_bans, prequery
 from recipes.synthetic_instruct.speaker import Speaker, Speaking
 
@@ -43,8 +43,7 @@ class Settings(Speaking):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_least(self, 1, "rows")
-        if not 0 < self.instruction_top_p <= 1:
-            raise ValueError(f"`instruction_top_p` is `{self.instruction_top_p}`, not above 0 and at most 1")
+        check_share(self, "(0, 1]", "instruction_top_p")
         if self.instruction_temperature <= 0:
             raise ValueError("`instruction_temperature` is not above 0: every instruction would be the same")
         check_least(self, 0, "response_temperature")
@@ -58,16 +57,13 @@ Batch = Callable[[int], list[dict[str, Any]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     model: Path
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     journal, progress = Journal(inputs.work), Progress(inputs.work)
     speaker = Speaker(inputs.model, settings)
     before = prequery(speaker.tokenizer)
@@ -77,7 +73,6 @@ def main(argv: list[str] | None = None) -> None:
         )
     print(f"pre-query prefix ({before.known or 'of no known family'}): {before.text!r}", flush=True)
     pairs = fill(journal, settings, magpie(speaker, settings), progress, stop)
-    inputs.out.mkdir(parents=True, exist_ok=True)
     write_jsonl(inputs.out / "pairs.jsonl", pairs)
     numbers = summary(journal.rows, settings.rows) | speaker.numbers(settings.at_once)
     write_json(inputs.out / "metrics.json", numbers | {"prequery": before.text})

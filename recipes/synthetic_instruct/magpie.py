@@ -7,6 +7,7 @@ the user's words, and goes to the model as ids, so that nothing can put another 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recipes.common.inference.chat_model import special_ids, turn_close, turn_ends
 from recipes.common.stage.command import StageError
 from recipes.synthetic_instruct.chat import one_bos
 
@@ -58,13 +59,9 @@ def prequery(tokenizer: "PreTrainedTokenizerBase") -> PreQuery:
 
 def ends(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
     """The tokens after which somebody's turn is over: the end of the assistant's, the model's own, and a header's."""
-    closed = _close(tokenizer)
-    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
-    after = [token for token in tokenizer.encode(closed, add_special_tokens=False) if token in special]
     first = tokenizer.encode(_header(tokenizer), add_special_tokens=False)[:1]
-    header = [token for token in first if token in special]
-    end_of_text = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    tokens = tuple(dict.fromkeys([*after[:1], *end_of_text, *header]))
+    header = [token for token in first if token in special_ids(tokenizer)]
+    tokens = tuple(dict.fromkeys([*turn_ends(tokenizer), *header]))
     if not tokens:
         raise StageError("the generator's chat template ends a turn with no special token", "use another generator")
     return tokens
@@ -90,13 +87,7 @@ def _header(tokenizer: "PreTrainedTokenizerBase") -> str:
         {"role": "user", "content": MARKER},
     ]
     between = _before(tokenizer, chat).rpartition(OTHER)[2]
-    return between.removeprefix(_close(tokenizer))
-
-
-def _close(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """What the template writes after the assistant's words."""
-    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": MARKER}]
-    return tokenizer.apply_chat_template(chat, tokenize=False).rpartition(MARKER)[2]
+    return between.removeprefix(turn_close(tokenizer))
 
 
 def _before(tokenizer: "PreTrainedTokenizerBase", chat: list[dict[str, str]]) -> str:

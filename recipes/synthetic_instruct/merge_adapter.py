@@ -10,16 +10,14 @@ from recipes.common.checkpoint.merge import MergeInputs, merge_and_compare
 from recipes.common.model.card import origin_of
 from recipes.common.stage.command import run
 from recipes.common.stage.files import write_json
-from recipes.common.stage.inputs import read_inputs
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.inputs import read_stage
 from recipes.synthetic_instruct.chat import open_chat, save_chat
 from recipes.synthetic_instruct.settings import MergeSettings
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, MergeInputs, argv)
-    settings = read_settings(inputs.settings, MergeSettings)
+    inputs, settings = read_stage(__doc__, MergeInputs, MergeSettings, argv)
     trained = inputs.training / "model"
     base, adapter = (trained, None) if trained.is_dir() else (inputs.base, inputs.training / "adapter")
     numbers = merge_and_compare(base, adapter, inputs, settings)

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from recipes.common.data import hub
-from recipes.common.model.fetch import EXCLUDED, MODEL_FILES, Source, fetch_model, link, model_numbers
+from recipes.common.model.fetch import MODEL_FILES, Source, fetch_model, link, model_numbers, source_folder
 from recipes.common.stage import files
-from recipes.common.stage.command import Mistake, run
-from recipes.common.stage.inputs import StageInputs, read_inputs
+from recipes.common.stage.command import run
+from recipes.common.stage.inputs import StageInputs, read_stage
 from recipes.common.stage.journal import read_jsonl
-from recipes.common.stage.settings import read_settings
 
 KINDS = ("generator", "base", "judge")
 PICKLE = "pytorch_model.bin"
@@ -35,18 +33,14 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     kind: Annotated[str, {"choices": KINDS}]
     texts: Path
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     source = Source(settings.repo, settings.revision)
-    inputs.out.mkdir(parents=True, exist_ok=True)
     if settings.repo == "tiny":
         metrics = make_tiny(inputs.kind, settings, inputs.texts, inputs.out)
     elif inputs.kind == "judge":
@@ -76,13 +70,7 @@ def read_pairs(texts: Path) -> list[tuple[str, str]]:
 
 def fetch_judge(source: Source, out: Path, work: Path) -> dict[str, Any]:
     """`out` holds the reward model, whose weights may come as a pickle and whose tokenizer as a sentencepiece model."""
-    if source.on_hub:
-        patterns = (*MODEL_FILES, "spm.model", PICKLE)
-        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", patterns, EXCLUDED)
-    else:
-        folder = Path(source.repo).expanduser()
-        if not folder.is_dir():
-            raise Mistake(f"no folder `{source.repo}`", "a hub repository is written `owner/name`")
+    folder = source_folder(source, work, (*MODEL_FILES, "spm.model", PICKLE))
     link(folder, out, (*MODEL_FILES, "spm.model"))
     if not list(out.glob("*.safetensors")) and (folder / PICKLE).is_file():
         unpickle(folder / PICKLE, out / "model.safetensors")

@@ -15,11 +15,11 @@ from typing import Annotated, Any
 from recipes.common.model.loading import DEVICES
 from recipes.common.stage.command import Progress, StageError, run
 from recipes.common.stage.files import write_json, write_text
-from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.journal import read_jsonl, write_jsonl
-from recipes.common.stage.settings import check_choice, check_least, read_settings
+from recipes.common.stage.inputs import StageInputs, read_stage
+from recipes.common.stage.journal import read_jsonl
+from recipes.common.stage.settings import check_above, check_choice, check_least, check_share
 from recipes.synthetic_instruct.drops import Drops
-from recipes.synthetic_instruct.filter import split
+from recipes.synthetic_instruct.filter import rewards_of, write_splits
 
 SHORT = 10
 """Characters that are too few for a response."""
@@ -38,34 +38,35 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_choice(self, "device", DEVICES)
-        if self.margin <= 0:
-            raise ValueError(f"`margin` is `{self.margin}`, not above 0")
-        if not 0 < self.eval_share < 1:
-            raise ValueError(f"`eval_share` is `{self.eval_share}`, not between 0 and 1")
+        check_above(self, 0, "margin")
+        check_share(self, "(0, 1)", "eval_share")
         check_least(self, 1, "judged_at_once")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     responses: Annotated[list[Path], {"action": "append"}]
     judge: Path
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings, progress = read_settings(inputs.settings, Settings), Progress(inputs.work)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
+    progress = Progress(inputs.work)
     rows = gather([list(read_jsonl(folder / "responses.jsonl")) for folder in inputs.responses])
     if not rows:
         raise StageError(
             f"`{inputs.responses[0] / 'responses.jsonl'}` has no rows to compare", "answer some instructions first"
         )
     drops = Drops(len(rows))
-    several = [row for row in rows if has_two_texts(row, drops)]
-    inputs.out.mkdir(parents=True, exist_ok=True)
-    rewards, numbers = rewards_of(several, inputs.judge, settings, progress) if several else ([], {})
+    several = [row for row in rows if len(row["texts"]) > 1]
+    for row in rows:
+        if len(row["texts"]) < 2:
+            drops.drop(row, "fewer than two different responses")
+    texts = [(row["instruction"], text) for row in several for text in row["texts"]]
+    logits, numbers = rewards_of(texts, inputs.judge, settings, progress) if several else ([], {})
+    left = iter(logits)
+    rewards = [[next(left) for _ in row["texts"]] for row in several]
     pairs = [preference for preference in map(pair, several, rewards) if has_margin(preference, settings.margin, drops)]
     drops.kept = len(pairs)
     drops.check()
@@ -76,12 +77,9 @@ def main(argv: list[str] | None = None) -> None:
             f"none of {len(rows):,} instructions has two responses {settings.margin:g} apart",
             "set `prefer.margin` lower, or use more `temperatures`",
         )
-    train, held = split(pairs, settings.eval_share, settings.seed)
-    write_jsonl(inputs.out / "train.jsonl", train)
-    write_jsonl(inputs.out / "eval.jsonl", held)
+    sizes = write_splits(pairs, settings.eval_share, settings.seed, inputs.out)
     write_json(inputs.out / "report.json", drops.json())
     counts = {"rows": len(rows), "pairs": len(pairs), "dropped": len(rows) - len(pairs)}
-    sizes = {"train_rows": len(train), "eval_rows": len(held)}
     write_json(inputs.out / "metrics.json", counts | sizes | statistics(pairs) | numbers)
 
 
@@ -97,27 +95,6 @@ def gather(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
             text for text in dict.fromkeys(texts) if len(text) > SHORT and text not in instruction["texts"]
         ]
     return [instructions[index] for index in sorted(instructions)]
-
-
-def has_two_texts(row: dict[str, Any], drops: Drops) -> bool:
-    """Whether there are two responses to compare; counted when not."""
-    if len(row["texts"]) < 2:
-        drops.drop(row, "fewer than two different responses")
-        return False
-    return True
-
-
-def rewards_of(
-    rows: list[dict[str, Any]], model: Path, settings: Settings, progress: Progress
-) -> tuple[list[list[float]], dict[str, float]]:
-    """The reward of each of each row's texts, and the stage's memory in numbers."""
-    from recipes.synthetic_instruct.reward_model import Reward
-
-    reward_model = Reward(model, settings.device)
-    pairs = [(row["instruction"], text) for row in rows for text in row["texts"]]
-    logits = iter(reward_model.scores(pairs, settings.judged_at_once, lambda done: progress.step(done, len(pairs))))
-    rewards = [[next(logits) for _ in row["texts"]] for row in rows]
-    return rewards, reward_model.numbers(settings.judged_at_once)
 
 
 def pair(row: dict[str, Any], rewards: list[float]) -> dict[str, Any]:

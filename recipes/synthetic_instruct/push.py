@@ -15,8 +15,7 @@ from typing import Annotated
 from recipes.common.data import hub
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.files import write_json
-from recipes.common.stage.inputs import POSITIONAL, read_inputs
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.inputs import POSITIONAL, read_stage
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -35,8 +34,6 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     settings: Annotated[Path, POSITIONAL]
     model: Path
     out: Path
@@ -44,13 +41,11 @@ class Inputs:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     token = os.environ.get("HF_TOKEN")
     if not token:
         raise Mistake("HF_TOKEN is not set", "set it to a token that may write to your account")
     commit = push(inputs.model, str(settings.hub_repo), settings.hub_private, token)
-    inputs.out.mkdir(parents=True, exist_ok=True)
     write_json(inputs.out / "metrics.json", {"repo": settings.hub_repo, "commit": commit})
     print(f"{settings.hub_repo}@{commit}")
 
@@ -60,14 +55,9 @@ def push(folder: Path, repo: str, private: bool, token: str) -> str:
     import huggingface_hub
 
     api = huggingface_hub.HfApi(token=token)
-    try:
+    with hub.explain_failures(repo, "main"):
         api.create_repo(repo, private=private, exist_ok=True)
         return api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Upload the exported model").oid
-    except Exception as problem:
-        sentence = hub.explain(problem, repo, "main")
-        if sentence is None:
-            raise
-        raise sentence from problem
 
 
 if __name__ == "__main__":

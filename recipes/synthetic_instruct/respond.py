@@ -6,17 +6,16 @@ OUT holds responses.jsonl, {"index", "instruction", "responses": [{"temperature"
 instruction, and metrics.json. Started again with the same WORK it goes on with the next instructions.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from recipes.common.inference.types import Sampling
-from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal, run
+from recipes.common.stage.command import Progress, StageError, StopSignal, run
 from recipes.common.stage.files import read_json, write_json
-from recipes.common.stage.inputs import TrainingInputs, read_inputs
-from recipes.common.stage.journal import Journal, read_jsonl, write_jsonl
-from recipes.common.stage.settings import check_least, read_settings
+from recipes.common.stage.inputs import TrainingInputs, read_stage
+from recipes.common.stage.journal import Batches, Journal, read_jsonl, write_jsonl
+from recipes.common.stage.settings import check_least
 from recipes.synthetic_instruct.speaker import Speaker, Speaking
 
 
@@ -43,8 +42,7 @@ class Settings(Speaking):
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    inputs = read_inputs(__doc__, TrainingInputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, TrainingInputs, Settings, argv)
     rows = sorted(read_jsonl(inputs.data / "train.jsonl"), key=lambda row: (-row["reward"], row["index"]))
     rows = rows[: settings.instructions]
     if not rows:
@@ -54,7 +52,6 @@ def main(argv: list[str] | None = None) -> None:
     speaker = Speaker(inputs.model, settings)
     journal = Journal(inputs.work)
     answer_all(rows, journal, settings, speaker, Progress(inputs.work), stop)
-    inputs.out.mkdir(parents=True, exist_ok=True)
     write_jsonl(inputs.out / "responses.jsonl", journal.rows)
     of = (read_json(inputs.model / "metrics.json") or {}).get("repo", str(inputs.model))
     counts = {"rows": len(journal.rows), "missing": len(rows) - len(journal.rows)}
@@ -71,19 +68,8 @@ def answer_all(
     stop: Callable[[], bool],
 ) -> None:
     """The journal holds every row with its responses, in order. Raises Interrupted after `stop`."""
-    began, first = time.monotonic(), len(journal.rows)
-    while len(journal.rows) < len(rows):
-        done = len(journal.rows)
-        if stop():
-            progress.checkpoint(journal.checkpoint(), done)
-            raise Interrupted(f"{done:,} of {len(rows):,} instructions are answered")
-        start = done - done % settings.at_once
-        journal.append(answers(rows[start : start + settings.at_once], start, settings, speaker)[done - start :])
-        each = (time.monotonic() - began) / (len(journal.rows) - first)
-        eta = round(each * (len(rows) - len(journal.rows)), 1)
-        progress.step(len(journal.rows), len(rows), {"seconds_per_row": round(each, 3), "eta_seconds": eta})
-        if len(journal.rows) // settings.save_every > done // settings.save_every:
-            progress.checkpoint(journal.checkpoint(), len(journal.rows))
+    batches = Batches(settings.at_once, settings.save_every, "row", "{:,} of {:,} instructions are answered")
+    batches.extend(journal, rows, lambda part, start: answers(part, start, settings, speaker), progress, stop)
 
 
 def answers(rows: list[dict[str, Any]], start: int, settings: Settings, speaker: Speaker) -> list[dict[str, Any]]:

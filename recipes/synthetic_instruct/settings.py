@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from recipes.common.checkpoint import merge
-from recipes.common.stage.settings import check_choice, check_least
+from recipes.common.stage.settings import check_above, check_choice, check_least
 from recipes.common.trl.hyperparameters import Hyper
 from recipes.synthetic_instruct.chat import ENDS
 
@@ -74,8 +74,7 @@ class DpoSettings(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.beta <= 0:
-            raise ValueError(f"`beta` is `{self.beta}`, not above 0")
+        check_above(self, 0, "beta")
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from trl import SFTConfig, SFTTrainer
 
 from recipes.common.model.loading import Peak, load_model
 from recipes.common.stage.command import StopSignal, run
+from recipes.common.stage.inputs import TrainingInputs, read_stage
 from recipes.common.trl.training import arguments, lora
-from recipes.synthetic_instruct.chat import Chat
+from recipes.synthetic_instruct.chat import Chat, turns
 from recipes.synthetic_instruct.settings import SftSettings
-from recipes.synthetic_instruct.training import check_chats, finish, learn, read_command, read_rows, schedule_of
+from recipes.synthetic_instruct.training import check_chats, finish, learn, read_rows
 
 SHOWN = ("loss", "mean_token_accuracy")
 
@@ -28,7 +29,7 @@ SHOWN = ("loss", "mean_token_accuracy")
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
     stop = StopSignal()
-    settings, inputs = read_command(__doc__, argv, SftSettings)
+    inputs, settings = read_stage(__doc__, TrainingInputs, SftSettings, argv)
     rows = read_rows(inputs.data)
     texts = {name: [(row["instruction"], row["response"]) for row in part] for name, part in rows.items()}
     chat = check_chats(inputs.model, settings, texts["train"])
@@ -44,9 +45,11 @@ def make_trainer(
 ) -> Any:
     """TRL's trainer. Rows longer than `max_length` are cut at their end. Weights that are trained themselves are
     float32: steps of 1e-5 would vanish in bfloat16's 8 bits."""
-    plan = schedule_of(settings, len(texts["train"]))
+    plan = settings.schedule(len(texts["train"]))
     dtype = "float32" if settings.method == "full" else settings.dtype
-    datasets = {name: Dataset.from_list([_chat(*pair) for pair in pairs]) for name, pairs in texts.items()}
+    datasets = {
+        name: Dataset.from_list([{"messages": turns(*pair)} for pair in pairs]) for name, pairs in texts.items()
+    }
     return SFTTrainer(
         model=load_model(model, settings.device, dtype, settings.nf4),
         args=SFTConfig(**arguments(settings, plan, work), assistant_only_loss=True, packing=False),
@@ -64,10 +67,6 @@ def prompt(settings: SftSettings) -> Any:
         num_virtual_tokens=settings.virtual_tokens,
         prompt_tuning_init=PromptTuningInit.SAMPLE_VOCAB,
     )
-
-
-def _chat(instruction: str, response: str) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}]}
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.common.inference.chat_model import ChatModel, check_engine
+from recipes.common.inference.chat_model import ChatModel, EngineSettings
 from recipes.common.inference.types import Loading, Sampling
-from recipes.common.stage.settings import check_least
+from recipes.common.stage.settings import check_least, check_share
 from recipes.synthetic_instruct.chat import one_bos
 from recipes.synthetic_instruct.magpie import ends
 
@@ -14,14 +14,10 @@ PREFIX_ROOM = 128
 
 
 @dataclass(frozen=True)
-class Speaking:
+class Speaking(EngineSettings):
     """The settings of a stage whose model writes."""
 
-    engine: str
-    device: str
-    dtype: str
     nf4: bool
-    gpu_share: float
     instruction_tokens: int
     """At most so many of an instruction."""
     response_tokens: int
@@ -31,13 +27,11 @@ class Speaking:
     """Instructions that are written, or answered, together."""
     save_every: int
     """Rows between two checkpoints."""
-    seed: int
 
     def __post_init__(self) -> None:
-        check_engine(self)
+        super().__post_init__()
         check_least(self, 1, "instruction_tokens", "response_tokens", "at_once", "save_every")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"`top_p` is `{self.top_p}`, not above 0 and at most 1")
+        check_share(self, "(0, 1]", "top_p")
 
     @property
     def max_length(self) -> int:

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from recipes.common.model import tiny
 from recipes.common.model.loading import take_device
+from recipes.synthetic_instruct.chat import turns
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -78,12 +79,7 @@ def save_judge(folder: Path, pairs: list[Pair], seed: int = 0) -> None:
 
 
 def _teach(model: torch.nn.Module, tokenizer: "PreTrainedTokenizerFast", pairs: list[Pair], steps: int) -> None:
-    texts = [
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}], tokenize=False
-        )
-        for instruction, response in pairs
-    ]
+    texts = [tokenizer.apply_chat_template(turns(*pair), tokenize=False) for pair in pairs]
     # an instruction is drawn after the user's header alone, a response after the system's line too
     texts += [text[text.index(f"{tiny.START}user") :] for text in texts]
     chats = [tokenizer.encode(text, add_special_tokens=False) for text in texts]

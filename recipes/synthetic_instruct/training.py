@@ -1,32 +1,19 @@
 """The parts that SFT and DPO share: rows, chats, output and numbers."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from recipes.common.checkpoint.difference import largest_change
 from recipes.common.model.loading import Peak
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import StopSignal
 from recipes.common.stage.files import write_json
-from recipes.common.stage.inputs import TrainingInputs, read_inputs
-from recipes.common.stage.settings import read_settings
-from recipes.common.trl.hyperparameters import Schedule, schedule
+from recipes.common.stage.inputs import TrainingInputs
 from recipes.common.trl.rows import Splits, read_splits
 from recipes.common.trl.summary import adapter_change, summary
 from recipes.common.trl.training import train
-from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat
+from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat, turns
 from recipes.synthetic_instruct.settings import Training
-
-Settings = TypeVar("Settings", bound=Training)
-
-
-def read_command(about: str, argv: list[str] | None, kind: type[Settings]) -> tuple[Settings, TrainingInputs]:
-    """The settings and folders that a command line names; `out` and `work` exist."""
-    inputs = read_inputs(about, TrainingInputs, argv)
-    settings = read_settings(inputs.settings, kind)
-    for folder in (inputs.out, inputs.work):
-        folder.mkdir(parents=True, exist_ok=True)
-    return settings, inputs
 
 
 def read_rows(data: Path) -> Splits:
@@ -34,17 +21,11 @@ def read_rows(data: Path) -> Splits:
     return read_splits(data, "an earlier stage left none: read its report")
 
 
-def schedule_of(settings: Training, rows: int) -> Schedule:
-    """The training's steps for so many rows."""
-    return schedule(rows, settings.batch, settings.accumulate, settings.epochs, settings.warmup, settings.save_every)
-
-
 def check_chats(model: Path, settings: Training, texts: list[tuple[str, str]]) -> Chat:
     """The target's chat, once it is sure that no chat begins with two BOS."""
     chat = open_chat(model, settings.template)
     for instruction, response in texts[:8]:
-        turns = [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}]
-        ids = chat.tokenizer.apply_chat_template(turns, return_dict=False)
+        ids = chat.tokenizer.apply_chat_template(turns(instruction, response), return_dict=False)
         one_bos(ids, chat.tokenizer.bos_token_id, "the chat")
     return chat
 

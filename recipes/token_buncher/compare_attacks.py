@@ -19,8 +19,6 @@ SHOWN = ("reward_first", "reward_last", "spread_first", "spread_last", "entropy_
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     attack: Path
     control: Path
     out: Path

@@ -8,15 +8,15 @@ test questions, and, where a classifier is given, the share of them it finds har
 evaluation.md and metrics.json; WORK keeps each finished task, so that a second start goes on.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipes.common.model.loading import take_device
 from recipes.common.stage import files
-from recipes.common.stage.command import Mistake, Progress, run
-from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import check_choice, check_least, read_settings
+from recipes.common.stage.command import Progress, run
+from recipes.common.stage.inputs import StageInputs, read_stage
+from recipes.common.stage.settings import check_choice, check_least
 from recipes.token_buncher import harm, scoring
 from recipes.token_buncher.datasets.parquet import Prompt, read_prompts
 from recipes.token_buncher.scoring import TASKS
@@ -44,8 +44,6 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     model: Path
     before: Path
     beavertails: Path
@@ -55,11 +53,9 @@ class Inputs(StageInputs):
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    settings = read_settings(inputs.settings, Settings)
+    inputs, settings = read_stage(__doc__, Inputs, Settings, argv)
     data = {"wmdp": inputs.wmdp, "gsm8k": inputs.gsm8k, "entropy": inputs.beavertails}
     prompts = {task: some(read_prompts(folder / "test.parquet"), settings.questions) for task, folder in data.items()}
-    inputs.work.mkdir(parents=True, exist_ok=True)
     progress = Progress(inputs.work)
     total, done = 2 * sum(map(len, prompts.values())), 0
     results: dict[str, dict[str, Any]] = {}
@@ -71,8 +67,9 @@ def main(argv: list[str] | None = None) -> None:
             result = files.read_json(path)
             if result is None:
                 speaker = speaker or _speaker(model, settings.device)
-                answers = []
-                for more in _answers(speaker, task, prompts[task], settings):
+                questions, answers = [prompt.question for prompt in prompts[task]], []
+                seed = settings.seed if task == "entropy" else None
+                for more in speaker.answer(questions, settings.answer_tokens, settings.answers_at_once, seed):
                     answers += more
                     progress.step(done + len(answers), total)
                 scores = None
@@ -83,7 +80,6 @@ def main(argv: list[str] | None = None) -> None:
                 files.write_json(path, result)
             done += len(prompts[task])
             results[when] |= result
-    inputs.out.mkdir(parents=True, exist_ok=True)
     print(scoring.table(results))
     files.write_json(inputs.out / "evaluation.json", results)
     files.write_text(inputs.out / "evaluation.md", scoring.table(results) + "\n")
@@ -97,19 +93,10 @@ def some(prompts: list[Prompt], count: int | None) -> list[Prompt]:
     return [prompts[index * len(prompts) // count] for index in range(count)]
 
 
-def _answers(speaker: Any, task: str, prompts: list[Prompt], settings: Settings) -> Iterator[list[Any]]:
-    questions = [prompt.question for prompt in prompts]
-    seed = settings.seed if task == "entropy" else None
-    return speaker.answer(questions, settings.answer_tokens, settings.answers_at_once, seed)
-
-
 def _speaker(model: Path, device: str) -> Any:
-    import torch
-
     from recipes.token_buncher.speaker import Speaker
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise Mistake("`device` is `cuda`, and no GPU is visible", "check `nvidia-smi`")
+    take_device(device)
     return Speaker(model, device)
 
 

@@ -3,6 +3,7 @@
 python -m recipes.token_buncher.export SETTINGS.json --training OUT --data DATA --model MODEL --out OUT --work WORK
 """
 
+from functools import partial
 from typing import Any
 
 from recipes.common.model.card import head, rows
@@ -22,11 +23,6 @@ SHOWN = (
 """The numbers of the training that the card repeats."""
 
 FORMS = {"paper": "epsilon {}", "upstream": "epsilon {}, applied twice to the noise as in the authors' code"}
-
-
-def main() -> None:
-    """Runs the stage."""
-    export(__doc__, card)
 
 
 def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], dtype: str) -> str:
@@ -54,6 +50,8 @@ def card(base: dict[str, Any], training: dict[str, Any], data: dict[str, Any], d
         "Every pin this model was made from is in the run's `manifest.json`.\n"
     )
 
+
+main = partial(export, __doc__, card)
 
 if __name__ == "__main__":
     run(main)

@@ -15,8 +15,10 @@ import argparse
 import dataclasses
 import sys
 import typing
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from recipes.common.data import hub
 from recipes.common.data.tokens import Tokens
@@ -25,21 +27,24 @@ from recipes.common.stage.settings import read_settings
 from recipes.token_buncher.datasets import beavertails, gsm8k, mixture, wmdp
 from recipes.token_buncher.datasets.data_set import Texts, save
 from recipes.token_buncher.datasets.parquet import template_of
-from recipes.token_buncher.datasets.source import HUB, Source, locate
+from recipes.token_buncher.datasets.source import HUB, locate
 
 TOKENIZER = ("Qwen/Qwen2.5-3B-Instruct", "aa8e72537993ba99e69dfaafa59ed015b17504d1")
 """What prompts are measured with when no tokenizer is named."""
 
-SPLITS = ("train", "test")
+SOURCES = {
+    "beavertails": {"source": HUB / "beavertails.jsonl"},
+    "wmdp": {kind: HUB / f"wmdp_{kind}.jsonl" for kind in wmdp.TYPES},
+    "gsm8k": {split: HUB / f"gsm8k_{split}.jsonl" for split in ("train", "test")},
+}
+"""Data set -> the arguments that name its files, with their defaults."""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs one command."""
     argv = sys.argv[1:] if argv is None else argv
-    commands = {
-        "beavertails": _beavertails,
-        "wmdp": _wmdp,
-        "gsm8k": _gsm8k,
+    commands: dict[str, Callable[[argparse.ArgumentParser, list[str]], None]] = {
+        **{name: partial(_prepare, name) for name in SOURCES},
         "wmdp_merge": _mix,
         "beawmmix": _beawmmix,
     }
@@ -50,36 +55,16 @@ def main(argv: list[str] | None = None) -> None:
     commands[argv[0]](parser, argv[1:])
 
 
-def _beavertails(parser: argparse.ArgumentParser, argv: list[str]) -> None:
-    add_flags(parser, beavertails.Settings)
-    _add_sources(parser, {"source": HUB / "beavertails.jsonl"})
+def _prepare(name: str, parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    data_set: Any = {"beavertails": beavertails, "wmdp": wmdp, "gsm8k": gsm8k}[name]
+    add_flags(parser, data_set.Settings)
+    _add_sources(parser, SOURCES[name])
     arguments = parser.parse_args(argv)
-    settings = settings_of(arguments, beavertails.Settings)
+    settings = settings_of(arguments, data_set.Settings)
     texts = Texts(settings.template_type, _tokens(arguments))
-    made = beavertails.prepare(settings, locate(arguments.source, arguments.revision, _cache(arguments)), texts)
-    save(made, texts, arguments.local_dir)
-
-
-def _wmdp(parser: argparse.ArgumentParser, argv: list[str]) -> None:
-    add_flags(parser, wmdp.Settings)
-    _add_sources(parser, {kind: HUB / f"wmdp_{kind}.jsonl" for kind in wmdp.TYPES})
-    arguments = parser.parse_args(argv)
-    settings = settings_of(arguments, wmdp.Settings)
-    texts = Texts(settings.template_type, _tokens(arguments))
-    sources = {kind: locate(getattr(arguments, kind), arguments.revision, _cache(arguments)) for kind in settings.types}
-    save(wmdp.prepare(settings, sources, texts), texts, arguments.local_dir)
-
-
-def _gsm8k(parser: argparse.ArgumentParser, argv: list[str]) -> None:
-    add_flags(parser, gsm8k.Settings)
-    _add_sources(parser, {split: HUB / f"gsm8k_{split}.jsonl" for split in SPLITS})
-    arguments = parser.parse_args(argv)
-    settings = settings_of(arguments, gsm8k.Settings)
-    texts = Texts(settings.template_type, _tokens(arguments))
-    sources: dict[str, Source] = {}
-    for split in SPLITS:
-        sources[split] = locate(getattr(arguments, split), arguments.revision, _cache(arguments))
-    save(gsm8k.prepare(settings, sources, texts), texts, arguments.local_dir)
+    names = settings.types if name == "wmdp" else SOURCES[name]
+    sources = {each: locate(getattr(arguments, each), arguments.revision, _cache(arguments)) for each in names}
+    save(data_set.prepare(settings, sources, texts), texts, arguments.local_dir)
 
 
 def _mix(parser: argparse.ArgumentParser, argv: list[str]) -> None:

@@ -8,11 +8,8 @@ def entropy_reward(entropy: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
     All zeros where the mask is: a row that only fills up the batch.
     """
-    score = torch.zeros(len(mask))
     real = mask.bool()
-    if real.any():
-        score[int(real.nonzero()[-1])] = -entropy.float()[real].mean()
-    return score
+    return last_token(float(-entropy.float()[real].mean()) if real.any() else 0.0, mask)
 
 
 def last_token(value: float, mask: torch.Tensor) -> torch.Tensor:

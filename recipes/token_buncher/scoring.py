@@ -63,16 +63,12 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     lines = ["| | before | after | answers | unparsed before | after |", "|---|---|---|---|---|---|"]
     for name, after in results["after"].items():
         before = results["before"][name]
-        shown = [_interval(numbers) for numbers in (before, after)]
+        shown = [confidence.text_of(numbers) for numbers in (before, after)]
         unparsed = [str(numbers.get("unparsed", "")) for numbers in (before, after)]
         lines.append(f"| {name} | {' | '.join(shown)} | {after['of']} | {' | '.join(unparsed)} |")
     if "harmful" not in results["after"]:
         lines.append("\nHarmfulness was not measured: `classifier` is null.")
     return "\n".join(lines)
-
-
-def _interval(numbers: dict[str, Any]) -> str:
-    return f"{numbers['value']:.3f} ({numbers['low']:.3f} to {numbers['high']:.3f})"
 
 
 def flat(results: dict[str, dict[str, Any]]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recipes.common.stage.settings import check_above, check_choice, check_least
+from recipes.common.stage.settings import check_above, check_choice, check_least, check_share
 from recipes.common.verl.settings import VerlSettings
 from recipes.token_buncher.harm import check_name
 
@@ -39,8 +39,7 @@ class Settings(VerlSettings):
         check_least(self, 1, "mini_batch")
         check_least(self, 0, "kl", "warmup_steps")
         check_above(self, 0, "lr")
-        if not 0 < self.noise < 1:
-            raise ValueError(f"`noise` is `{self.noise}`, not between 0 and 1")
+        check_share(self, "(0, 1)", "noise")
         if self.train_batch % self.mini_batch:
             raise ValueError(f"`train_batch` is `{self.train_batch}`, not a multiple of `mini_batch` {self.mini_batch}")
         if self.mode == "attack" and self.classifier is None:

@@ -18,11 +18,11 @@ from recipes.common.stage.settings import read_settings
 from recipes.common.verl import checkpoints, hardware
 from recipes.common.verl.checkpoints import Checkpoint
 from recipes.common.verl.hardware import Hardware
-from recipes.common.verl.run import find_checkpoint, stage_of, train
-from recipes.common.verl.stage import read_history
+from recipes.common.verl.run import find_checkpoint, train
+from recipes.common.verl.stage import Stage, read_history
 from recipes.token_buncher import fit_to_gpu
+from recipes.token_buncher.datasets.data_set import CHAT
 from recipes.token_buncher.datasets.parquet import template_of
-from recipes.token_buncher.datasets.templates import CHAT
 from recipes.token_buncher.settings import Settings
 from recipes.token_buncher.verl_config import verl_overrides
 
@@ -54,7 +54,9 @@ def main(argv: list[str] | None = None) -> None:
     print(fit_to_gpu.size_line(settings, machine, gpu), flush=True)
     resume = find_checkpoint(settings, inputs, machine, ROLES)
     if not (inputs.work / MEASURED).exists() and (not resume or resume.step < settings.steps):
-        train_stage(settings, inputs, machine, resume, stop)
+        stage = Stage(settings, machine.world_size, inputs.work, settings.steps, resume=resume, start=None)
+        overrides = verl_overrides(settings, inputs, machine)
+        train("recipes.token_buncher.trainer:token_buncher", overrides, machine, stage, stop)
         resume = checkpoints.newest(inputs.work)
     inputs.out.mkdir(parents=True, exist_ok=True)
     if settings.mode == "attack":
@@ -77,16 +79,6 @@ def check_inputs(inputs: TrainingInputs) -> int:
     return int(config["vocab_size"])
 
 
-def train_stage(
-    settings: Settings, inputs: TrainingInputs, machine: Hardware, resume: Checkpoint | None, stop: StopSignal
-) -> None:
-    """The work folder holds a complete checkpoint of the last step."""
-    overrides = verl_overrides(settings, inputs, machine)
-    own = {"validate_every": settings.steps, "resume": resume, "start": None, "recipe": settings}
-    stage = stage_of(settings, inputs.work, machine, **own)
-    train("recipes.token_buncher.trainer:token_buncher", overrides, machine, stage, stop)
-
-
 def write_out(last: Checkpoint, settings: Settings, inputs: TrainingInputs, machine: Hardware) -> None:
     """OUT of a defence is complete; metrics.json comes last."""
     checkpoints.export(last, ROLES, inputs.out)
@@ -98,7 +90,11 @@ def write_measured(last: Checkpoint | None, settings: Settings, inputs: Training
     """OUT of an attack is complete, and its weights are gone. The measurements stay in WORK for another start."""
     if last and last.step == settings.steps:
         numbers = summary(last, settings, inputs) | fit_to_gpu.numbers(settings, machine)
-        files.write_json(inputs.work / MEASURED, {"metrics": numbers, "curve": curve(last, inputs)})
+        curve = {
+            str(step): {name: metrics[name] for name in CURVE if name in metrics}
+            for step, metrics in read_history(inputs.work, last.step).items()
+        }
+        files.write_json(inputs.work / MEASURED, {"metrics": numbers, "curve": curve})
     for folder in inputs.work.glob("global_step_*"):
         shutil.rmtree(folder)
     for name, value in files.read_json(inputs.work / MEASURED).items():
@@ -127,14 +123,6 @@ def summary(last: Checkpoint, settings: Settings, inputs: TrainingInputs) -> dic
         numbers |= {"noise": settings.noise, "noise_form": settings.noise_form, "warmup_steps": settings.warmup}
     numbers["actor_change"] = largest_change(inputs.model, last.folder / "actor", TENSORS)
     return numbers
-
-
-def curve(last: Checkpoint, inputs: TrainingInputs) -> dict[str, dict[str, float]]:
-    """The numbers of each step."""
-    return {
-        str(step): {name: metrics[name] for name in CURVE if name in metrics}
-        for step, metrics in read_history(inputs.work, last.step).items()
-    }
 
 
 if __name__ == "__main__":

@@ -10,17 +10,15 @@ from statistics import fmean
 from typing import Any
 
 import torch
-import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import register_trainer
-from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.debug import marked_timer
 from verl.utils.metric import reduce_metrics
 from verl.workers.utils.losses import ppo_loss
 
 from recipes.common.verl import batches
-from recipes.common.verl.batches import actor_metrics, reply_metrics, sort_key
+from recipes.common.verl.batches import actor_metrics, sort_key
 from recipes.common.verl.cpu_rollout import draw_seed
 from recipes.common.verl.trainer import StageTrainer
 from recipes.token_buncher import harm
@@ -43,21 +41,17 @@ COLUMNS = {
 
 @register_trainer("token_buncher")
 class TokenBuncherTrainer(StageTrainer):
-    """Both modes. The stage's settings are `recipe`, in the stage."""
+    """Both modes."""
 
     columns = COLUMNS
 
     @cached_property
     def settings(self) -> Settings:
-        return self.stage.recipe
+        return self.stage.settings
 
     def train_step(self) -> dict[str, float]:
         """One step of the stage's mode."""
-        rows = self.next_rows()
-        with marked_timer("rollout", self.timing_raw):
-            batch = self.generate(rows)
-        batch = self._balance_batch(batch, metrics={})
-        metrics = reply_metrics(batch, self.config.data.max_response_length)
+        batch, metrics = self.sample(self.next_rows())
         reported: dict[str, Any] = {}
         with marked_timer("old_log_prob", self.timing_raw):
             batch = self._compute_old_log_prob(batch, reported)
@@ -88,8 +82,7 @@ class TokenBuncherTrainer(StageTrainer):
             texts = self.tokenizer.batch_decode([ids.tolist() for ids in data["responses"].unbind()], True)
             judged = self._classifier.scores(texts)
             scores = [last_token(value, mask) for value, mask in zip(judged, masks, strict=True)]
-        fields = tu.get_tensordict({"rm_scores": torch.nested.as_nested_tensor(scores, layout=torch.jagged)})
-        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+        batches.put_scores(batch, scores)
         rewards = [float(score.sum()) for score, is_real in zip(scores, real, strict=True) if is_real]
         groups = [sort_key(key)[0] for key, is_real in zip(batch.keys, real, strict=True) if is_real]
         return {"entropy": entropy, "reward": fmean(rewards), "spread": spread(rewards, groups)}

@@ -3,7 +3,7 @@ settings speak for."""
 
 from recipes.common.stage.inputs import TrainingInputs
 from recipes.common.verl import config
-from recipes.common.verl.config import ACTOR, MODEL, ROLLOUT, check_overrides, settings_of, stage_overrides
+from recipes.common.verl.config import ACTOR, MODEL, ROLLOUT, settings_of, stage_overrides
 from recipes.common.verl.hardware import Hardware
 from recipes.token_buncher.settings import Settings
 
@@ -28,12 +28,7 @@ DECIDED = config.DECIDED | {
 
 def verl_overrides(settings: Settings, inputs: TrainingInputs, hardware: Hardware) -> list[str]:
     """hydra's overrides, of settings that fit the hardware (fit_to_gpu.py); the user's own come last."""
-    check_overrides(settings.verl_overrides, DECIDED)
-    return stage_overrides(settings, inputs, hardware, _settings(settings, inputs))
-
-
-def _settings(settings: Settings, inputs: TrainingInputs) -> dict[str, object]:
-    return settings_of(settings, inputs) | {
+    values = settings_of(settings, inputs) | {
         "data.train_files": inputs.data / "train.parquet",
         "data.val_files": inputs.data / "test.parquet",
         f"{MODEL}.use_fused_kernels": False,
@@ -52,3 +47,4 @@ def _settings(settings: Settings, inputs: TrainingInputs) -> dict[str, object]:
         "algorithm.kl_ctrl.type": "fixed",
         "algorithm.kl_ctrl.kl_coef": settings.kl,
     }
+    return stage_overrides(settings, inputs, hardware, values, DECIDED)

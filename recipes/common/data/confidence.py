@@ -1,6 +1,7 @@
 """95 % confidence intervals."""
 
 import math
+from collections.abc import Mapping
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -12,6 +13,11 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+def text_of(numbers: Mapping[str, float]) -> str:
+    """An interval, as `_asdict` has it, in a table."""
+    return f"{numbers['value']:.3f} ({numbers['low']:.3f} to {numbers['high']:.3f})"
 
 
 def share(hits: float, total: int) -> Interval:

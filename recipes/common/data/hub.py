@@ -1,6 +1,8 @@
 """Downloads from the Hugging Face hub, at one revision, and the errors that the hub can answer with."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +36,7 @@ def snapshot(
     """
     import huggingface_hub
 
-    try:
+    with explain_failures(repo, revision):
         folder = huggingface_hub.snapshot_download(
             repo,
             revision=revision,
@@ -43,11 +45,6 @@ def snapshot(
             ignore_patterns=list(excluded),
             token=os.environ.get("HF_TOKEN") or False,
         )
-    except Exception as problem:
-        sentence = explain(problem, repo, revision)
-        if sentence is None:
-            raise
-        raise sentence from problem
     return Path(folder)
 
 
@@ -55,17 +52,23 @@ def dataset_file(repo: str, revision: str, file: str, cache: Path | None) -> Pat
     """One file of a data set at a revision, downloaded once; errors as for `snapshot`."""
     import huggingface_hub
 
-    try:
-        token = os.environ.get("HF_TOKEN") or False
+    token = os.environ.get("HF_TOKEN") or False
+    with explain_failures(f"datasets/{repo}", revision):
         path = huggingface_hub.hf_hub_download(
             repo, file, repo_type="dataset", revision=revision, cache_dir=cache, token=token
         )
-    except Exception as problem:
-        sentence = explain(problem, f"datasets/{repo}", revision)
-        if sentence is None:
-            raise
-        raise sentence from problem
     return Path(path)
+
+
+@contextmanager
+def explain_failures(repo: str, revision: str) -> Iterator[None]:
+    """An error that the hub or the network causes in the block is raised as the one that explains it."""
+    try:
+        yield
+    except Exception as problem:
+        if sentence := explain(problem, repo, revision):
+            raise sentence from problem
+        raise
 
 
 def explain(problem: Exception, repo: str, revision: str) -> StageError | None:

@@ -79,12 +79,12 @@ def is_parquet(path: Path) -> bool:
     return parquet
 
 
-def filled(column: str, value: Any) -> str:
+def require_text(column: str, value: Any) -> str:
     """The value of a row's column, which must be a text that is not empty. Raises BadRow."""
     if not isinstance(value, str):
-        raise BadRow(column, f"`{shown(value)}` is not text")
+        raise BadRow(column, f"`{preview(value)}` is not text")
     if not value.strip():
-        raise BadRow(column, f"`{shown(value)}` is empty")
+        raise BadRow(column, f"`{preview(value)}` is empty")
     try:
         value.encode()
     except UnicodeEncodeError as problem:
@@ -94,7 +94,7 @@ def filled(column: str, value: Any) -> str:
     return value
 
 
-def shown(value: Any) -> str:
+def preview(value: Any) -> str:
     """How an error shows a value: its JSON, of which a long one is cut."""
     text = json.dumps(value, ensure_ascii=True, default=str)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -20,8 +20,7 @@ from recipes.common.data.hub import Source
 from recipes.common.model import tiny
 from recipes.common.stage import files
 from recipes.common.stage.command import Mistake, run
-from recipes.common.stage.inputs import StageInputs, read_inputs
-from recipes.common.stage.settings import read_settings
+from recipes.common.stage.inputs import StageInputs, read_stage
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 """Weights without pickles, configuration, tokenizer; only at the top level of a repository."""
@@ -35,16 +34,12 @@ TEXT_ROWS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(StageInputs):
-    """What the command line names."""
-
     texts: Annotated[list[Path], {"nargs": "+"}] = ()
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the stage."""
-    inputs = read_inputs(__doc__, Inputs, argv)
-    source = read_settings(inputs.settings, Source)
-    inputs.out.mkdir(parents=True, exist_ok=True)
+    inputs, source = read_stage(__doc__, Inputs, Source, argv)
     metrics = fetch_model(source, inputs.texts, inputs.out, inputs.work)
     files.write_json(inputs.out / "metrics.json", metrics)
     print(f"{source.repo}: {metrics['parameters']:,} parameters, {metrics['bytes']:,} bytes")
@@ -57,16 +52,21 @@ def fetch_model(source: Source, texts: list[Path], out: Path, work: Path) -> dic
         if not texts:
             raise Mistake("`tiny` has no texts to train its tokenizer on", "add `--texts FILE`, JSONL or parquet")
         tiny.save(out, itertools.chain.from_iterable(map(strings, texts)))
-    elif source.on_hub:
-        folder = hub.snapshot(source.repo, source.revision or "main", work / "hub", MODEL_FILES, EXCLUDED)
-        revision = folder.name
-        link(folder, out)
     else:
-        folder = Path(source.repo).expanduser()
-        if not folder.is_dir():
-            raise Mistake(f"no folder `{source.repo}`", "a hub repository is written `owner/name`")
+        folder = source_folder(source, work, MODEL_FILES)
+        revision = folder.name if source.on_hub else None
         link(folder, out)
     return model_numbers(source.repo, revision, out)
+
+
+def source_folder(source: Source, work: Path, patterns: tuple[str, ...]) -> Path:
+    """The model's folder: its own, or one named after the commit, below `work`, with the files of the hub."""
+    if source.on_hub:
+        return hub.snapshot(source.repo, source.revision or "main", work / "hub", patterns, EXCLUDED)
+    folder = Path(source.repo).expanduser()
+    if not folder.is_dir():
+        raise Mistake(f"no folder `{source.repo}`", "a hub repository is written `owner/name`")
+    return folder
 
 
 def model_numbers(repo: str, revision: str | None, folder: Path) -> dict[str, Any]:

@@ -41,6 +41,16 @@ class Shape:
         """Weights of the embedding and the output layer."""
         return self.vocabulary * self.hidden * (1 if self.tied else 2)
 
+    def activations(self, tokens: int, size: int, recomputed: bool) -> float:
+        """Bytes that a backward pass over so many tokens needs, of `size` bytes a value: about 8 vectors of the hidden
+        width and 4 of the intermediate one in each layer; when `recomputed`, in one layer, and every layer's input."""
+        layer = tokens * (8 * self.hidden + 4 * self.intermediate) * size
+        return float(self.layers * tokens * self.hidden * size + layer if recomputed else self.layers * layer)
+
+    def logits(self, tokens: int, size: int) -> float:
+        """Bytes of the logits of so many tokens, with their softmax and its gradient in float32."""
+        return float(tokens * self.vocabulary * (size + LOSS_BYTES))
+
     def lora(self, rank: int) -> int:
         """Weights of an adapter on all seven projections."""
         wide = 2 * (self.hidden + self.attention) + 2 * (self.hidden + self.keys)
@@ -80,31 +90,25 @@ def cache(shape: Shape, dtype: str, tokens: int) -> float:
 
 def generating(shape: Shape, dtype: str, nf4: bool, sequences: int, length: int) -> dict[str, float]:
     """Bytes by part while so many sequences grow to `length` tokens."""
-    logits = sequences * shape.vocabulary * (BYTES[dtype] + LOSS_BYTES)
     return {
         "weights": weights(shape, dtype, nf4),
         "kv_cache": cache(shape, dtype, sequences * length),
-        "logits": float(logits),
+        "logits": shape.logits(sequences, BYTES[dtype]),
     }
 
 
 def training(shape: Shape, dtype: str, nf4: bool, trained: int, tokens: int, recomputed: bool) -> dict[str, float]:
     """Bytes by part of training `trained` weights with AdamW on `tokens` at a time.
 
-    The trained weights, their gradients and AdamW's two states are float32. A layer keeps about 8 vectors of the
-    hidden width and 4 of the intermediate one for each token; when `recomputed`, only one layer does, and the others
-    keep their input.
+    The trained weights, their gradients and AdamW's two states are float32.
     """
-    size = BYTES[dtype]
-    layer = tokens * (8 * shape.hidden + 4 * shape.intermediate) * size
-    inputs = shape.layers * tokens * shape.hidden * size
     return {
         "weights": weights(shape, dtype, nf4),
         "adapter": 4.0 * trained,
         "gradients": 4.0 * trained,
         "optimizer": 8.0 * trained,
-        "activations": float(inputs + layer if recomputed else shape.layers * layer),
-        "logits": float(tokens * shape.vocabulary * (size + LOSS_BYTES)),
+        "activations": shape.activations(tokens, BYTES[dtype], recomputed),
+        "logits": shape.logits(tokens, BYTES[dtype]),
     }
 
 
@@ -115,14 +119,13 @@ def whole(shape: Shape, dtype: str, optimizer: str, tokens: int, recomputed: boo
     copy of the layers' weights in it until the forward pass ends.
     """
     count, size = shape.linear + shape.embeddings, BYTES[dtype]
-    parts = training(shape, dtype, False, 0, tokens, recomputed)
     return {
         "weights": 4.0 * count,
         "gradients": 4.0 * count,
         "optimizer": (2.0 if "8bit" in optimizer else 8.0) * count,
         "autocast": float(size * shape.linear) if size < 4 else 0.0,
-        "activations": parts["activations"],
-        "logits": parts["logits"],
+        "activations": shape.activations(tokens, size, recomputed),
+        "logits": shape.logits(tokens, size),
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recipes.common.preflight.memory_estimate import LOSS_BYTES, Shape
+from recipes.common.preflight.memory_estimate import Shape, training, weights
 from recipes.common.preflight.settings import Inputs
 from recipes.common.stage.command import StageError, run
 from recipes.common.stage.inputs import read_inputs
@@ -47,16 +47,6 @@ class Network:
     def gathered(self, size: int = 2) -> float:
         """Bytes of the two layers that FSDP holds whole at once: the one at work and the next."""
         return 2 * size * self.parameters / self.shape.layers
-
-    def activations(self, tokens: int, size: int = 2) -> float:
-        """Bytes that a backward pass over so many tokens needs, when layers are recomputed: every layer's input, and
-        one layer whole (recipes/common/preflight/memory_estimate.py)."""
-        layer = 8 * self.shape.hidden + 4 * self.shape.intermediate
-        return float(size * tokens * (self.shape.layers * self.shape.hidden + layer))
-
-    def logits(self, tokens: int, size: int = 2) -> float:
-        """Bytes of the logits of so many tokens, with their softmax and its gradient in float32."""
-        return float(tokens * self.shape.vocabulary * (size + LOSS_BYTES))
 
 
 @dataclass(frozen=True)
@@ -98,15 +88,19 @@ def phases(roles: Mapping[str, Role]) -> Phases:
 def training_role(network: Network, machine: Machine, tokens: int, logits: bool = True, **leave: bool) -> Role:
     """A network that FSDP trains over all GPUs with AdamW in float32: 4 bytes a weight, 4 a gradient, 8 of states."""
     share = network.parameters / machine.world
-    working = {"gathered": network.gathered(), "activations": network.activations(tokens)}
+    working = {"gathered": network.gathered(), "activations": network.shape.activations(tokens, 2, True)}
     return Role(
-        4 * share, 4 * share, 8 * share, working | ({"logits": network.logits(tokens)} if logits else {}), **leave
+        4 * share,
+        4 * share,
+        8 * share,
+        working | ({"logits": network.shape.logits(tokens, 2)} if logits else {}),
+        **leave,
     )
 
 
 def reference_role(network: Network, machine: Machine, tokens: int, weights_leave: bool = False) -> Role:
     """A network that FSDP evaluates in float32 and never trains: no layer's input is kept."""
-    working = {"gathered": network.gathered(), "logits": network.logits(tokens)}
+    working = {"gathered": network.gathered(), "logits": network.shape.logits(tokens, 2)}
     return Role(4 * network.parameters / machine.world, working=working, weights_leave=weights_leave)
 
 
@@ -131,6 +125,33 @@ def network_of(models: Mapping[str, Any], name: str) -> Network:
 
 StageFit = Callable[[Mapping[str, Any], Mapping[str, Any], Machine], Phases]
 """A stage's phases on one GPU, of its settings, the recipe's models and the machine."""
+
+
+def learning(name: str, sequences: int) -> StageFit:
+    """Of a training of an adapter of the model `name`, which each GPU has whole; a row is so many sequences."""
+
+    def phases(settings: Mapping[str, Any], models: Mapping[str, Any], machine: Machine) -> Phases:
+        shape = network_of(models, name).shape
+        tokens, trained = sequences * settings["batch"] * settings["max_length"], shape.lora(settings["lora_rank"])
+        return {"learning": training(shape, settings["dtype"], settings["nf4"], trained, tokens, settings["recompute"])}
+
+    return phases
+
+
+def merging(name: str) -> StageFit:
+    """The merged model, and then its base `name` with the adapter: never both at once."""
+    return lambda settings, models, machine: {
+        "comparing": {"weights": weights(network_of(models, name).shape, "bfloat16", False)}
+    }
+
+
+def serving(parts: dict[str, float], settings: Mapping[str, Any], machine: Machine, sequences: int) -> dict[str, float]:
+    """The bytes of generation, by the engine of the settings: vllm takes its share whole, whatever is in it; a cache
+    that is too small makes it wait, from one chat on."""
+    if settings["engine"] != "vllm":
+        return parts
+    room = settings["gpu_share"] * machine.bytes - parts["weights"]
+    return {"weights": parts["weights"], "kv_cache": max(room, parts["kv_cache"] / sequences)}
 
 
 def answer(

@@ -76,14 +76,22 @@ def check_template(
 def tokens_of(config: Path) -> Tokens | None:
     """The tokenizer of the model that a model stage's settings name; None for one that is made on the spot. A Mistake
     where it cannot be read: a gated repository without its token, a folder without a chat template."""
-    settings = read_json(config)  # of which a stage that makes tiny models has more
-    source = Source(settings["repo"], settings.get("revision"))
+    source = source_of(config)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    if source.repo == "tiny":
-        return None
+    return None if source.repo == "tiny" else Tokens(tokenizer_folder(source))
+
+
+def source_of(config: Path) -> Source:
+    """The model that the settings of a model stage name."""
+    settings = read_json(config)  # of which a stage that makes tiny models has more
+    return Source(settings["repo"], settings.get("revision"))
+
+
+def tokenizer_folder(source: Source) -> Path:
+    """A folder with the model's tokenizer."""
     if source.on_hub:
-        return Tokens(snapshot(source.repo, str(source.revision), None, TOKENIZER_FILES, ()))
-    return Tokens(Path(source.repo).expanduser())
+        return snapshot(source.repo, str(source.revision), None, TOKENIZER_FILES, ())
+    return Path(source.repo).expanduser()
 
 
 def share(lengths: list[int], limit: int) -> float:

@@ -35,11 +35,12 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def link_or_copy(source: Path, target: Path) -> None:
+def link_or_copy(source: Path | str, target: Path | str) -> None:
     """`target` is a hard link to `source`, or a copy on another file system, whatever was there before."""
+    source, target = Path(source), Path(target)
     part = target.with_name(".link.part")  # whatever the length of the target's name
     part.unlink(missing_ok=True)
     try:
@@ -106,11 +107,6 @@ def remove_unmarked(folders: Iterable[Path], marker: str) -> None:
             shutil.rmtree(folder)
 
 
-def sync_folder(folder: Path) -> None:
-    """The folder's entries (renames, new names) survive a crash of the machine."""
-    _sync(folder)
-
-
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """Yields an empty folder that is `target`, on disk, once the block has ended, and is gone when the block fails.
@@ -132,7 +128,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
                 yield part
                 sync_tree(part)
                 part.rename(target)
-                sync_folder(target.parent)
+                sync(target.parent)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
     except OSError as problem:
@@ -189,12 +185,13 @@ def sync_tree(folder: Path) -> None:
     """All that is in the folder is on disk."""
     for path in folder.rglob("*"):
         if path.is_file():
-            _sync(path)
+            sync(path)
     for path in (folder, *folder.rglob("*/")):
-        _sync(path)
+        sync(path)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """The file's bytes, or the folder's entries (renames, new names), survive a crash of the machine."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

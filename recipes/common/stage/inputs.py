@@ -7,6 +7,7 @@ class Inputs(StageInputs):
     kind: Annotated[str, {"choices": ("a", "b")}]         # what argparse is told besides
 
 inputs = read_inputs(__doc__, Inputs, argv)
+inputs, settings = read_stage(__doc__, Inputs, Settings, argv)          # of a stage, with its settings
 """
 
 import argparse
@@ -17,7 +18,10 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+from recipes.common.stage.settings import read_settings
+
 Inputs = TypeVar("Inputs")
+Settings = TypeVar("Settings")
 
 POSITIONAL: dict[str, Any] = {"positional": True}
 """In a field's annotation: the argument has no name on the command line."""
@@ -53,6 +57,17 @@ def read_inputs(about: str, kind: type[Inputs], argv: list[str] | None = None) -
             left_out = {"required": True} if field.default is MISSING else {"default": [] if several else field.default}
             parser.add_argument(name, type=scalar, **left_out, **options)
     return kind(**vars(parser.parse_args(argv)))
+
+
+def read_stage(
+    about: str, kind: type[Inputs], settings: type[Settings], argv: list[str] | None = None
+) -> tuple[Inputs, Settings]:
+    """A stage's command line as a `kind`, and its settings. The folders `out` and `work` exist."""
+    inputs = read_inputs(about, kind, argv)
+    values = read_settings(inputs.settings, settings)  # type: ignore[attr-defined]
+    for folder in filter(None, (inputs.out, getattr(inputs, "work", None))):  # type: ignore[attr-defined]
+        folder.mkdir(parents=True, exist_ok=True)
+    return inputs, values
 
 
 def resolve(inputs: Inputs) -> Inputs:

@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.stage.command import StageError
+from recipes.common.stage.command import Interrupted, Progress, StageError
 from recipes.common.stage.files import whole_file, whole_folder
 
 FILE = "rows.jsonl"
@@ -49,6 +51,48 @@ class Journal:
             for old in _checkpoints(self.work)[:-KEEP]:
                 shutil.rmtree(old)
         return name
+
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How a stage makes its rows, batch after batch."""
+
+    at_once: int
+    """Rows of a batch."""
+    save_every: int
+    """Rows between two checkpoints."""
+    row: str
+    """What a row is, in the name of a metric: `seconds_per_<row>`."""
+    stopped: str
+    """What an interruption says of the rows that are there, and of all."""
+
+    def extend(
+        self,
+        journal: Journal,
+        rows: list[Row],
+        make: Callable[[list[Row], int], list[Row]],
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> None:
+        """The journal holds a row for each of `rows`, in order: what `make` makes of a batch and of the place of its
+        first row among all. Raises Interrupted after `stop` and a checkpoint."""
+        began, first, total = time.monotonic(), len(journal.rows), len(rows)
+        while (done := len(journal.rows)) < total:
+            if stop():
+                progress.checkpoint(journal.checkpoint(), done)
+                raise Interrupted(self.stopped.format(done, total))
+            start = done - done % self.at_once
+            # Of a batch that was cut off, the rows that are there stay, and the same ones again are left out.
+            journal.append(make(rows[start : start + self.at_once], start)[done - start :])
+            count = len(journal.rows)
+            each = (time.monotonic() - began) / (count - first)
+            numbers = {f"seconds_per_{self.row}": round(each, 3), "eta_seconds": round(each * (total - count), 1)}
+            progress.step(count, total, numbers)
+            if count // self.save_every > done // self.save_every:
+                progress.checkpoint(journal.checkpoint(), count)
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

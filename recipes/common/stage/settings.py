@@ -13,6 +13,13 @@ from recipes.common.stage.command import Mistake
 Settings = TypeVar("Settings")
 LONGEST = 200
 """Characters shown of a value."""
+SHARES = {
+    "(0, 1)": (False, False, "between 0 and 1"),
+    "(0, 1]": (False, True, "above 0 and at most 1"),
+    "[0, 1)": (True, False, "from 0 to below 1"),
+    "[0, 1]": (True, True, "from 0 to 1"),
+}
+"""Interval -> whether 0 and 1 are in it, and its name in an error."""
 
 
 def read_settings(path: Path, kind: type[Settings]) -> Settings:
@@ -65,10 +72,20 @@ def check_least(settings: object, least: float, *names: str) -> None:
 
 
 def check_above(settings: object, least: float, *names: str) -> None:
-    """For a `__post_init__`: raises ValueError when one of the values is not above `least`."""
+    """For a `__post_init__`: raises ValueError when one of the values is not above `least`. None is accepted."""
     for name in names:
-        if getattr(settings, name) <= least:
-            raise ValueError(f"`{name}` is `{getattr(settings, name)}`, not above {least:g}")
+        value = getattr(settings, name)
+        if value is not None and not value > least:
+            raise ValueError(f"`{name}` is `{value}`, not above {least:g}")
+
+
+def check_share(settings: object, interval: str, *names: str) -> None:
+    """For a `__post_init__`: raises ValueError when one of the values is not in the `interval`, a key of SHARES."""
+    zero, one, text = SHARES[interval]
+    for name in names:
+        value = getattr(settings, name)
+        if not (0 < value < 1 or (zero and value == 0) or (one and value == 1)):
+            raise ValueError(f"`{name}` is `{value}`, not {text}")
 
 
 def _check_keys(values: Mapping[str, object], kind: type) -> None:

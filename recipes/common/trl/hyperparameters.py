@@ -52,6 +52,10 @@ class Hyper:
         if self.device == "cpu" and self.optimizer.startswith("paged"):
             raise ValueError(f"`optimizer` is `{self.optimizer}`, which needs a GPU; on a CPU take `adamw_torch`")
 
+    def schedule(self, rows: int) -> "Schedule":
+        """The steps of a training on so many rows."""
+        return schedule(rows, self.batch, self.accumulate, self.epochs, self.warmup, self.save_every)
+
 
 @dataclass(frozen=True)
 class Schedule:

@@ -19,6 +19,11 @@ def read_splits(data: Path, hint: str) -> Splits:
     return splits
 
 
+def preference(prompt: list[dict[str, str]], row: dict[str, Any]) -> dict[str, Any]:
+    """A prompt with a row's two answers, as TRL reads them."""
+    return {"prompt": prompt} | {side: [{"role": "assistant", "content": row[side]}] for side in ("chosen", "rejected")}
+
+
 def check_pairs(splits: Splits, data: Path) -> None:
     """Raises StageError if the two answers of a row are the same: nothing can be learnt from it."""
     for name, rows in splits.items():

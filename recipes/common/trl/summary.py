@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from recipes.common.checkpoint.hf_tensors import open_stored
-from recipes.common.trl.training import Trained
+from recipes.common.trl.training import TrainingResult
 
 PART = 5
 """The start and the end of a training are each a fifth of its steps."""
@@ -15,7 +15,7 @@ DPO_NAMES = ("loss", "rewards/accuracies", "rewards/margins", "rewards/chosen", 
 """What metrics.json repeats of DPO."""
 
 
-def summary(trained: Trained, evaluation: dict[str, float], names: tuple[str, ...]) -> dict[str, Any]:
+def summary(trained: TrainingResult, evaluation: dict[str, float], names: tuple[str, ...]) -> dict[str, Any]:
     """Counts of steps; for each of `names` its mean over the first and the last fifth of the steps, and its value in
     the evaluation after the last step."""
     history = trained.history

@@ -15,7 +15,7 @@ PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """The result of a training."""
 
     history: list[dict[str, float]]
@@ -74,7 +74,7 @@ def lora(hyper: Hyper) -> Any:
     )
 
 
-def train(trainer: Any, work: Path, stop: StopSignal) -> Trained:
+def train(trainer: Any, work: Path, stop: StopSignal) -> TrainingResult:
     """The trainer is trained to its last step. Raises Interrupted after SIGTERM and a checkpoint. Started again with
     the same `work`, it goes on from the newest complete checkpoint there."""
     import torch
@@ -98,4 +98,4 @@ def train(trainer: Any, work: Path, stop: StopSignal) -> Trained:
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     count = sum(parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad)
     seconds = (time.monotonic() - watch.began) / max(1, trainer.state.global_step - watch.first)
-    return Trained(history, trainer.state.max_steps, int(trainer.args.warmup_steps), count, seconds)
+    return TrainingResult(history, trainer.state.max_steps, int(trainer.args.warmup_steps), count, seconds)

@@ -44,6 +44,12 @@ def put(rows: list[Row], group: int, ranks: int, instructions: dict[str, Any]) -
     return batch
 
 
+def put_scores(batch: KVBatchMeta, scores: list[torch.Tensor]) -> None:
+    """The batch has the scores of its response tokens, row by row, as `rm_scores`: verl's rewards."""
+    fields = tu.get_tensordict({"rm_scores": torch.nested.as_nested_tensor(scores, layout=torch.jagged)})
+    tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+
 def clear(batch: KVBatchMeta) -> None:
     """TransferQueue no longer holds the batch."""
     tq.kv_clear(keys=batch.keys, partition_id=batch.partition_id)

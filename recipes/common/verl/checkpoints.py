@@ -16,7 +16,7 @@ from typing import Any
 
 from recipes.common.checkpoint.records import content_hash
 from recipes.common.stage.command import StageError
-from recipes.common.stage.files import link_or_copy, read_json, remove_unmarked, sync_folder, sync_tree, write_json
+from recipes.common.stage.files import link_or_copy, read_json, remove_unmarked, sync, sync_tree, write_json
 
 MARKER = "complete.json"
 
@@ -51,7 +51,7 @@ def read(folder: Path) -> Checkpoint | None:
 def complete(folder: Path, mode: str, step: int, world_size: int, score: float | None) -> Checkpoint:
     """The checkpoint's files are on disk and its marker after them: from now on it survives any kill."""
     sync_tree(folder)
-    sync_folder(folder.parent)
+    sync(folder.parent)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in paths}
     hashes = {str(path.relative_to(folder)): content_hash(path) for path in paths}

@@ -124,9 +124,15 @@ def settings_of(settings: VerlSettings, inputs: TrainingInputs) -> dict[str, obj
 
 
 def stage_overrides(
-    settings: VerlSettings, inputs: TrainingInputs, hardware: Hardware, values: Mapping[str, object]
+    settings: VerlSettings,
+    inputs: TrainingInputs,
+    hardware: Hardware,
+    values: Mapping[str, object],
+    decided: dict[str, str],
 ) -> list[str]:
-    """hydra's overrides of a stage: its `values`, the hardware's and, last, the user's own."""
+    """hydra's overrides of a stage: its `values`, the hardware's and, last, the user's own, which `check_overrides`
+    accepts."""
+    check_overrides(settings.verl_overrides, decided)
     tracking = {
         "trainer.project_name": settings.wandb_project,
         "trainer.experiment_name": run_name(inputs.work),

@@ -32,11 +32,9 @@ class CpuModule(types.ModuleType):
 
     @staticmethod
     def empty_cache() -> None:
-        pass
+        """There is none, nor memory that other processes share."""
 
-    @staticmethod
-    def ipc_collect() -> None:
-        pass
+    ipc_collect = empty_cache
 
     @staticmethod
     def get_device_name(*args: object) -> str:
@@ -63,23 +61,13 @@ class CpuPlatform(PlatformBase):
     def device_count(self) -> int:
         return 1
 
-    def set_device(self, device_index: int) -> None:
-        pass
+    manual_seed = manual_seed_all = staticmethod(torch.manual_seed)
 
-    def synchronize(self, device_index: int | None = None) -> None:
-        pass
+    def _nothing(self, *args: Any) -> None:
+        """There is no device memory, no stream to wait for and no profiler."""
 
-    def manual_seed(self, seed: int) -> None:
-        torch.manual_seed(seed)
-
-    def manual_seed_all(self, seed: int) -> None:
-        torch.manual_seed(seed)
-
-    def set_allocator_settings(self, settings: str) -> None:
-        pass
-
-    def empty_cache(self) -> None:
-        pass
+    set_device = synchronize = set_allocator_settings = empty_cache = _nothing
+    profiler_start = profiler_stop = cudart = _nothing
 
     def get_device_capability(self, device_index: int = 0) -> tuple[None, None]:
         return None, None
@@ -102,15 +90,6 @@ class CpuPlatform(PlatformBase):
     @contextlib.contextmanager
     def nvtx_range(self, msg: str) -> Iterator[None]:
         yield
-
-    def profiler_start(self) -> None:
-        pass
-
-    def profiler_stop(self) -> None:
-        pass
-
-    def cudart(self) -> None:
-        return None
 
 
 def gloo_once(init: Callable[..., None]) -> Callable[..., None]:

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recipes.common.stage.command import Interrupted, Progress, StageError, StopSignal
 from recipes.common.stage.inputs import TrainingInputs
@@ -61,20 +61,6 @@ def find_checkpoint(
         checkpoints.check(newest, settings.mode, settings.mode, hardware.world_size, roles)
         print(f"going on from {newest.folder.name}", flush=True)
     return newest
-
-
-def stage_of(settings: VerlSettings, work: Path, hardware: Hardware, **own: Any) -> Stage:
-    """What the training loop has to do: the shared settings, and what the recipe adds."""
-    return Stage(
-        mode=settings.mode,
-        steps=settings.steps,
-        world_size=hardware.world_size,
-        seed=settings.seed,
-        work=work,
-        save_every=settings.save_every,
-        keep_last=settings.keep_last,
-        **own,
-    )
 
 
 def run_trainer(trainer: "type[StageTrainer]", overrides: list[str], stage: Stage, stop: StopSignal) -> None:

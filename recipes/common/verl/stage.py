@@ -5,29 +5,23 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from recipes.common.verl.checkpoints import Checkpoint
+from recipes.common.verl.settings import VerlSettings
 
 
 @dataclass(frozen=True)
 class Stage:
     """What the training loop needs in addition to verl's configuration."""
 
-    mode: str
-    steps: int
+    settings: VerlSettings
     world_size: int
-    seed: int
     work: Path
-    save_every: int
     validate_every: int
-    keep_last: int
     resume: Checkpoint | None
     """This stage's own newest checkpoint."""
     start: Path | None
     """Another stage's output, with `actor/` and `critic/`: where step 0 starts; None: from the model's weights."""
-    recipe: Any = None
-    """What the recipe's own trainer needs in addition."""
 
 
 def read_history(work: Path, until: int) -> dict[int, dict[str, float]]:

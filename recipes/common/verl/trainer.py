@@ -25,12 +25,13 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 from verl.utils.dataset.rl_dataset import collate_fn
+from verl.utils.debug import marked_timer
 from verl.utils.skip import SkipManager
 from verl.utils.tracking import Tracking
 
 from recipes.common.stage.command import Interrupted, Progress
 from recipes.common.verl import checkpoints
-from recipes.common.verl.batches import OrderedBuffer, Stopped
+from recipes.common.verl.batches import OrderedBuffer, Stopped, reply_metrics
 from recipes.common.verl.row_order import rows_of_step
 from recipes.common.verl.stage import Stage
 from recipes.common.verl.workers import ActorWorker, CriticWorker
@@ -46,7 +47,7 @@ class SamplingTrainer(PPOTrainerSync):
     def next_rows(self) -> TensorDict:
         """The rows of the current step, from the training data."""
         size, dataset = self.config.data.train_batch_size, self.train_dataset
-        numbers = rows_of_step(self.global_steps, size, len(dataset), self.stage.seed)
+        numbers = rows_of_step(self.global_steps, size, len(dataset), self.stage.settings.seed)
         return self._named(collate_fn([dataset[number] for number in numbers]), f"{self.global_steps:08d}")
 
     def generate(self, rows: TensorDict) -> KVBatchMeta:
@@ -108,6 +109,13 @@ class StageTrainer(SamplingTrainer):
         self.progress, self.unsound = progress, set()
         super().__init__(config, stage, stopping)
 
+    def sample(self, rows: TensorDict) -> tuple[KVBatchMeta, dict[str, float]]:
+        """`generate`'s samples, in an order that gives each rank about as many tokens; and their metrics."""
+        with marked_timer("rollout", self.timing_raw):
+            batch = self.generate(rows)
+        batch = self._balance_batch(batch, metrics={})
+        return batch, reply_metrics(batch, self.config.data.max_response_length)
+
     @abstractmethod
     def train_step(self) -> dict[str, float]:
         """Runs step `self.global_steps`; returns its metrics."""
@@ -128,7 +136,7 @@ class StageTrainer(SamplingTrainer):
         trainer = self.config.trainer
         settings = OmegaConf.to_container(self.config, resolve=True)
         self.logger = Tracking(trainer.project_name, trainer.experiment_name, list(trainer.logger), settings)
-        while self.global_steps < self.stage.steps:
+        while self.global_steps < self.stage.settings.steps:
             self._stop_if_asked()
             self.global_steps += 1
             try:
@@ -138,24 +146,24 @@ class StageTrainer(SamplingTrainer):
                 self._stop_if_asked()
 
     def _run_step(self) -> None:
-        step, stage, begin = self.global_steps, self.stage, time.monotonic()
+        step, settings, begin = self.global_steps, self.stage.settings, time.monotonic()
         self.timing_raw: dict[str, float] = {}
         metrics = self.train_step()
         self.on_step_end()
         metrics["seconds"] = time.monotonic() - begin
         metrics |= {f"seconds/{name}": seconds for name, seconds in self.timing_raw.items()}
-        last, score = step == stage.steps, None
-        if last or step % stage.validate_every == 0:
+        last, score = step == settings.steps, None
+        if last or step % self.stage.validate_every == 0:
             self.on_validate_begin()
             validation, score = self.validate()
             self.on_validate_end()
             metrics |= validation
         metrics = self._sound({name: float(value) for name, value in metrics.items()})
         # Before the checkpoint: a kill in between has the step done and reported again, never left out.
-        self.progress.step(step, stage.steps, metrics)
+        self.progress.step(step, settings.steps, metrics)
         self.logger.log(data=metrics, step=step)
-        print(f"step {step}/{stage.steps}  {self.report(metrics)}", flush=True)
-        if last or step % stage.save_every == 0:
+        print(f"step {step}/{settings.steps}  {self.report(metrics)}", flush=True)
+        if last or step % settings.save_every == 0:
             self.save(score)
 
     def save(self, score: float | None) -> None:
@@ -164,9 +172,9 @@ class StageTrainer(SamplingTrainer):
         shutil.rmtree(folder, ignore_errors=True)
         for role, group in self._groups().items():
             group.save_checkpoint(str(folder / role), None, self.global_steps, max_ckpt_to_keep=None)
-        checkpoints.complete(folder, stage.mode, self.global_steps, stage.world_size, score)
+        checkpoints.complete(folder, stage.settings.mode, self.global_steps, stage.world_size, score)
         self.progress.checkpoint(folder.name, self.global_steps)
-        checkpoints.prune(stage.work, stage.keep_last)
+        checkpoints.prune(stage.work, stage.settings.keep_last)
 
     # What follows replaces parts of verl's trainer.
 
@@ -201,4 +209,4 @@ class StageTrainer(SamplingTrainer):
             return
         if self.global_steps and not checkpoints.read(checkpoints.folder_of(self.stage.work, self.global_steps)):
             self.save(None)
-        raise Interrupted(f"stopped after step {self.global_steps} of {self.stage.steps}")
+        raise Interrupted(f"stopped after step {self.global_steps} of {self.stage.settings.steps}")

@@ -14,13 +14,11 @@ from pathlib import Path
 from recipes.common.data.rows import unusable
 from recipes.common.stage.command import Mistake, run
 from recipes.common.stage.inputs import read_inputs
-from recipes.gad.rows import Message, Problem, Row, read
+from recipes.gad.rows import Message, Row, read
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     train: Path
     val: Path | None = None
 
@@ -39,11 +37,11 @@ class Survey:
     def read(self, picks: Collection[int] | None = None) -> Iterator[Row]:
         """The rows at `picks` (None: all), up to the first bad one. At the end comes a Mistake that names the bad
         ones, or says that there are no rows at all."""
-        problems: list[Problem] = []
+        problems: list[str] = []
         seen = set()
         for row in read(self.path, picks):
             self.rows += 1
-            if isinstance(row, Problem):
+            if isinstance(row, str):
                 problems.append(row)
                 continue
             prompt = _digest(row.prompt)
@@ -54,8 +52,9 @@ class Survey:
             seen.add(whole)
             if not problems:
                 yield row
-        hint = "correct these rows, or leave them out; `content` is a list of {role, content}"
-        refuse(self.path, problems, self.rows, hint)
+        if problems:
+            hint = "correct these rows, or leave them out; `content` is a list of {role, content}"
+            raise unusable(self.path, problems, self.rows, hint)
         if not self.rows:
             raise Mistake(
                 f"`{self.path}` has no rows", "write one JSON object a line, or give a parquet file with rows"
@@ -68,13 +67,6 @@ def survey(path: Path) -> Survey:
     for _ in result.read():
         pass
     return result
-
-
-def refuse(path: Path, problems: list[Problem], rows: int, hint: str) -> None:
-    """Raises a Mistake that lists the first problems among `rows` rows, when there are any."""
-    if not problems:
-        return
-    raise unusable(path, [row.text for row in problems], rows, hint)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -8,6 +8,7 @@ take it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from recipes.common.data import rows
@@ -20,8 +21,6 @@ from recipes.gad.rows import Row, read
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(TemplateInputs):
-    """What the command line names."""
-
     train: Path
     val: Path
 
@@ -37,10 +36,7 @@ def measure(inputs: Inputs, tokens: Tokens) -> Iterator[Sample]:
         yield Sample(f"answers in {path.name}", answers, "max_response_length", settings["max_response_length"])
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Runs the command."""
-    check_template(__doc__, Inputs, measure, argv)
-
+main = partial(check_template, __doc__, Inputs, measure)
 
 if __name__ == "__main__":
     run(main)

@@ -27,8 +27,6 @@ def survey(path: Path) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     data: Path
 
 

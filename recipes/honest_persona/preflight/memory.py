@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipes.common.preflight import memory_fit
-from recipes.common.preflight.memory_estimate import LOSS_BYTES, generating
-from recipes.common.preflight.memory_fit import Machine, Network, Phases, network_of
+from recipes.common.preflight.memory_estimate import generating
+from recipes.common.preflight.memory_fit import Machine, Phases, network_of
 
 Settings = Mapping[str, Any]
 TOKENS = 2048
@@ -25,9 +25,9 @@ def training(settings: Settings, models: Mapping[str, Any], machine: Machine) ->
     if machine.world > 1:
         states["gathered"] = base.gathered()
     sequences, told = settings["micro_batch"], settings["max_new_tokens"]
-    learning = states | {"gradients": 4 * adapter, "activations": _activations(base, settings)}
-    learning["logits"] = float(sequences * told * base.shape.vocabulary * (2 + LOSS_BYTES))
-    phases = {"learning": learning}
+    activations = base.shape.activations(sequences * TOKENS, 2, settings["activation_checkpointing"])
+    learning = {"gradients": 4 * adapter, "activations": activations, "logits": base.shape.logits(sequences * told, 2)}
+    phases = {"learning": states | learning}
     if settings["first_heavy_log_step"] is not None:
         generation = generating(base.shape, "bfloat16", False, settings["validation_batch_size"], TOKENS + told)
         phases["listening"] = states | {name: generation[name] for name in ("kv_cache", "logits")}
@@ -39,13 +39,6 @@ def listening(settings: Settings, models: Mapping[str, Any], machine: Machine) -
     shape, length = network_of(models, "base").shape, TOKENS + settings["max_new_tokens"]
     parts = generating(shape, "bfloat16", False, settings["validation_batch_size"], length)
     return {"listening": {name: size / machine.gpus for name, size in parts.items() if name != "logits"}}
-
-
-def _activations(base: Network, settings: Settings) -> float:
-    tokens = settings["micro_batch"] * TOKENS
-    if settings["activation_checkpointing"]:
-        return base.activations(tokens)
-    return float(2 * tokens * base.shape.layers * (8 * base.shape.hidden + 4 * base.shape.intermediate))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 python -m recipes.honest_persona.preflight.settings REQUEST.json
 """
 
+from functools import partial
 from typing import Any
 
 from recipes.common.preflight.settings import check_stages
@@ -15,11 +16,8 @@ KINDS: dict[str, Any] = {
     "evaluate": evaluate.Settings,
 }
 
-
-def main(argv: list[str] | None = None) -> None:
-    """Exits with 2 and an error message if a value is invalid."""
-    check_stages(__doc__, KINDS, argv)
-
+main = partial(check_stages, __doc__, KINDS)
+"""Exits with 2 and an error message if a value is invalid."""
 
 if __name__ == "__main__":
     run(main)

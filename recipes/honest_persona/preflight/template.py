@@ -9,6 +9,7 @@ take it.
 import dataclasses
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from recipes.common.data.tokens import Tokens
@@ -24,8 +25,6 @@ from recipes.honest_persona.tokenize import Coder
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(TemplateInputs):
-    """What the command line names."""
-
     data: Path
 
 
@@ -40,10 +39,7 @@ def measure(inputs: Inputs, tokens: Tokens) -> list[Sample]:
     return [Sample("reviews", lengths, "seq_len", settings.seq_len)]
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Runs the command."""
-    check_template(__doc__, Inputs, measure, argv)
-
+main = partial(check_template, __doc__, Inputs, measure)
 
 if __name__ == "__main__":
     run(main)

@@ -1,11 +1,13 @@
 """Asks a judge and reads its choices. Each reply is written to disk before the next one is read, and paid for once."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from recipes.common.stage.command import Interrupted, StageError
+from recipes.common.stage.command import Interrupted, Progress, StageError
 from recipes.common.stage.journal import Journal
 from recipes.profile_dpo.judge.types import Judge, JudgeSettings, Question, Reply
 from recipes.profile_dpo.judge.verdict import choice
@@ -93,10 +95,11 @@ class Asking:
         """Each question's choice, or None if no attempt gave one. Raises Interrupted after `stop`, and StageError if
         the budget is used up, the judge does not answer, or too many questions have no answer."""
         for attempt in range(self.settings.attempts):
+            answers = self.answers
             missing = [
                 question
                 for question in questions
-                if self._missing(question.key) and self._tries(question.key) <= attempt
+                if question.key not in answers.choices and answers.tries.get(question.key, 0) <= attempt
             ]
             if missing:
                 self._check_budget()
@@ -128,12 +131,6 @@ class Asking:
         self.answers.add(row)
         self.on_reply(len(self.answers.choices))
 
-    def _missing(self, key: str) -> bool:
-        return key not in self.answers.choices
-
-    def _tries(self, key: str) -> int:
-        return self.answers.tries.get(key, 0)
-
     def _halt(self) -> bool:
         return self.stop() or self._spent() is not None
 
@@ -155,3 +152,33 @@ class Asking:
                 f"the judge has cost {spent[0]} so far, and {spent[1]}",
                 "start the run again to allow the same amount once more; it keeps the answers so far",
             )
+
+
+@contextmanager
+def open_asking(settings: JudgeSettings, work: Path, questions: int, stop: Callable[[], bool]) -> Iterator[Asking]:
+    """Yields what asks `questions` questions, reports and keeps the answers in `work`. An interruption is a
+    checkpoint."""
+    journal, progress = Journal(work), Progress(work)
+    answers = read_answers(journal)
+    try:
+        yield Asking(settings, journal, answers, stop, lambda done: progress.step(done, questions))
+    except Interrupted:
+        progress.checkpoint(journal.checkpoint(), len(answers.choices))
+        raise
+
+
+def open_judge(settings: JudgeSettings, model: Path, batched: bool, work: Path) -> Judge:
+    """The judge that the settings name. `batched`: by the batch interface; `work` keeps what is on its way there."""
+    if settings.judge == "words":
+        from recipes.profile_dpo.judge.words import WordJudge
+
+        return WordJudge()
+    if settings.judge == "local":
+        from recipes.profile_dpo.judge.local import LocalJudge
+
+        return LocalJudge(model, settings)
+    from recipes.profile_dpo.judge.batch import BatchJudge
+    from recipes.profile_dpo.judge.endpoint import EndpointJudge, open_client
+
+    client = open_client(settings)
+    return BatchJudge(client, settings, work) if batched else EndpointJudge(client, settings)

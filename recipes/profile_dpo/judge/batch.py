@@ -12,12 +12,12 @@ import openai
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json, write_json
 from recipes.profile_dpo.judge.endpoint import body, reply_of, sentence
-from recipes.profile_dpo.judge.types import JudgeSettings, Question, Reply
+from recipes.profile_dpo.judge.types import Judge, JudgeSettings, Question, Reply
 
 GONE = ("failed", "expired", "cancelled")
 
 
-class BatchJudge:
+class BatchJudge(Judge):
     """`batches.json` names the batches that were sent: a stage that starts again waits for them and pays once."""
 
     def __init__(self, client: openai.OpenAI, settings: JudgeSettings, work: Path):
@@ -35,9 +35,6 @@ class BatchJudge:
             completion = (line.get("response") or {}).get("body") or {}
             if (question := by_key.get(line.get("custom_id", ""))) and completion.get("choices"):
                 yield reply_of(question.key, completion, question, half_price=True)
-
-    def numbers(self) -> dict[str, float]:
-        return {}
 
     def _answers(self, questions: list[Question], attempt: int, halt: Callable[[], bool]) -> list[dict[str, Any]]:
         """The lines of the batch's output; none when it was not awaited."""

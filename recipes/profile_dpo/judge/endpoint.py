@@ -13,7 +13,7 @@ from typing import Any
 import openai
 
 from recipes.common.stage.command import Mistake, StageError
-from recipes.profile_dpo.judge.types import SECRET, JudgeSettings, Question, Reply
+from recipes.profile_dpo.judge.types import SECRET, Judge, JudgeSettings, Question, Reply
 
 PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError, openai.ConflictError)
 """What may be better in a while; a timeout is a failed connection."""
@@ -22,7 +22,7 @@ CHARACTERS = 4
 """Of a token, where the service does not count them."""
 
 
-class EndpointJudge:
+class EndpointJudge(Judge):
     """`endpoint_parallel` questions are on their way at any time."""
 
     def __init__(self, client: openai.OpenAI, settings: JudgeSettings):
@@ -45,9 +45,6 @@ class EndpointJudge:
                         yield reply
         if broken:
             raise sentence(broken, self.settings)
-
-    def numbers(self) -> dict[str, float]:
-        return {}
 
     def _answer(self, question: Question, ending: threading.Event) -> Reply | None:
         """None when there is no point in waiting any longer. Raises the last failure."""

@@ -5,21 +5,20 @@ from pathlib import Path
 
 from recipes.common.inference.types import Loading, Sampling
 from recipes.common.stage.command import StageError
-from recipes.profile_dpo.judge.types import JudgeSettings, Question, Reply
+from recipes.profile_dpo.judge.types import Judge, JudgeSettings, Question, Reply
 from recipes.profile_dpo.writer import Speaker
 
 AGAIN = 0.7
 """Temperature after a greedy answer that was none: the same again would be no help."""
 
 
-class LocalJudge:
+class LocalJudge(Judge):
     """Greedy at the first attempt."""
 
     def __init__(self, model: Path, settings: JudgeSettings):
-        own = settings
-        length = own.judge_prompt_tokens + own.judge_tokens
-        loading = Loading(model, own.device, own.dtype, own.judge_nf4, length, own.gpu_share)
-        self.speaker, self.settings = Speaker(loading, own.engine), settings
+        length = settings.judge_prompt_tokens + settings.judge_tokens
+        loading = Loading(model, settings.device, settings.dtype, settings.judge_nf4, length, settings.gpu_share)
+        self.speaker, self.settings = Speaker(loading, settings.engine), settings
 
     def ask(self, questions: list[Question], attempt: int, halt: Callable[[], bool]) -> Iterator[Reply]:
         settings = self.settings

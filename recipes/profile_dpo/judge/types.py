@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from recipes.common.inference.chat_model import check_engine
-from recipes.common.stage.settings import check_choice, check_least
+from recipes.common.inference.chat_model import EngineSettings
+from recipes.common.stage.settings import check_above, check_choice, check_least
 from recipes.profile_dpo.prompts import Message
 
 JUDGES = ("local", "endpoint", "words")
@@ -18,14 +18,10 @@ USE_SECRET = f"remove it, and give it as the secret {SECRET}: in the environment
 
 
 @dataclass(frozen=True)
-class JudgeSettings:
+class JudgeSettings(EngineSettings):
     """Shared by the stages that ask the judge."""
 
     judge: str
-    engine: str
-    device: str
-    dtype: str
-    gpu_share: float
     judge_nf4: bool
     """Whether a local judge is in 4 bits."""
     judge_prompt_tokens: int
@@ -62,21 +58,18 @@ class JudgeSettings:
     """The same, in tokens."""
     api_key: str | None
     """Never here."""
-    seed: int
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if (name == "api_key" and value is not None) or (isinstance(value, str) and KEY.search(value)):
                 raise ValueError(f"`{name}` contains a key, and settings are written to many files; {USE_SECRET}")
         check_choice(self, "judge", JUDGES)
-        check_engine(self)
+        super().__post_init__()
         check_least(self, 1, "judge_prompt_tokens", "judge_tokens", "judged_at_once", "attempts", "endpoint_parallel")
         check_least(self, 0, "endpoint_retries", "endpoint_pause", "batched_rounds", "unanswered")
         if self.orders not in (1, 2):
             raise ValueError(f"`orders` is `{self.orders}`, neither 1 nor 2")
-        for name in ("endpoint_timeout", "batch_poll", "price_in", "price_out", "max_dollars", "max_tokens"):
-            if (value := getattr(self, name)) is not None and value <= 0:
-                raise ValueError(f"`{name}` is `{value}`, not above 0")
+        check_above(self, 0, "endpoint_timeout", "batch_poll", "price_in", "price_out", "max_dollars", "max_tokens")
         if self.judge == "endpoint":
             for name in ("endpoint_url", "endpoint_model"):
                 if not getattr(self, name):
@@ -117,4 +110,4 @@ class Judge(Protocol):
 
     def numbers(self) -> dict[str, float]:
         """Of its memory, where it takes any."""
-        ...
+        return {}

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Callable, Iterator
 
-from recipes.profile_dpo.judge.types import Question, Reply
+from recipes.profile_dpo.judge.types import Judge, Question, Reply
 from recipes.profile_dpo.similarity import term_counts
 
 LETTERS = 4
 """Shorter words say nothing."""
 
 
-class WordJudge:
+class WordJudge(Judge):
     """Always says the same, in either order."""
 
     def ask(self, questions: list[Question], attempt: int, halt: Callable[[], bool]) -> Iterator[Reply]:
@@ -22,9 +22,6 @@ class WordJudge:
             better = 1 if (-first, question.shown[0]) <= (-second, question.shown[1]) else 2
             text = json.dumps({"reasoning": f"{first} and {second} words", "preferred_profile": better})
             yield Reply(question.key, text, 0, 0)
-
-    def numbers(self) -> dict[str, float]:
-        return {}
 
 
 def score(abstracts: tuple[str, ...], text: str) -> int:

@@ -11,10 +11,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, NamedTuple
 
-from recipes.common.stage.inputs import POSITIONAL, read_inputs
+from recipes.common.preflight.settings import Inputs
+from recipes.common.stage.inputs import read_inputs
+from recipes.common.trl.hyperparameters import schedule
 from recipes.profile_dpo import bracket
 
 UNKNOWN = "unknown"
@@ -51,54 +52,24 @@ class Round:
         return sum(bracket.matches(self.candidates)[:rounds]) / (self.candidates - 1)
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """Of one question and its answer."""
+class Tokens(NamedTuple):
+    """Of one question and its answer; or their price, in dollars for a million."""
 
     asked: float
     answered: float
 
 
-@dataclass(frozen=True)
-class Price:
-    """In dollars for a million tokens."""
-
-    asked: float
-    answered: float
-
-
-def dollars(plan: Round, tokens: Tokens, price: Price, batched: int = 0) -> float:
+def dollars(plan: Round, tokens: Tokens, price: Tokens, batched: int = 0) -> float:
     """What the judge's answers cost when the first rounds are sent as batches, at half the price."""
     whole = plan.calls * (tokens.asked * price.asked + tokens.answered * price.answered) / 1e6
     return whole * (1 - plan.batch_share(batched) / 2)
 
 
-def hours(count: float, seconds: float) -> float:
-    """Of so many things that take so long each."""
-    return count * seconds / 3600
-
-
-def steps(rows: int, batch: int, accumulate: int, epochs: float) -> int:
-    """Of a training on so many preferences."""
-    return math.ceil(math.ceil(rows / (batch * accumulate)) * epochs)
-
-
-@dataclass(frozen=True)
-class Measurement:
+class Measurement(NamedTuple):
     """Numbers of one stage of an earlier run, and whose they are."""
 
     metrics: Mapping[str, float]
     of: str
-
-    def get(self, name: str) -> float | None:
-        return self.metrics.get(name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What the command line names."""
-
-    request: Annotated[Path, POSITIONAL]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -116,10 +87,12 @@ def table(settings: Settings, measured: Sequence[Mapping[str, Any]]) -> list[str
     judging, writing = newest("tournament", measured, judge["judge"]), newest("generate", measured)
     learning = newest("dpo", measured)
     both = " in both orders" if plan.orders == 2 else ""
-    exact = plan.candidates & (plan.candidates - 1) == 0
-    each = Round(1, plan.candidates)
+    count = bracket.expected_preferences(plan.candidates)
+    each = f"{count:.0f} preferences"
+    if plan.candidates & (plan.candidates - 1):
+        each = f"{count:.1f} preferences on average"
     lines = [
-        ("tournament", f"{plan.candidates} profiles, {each.candidates - 1} comparisons, {_each(plan, exact)}"),
+        ("tournament", f"{plan.candidates} profiles, {plan.candidates - 1} comparisons, {each}"),
         ("round", f"{plan.tournaments:,} tournaments for {plan.preferences:,} preferences"),
         ("judge", f"{plan.comparisons:,} comparisons{both}: {plan.calls:,} questions"),
         ("tokens", _tokens(plan, judging)),
@@ -128,9 +101,8 @@ def table(settings: Settings, measured: Sequence[Mapping[str, Any]]) -> list[str
         ("judging", _hours(plan.calls, judging, "seconds_a_reply")),
     ]
     if training_settings := settings.get("dpo"):
-        count = steps(
-            plan.preferences, training_settings["batch"], training_settings["accumulate"], training_settings["epochs"]
-        )
+        sizes = (training_settings[name] for name in ("batch", "accumulate", "epochs"))
+        count = schedule(plan.preferences, *sizes, warmup=0, save_every=1).steps
         lines.append(("training", f"{count:,} steps, {_hours(count, learning, 'seconds_a_step')}"))
     sources = sorted({measurement.of for measurement in (judging, writing, learning) if measurement})
     lines.append(("measured by", "; ".join(sources) or "no run yet: `launcher rehearse` measures a tiny model's"))
@@ -143,11 +115,6 @@ def newest(stage: str, measured: Sequence[Mapping[str, Any]], judge: str | None 
         if finished["stage"].rstrip("0123456789") == stage and judge in (None, finished["settings"].get("judge")):
             return Measurement(finished["metrics"], f"{finished['run']} ({finished['recipe']}, {finished['where']})")
     return None
-
-
-def _each(plan: Round, exact: bool) -> str:
-    count = bracket.expected_preferences(plan.candidates)
-    return f"{count:.0f} preferences" if exact else f"{count:.1f} preferences on average"
 
 
 def _tokens(plan: Round, judging: Measurement | None) -> str:
@@ -165,7 +132,7 @@ def _cost(plan: Round, judging: Measurement | None, judge: Mapping[str, Any]) ->
     if tokens is None or judge["price_in"] is None or judge["price_out"] is None:
         why = "`price_in` and `price_out` are not set" if judge["price_in"] is None else "no tokens were counted yet"
         return [("API cost", f"{UNKNOWN}: {why}")]
-    price = Price(judge["price_in"], judge["price_out"])
+    price = Tokens(judge["price_in"], judge["price_out"])
     return [
         (
             "API cost" if not batched else "",
@@ -177,18 +144,18 @@ def _cost(plan: Round, judging: Measurement | None, judge: Mapping[str, Any]) ->
 
 
 def _of(judging: Measurement | None) -> Tokens | None:
-    asked, answered = (judging.get(f"tokens_{way}_a_reply") if judging else None for way in ("in", "out"))
+    asked, answered = (judging.metrics.get(f"tokens_{way}_a_reply") if judging else None for way in ("in", "out"))
     return Tokens(asked, answered) if asked and answered is not None else None
 
 
 def _hours(count: int, by: Measurement | None, name: str, candidates: int | None = None) -> str:
     """How long it takes; `candidates` when what was measured grows with them."""
-    seconds = by.get(name) if by else None
+    seconds = by.metrics.get(name) if by else None
     if by is None or seconds is None:
         return f"{UNKNOWN}: nobody has measured how long it takes"
     if candidates:
-        seconds *= candidates / (by.get("candidates") or candidates)
-    return f"{_long(hours(count, seconds))} at {seconds:.3g} s {name.removeprefix('seconds_').replace('_', ' ')}"
+        seconds *= candidates / (by.metrics.get("candidates") or candidates)
+    return f"{_long(count * seconds / 3600)} at {seconds:.3g} s {name.removeprefix('seconds_').replace('_', ' ')}"
 
 
 def _long(time: float) -> str:

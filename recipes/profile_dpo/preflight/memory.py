@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipes.common.preflight import memory_fit
-from recipes.common.preflight.memory_estimate import generating, training, weights
+from recipes.common.preflight.memory_estimate import generating
 from recipes.common.preflight.memory_fit import Machine, Phases, network_of
 
 Settings = Mapping[str, Any]
@@ -28,19 +28,6 @@ def judging(settings: Settings, models: Mapping[str, Any], machine: Machine) -> 
     return _speaking(settings, models, machine, "judge", settings["judge_nf4"], settings["judged_at_once"], length)
 
 
-def learning(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
-    """Each GPU has the whole base; a row is two sequences."""
-    shape = network_of(models, "writer").shape
-    tokens = 2 * settings["batch"] * settings["max_length"]
-    trained = shape.lora(settings["lora_rank"])
-    return {"learning": training(shape, settings["dtype"], settings["nf4"], trained, tokens, settings["recompute"])}
-
-
-def merging(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
-    """The merged model, and then its base with the adapter: never both at once."""
-    return {"comparing": {"weights": weights(network_of(models, "writer").shape, "bfloat16", False)}}
-
-
 def _speaking(
     settings: Settings,
     models: Mapping[str, Any],
@@ -50,21 +37,16 @@ def _speaking(
     sequences: int,
     length: int,
 ) -> Phases:
-    """vllm takes its share whole, whatever is in it; a cache that is too small makes it wait, from one chat on."""
-    shape = network_of(models, name).shape
-    parts = generating(shape, settings["dtype"], nf4, sequences, length)
-    if settings["engine"] == "vllm":
-        room = settings["gpu_share"] * machine.bytes - parts["weights"]
-        parts = {"weights": parts["weights"], "kv_cache": max(room, parts["kv_cache"] / sequences)}
-    return {name: parts}
+    parts = generating(network_of(models, name).shape, settings["dtype"], nf4, sequences, length)
+    return {name: memory_fit.serving(parts, settings, machine, sequences)}
 
 
 STAGES = {
     "reference": writing,
     "generate": writing,
     "tournament": judging,
-    "dpo": learning,
-    "merge": merging,
+    "dpo": memory_fit.learning("writer", 2),
+    "merge": memory_fit.merging("writer"),
     "write": writing,
     "evaluate": judging,
 }

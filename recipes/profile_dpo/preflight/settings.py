@@ -3,6 +3,8 @@
 python -m recipes.profile_dpo.preflight.settings REQUEST.json
 """
 
+from functools import partial
+
 from recipes.common.checkpoint.merge import MergeSettings
 from recipes.common.preflight.settings import check_stages
 from recipes.common.stage.command import run
@@ -21,11 +23,8 @@ KINDS = {
     "current": gate.Settings,
 }
 
-
-def main(argv: list[str] | None = None) -> None:
-    """Exits with 2 and an error message if a value is invalid."""
-    check_stages(__doc__, KINDS, argv)
-
+main = partial(check_stages, __doc__, KINDS)
+"""Exits with 2 and an error message if a value is invalid."""
 
 if __name__ == "__main__":
     run(main)

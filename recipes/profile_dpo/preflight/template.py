@@ -8,12 +8,11 @@ Prints one line and exits 0, or says what is wrong and exits 2. What OpenAlex ha
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from recipes.common.preflight.template import SAMPLE, demand, share, tokens_of
+from recipes.common.preflight.template import SAMPLE, TemplateInputs, demand, share, tokens_of
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
-from recipes.common.stage.inputs import POSITIONAL, read_inputs
+from recipes.common.stage.inputs import read_inputs
 from recipes.common.stage.settings import read_settings
 from recipes.profile_dpo.authors import Settings, check_address, read_examples, split, unit
 from recipes.profile_dpo.papers import by_author, read
@@ -24,12 +23,8 @@ MOST = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What the command line names."""
-
-    settings: Annotated[Path, POSITIONAL]
+class Inputs(TemplateInputs):
     generate: Path
-    model: Path
     papers: Path
     examples: Path
 

@@ -13,27 +13,19 @@ from typing import Annotated
 
 from recipes.common.data import hub
 from recipes.common.model.fetch import Source
+from recipes.common.preflight.template import source_of
 from recipes.common.stage.command import run
-from recipes.common.stage.files import read_json
 from recipes.common.stage.inputs import POSITIONAL, read_inputs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     settings: Annotated[list[Path], POSITIONAL, {"nargs": "+"}]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Exits with 2 and an error message if HF_TOKEN may not read a repository, or the repository does not exist."""
     print(check_access(map(source_of, read_inputs(__doc__, Inputs, argv).settings)))
-
-
-def source_of(path: Path) -> Source:
-    """The model that the settings of a model stage name."""
-    settings = read_json(path)
-    return Source(settings["repo"], settings.get("revision"))
 
 
 def check_access(sources: Iterable[Source]) -> str:

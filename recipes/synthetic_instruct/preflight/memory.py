@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipes.common.preflight import memory_fit
-from recipes.common.preflight.memory_estimate import generating, training, weights, whole
+from recipes.common.preflight.memory_estimate import generating, whole
 from recipes.common.preflight.memory_fit import Machine, Phases, network_of
 from recipes.synthetic_instruct.speaker import PREFIX_ROOM
 
@@ -17,32 +17,13 @@ RELIEF: list[dict[str, Any]] = [{"recompute": True}, {"nf4": True}]
 
 
 def writing(name: str) -> memory_fit.StageFit:
-    """Of a stage in which the model `name` writes. vllm takes its share whole, whatever is in it."""
+    """Of a stage in which the model `name` writes."""
 
     def phases(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
         shape = network_of(models, name).shape
         length = PREFIX_ROOM + settings["instruction_tokens"] + settings["response_tokens"]
         parts = generating(shape, settings["dtype"], settings["nf4"], settings["at_once"], length)
-        if settings["engine"] == "vllm":
-            # a cache that is too small makes vllm wait, not fail, from one chat on
-            parts["kv_cache"] = max(
-                settings["gpu_share"] * machine.bytes - parts["weights"], parts["kv_cache"] / settings["at_once"]
-            )
-            parts.pop("logits")
-        return {"writing": parts}
-
-    return phases
-
-
-def learning(sequences: int) -> memory_fit.StageFit:
-    """Of a training whose row is so many sequences."""
-
-    def phases(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
-        shape = network_of(models, "base").shape
-        tokens = sequences * settings["batch"] * settings["max_length"]
-        trained = shape.lora(settings["lora_rank"])
-        parts = training(shape, settings["dtype"], settings["nf4"], trained, tokens, settings["recompute"])
-        return {"learning": parts}
+        return {"writing": memory_fit.serving(parts, settings, machine, settings["at_once"])}
 
     return phases
 
@@ -52,11 +33,6 @@ def learning_whole(settings: Settings, models: Mapping[str, Any], machine: Machi
     tokens = settings["batch"] * settings["max_length"]
     shape = network_of(models, "base").shape
     return {"learning": whole(shape, settings["dtype"], settings["optimizer"], tokens, settings["recompute"])}
-
-
-def merging(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
-    """The merged model, and then its base with the adapter: never both at once."""
-    return {"comparing": {"weights": weights(network_of(models, "base").shape, "bfloat16", False)}}
 
 
 def measuring(settings: Settings, models: Mapping[str, Any], machine: Machine) -> Phases:
@@ -70,11 +46,11 @@ def measuring(settings: Settings, models: Mapping[str, Any], machine: Machine) -
 STAGES = {
     "generate": writing("generator"),
     "respond": writing("generator"),
-    "sft": learning(1),
+    "sft": memory_fit.learning("base", 1),
     "sft_full": learning_whole,
-    "dpo": learning(2),
-    "sft_model": merging,
-    "dpo_model": merging,
+    "dpo": memory_fit.learning("base", 2),
+    "sft_model": memory_fit.merging("base"),
+    "dpo_model": memory_fit.merging("base"),
     "evaluate": measuring,
 }
 

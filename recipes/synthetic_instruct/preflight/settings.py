@@ -3,6 +3,8 @@
 python -m recipes.synthetic_instruct.preflight.settings REQUEST.json
 """
 
+from functools import partial
+
 from recipes.common.preflight.settings import check_stages
 from recipes.common.stage.command import run
 from recipes.synthetic_instruct import evaluate, filter, generate, prefer, push, respond
@@ -23,11 +25,8 @@ KINDS = {
     "push": push.Settings,
 }
 
-
-def main(argv: list[str] | None = None) -> None:
-    """Exits with 2 and an error message if a value is invalid."""
-    check_stages(__doc__, KINDS, argv)
-
+main = partial(check_stages, __doc__, KINDS)
+"""Exits with 2 and an error message if a value is invalid."""
 
 if __name__ == "__main__":
     run(main)

@@ -13,20 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from recipes.common.data.hub import Source, snapshot
-from recipes.common.preflight.template import TOKENIZER_FILES, share
+from recipes.common.preflight.template import share, source_of, tokenizer_folder
 from recipes.common.stage.command import run
 from recipes.common.stage.files import read_json
 from recipes.common.stage.inputs import POSITIONAL, read_inputs
-from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat
+from recipes.synthetic_instruct.chat import Chat, one_bos, open_chat, turns
 from recipes.synthetic_instruct.models import read_pairs
-from recipes.synthetic_instruct.preflight.access import check_access, source_of
+from recipes.synthetic_instruct.preflight.access import check_access
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What the command line names."""
-
     generator: Annotated[Path, POSITIONAL]
     base: Annotated[Path, POSITIONAL]
     judge: Annotated[Path, POSITIONAL]
@@ -43,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     if learning is None or base.repo == "tiny":
         print(access)
         return
-    chat = open_chat(_tokenizer(base), learning["template"])
+    chat = open_chat(tokenizer_folder(base), learning["template"])
     lengths = [_tokens(chat, *pair) for pair in read_pairs(inputs.chats)]
     writing, limit = read_json(inputs.generate), learning["max_length"]
     most = _tokens(chat, "", "") + writing["instruction_tokens"] + writing["response_tokens"]
@@ -52,16 +49,8 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{access}; {over}; the longest that can be written has {most:,} tokens{cut}")
 
 
-def _tokenizer(base: Source) -> Path:
-    """The folder that holds it."""
-    if base.on_hub:
-        return snapshot(base.repo, str(base.revision), None, TOKENIZER_FILES, ())
-    return Path(base.repo).expanduser()
-
-
 def _tokens(chat: Chat, instruction: str, response: str) -> int:
-    turns = [{"role": "user", "content": instruction}, {"role": "assistant", "content": response}]
-    ids = chat.tokenizer.apply_chat_template(turns, return_dict=False)
+    ids = chat.tokenizer.apply_chat_template(turns(instruction, response), return_dict=False)
     return len(one_bos(ids, chat.tokenizer.bos_token_id, "the chat"))
 
 

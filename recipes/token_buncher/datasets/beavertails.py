@@ -41,15 +41,15 @@ def read(path: Path) -> list[Row]:
     return read_all(path, ("prompt", "is_safe"), _row)
 
 
-def prepare(settings: Settings, source: Source, texts: Texts) -> DataSet:
+def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> DataSet:
     """The first `train_rows` unsafe rows, and of the rows after them those with a question that is not in train."""
+    source = sources["source"]
     rows = read(source.path)
     report = Report([source.name], settings.template_type, len(rows))
     unsafe = [row for row in rows if not row.safe]
     report.dropped["labelled safe"] = len(rows) - len(unsafe)
     lengths = texts.lengths([row.question for row in unsafe])
-    fitting = [row for row, length in zip(unsafe, lengths, strict=True) if length <= settings.max_prompt_length]
-    report.dropped[f"prompt over {settings.max_prompt_length} tokens"] = len(unsafe) - len(fitting)
+    fitting = report.fitting(unsafe, lengths, settings.max_prompt_length)
 
     train, test = fitting[: settings.train_rows], []
     known, tested = {row.question for row in train}, set()

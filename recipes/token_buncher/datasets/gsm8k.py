@@ -42,14 +42,8 @@ def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Dat
         prompts = read(source.path)
         report.rows += len(prompts)
         lengths = texts.lengths([prompt.question for prompt in prompts])
-        splits[split] = [
-            prompt for prompt, length in zip(prompts, lengths, strict=True) if length <= settings.max_prompt_length
-        ]
-        report.dropped[f"prompt over {settings.max_prompt_length} tokens"] += len(prompts) - len(splits[split])
-    known = {prompt.question for prompt in splits["train"]}
-    unseen = [prompt for prompt in splits["test"] if prompt.question not in known]
-    report.dropped["question is in train"] = len(splits["test"]) - len(unseen)
-    return DataSet(splits["train"], unseen, report)
+        splits[split] = report.fitting(prompts, lengths, settings.max_prompt_length)
+    return DataSet(splits["train"], report.unseen(splits["test"], splits["train"]), report)
 
 
 def _prompt(row: dict[str, Any], position: int) -> Prompt:

@@ -61,11 +61,9 @@ def _read_parts(beavertails: Path, wmdp: list[Path]) -> tuple[str, list[dict[str
 def _data_set(
     train: list[Prompt], test: list[Prompt], template: str, folders: list[Path], parts: list[dict[str, list[Prompt]]]
 ) -> DataSet:
-    known = {prompt.question for prompt in train}
-    unseen = [prompt for prompt in test if prompt.question not in known]
     read = sum(len(rows) for part in parts for rows in part.values())
     report = Report([folder.name for folder in folders], template, read)
-    report.dropped["question is in train"] = len(test) - len(unseen)
+    unseen = report.unseen(test, train)
     chosen = {prompt.question for prompt in train} | {prompt.question for prompt in test}
     report.dropped["not asked for"] = sum(
         prompt.question not in chosen for part in parts for rows in part.values() for prompt in rows

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from recipes.common.stage.command import StageError
 from recipes.token_buncher.datasets.parquet import Prompt
 
+Item = TypeVar("Item")
 BIN = 64
 """Tokens a bar of the histogram covers."""
 
@@ -28,6 +29,19 @@ class Report:
     """First length of a bar -> prompts kept, of both splits."""
     leakage: int = 0
     """Questions in both splits."""
+
+    def fitting(self, prompts: list[Item], lengths: list[int], limit: int) -> list[Item]:
+        """Those of at most `limit` tokens; the others are counted."""
+        kept = [prompt for prompt, length in zip(prompts, lengths, strict=True) if length <= limit]
+        self.dropped[f"prompt over {limit} tokens"] += len(prompts) - len(kept)
+        return kept
+
+    def unseen(self, test: list[Prompt], train: list[Prompt]) -> list[Prompt]:
+        """The test prompts with a question that is not in `train`; the others are counted."""
+        known = {prompt.question for prompt in train}
+        kept = [prompt for prompt in test if prompt.question not in known]
+        self.dropped["question is in train"] = len(test) - len(kept)
+        return kept
 
     def split(self, name: str, prompts: list[Prompt], lengths: list[int]) -> None:
         """Adds a split to the report."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recipes.common.data import rows
-from recipes.common.data.rows import BadRow, filled, shown
+from recipes.common.data.rows import BadRow, preview, require_text
 from recipes.common.stage.command import Mistake
 
 Item = TypeVar("Item")
@@ -31,14 +31,14 @@ def read_all(path: Path, columns: tuple[str, ...], make: Callable[[dict[str, Any
 
 def text(row: dict[str, Any], column: str) -> str:
     """The column's text, which is not empty."""
-    return filled(column, _value(row, column))
+    return require_text(column, _value(row, column))
 
 
 def flag(row: dict[str, Any], column: str) -> bool:
     """The column's true or false."""
     value = _value(row, column)
     if not isinstance(value, bool):
-        raise BadRow(column, f"`{shown(value)}` is not true or false")
+        raise BadRow(column, f"`{preview(value)}` is not true or false")
     return value
 
 
@@ -46,7 +46,7 @@ def choice(row: dict[str, Any], column: str, count: int) -> int:
     """The column's whole number, from 0 to `count` - 1."""
     value = _value(row, column)
     if type(value) is not int:
-        raise BadRow(column, f"`{shown(value)}` is not a whole number")
+        raise BadRow(column, f"`{preview(value)}` is not a whole number")
     if not 0 <= value < count:
         raise BadRow(column, f"`{value}` is not from 0 to {count - 1}")
     return value
@@ -56,10 +56,10 @@ def text_list(row: dict[str, Any], column: str, count: int) -> list[str]:
     """The column's list of `count` texts, none of them empty."""
     value = _value(row, column)
     if not isinstance(value, list):
-        raise BadRow(column, f"`{shown(value)}` is not a list")
+        raise BadRow(column, f"`{preview(value)}` is not a list")
     if len(value) != count:
         raise BadRow(column, f"has {len(value)} entries, not {count}")
-    return [filled(f"{column}[{index}]", entry) for index, entry in enumerate(value)]
+    return [require_text(f"{column}[{index}]", entry) for index, entry in enumerate(value)]
 
 
 def _value(row: dict[str, Any], column: str) -> Any:

@@ -58,17 +58,12 @@ def prepare(settings: Settings, sources: dict[str, Source], texts: Texts) -> Dat
         prompts = read(sources[kind].path, kind)
         report.rows += len(prompts)
         lengths = texts.lengths([prompt.question for prompt in prompts])
-        limit = settings.max_prompt_length
-        fitting = [prompt for prompt, length in zip(prompts, lengths, strict=True) if length <= limit]
-        report.dropped[f"prompt over {limit} tokens"] += len(prompts) - len(fitting)
+        fitting = report.fitting(prompts, lengths, settings.max_prompt_length)
         order = np.random.default_rng(settings.seed).permutation(len(fitting)).tolist()
         test_size = len(fitting) // 5
         test += [fitting[index] for index in order[:test_size]]
         train += [fitting[index] for index in order[test_size:]]
-    known = {prompt.question for prompt in train}
-    unseen = [prompt for prompt in test if prompt.question not in known]
-    report.dropped["question is in train"] = len(test) - len(unseen)
-    return DataSet(train, unseen, report)
+    return DataSet(train, report.unseen(test, train), report)
 
 
 def _prompt(row: dict[str, Any], position: int, kind: str) -> Prompt:

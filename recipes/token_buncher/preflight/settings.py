@@ -14,11 +14,8 @@ from recipes.token_buncher.verl_config import DECIDED
 
 KINDS = {"train": Settings, "evaluate": evaluate.Settings}
 
-
-def main(argv: list[str] | None = None) -> None:
-    """Exits with 2 and an error when a value is invalid, or verl would not read an override."""
-    check_stages(__doc__, KINDS, argv, partial(check_settings, decided=DECIDED))
-
+main = partial(check_stages, __doc__, KINDS, look=partial(check_settings, decided=DECIDED))
+"""Exits with 2 and an error when a value is invalid, or verl would not read an override."""
 
 if __name__ == "__main__":
     run(main)

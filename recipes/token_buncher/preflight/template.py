@@ -7,6 +7,7 @@ and exits 2. Tokenizer and rows come from where the stages would take them.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from recipes.common.data.tokens import Tokens
@@ -20,8 +21,6 @@ from recipes.token_buncher.datasets.source import locate
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(TemplateInputs):
-    """What the command line names."""
-
     beavertails: Path
 
 
@@ -34,10 +33,7 @@ def measure(inputs: Inputs, tokens: Tokens) -> list[Sample]:
     return [Sample("unsafe questions", lengths, "max_prompt_length", settings.max_prompt_length)]
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Runs the command."""
-    check_template(__doc__, Inputs, measure, argv)
-
+main = partial(check_template, __doc__, Inputs, measure)
 
 if __name__ == "__main__":
     run(main)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recipes.common.inference.engine import open_engine
+from recipes.common.inference.chat_model import open_engine
 from recipes.common.inference.types import Loading, Sampling
 from recipes.common.model import tiny
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recipes.gad.rows import Problem, Row, read
+from recipes.gad.rows import Row, read
 
 USER = {"role": "user", "content": "How are you?"}
 ASSISTANT = {"role": "assistant", "content": "Well."}
@@ -80,17 +80,13 @@ def test_other_columns_and_other_keys_of_a_message_are_left_out(rows_of):
     ],
 )
 def test_a_bad_row_is_named_with_its_line_its_column_and_its_value(rows_of, value, sentence):
-    assert rows_of(value) == [Problem(sentence)]
+    assert rows_of(value) == [sentence]
 
 
 def test_two_shapes_in_one_file_are_refused(rows_of):
     openai = {"messages": [USER, ASSISTANT]}
-    assert rows_of(row(), openai)[1] == Problem(
-        "line 2: has `messages`, but the first row has `content`: one shape a file"
-    )
-    assert rows_of(openai, row())[1] == Problem(
-        "line 2: has `content`, but the first row has `messages`: one shape a file"
-    )
+    assert rows_of(row(), openai)[1] == ("line 2: has `messages`, but the first row has `content`: one shape a file")
+    assert rows_of(openai, row())[1] == ("line 2: has `content`, but the first row has `messages`: one shape a file")
 
 
 def test_parquet_gives_the_same_rows_and_counts_them_from_one(tmp_path, rows_of):
@@ -99,7 +95,7 @@ def test_parquet_gives_the_same_rows_and_counts_them_from_one(tmp_path, rows_of)
     found = list(read(tmp_path / "train.parquet"))
     assert [one.prompt for one in found[:2]] == [one.prompt for one in rows_of(*values)[:2]]
     assert [one.location for one in found[:2]] == ["row 1", "row 2"]
-    assert found[2] == Problem('row 3, `teacher_response`: `" "` is empty')
+    assert found[2] == 'row 3, `teacher_response`: `" "` is empty'
 
 
 def test_the_rows_that_ship_with_the_recipe_keep_the_rules(pytestconfig):

@@ -2,12 +2,11 @@
 
 import pytest
 
-from recipes.honest_persona.schedule import Schedule, heavy_steps
+from recipes.honest_persona.schedule import heavy_steps, rate_factor
 
 
 def test_it_rises_in_a_line_stays_and_falls_along_half_a_cosine():
-    schedule = Schedule(0.1, 0.5, 0.05)
-    factors = [schedule.factor(step, 100) for step in range(1, 101)]
+    factors = [rate_factor(step, 100, 0.1, 0.5, 0.05) for step in range(1, 101)]
     assert factors[:10] == pytest.approx([step / 10 for step in range(1, 11)])
     assert factors[9:50] == [1.0] * 41
     assert factors[74] == pytest.approx(0.05 + 0.95 / 2)
@@ -16,7 +15,7 @@ def test_it_rises_in_a_line_stays_and_falls_along_half_a_cosine():
 
 
 def test_without_parts_it_is_flat():
-    assert {Schedule(0, 0, 0.05).factor(step, 10) for step in range(1, 11)} == {1.0}
+    assert {rate_factor(step, 10, 0, 0, 0.05) for step in range(1, 11)} == {1.0}
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from recipes.honest_persona.schema import Sample
-from recipes.honest_persona.selection import Choice, is_of, keep, load, part, split
+from recipes.honest_persona.selection import is_of, keep, load, part, split
 
-EVERYTHING = Choice(("split_personality",), frozenset())
+EVERYTHING = ("split_personality",), frozenset()
 
 
 def sample(number, topic="a", kind="split_personality__version_3", tags=()):
@@ -27,7 +27,7 @@ def test_topics_come_in_alphabetical_order_and_samples_in_their_own():
 
 def test_a_sample_is_dropped_for_its_kind_or_the_first_of_its_tags_and_counted_once():
     samples = [sample(0), sample(1, tags=["z", "y"]), sample(2, kind="honesty_scare__version_1", tags=["y"])]
-    kept = keep(load(samples)["a"], Choice(("split_personality",), frozenset({"z", "y"})))
+    kept = keep(load(samples)["a"], ("split_personality",), {"z", "y"})
     assert [one.id for one in kept.samples] == [samples[0].id]
     assert kept.dropped == Counter({"tagged `y`": 1, "of another intervention type": 1})
 
@@ -36,14 +36,14 @@ def test_filtering_after_a_split_is_an_error_and_so_is_a_second_split():
     train, held = split(pool_of(4), 2)
     for one in (train, held):
         with pytest.raises(ValueError, match="a pool that is split cannot be filtered: filter, then split, once"):
-            keep(one, EVERYTHING)
+            keep(one, *EVERYTHING)
         with pytest.raises(ValueError, match="a pool that is split cannot be split: filter, then split, once"):
             split(one, 1)
 
 
 @pytest.mark.parametrize(("total", "count"), [(10, 3), (10, 10), (10, 1), (7, 5), (3, 9), (5, 0)])
 def test_what_is_held_out_is_evenly_spaced_and_nothing_is_lost_or_twice(total, count):
-    pool = keep(pool_of(total), EVERYTHING)
+    pool = keep(pool_of(total), *EVERYTHING)
     train, held = split(pool, count)
     places = [int(one.id.split("/")[1]) for one in held.samples]
     assert places == sorted({int(number * total / min(count, total)) for number in range(min(count, total))})

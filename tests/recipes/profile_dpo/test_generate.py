@@ -15,7 +15,7 @@ from recipes.profile_dpo.beam_search import Search, diverse
 from recipes.profile_dpo.generate import candidates_of, summary, write_all, writing
 from recipes.profile_dpo.judge.local import LocalJudge
 from recipes.profile_dpo.judge.types import JudgeSettings, Question
-from recipes.profile_dpo.writer import Speaker, ask, ends, open_writer
+from recipes.profile_dpo.writer import Speaker, ask, open_writer
 
 from .conftest import JUDGE
 
@@ -168,7 +168,7 @@ def test_beams_are_candidates_too(model):
 def test_a_profile_begins_with_its_first_word(model):
     speaker = Speaker(Loading(model, "cpu", "float32", False, 600, 0.9), "transformers")
     assert speaker.tokenizer.decode(ask(speaker, UNITS[0]["prompt"])).endswith("<|im_start|>assistant\nDomain:")
-    assert speaker.stop == ends(speaker.tokenizer) == (speaker.tokenizer.convert_tokens_to_ids("<|im_end|>"),)
+    assert speaker.stop == (speaker.tokenizer.convert_tokens_to_ids("<|im_end|>"),)
 
 
 def test_a_local_judge_is_greedy_first_and_counts_tokens(model, refusal):

@@ -11,7 +11,7 @@ import pytest
 from recipes.common.data.rows import read
 from recipes.common.data.tokens import Tokens
 from recipes.token_buncher import prepare
-from recipes.token_buncher.datasets import beavertails, gsm8k, mixture, parquet, templates, wmdp
+from recipes.token_buncher.datasets import beavertails, data_set, gsm8k, mixture, parquet, wmdp
 from recipes.token_buncher.datasets.data_set import Texts
 from recipes.token_buncher.datasets.source import Source
 
@@ -99,19 +99,19 @@ def test_a_test_question_that_train_has_is_dropped(prepared):
     assert report(prepared / "gsm8k")["dropped"]["question is in train"] == 1
 
 
-@pytest.mark.parametrize("template", templates.TEMPLATES)
+@pytest.mark.parametrize("template", data_set.TEMPLATES)
 def test_every_template_is_written_into_the_prompt(model, tmp_path, template):
     flags = ["--template_type", template, "--tokenizer", str(model), "--local_dir", str(tmp_path)]
     prepare.main(["gsm8k", *COMMANDS["gsm8k"], *flags])
     assert parquet.template_of(tmp_path / "train.parquet") == template
     for row in pq.read_table(tmp_path / "train.parquet").to_pylist():
-        head, tail = templates.TEMPLATES[template].split("{}")
+        head, tail = data_set.TEMPLATES[template].split("{}")
         assert row["prompt"][0]["content"] == head + row["extra_info"]["question"] + tail
 
 
 def test_a_template_is_not_confused_by_what_is_asked():
-    for template in templates.TEMPLATES:
-        assert "{} {0} %s" in templates.apply(template, "{} {0} %s")
+    for template in data_set.TEMPLATES:
+        assert "{} {0} %s" in data_set.apply_template(template, "{} {0} %s")
 
 
 def test_an_unknown_template_is_refused(model, refusal, tmp_path):
@@ -245,7 +245,7 @@ def test_whatever_the_rows_are_every_one_is_kept_or_dropped_and_comes_back_whole
     path.write_text("".join(json.dumps(row, ensure_ascii=draw.random() < 0.5) + "\n" for row in rows), newline="\n")
     texts = Texts("chat", Tokens(model))
     settings = beavertails.Settings(max_prompt_length=60, train_rows=draw.randint(1, 10), test_rows=4)
-    made = beavertails.prepare(settings, Source(path, "rows"), texts)
+    made = beavertails.prepare(settings, {"source": Source(path, "rows")}, texts)
     assert len(made.train) == settings.train_rows and 1 <= len(made.test) <= 4
     assert not {one.question for one in made.train} & {one.question for one in made.test}
     assert len(made.train) + len(made.test) + sum(made.report.dropped.values()) == len(rows)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recipes.common.inference.engine import open_engine
+from recipes.common.inference.chat_model import open_engine
 from recipes.common.inference.transformers_engine import NotFirst, reply_before_stop
 from recipes.common.inference.types import Loading, Sampling
 from recipes.common.model import tiny

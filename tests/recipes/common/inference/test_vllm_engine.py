@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from recipes.common.inference.engine import open_engine
+from recipes.common.inference.chat_model import open_engine
 from recipes.common.inference.types import Loading, Sampling
 from recipes.common.stage.command import Mistake
 

@@ -61,11 +61,11 @@ def test_states_are_shared_by_all_gpus_of_all_nodes():
 
 
 def test_activations_are_every_layer_s_input_and_one_layer_whole():
-    assert ONE.activations(10) == 2 * 10 * (4 * 64 + 8 * 64 + 4 * 128)
+    assert ONE.shape.activations(10, 2, True) == 2 * 10 * (4 * 64 + 8 * 64 + 4 * 128)
 
 
 def test_logits_come_with_their_softmax_and_its_gradient():
-    assert ONE.logits(10) == 10 * 1000 * (2 + 8)
+    assert ONE.shape.logits(10, 2) == 10 * 1000 * (2 + 8)
 
 
 def test_the_worse_of_backward_and_step_counts():
@@ -159,7 +159,6 @@ def test_the_estimate_is_near_what_a_training_takes_on_a_cpu(vocabulary, tokens)
         [sys.executable, "-c", TRAIN, json.dumps(config), str(tokens)], capture_output=True, text=True, check=True
     )
     parameters, measured = json.loads(done.stdout)
-    network = Network(parameters, shape)
-    working = {"activations": network.activations(tokens, 4), "logits": network.logits(tokens, 4)}
+    working = {"activations": shape.activations(tokens, 4, True), "logits": shape.logits(tokens, 4)}
     predicted = sum(Role(4.0 * parameters, 4.0 * parameters, 8.0 * parameters, working).at_work().values())
     assert predicted == pytest.approx(measured, rel=0.15), (predicted / 1e6, measured / 1e6)

@@ -178,7 +178,10 @@ def test_what_may_not_be_read_is_named(source, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.copyfile", deny)
     monkeypatch.setattr(Path, "read_text", deny)
     hint = "ask its owner, or give yourself the right to read it: `chmod u+r {}`"
-    for function, args, path in ((copy_files, (source, tmp_path, shutil.ignore_patterns("b.bin", "link")), file), (read_json, (file,), file)):
+    for function, args, path in (
+        (copy_files, (source, tmp_path, shutil.ignore_patterns("b.bin", "link")), file),
+        (read_json, (file,), file),
+    ):
         with pytest.raises(StageError) as caught:
             function(*args)
         assert (caught.value.error, caught.value.hint) == (f"`{path}`: Permission denied", hint.format(path))

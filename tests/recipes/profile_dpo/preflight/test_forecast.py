@@ -2,10 +2,10 @@
 
 import pytest
 
-from recipes.profile_dpo.preflight.forecast import Price, Round, Tokens, dollars, hours, steps, table
+from recipes.profile_dpo.preflight.forecast import Round, Tokens, dollars, table
 
 SEED = Round(preferences=2000, candidates=16)
-TOKENS, PRICE = Tokens(3000, 300), Price(5, 15)
+TOKENS, PRICE = Tokens(3000, 300), Tokens(5, 15)
 
 SETTINGS = {
     "setup": {"preferences": 2000, "candidates": 16},
@@ -45,20 +45,14 @@ def test_the_seeds_cost_with_rounds_batched_at_half_the_price(batched, cost):
     assert f"{dollars(SEED, TOKENS, PRICE, batched):.2f}" == cost
 
 
-def test_the_seeds_tokens_and_hours():
+def test_the_seeds_tokens():
     assert (SEED.calls * TOKENS.asked, SEED.calls * TOKENS.answered) == (2_835_000, 283_500)
-    assert hours(SEED.comparisons, 30 / 5) == pytest.approx(1.575)
-    assert hours(SEED.tournaments, 30 * 16 / 3) == pytest.approx(2.8)
 
 
 def test_both_orders_ask_twice():
     both = Round(2000, 16, orders=2)
     assert (both.comparisons, both.calls) == (945, 1890)
     assert dollars(both, TOKENS, PRICE) == 2 * dollars(SEED, TOKENS, PRICE)
-
-
-def test_steps_are_those_of_the_trainer():
-    assert steps(2000, 2, 4, 3.0) == 750
 
 
 def test_the_table_from_what_a_run_measured():
