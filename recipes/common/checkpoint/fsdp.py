@@ -22,6 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.distributed import _mesh_layout
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard  # makes DTensor and its parts known to `weights_only`
 
 from recipes.common.checkpoint.records import AGAIN, Checksums, Record, read_records
@@ -59,7 +61,7 @@ def replica(folder: Path, world: int, state: dict[str, torch.Tensor]) -> list[in
     for name, value in state.items():
         if not isinstance(value, DTensor):
             continue
-        axes, mesh = value.device_mesh.mesh_dim_names, value.device_mesh.mesh
+        axes, mesh = value.device_mesh.mesh_dim_names, mesh_ranks(value.device_mesh)
         if axes not in (("fsdp",), ("ddp", "fsdp")):
             raise StageError(
                 f"`{folder}`: `{name}` lies on the mesh `{axes}`; only `('fsdp',)` and `('ddp', 'fsdp')` can be read",
@@ -69,6 +71,27 @@ def replica(folder: Path, world: int, state: dict[str, torch.Tensor]) -> list[in
             raise _torn(folder, f"`{name}` lies on a mesh of {mesh.numel()} ranks, `fsdp_config.json` says `{world}`")
         ranks = mesh.reshape(-1, mesh.shape[-1])[0].tolist()
     return ranks
+
+
+def mesh_ranks(mesh: DeviceMesh) -> torch.Tensor:
+    """The ranks of a mesh, in its shape. torch 2.13 keeps the sizes of a mesh in another form than torch 2.11, and
+    neither understands the other's: of a mesh that another torch saved, they are read from what it saved."""
+    try:
+        return mesh.mesh
+    except AttributeError:
+        layout = vars(mesh._layout)
+        sizes = layout["shape"] if "shape" in layout else [size for axis in layout["axes"] for size in axis.shape]
+        return mesh._rank_map.reshape(sizes)
+
+
+class _Axis:
+    """`_FlatLayout` of torch 2.13's meshes where torch has none: its state, `shape` and `stride`."""
+
+    shape: tuple[int, ...]
+
+
+AXIS = "torch.distributed._mesh_layout._FlatLayout"
+"""Part of a mesh's pickle in torch 2.13 (torch/distributed/_mesh_layout.py)."""
 
 
 Home = Callable[[str, torch.Tensor], Part]
@@ -225,10 +248,11 @@ def _load(file: Path) -> object:
     mesh_log.setLevel(logging.ERROR)
     try:
         read_records(file)
-        state = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        with torch.serialization.safe_globals([] if hasattr(_mesh_layout, "_FlatLayout") else [(_Axis, AXIS)]):
+            state = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
         for value in state.values() if isinstance(state, dict) else ():
             if isinstance(value, DTensor):  # damage leaves one without some of its parts
-                value.to_local(), value.placements, value.device_mesh.mesh
+                value.to_local(), value.placements, mesh_ranks(value.device_mesh)
         return state
     except StageError:
         raise

@@ -9,13 +9,15 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.distributed.device_mesh import DeviceMesh
 
 from recipes.common.checkpoint.difference import open_weights
-from recipes.common.checkpoint.fsdp import load_rank, world_size
+from recipes.common.checkpoint.fsdp import load_rank, open_shards, world_size
 from recipes.common.checkpoint.records import read_records
 from recipes.common.stage.command import StageError
 
@@ -214,3 +216,12 @@ def test_no_message_of_torch_about_process_groups_comes_through(folder, caplog):
     log.removeHandler(caplog.handler)
     assert caplog.records == []
     assert log.level == before
+
+
+def test_rank_files_that_another_torch_saved_are_read():
+    folder = Path(__file__).parent / "resources/torch-2.11.0"
+    assert not torch.__version__.startswith("2.11.")
+    tensors = {name: tensor.full() for name, tensor in open_shards(folder).items()}
+    whole = load_file(folder / "whole.safetensors")
+    assert tensors.keys() == whole.keys()
+    assert all(torch.equal(tensors[name], whole[name]) for name in whole)
