@@ -151,6 +151,7 @@ def _storage(tensor: torch.Tensor) -> int:
 
 
 def main() -> None:
+    sys.modules["sklearn"] = None  # type: ignore[assignment]  # transformers imports it, most of a second, to sample text
     layout = _layout(**json.load(sys.stdin))
     print(json.dumps(asdict(layout) if isinstance(layout, Layout) else layout))
 
