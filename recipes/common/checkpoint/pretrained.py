@@ -13,7 +13,7 @@ from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.hf_tensors import StoredTensor
 from recipes.common.checkpoint.older_keys import with_older_keys
 from recipes.common.checkpoint.records import Checksums
-from recipes.common.checkpoint.saved_layout import arranged, saved_layout
+from recipes.common.checkpoint.saved_layout import arranged, known_layout, saved_layout
 from recipes.common.checkpoint.sharded_tensor import ShardedTensor, Tensor, demand_sound
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import read_json
@@ -63,7 +63,8 @@ def saved_model(
     """As `exported_model`, of tensors under their names in memory and the configuration of the training."""
     config = exported_config(trained, tensors, main_dtype(tensors.values(), dtype))
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    layout = saved_layout([config["architectures"][0], trained["architectures"][0]], config, shapes)
+    names = [config["architectures"][0], trained["architectures"][0]]
+    layout = known_layout(names[0], config, shapes) or saved_layout(names, config, shapes)
     tensors = without_ties(tensors, config, layout.ties if layout else None)
     return (arranged(tensors, layout) if layout else dict(tensors)), with_older_keys(config)
 

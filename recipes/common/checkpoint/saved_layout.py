@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,18 @@ from recipes.common.checkpoint.sharded_tensor import Tensor, TensorSlice
 from recipes.common.stage.command import StageError
 
 Shape = tuple[int, ...]
+
+HEAD = "lm_head.weight", "model.embed_tokens.weight"
+AS_IN_MEMORY = {
+    **dict.fromkeys((f"{name}ForCausalLM" for name in ("Llama", "Mistral", "Qwen2", "Qwen3", "Gemma", "Gemma2")), HEAD),
+    **dict.fromkeys((f"{name}ForCausalLM" for name in ("Gemma3", "Phi3", "StableLm", "Glm4", "Olmo2", "GptOss")), HEAD),
+    "GPTNeoXForCausalLM": ("embed_out.weight", "gpt_neox.embed_in.weight"),
+}
+"""Classes whose tensors are saved as they are in memory -> the tensor that is not saved where the embeddings are tied,
+and the one that it repeats. To ask transformers takes longer than to convert a small model, and more memory; a test
+asks it for each of them."""
+ASKED = "5.9.0"
+"""The version of transformers that was asked."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,16 @@ class Layout:
     """Name on disk -> name in memory, element of it with which the saved tensor begins, and shape."""
     state: Mapping[str, Shape]
     """Name in memory -> shape, of all that the class keeps in its state, whatever was asked about."""
+
+
+def known_layout(architecture: str, config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Layout | None:
+    """The layout of tensors with these `shapes` of a class that is saved as it is in memory; None of any other class,
+    or under a version of transformers that was not asked."""
+    tied = config.get("tie_word_embeddings")
+    if architecture not in AS_IN_MEMORY or not isinstance(tied, bool) or metadata.version("transformers") != ASKED:
+        return None
+    ties = dict([AS_IN_MEMORY[architecture]]) if tied else {}
+    return Layout(ties, {name: (name, 0, shape) for name, shape in shapes.items()}, shapes)
 
 
 def saved_layout(architectures: Sequence[str], config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Layout | None:

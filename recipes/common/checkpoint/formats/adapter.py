@@ -16,7 +16,7 @@ from recipes.common.checkpoint.formats.hf_folder import open_files
 from recipes.common.checkpoint.formats.kind import Kind
 from recipes.common.checkpoint.formats.model_names import without_wrappers
 from recipes.common.checkpoint.formats.source import trainers_files
-from recipes.common.checkpoint.fsdp import open_shards
+from recipes.common.checkpoint.fsdp import load_rank, open_shards, world_size
 from recipes.common.checkpoint.lora import PREFIX
 from recipes.common.checkpoint.pretrained import cast
 from recipes.common.checkpoint.records import Checksums
@@ -168,7 +168,7 @@ def named_base(source: AdapterSource) -> Path:
 
 
 def _of_role(folder: Path) -> AdapterSource | None:
-    if not any("lora_" in name for name in open_shards(folder)):
+    if not any("lora_" in name for name in load_rank(folder, world_size(folder), 0)):
         return None
     checksums = Checksums()
     shards: Mapping[str, Tensor] = {

@@ -3,6 +3,7 @@
 import copy
 import json
 import sys
+from importlib import metadata
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 from recipes.common.checkpoint.convert import convert
 from recipes.common.checkpoint.opened_model import demand_same_numbers, demand_same_weights, open_export
 from recipes.common.checkpoint.pretrained import read_config
-from recipes.common.checkpoint.saved_layout import saved_layout
+from recipes.common.checkpoint.saved_layout import AS_IN_MEMORY, ASKED, _layout, known_layout, saved_layout
 from recipes.common.stage.command import StageError
 from tests.recipes.common.checkpoint.architectures import CONFIGURATIONS, model_of
 
@@ -90,6 +91,20 @@ def test_a_class_that_transformers_does_not_have_is_saved_as_it_is_and_cannot_be
     assert list(written(tmp_path / "export")) == ["w"]
     with pytest.raises(StageError, match="transformers has no class `OursForCausalLM`"):
         open_export(tmp_path / "export")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("architecture", AS_IN_MEMORY)
+def test_what_is_said_of_a_class_without_asking_is_what_transformers_says(architecture, tied):
+    assert metadata.version("transformers") == ASKED
+    model = model_of(architecture, {**CONFIGURATIONS[architecture], "tie_word_embeddings": tied})
+    config = json.loads(model.config.to_json_string())
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    known, asked = known_layout(architecture, config, shapes), _layout([architecture], config, shapes)
+    assert (known.ties, list(known.tensors.items())) == (asked.ties, list(asked.tensors.items()))
+    assert bool(known.ties) == tied
+    del config["tie_word_embeddings"]
+    assert known_layout(architecture, config, shapes) is None
 
 
 def test_another_process_finds_the_same_layout(monkeypatch):
