@@ -169,7 +169,7 @@ class RecipeFile(Strict):
     `{config.STAGE}`."""
     settings_check: list[str] | None = None
     """A command that looks at the stages' settings before anything is paid, with nothing installed but PyYAML;
-    placeholder `{request}`: a file with a list of `{"stage", "kind", "settings"}`."""
+    placeholder `{request}`: a file with a list of `{"stage", "kind", "settings", "cloud"}`."""
     memory: list[str] | None = None
     """A command that says what the stages keep on a GPU (recipes/common/preflight); placeholder `{request}`."""
     outlook: list[str] | None = None

@@ -186,5 +186,8 @@ def shortcomings(must: Must, out: Path, metrics: dict[str, Any]) -> list[str]:
 
 def read_metrics(out: Path) -> dict[str, Any]:
     """`{out}/metrics.json`; empty if it is missing or damaged."""
-    value = read_json(out / "metrics.json")
+    try:
+        value = read_json(out / "metrics.json")
+    except OSError:  # a link to itself, or no right to read it
+        return {}
     return value if isinstance(value, dict) else {}

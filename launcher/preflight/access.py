@@ -26,7 +26,7 @@ CLUSTERS = Path(".slurm/config")
 def credentials(clouds: Iterable[str], home: Path) -> Finding:
     """Can SkyPilot open the user's account at each cloud? Only the files are looked at; the cloud is asked later.
 
-    Refused when a cloud's key file is absent or says no key; unknown of a cloud without a row in the table."""
+    Refused when a cloud's key file is absent or says no key; unknown for a cloud without a row in the table."""
     files, unknown = [], []
     for cloud in clouds:
         if row := provider(cloud):

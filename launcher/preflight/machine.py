@@ -42,7 +42,7 @@ def gpus(plan: Plan, cards: Sequence[Card]) -> Finding:
 def kernels(plan: Plan, flash_attention: bool, cards: Sequence[Card]) -> Finding:
     """Can the GPUs that the run may get run what is compiled into the image, and is the driver new enough for it?
 
-    Refused when there are no kernels for one of them, or the driver here is older than its CUDA; unknown of a GPU that
+    Refused when there are no kernels for one of them, or the driver here is older than its CUDA; unknown for a GPU that
     is not in the table, and of the driver on a Slurm cluster or an experimental cloud. `cards`: those of this machine,
     for a run on it; of rented ones the table knows."""
     kinds = {name: capability(name.partition(":")[0]) for name in plan.machine.accelerators}
@@ -228,21 +228,22 @@ GB = 10**9
 def disk(plan: Plan, free: int | None) -> Finding:
     """Do the run's checkpoints fit on the disk they will be written to?
 
-    Refused when they do not; unknown of a cluster's storage, and where nobody has seen that a cloud gives a machine the
-    disk of the job file. `free`: bytes free where a local run would write; None for a rented machine, whose disk the
-    job file states."""
-    need = plan.disk_bytes
+    Refused when they do not; unknown for a cluster's storage, and where nobody has seen that a cloud gives a machine
+    the disk of the job file. `free`: bytes free where a local run would write; None for a rented machine, whose disk
+    the job file states."""
+    # what is free here, all nodes share; the job file's disk each has for itself
+    need, each = (plan.disk_bytes * plan.machine.nodes, "") if free is not None else (plan.disk_bytes, " a node")
     have = free if free is not None else (plan.machine.disk_gb or 0) * GB
     if need == 0:
         return Finding("disk", OK, "disk use is negligible")
     if free is None and plan.machine.cloud == "slurm":
-        says = f"not checked: the room on the cluster's storage; the run needs {size(need)} a node"
+        says = f"not checked: the room on the cluster's storage; the run needs {size(need)}{each}"
         return Finding("disk", UNKNOWN, says, "look at your quota there")
     if free is None and plan.machine.disk_gb is None:
         return Finding(
             "disk",
             WARNING,
-            f"the run needs {size(need)} a node; the job file states no `disk_size`",
+            f"the run needs {size(need)}{each}; the job file states no `disk_size`",
             "set `resources.disk_size` in the job file",
         )
     where = "here" if free is not None else "in the job file"
@@ -250,13 +251,13 @@ def disk(plan: Plan, free: int | None) -> Finding:
         return Finding(
             "disk",
             REFUSED,
-            f"the run needs {size(need)} a node for checkpoints, {size(have)} are {where}",
+            f"the run needs {size(need)}{each} for checkpoints, {size(have)} are {where}",
             "give more disk, or keep fewer checkpoints (`--set keep_last=1`)",
         )
     rows = {cloud: provider(cloud) for cloud in plan.machine.cloud.split(",")} if free is None else {}
     if unseen := [cloud for cloud, row in rows.items() if row is None or row.no_disk]:
         says = f"not checked: whether {' and '.join(unseen)} gives a machine the {size(have)} of the job file"
         return Finding(
-            "disk", UNKNOWN, f"{says}; the run needs {size(need)} a node", "watch the disk of the first hours"
+            "disk", UNKNOWN, f"{says}; the run needs {size(need)}{each}", "watch the disk of the first hours"
         )
     return Finding("disk", OK, f"{size(need)} of {size(have)} {where}")

@@ -126,7 +126,12 @@ def settings(plan: Plan, recipe: Recipe, root: Path) -> Finding | None:
     Refused with the message of that check, which sees the settings of all planned stages that name a kind, as the
     stages would get them. A recipe without a check has no such line."""
     kinds = [(stage, recipe.file.stages[stage.name].check) for stage in plan.stages]
-    request = [{"stage": stage.name, "kind": kind, "settings": settings_of(stage)} for stage, kind in kinds if kind]
+    cloud = plan.machine.cloud
+    request = [
+        {"stage": stage.name, "kind": kind, "settings": settings_of(stage), "cloud": cloud}
+        for stage, kind in kinds
+        if kind
+    ]
     if not request:
         return None
     if recipe.file.settings_check is None:
@@ -147,10 +152,11 @@ DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionErr
 def resume(plan: Plan, folder: RunFolder, elsewhere: str = "") -> Finding:
     """Can a run that goes on load its checkpoints with as many processes as it will get?
 
-    Refused when a stage's newest checkpoint is shared by another number; unknown of checkpoints that are not here.
+    Refused when a stage's newest checkpoint is shared by another number; unknown for checkpoints that are not here.
     Looks at every stage that is not done. `elsewhere`: where the checkpoints are kept, if not in `folder`."""
     shared = {stage.name: count for stage in plan.stages if (count := _shared_by(folder, stage.name))}
-    if not shared and elsewhere and folder.plan.exists():
+    is_left = any(not folder.stage(stage.name).done.exists() for stage in plan.stages)
+    if not shared and elsewhere and folder.plan.exists() and is_left:
         says = f"not checked: the checkpoints of this run are {elsewhere}"
         return Finding("resume", UNKNOWN, says, "take as many GPUs as before")
     if not shared:

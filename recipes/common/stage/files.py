@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import functools
 import json
 import os
 import shutil
@@ -79,6 +80,8 @@ def copy_files(source: Path, target: Path, ignored: Callable[[str, list[str]], s
     may not be read."""
     if not source.is_dir():
         return
+    if target.resolve().is_relative_to(source.resolve()):
+        raise Mistake(f"`{target.parent}` lies in `{source}`, which is copied", "name a folder elsewhere")
     for folder, folders, names in os.walk(source, followlinks=True, onerror=_raise_unreadable):
         left_out = ignored(folder, [*folders, *names])
         folders[:] = [name for name in folders if name not in left_out]
@@ -115,6 +118,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
     the next one removes them. An existing `target` must be an empty folder.
     """
     target = target.resolve()
+    if not target.name:
+        raise Mistake(f"`{target}` cannot be made: it is the root of the disk", "name a new folder")
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +168,7 @@ def _lock(target: Path) -> Iterator[None]:
             if problem.errno not in UNLOCKED:
                 os.close(handle)
                 raise
-            print(f"{target}: its file system has no locks: let no other process write it", file=sys.stderr, flush=True)
+            _say_without_locks(target.parent)
             break
         os.close(handle)  # the process that held the lock has removed the file meanwhile
     try:
@@ -171,6 +176,11 @@ def _lock(target: Path) -> Iterator[None]:
     finally:
         file.unlink(missing_ok=True)
         os.close(handle)
+
+
+@functools.cache
+def _say_without_locks(folder: Path) -> None:
+    print(f"{folder}: its file system has no locks: let no other process write there", file=sys.stderr, flush=True)
 
 
 def _is_file(handle: int, path: Path) -> bool:

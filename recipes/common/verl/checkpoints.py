@@ -103,7 +103,7 @@ def demand_one_save(role: Path) -> str:
     if not names:
         return ""
     checkpoint = read(role.parent)
-    if checkpoint is None or not any(name in checkpoint.files for name in names):
+    if checkpoint is None or not any(name.startswith(f"{role.name}/") for name in checkpoint.files):
         return f"no `{MARKER}` is beside `{role}`: nothing vouches that its rank files are of one save"
     for name in names:
         expected = checkpoint.files.get(name)

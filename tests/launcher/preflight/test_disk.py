@@ -19,7 +19,7 @@ PLAN = Plan("run", "some-tiny", (), "one", Code("t"), disk_bytes=1_500 * 10**9)
             Finding(
                 "disk",
                 REFUSED,
-                "the run needs 1.5 TB a node for checkpoints, 1.5 TB are here",
+                "the run needs 1.5 TB for checkpoints, 1.5 TB are here",
                 "give more disk, or keep fewer checkpoints (`--set keep_last=1`)",
             ),
         ),
@@ -66,6 +66,13 @@ def test_nobody_has_seen_the_storage_of_a_cluster_unless_it_is_here(disk_gb):
     says = "not checked: the room on the cluster's storage; the run needs 1.5 TB a node"
     assert check(plan, None) == Finding("disk", UNKNOWN, says, "look at your quota there")
     assert check(plan, 2 * 10**12) == Finding("disk", OK, "1.5 TB of 2.0 TB here")
+
+
+def test_what_is_free_here_is_shared_by_all_nodes():
+    plan = dataclasses.replace(PLAN, machine=Machine("slurm", nodes=2))
+    assert check(plan, 2_999 * 10**9).level == REFUSED
+    assert check(plan, 3_000 * 10**9) == Finding("disk", OK, "3.0 TB of 3.0 TB here")
+    assert check(dataclasses.replace(PLAN, machine=Machine("runpod", nodes=2, disk_gb=1_500)), None).level == OK
 
 
 def test_a_recipe_without_weights_needs_no_room():

@@ -40,6 +40,11 @@ def test_of_checkpoints_that_are_not_here_nobody_knows(folder):
     says = "not checked: the checkpoints of this run are in its bucket"
     unknown = Finding("resume", UNKNOWN, says, "take as many GPUs as before")
     assert check(plan("H100-SXM:8"), folder, "in its bucket") == unknown
+    for stage in plan("H100-SXM:8").stages:
+        folder.stage(stage.name).path.mkdir(parents=True)
+        folder.stage(stage.name).done.write_text("{}")
+    assert check(plan("H100-SXM:8"), folder, "in its bucket") == NOTHING
+    folder.stage("warmup").done.unlink()
     saved(folder, "warmup", 100, 8)
     assert check(plan("H100-SXM:4"), folder, "in its bucket").level == REFUSED
 

@@ -44,8 +44,8 @@ def test_the_check_sees_the_settings_that_the_stages_would_get(checked):
     (checked.root / "recipes/toy/look.py").write_text("import sys; sys.exit(open(sys.argv[1]).read())")
     settings = {"batch": 4, "pause": 0.0, "save_every": 2, "start": 0, "fault": None}
     assert json.loads(found(checked, "batch=4").says) == [
-        {"stage": "sum", "kind": "count", "settings": {**settings, "steps": 16}},
-        {"stage": "again", "kind": "count", "settings": {**settings, "steps": 32}},
+        {"stage": "sum", "kind": "count", "settings": {**settings, "steps": 16}, "cloud": "local"},
+        {"stage": "again", "kind": "count", "settings": {**settings, "steps": 32}, "cloud": "local"},
     ]
 
 

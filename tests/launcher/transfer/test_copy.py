@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from launcher.errors import LaunchError
 from launcher.runfolder.files import read_json, sha256, tree, write_json
 from launcher.runfolder.paths import RunFolder
 from launcher.runfolder.plan import Code, Input, Plan
@@ -151,6 +152,23 @@ def test_a_file_of_an_earlier_export_does_not_stay_among_those_of_the_next(sourc
     manifest(source)
     pull(source, home, nothing)
     assert sorted(tree(home.export)) == ["deep/config.json", "empty", "mine.txt", "model-1-of-1.bin"]
+
+
+def test_a_pull_that_failed_leaves_nothing_in_the_way_of_the_next_export(source, home, monkeypatch):
+    def fail(export):
+        raise LaunchError("damaged", "redo")
+
+    (source.export / "model.bin").rename(source.export / "pytorch_model-1-of-2.bin")
+    manifest(source)
+    monkeypatch.setattr("launcher.transfer.copy.check_model", fail)
+    with pytest.raises(LaunchError, match="damaged"):
+        pull(source, home, nothing)
+    (source.export / "pytorch_model-1-of-2.bin").rename(source.export / "pytorch_model.bin")
+    manifest(source)
+    monkeypatch.setattr("launcher.transfer.copy.check_model", nothing)
+    pull(source, home, nothing)
+    assert tree(home.export) == tree(source.export)
+    assert sorted(path.name for path in home.path.iterdir()) == ["events.jsonl", "export", "manifest.json", "plan.json"]
 
 
 def test_a_run_without_a_manifest_has_nothing_to_bring(home, refusal):

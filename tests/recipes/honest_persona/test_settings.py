@@ -15,9 +15,8 @@ def request_of(write, tmp_path):
 
     def made(*stages, **changed):
         path = tmp_path / "request.json"
-        told = [
-            {"stage": one, "kind": one, "settings": json.loads(write(one, **changed).read_text())} for one in stages
-        ]
+        settings = {stage: json.loads(write(stage, **changed).read_text()) for stage in stages}
+        told = [{"stage": name, "kind": name, "settings": settings[name], "cloud": "local"} for name in stages]
         path.write_text(json.dumps(told))
         return [str(path)]
 

@@ -80,7 +80,7 @@ def test_a_value_that_cannot_be_is_a_sentence(tmp_path, stage, good, changes, sa
 
 def test_the_check_imports_nothing_heavy(tmp_path):
     request = tmp_path / "request.json"
-    request.write_text(json.dumps([{"stage": "sft", "kind": "sft", "settings": SFT}]))
+    request.write_text(json.dumps([{"stage": "sft", "kind": "sft", "settings": SFT, "cloud": "local"}]))
     code = (
         "import sys; from recipes.synthetic_instruct.preflight.settings import main\n"
         f"sys.argv[1:] = [{str(request)!r}]; main()\n"

@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from recipes.common.inference import vllm_cpu
 from recipes.common.inference.chat_model import open_engine
 from recipes.common.inference.types import Loading, Sampling
 from recipes.common.stage.command import Mistake
@@ -46,6 +47,12 @@ class Params(SimpleNamespace):
     def __init__(self, **arguments):
         assert arguments.keys() <= {*KNOWN["SamplingParams"]}
         super().__init__(**arguments)
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    """As in the CUDA image, whatever is in this environment."""
+    monkeypatch.setattr(vllm_cpu.metadata, "version", lambda name: KNOWN[name])
 
 
 @pytest.fixture

@@ -132,9 +132,7 @@ def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, cap
     with whole_folder(tmp_path / "out") as part:
         (part / "file").write_text("text")
     assert content(tmp_path) == {"out/file": "text"}
-    assert capsys.readouterr().err == (
-        f"{tmp_path / 'out'}: its file system has no locks: let no other process write it\n"
-    )
+    assert capsys.readouterr().err == (f"{tmp_path}: its file system has no locks: let no other process write there\n")
 
 
 @pytest.fixture

@@ -96,14 +96,38 @@ def look(settings):
         raise Mistake("the pan is heavy", "take two")
 
 
-def checked(path, *stages):
-    path.write_text(json.dumps([dict(zip(("stage", "kind", "settings"), one, strict=True)) for one in stages]))
+def checked(path, *stages, cloud="local"):
+    keys = ("stage", "kind", "settings")
+    path.write_text(json.dumps([{**dict(zip(keys, stage, strict=True)), "cloud": cloud} for stage in stages]))
     check_stages("Looks.", KINDS, [str(path)], look)
 
 
 def test_all_stages_are_looked_at_in_one_go(tmp_path, capsys):
     checked(tmp_path / "request.json", ("bake", "oven", GOOD), ("boil", "pan", {"litres": 2}))
     assert capsys.readouterr().out == "bake: fine\nboil: fine\n"
+
+
+@dataclass(frozen=True)
+class Writing:
+    device: str
+    engine: str = ""
+    rollout: str = ""
+
+
+@pytest.mark.parametrize(("name", "light"), [("engine", "transformers"), ("rollout", "hf")])
+@pytest.mark.parametrize("cloud", ["docker", "slurm", "runpod,lambda"])
+def test_vllm_on_a_cpu_is_refused_where_no_image_has_it(tmp_path, monkeypatch, cloud, name, light):
+    monkeypatch.setitem(KINDS, "writing", Writing)
+    path = tmp_path / "request.json"
+    for settings in ({"device": "cuda", name: "vllm"}, {"device": "cpu", name: light}):
+        checked(path, ("write", "writing", settings), cloud=cloud)
+    checked(path, ("write", "writing", {"device": "cpu", name: "vllm"}))
+    with pytest.raises(Mistake) as caught:
+        checked(path, ("write", "writing", {"device": "cpu", name: "vllm"}), cloud=cloud)
+    assert caught.value.error == (
+        f"stage `write`: `{name}` is `vllm` and `device` is `cpu`: no image has vLLM's build for CPUs"
+    )
+    assert caught.value.hint.startswith(f"set `{name}` to `{light}`")
 
 
 @pytest.mark.parametrize(
@@ -133,4 +157,4 @@ def test_a_request_that_is_none_is_a_mistake(tmp_path, request_):
     with pytest.raises(Mistake) as caught:
         check_stages("Looks.", KINDS, [str(path)])
     assert caught.value.error == f"`{path}`: not a list of stages"
-    assert caught.value.hint == "each stage has `kind`, `settings`, `stage`"
+    assert caught.value.hint == "each stage has `cloud`, `kind`, `settings`, `stage`"

@@ -34,6 +34,15 @@ def test_vllm_on_a_cpu_wants_a_build_that_was_tested(monkeypatch, versions, says
     assert "actor_rollout_ref.rollout.free_cache_engine=False" in cpu.overrides()
 
 
+def test_the_build_for_cpus_is_not_taken_for_that_of_gpus(monkeypatch):
+    monkeypatch.setattr(vllm_cpu.metadata, "version", lambda name: "0.27.1+cpu")
+    with pytest.raises(Mistake) as caught:
+        hardware.detect("cuda", "vllm", 1)
+    assert caught.value.error == (
+        "`rollout` is `vllm` and `device` is `cuda`: the vLLM of this environment is its build for CPUs"
+    )
+
+
 def test_the_versions_that_were_tested_are_those_of_the_locks():
     locks = Path(__file__).parents[4] / "locks"
     assert f"\nvllm=={vllm_cpu.TESTED[0]} " in (locks / "cuda.lock").read_text()
@@ -70,6 +79,7 @@ def test_only_a_cpu_gets_the_plugin_platform_and_forks():
 def test_more_ranks_than_gpus_are_refused(monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(vllm_cpu.metadata, "version", lambda name: "0.24.0")
     with pytest.raises(Mistake) as caught:
         hardware.detect("cuda", "vllm", 2)
     assert caught.value.error == "`ranks` is `2`, but 1 GPUs are visible"

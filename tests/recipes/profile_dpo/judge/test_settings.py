@@ -74,7 +74,8 @@ def test_the_check_before_the_launch_refuses_it_in_a_sentence(tmp_path):
     path = tmp_path / "request.json"
 
     def asked(**settings):
-        path.write_text(json.dumps([{"stage": "judge", "kind": "evaluate", "settings": {**JUDGE, **settings}}]))
+        stage = {"stage": "judge", "kind": "evaluate", "settings": {**JUDGE, **settings}, "cloud": "local"}
+        path.write_text(json.dumps([stage]))
         argv = [sys.executable, "-m", "recipes.profile_dpo.preflight.settings", str(path)]
         return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
 
