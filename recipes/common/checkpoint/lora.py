@@ -17,10 +17,11 @@ from typing import Any
 import torch
 
 from recipes.common.checkpoint.convert import Summary, check_room, summary_of
-from recipes.common.checkpoint.hf_tensors import StoredTensor, open_stored
+from recipes.common.checkpoint.formats.kind import weight_files
+from recipes.common.checkpoint.hf_tensors import StoredTensor, open_headers, open_stored
 from recipes.common.checkpoint.pretrained import cast, exported_config, main_dtype, names_class
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
-from recipes.common.checkpoint.weights_folder import WEIGHTS
+from recipes.common.checkpoint.weights_folder import WEIGHTS, content_fault
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import copy_files, read_json, whole_folder, write_json
 
@@ -79,7 +80,7 @@ def merge(
     Floating-point tensors are cast to `dtype`, None keeps the base's. `on_tensor` is told (written, all) after each.
     """
     began = time.monotonic()
-    lora, tensors = open_adapter(adapter) if adapter else Adapter(base, 0.0, {}), open_stored(base)
+    lora, tensors = open_adapter(adapter) if adapter else Adapter(base, 0.0, {}), _open_base(base)
     for name, pair in lora.pairs.items():
         if name not in tensors:
             raise StageError(
@@ -111,6 +112,22 @@ def merge(
                     written += 1
                     on_tensor(written, len(entries))
     return summary_of(config, files, began)
+
+
+def _open_base(base: Path) -> dict[str, StoredTensor]:
+    """The tensors of the files that transformers opens of the base. StageError when one of them is missing."""
+    files = [file for file in weight_files(base) if file.suffix == ".safetensors"]
+    if absent := [file.name for file in files if not file.is_file()]:
+        fault: str | None = f"`{absent[0]}` is missing, which the index names"
+    else:
+        tensors = open_headers(files) if files else open_stored(base)
+        held: dict[str, set[str]] = {file.name: set() for file in files}
+        for name, tensor in tensors.items():
+            held.setdefault(tensor.file.name, set()).add(name)
+        fault = content_fault(base, held)
+    if fault:
+        raise StageError(f"`{base}`: {fault}", "copy or download the whole model again")
+    return tensors
 
 
 def _pairs(folder: Path, tensors: dict[str, StoredTensor]) -> dict[str, tuple[StoredTensor, StoredTensor]]:
