@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 
 from recipes.common.checkpoint import verify as module
 from recipes.common.checkpoint.formats.dcp import open_dcp, read_metadata, whole_tensor
@@ -61,6 +62,17 @@ def test_another_configuration_is_refused_before_anything_is_written(trainers_pe
         "name the configuration of the model that was trained: `--config FOLDER`",
     )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_of_several_models_none_is_chosen(tmp_path, saved, convert):
+    state = model_of("Qwen2ForCausalLM").state_dict()
+    dcp.save({"model": state, "ema": {name: value + 1 for name, value in state.items()}}, checkpoint_id=tmp_path / "c")
+    assert refusal(convert, tmp_path / "c", tmp_path / "out", "--config", saved("Qwen2ForCausalLM")) == (
+        f"`{tmp_path}/c`: several models of this class are there: `ema.model.embed_tokens.weight` is of one, and "
+        "`model.model.embed_tokens.weight` of another",
+        "nobody knows which of them you want: save a checkpoint of that one alone",
+    )
 
 
 @pytest.fixture
