@@ -16,6 +16,7 @@ from recipes.common.checkpoint.formats.model_names import model_tensors
 from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.older_keys import with_older_keys
 from recipes.common.checkpoint.pretrained import (
+    demand_numbers,
     exported_config,
     exported_model,
     main_dtype,
@@ -147,6 +148,8 @@ def _saved_before(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Of a folder whose tensors have the names on disk already; a pickle has a tied tensor twice."""
     tensors = open_folder(source.folder)
+    if dtype is not None:
+        demand_numbers(tensors, trained, source.folder)
     config = exported_config(trained, tensors, main_dtype(tensors.values(), dtype))
     layout = saved_layout([config["architectures"][0]], config, {})
     return without_ties(tensors, config, layout.ties if layout else None), with_older_keys(config)
