@@ -17,7 +17,7 @@ from recipes.common.checkpoint import verify as module
 from recipes.common.checkpoint.formats.deepspeed import open_zero, whole_weights
 from recipes.common.checkpoint.verify import verify
 from recipes.common.stage.command import StageError
-from tests.recipes.common.checkpoint.formats.written import written
+from tests.recipes.common.checkpoint.formats.written import resaved, written
 
 RESOURCES = Path(__file__).parent / "resources"
 STAGES = ["zero1", "zero2", "zero3"]
@@ -172,9 +172,11 @@ def test_a_changed_number_is_seen_by_verify(checkpoint, tmp_path, convert):
     convert(checkpoint, tmp_path / "out")
     file = checkpoint / "global_step2/bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt"
     group = load_file(RESOURCES / "zero3.safetensors")["model.norm.weight"][4:].numpy().tobytes()
-    raw = file.read_bytes()
-    assert raw.count(group) == 1
-    file.write_bytes(raw.replace(group, group[:3] + bytes([group[3] ^ 1]) + group[4:]))
+    whole, other = file.read_bytes(), group[:3] + bytes([group[3] ^ 1]) + group[4:]
+    file.write_bytes(whole.replace(group, other))
+    error, _ = refusal(convert, checkpoint, tmp_path / "damaged")
+    assert error.startswith(f"`{file}`: record `data/") and " is damaged: its CRC-32 is `" in error
+    file.write_bytes(resaved(whole, group, other))
     error, _ = refusal(verify, tmp_path / "out", checkpoint, "Hi", lambda *_: None)
     assert "`model.norm.weight` is not the checkpoint's" in error
 

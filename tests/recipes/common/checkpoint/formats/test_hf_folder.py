@@ -131,6 +131,11 @@ def test_a_pickle_of_anything_but_tensors_is_refused_and_not_executed(checkpoint
     assert error == (
         f"`{folder}/pytorch_model.bin`: holds a pickled `pathlib.PosixPath`, which is not a tensor and was not loaded"
     )
+    state = model_of("MistralForCausalLM").state_dict()
+    torch.save(state, folder / "pytorch_model.bin")
+    content, number = (folder / "pytorch_model.bin").read_bytes(), state["lm_head.weight"].numpy().tobytes()
+    (folder / "pytorch_model.bin").write_bytes(content.replace(number, bytes([number[0] ^ 1]) + number[1:]))
+    assert " is damaged: its CRC-32 is `" in refusal(convert, folder, tmp_path / "out")[0]
     (folder / "pytorch_model.bin").write_bytes(b"PK")
     error, _ = refusal(convert, folder, tmp_path / "out")
     assert error.startswith(f"`{folder}/pytorch_model.bin`: cannot be read, it may be cut short or damaged (")
