@@ -124,6 +124,18 @@ def test_files_that_lack_a_tensor_are_refused(checkpoint, tmp_path, convert, dam
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("shape", [None, [8, 2]])
+def test_a_whole_file_must_have_what_the_class_has(checkpoint, tmp_path, convert, shape):
+    folder = checkpoint("MistralForCausalLM", "whole")
+    tensors, name = load_file(folder / "model.safetensors"), "model.layers.0.mlp.up_proj.weight"
+    value = tensors.pop(name)
+    other = {name: value.flatten()[:16].view(shape)} if shape else {name[:-1] + "u": value}
+    save_file(tensors | other, folder / "model.safetensors")
+    what = f"in the shape `{list(value.shape)}`, and the folder in `[8, 2]`" if shape else "which the folder has not"
+    error, _ = refusal(convert, folder, tmp_path / "out")
+    assert error == f"`{folder}`: `MistralForCausalLM` has `{name}`, {what}"
+
+
 def test_a_pickle_of_anything_but_tensors_is_refused_and_not_executed(checkpoint, tmp_path, convert):
     folder = checkpoint("MistralForCausalLM", "pickled")
     torch.save({"w": tmp_path}, folder / "pytorch_model.bin")
