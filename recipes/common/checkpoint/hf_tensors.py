@@ -1,5 +1,6 @@
 """The tensors of a Hugging Face weights folder, by name, read with the same calls as a sharded checkpoint's."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def open_stored(folder: Path) -> dict[str, StoredTensor]:
             f"`{folder}`: no safetensors file and no `fsdp_config.json`",
             "give one role of a verl FSDP checkpoint, or a Hugging Face model with safetensors weights",
         )
+    return open_headers(files)
+
+
+def open_headers(files: Iterable[Path]) -> dict[str, StoredTensor]:
+    """Every tensor of the safetensors `files`; only their headers have been read."""
     return {
         name: StoredTensor(file, entry, offset) for file in files for name, (entry, offset) in read_header(file).items()
     }

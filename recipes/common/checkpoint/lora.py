@@ -17,10 +17,11 @@ from typing import Any
 import torch
 
 from recipes.common.checkpoint.convert import Summary, check_room, summary_of
-from recipes.common.checkpoint.hf_tensors import StoredTensor, open_stored
-from recipes.common.checkpoint.pretrained import cast, exported_config, main_dtype, names_class
+from recipes.common.checkpoint.formats.kind import weight_files
+from recipes.common.checkpoint.hf_tensors import StoredTensor, open_headers, open_stored
+from recipes.common.checkpoint.pretrained import cast, demand_numbers, exported_config, main_dtype, names_class
 from recipes.common.checkpoint.safetensors import Entry, header, index, plan_files
-from recipes.common.checkpoint.weights_folder import WEIGHTS
+from recipes.common.checkpoint.weights_folder import WEIGHTS, content_fault
 from recipes.common.stage.command import StageError
 from recipes.common.stage.files import copy_files, read_json, whole_folder, write_json
 
@@ -29,6 +30,9 @@ PREFIX = "base_model.model."
 
 NOT_PLAIN = ("use_dora", "fan_in_fan_out", "modules_to_save", "rank_pattern", "alpha_pattern", "megatron_config")
 """Settings of peft's LoraConfig under which the change of a weight is another than scale * B A."""
+
+STARTS = ("gaussian", "eva", "orthogonal", "mica")
+"""Ways of peft 0.21 to begin a training that leave the base's weights as they are."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,13 @@ def open_adapter(folder: Path) -> Adapter:
             raise StageError(
                 f"`{folder}`: the adapter's `{name}` is `{shown}`, which is not merged", "train plain LoRA"
             )
+    start = config.get("init_lora_weights", True)
+    if not (start is None or isinstance(start, bool) or str(start).lower() in STARTS):
+        raise StageError(
+            f"`{folder}`: the adapter's `init_lora_weights` is `{start}`, with which peft changes the base's weights "
+            "too, so the adapter does not fit the base as it was",
+            "save it with `save_pretrained(..., path_initial_model_for_weight_conversion=...)`, which makes plain LoRA",
+        )
     rank, alpha = config.get("r"), config.get("lora_alpha")
     most = torch.finfo(torch.float32).max
     if type(rank) is not int or not 1 <= rank <= most or type(alpha) not in (int, float) or not abs(alpha) <= most:
@@ -79,7 +90,10 @@ def merge(
     Floating-point tensors are cast to `dtype`, None keeps the base's. `on_tensor` is told (written, all) after each.
     """
     began = time.monotonic()
-    lora, tensors = open_adapter(adapter) if adapter else Adapter(base, 0.0, {}), open_stored(base)
+    lora, tensors = open_adapter(adapter) if adapter else Adapter(base, 0.0, {}), _open_base(base)
+    trained = _config(base)
+    if adapter or dtype is not None:
+        demand_numbers(tensors, trained, base)
     for name, pair in lora.pairs.items():
         if name not in tensors:
             raise StageError(
@@ -95,7 +109,7 @@ def merge(
         (Entry(name, tensor.shape, cast(tensor, dtype)) for name, tensor in tensors.items()), max_shard_bytes
     )
     entries = [entry for group in files.values() for entry in group]
-    config = exported_config(_config(base), tensors, main_dtype(tensors.values(), dtype))
+    config = exported_config(trained, tensors, main_dtype(tensors.values(), dtype))
     with whole_folder(out) as part:
         check_room(part, sum(entry.nbytes for entry in entries))
         copy_files(base, part, shutil.ignore_patterns(*WEIGHTS, "metrics.json"))
@@ -111,6 +125,22 @@ def merge(
                     written += 1
                     on_tensor(written, len(entries))
     return summary_of(config, files, began)
+
+
+def _open_base(base: Path) -> dict[str, StoredTensor]:
+    """The tensors of the files that transformers opens of the base. StageError when one of them is missing."""
+    files = [file for file in weight_files(base) if file.suffix == ".safetensors"]
+    if absent := [file.name for file in files if not file.is_file()]:
+        fault: str | None = f"`{absent[0]}` is missing, which the index names"
+    else:
+        tensors = open_headers(files) if files else open_stored(base)
+        held: dict[str, set[str]] = {file.name: set() for file in files}
+        for name, tensor in tensors.items():
+            held.setdefault(tensor.file.name, set()).add(name)
+        fault = content_fault(base, held)
+    if fault:
+        raise StageError(f"`{base}`: {fault}", "copy or download the whole model again")
+    return tensors
 
 
 def _pairs(folder: Path, tensors: dict[str, StoredTensor]) -> dict[str, tuple[StoredTensor, StoredTensor]]:

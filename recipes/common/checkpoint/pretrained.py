@@ -21,6 +21,9 @@ from recipes.common.stage.files import read_json
 INPUT_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight")
 """How the name ends of the tensor that a tied `lm_head.weight` repeats."""
 
+QUANTIZED = ("quantization_config", "compression_config")
+"""What a configuration has when the weights are quantized."""
+
 VALUE_HEAD = {"v_head.summary.weight": "score.weight", "v_head.summary.bias": "score.bias"}
 """trl's value head is the linear layer that transformers calls `score`."""
 
@@ -61,6 +64,8 @@ def saved_model(
     tensors: Mapping[str, Tensor], trained: dict[str, Any], dtype: torch.dtype | None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """As `exported_model`, of tensors under their names in memory and the configuration of the training."""
+    if dtype is not None:
+        demand_numbers(tensors, trained, next(iter(tensors.values())).folder if tensors else "")
     config = exported_config(trained, tensors, main_dtype(tensors.values(), dtype))
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     names = [config["architectures"][0], trained["architectures"][0]]
@@ -119,6 +124,23 @@ def exported_config(config: dict[str, Any], names: Iterable[str], dtype: torch.d
 def cast(tensor: Tensor | StoredTensor, dtype: torch.dtype | None) -> torch.dtype:
     """The type in which the tensor is exported: whole numbers keep theirs, and so does everything for None."""
     return dtype if dtype is not None and tensor.dtype.is_floating_point else tensor.dtype
+
+
+def demand_numbers(tensors: Mapping[str, Tensor | StoredTensor], config: Mapping[str, Any], where: str | Path) -> None:
+    """StageError when the weights are quantized: then they are no numbers without their scales, and whoever casts them
+    or adds to them makes other weights."""
+    if key := next((key for key in QUANTIZED if config.get(key)), None):
+        what = f"`{key}` in its `config.json` says that the weights are quantized"
+    elif name := next(
+        (name for name, it in tensors.items() if it.dtype.is_floating_point and it.dtype.itemsize < 2), ""
+    ):
+        what = f"`{name}` is of type `{tensors[name].dtype}`: the weights are quantized"
+    else:
+        return
+    raise StageError(
+        f"`{where}`: {what}, so they are not cast or merged",
+        "`--dtype keep` writes them as they are; to merge, name the model before it was quantized",
+    )
 
 
 def main_dtype(tensors: Iterable[Tensor | StoredTensor], dtype: torch.dtype | None) -> torch.dtype:

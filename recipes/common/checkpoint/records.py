@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from recipes.common.stage.command import StageError
 
@@ -167,6 +167,21 @@ def read_records(file: Path) -> list[Record]:
         if record.length <= SMALL or not record.name.startswith("data/"):
             record.finish()
     return records
+
+
+def damaged_record(stream: IO[bytes]) -> str | None:
+    """The first record of the zip file in the stream that is damaged; None when none is, or it is no zip file."""
+    try:
+        archive = zipfile.ZipFile(stream)
+    except DAMAGE:
+        return None
+    with archive:
+        if not any(entry.CRC for entry in archive.infolist() if entry.file_size):
+            return None
+        try:
+            return archive.testzip()
+        except (*DAMAGE, RuntimeError) as problem:
+            return str(problem)
 
 
 def content_hash(file: Path) -> str:

@@ -84,6 +84,15 @@ class ShardedTensor:
     copies: list[Part]
     """Of a replicated tensor, which has one part: what the other ranks hold."""
 
+    def __post_init__(self) -> None:
+        held = sum(part.rows.numel() for part in self.parts)
+        if held != self.numel:
+            raise StageError(
+                f"`{self.folder}`: `{self.name}` is `{list(self.shape)}`, and its files have {held} of its "
+                f"{self.numel} elements",
+                "copy the whole checkpoint again, or use an earlier one",
+            )
+
     @property
     def numel(self) -> int:
         return math.prod(self.shape)

@@ -1,6 +1,8 @@
 """A folder with a whole model: safetensors weights, configuration, tokenizer."""
 
 import math
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -10,6 +12,10 @@ from recipes.common.stage.command import Mistake, StageError
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json")
 """Files of weights, which are not copied where others take their place."""
+
+
+NUMBERED = re.compile(r"(.*-)(\d{1,9})-of-(\d{1,9})(\.\w+)", re.ASCII)
+"""The name of one of several weight files."""
 
 
 def check(name: str, folder: Path) -> list[Path]:
@@ -48,6 +54,27 @@ def index_fault(folder: Path) -> str | None:
     if unnamed := sorted(there - content):
         return f"`{unnamed[0]}` is not in `{index.name}`: nobody reads it"
     return None
+
+
+def content_fault(folder: Path, held: Mapping[str, Collection[str]]) -> str | None:
+    """What the weight files that transformers opens lack, by their own names and by the index; None when nothing is
+    missing. `held`: name of each file -> the tensors in it."""
+    for name in held:
+        if numbered := NUMBERED.fullmatch(name):
+            start, number, count, end = numbered.groups()
+            names = (f"{start}{i:0{len(number)}d}-of-{count}{end}" for i in range(1, int(count) + 1))
+            if absent := next((other for other in names if other not in held), None):
+                return f"`{absent}` is missing beside `{name}`"
+    kind = "model.safetensors" if any(name.endswith(".safetensors") for name in held) else "pytorch_model.bin"
+    index = folder / f"{kind}.index.json"
+    if kind in held or not index.exists():
+        return None
+    content = files.read_json(index)
+    places = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(places, dict):
+        return f"`{index.name}` has no `weight_map`"
+    odd = next((name for name, file in places.items() if name not in held.get(str(file), ())), None)
+    return odd and f"`{index.name}` says that `{places[odd]}` has `{odd}`, which it has not"
 
 
 def files_of_index(index: Path) -> set[str] | None:

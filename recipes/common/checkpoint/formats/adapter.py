@@ -27,6 +27,7 @@ from recipes.common.stage.files import copy_files, read_json, whole_folder, writ
 META = "lora_train_meta.json"
 NAMES = ("adapter_model.safetensors", "adapter_model.bin")
 FACTORS = (".lora_A", ".lora_B")
+EMBEDDING_FACTORS = (".lora_embedding_A", ".lora_embedding_B")
 BASE_LAYER = ".base_layer"
 """What peft puts into the name of a weight that has an adapter."""
 
@@ -102,7 +103,9 @@ def open_adapter_source(folder: Path, kind: Kind) -> AdapterSource | None:
         raise StageError(
             f"`{folder}`: `{NAMES[0]}` is missing", "copy the whole checkpoint again, or use an earlier one"
         )
-    return AdapterSource(folder, kind, open_files(folder, [file]), config, {}, Checksums())
+    tensors = open_files(folder, [file])
+    _demand_pairs(folder, tensors)
+    return AdapterSource(folder, kind, tensors, config, {}, Checksums())
 
 
 def write_adapter(
@@ -131,6 +134,18 @@ def write_adapter(
         source.checksums.finish()
         save_file(written, part / NAMES[0], metadata={"format": "pt"})
         write_json(part / "adapter_config.json", source.config)
+
+
+def _demand_pairs(folder: Path, names: Mapping[str, Any]) -> None:
+    """StageError when the adapter has one of LoRA's two factors of a weight, and not the other."""
+    for name in names:
+        for factor, other in (FACTORS, FACTORS[::-1], EMBEDDING_FACTORS, EMBEDDING_FACTORS[::-1]):
+            module, has_it, rest = name.rpartition(factor)
+            if has_it and (absent := f"{module}{other}{rest}") not in names:
+                raise StageError(
+                    f"`{folder}`: the adapter has `{name}`, and not `{absent}`",
+                    "copy the whole checkpoint again, or use an earlier one",
+                )
 
 
 def merged_tensors(source: AdapterSource) -> dict[str, Tensor]:
@@ -182,6 +197,7 @@ def _of_role(folder: Path) -> AdapterSource | None:
         if not name.startswith(PREFIX) or not name.endswith(tuple(f"{it}.weight" for it in FACTORS))
     ]:
         raise StageError(f"`{folder}`: `{odd[0]}` is not part of plain LoRA", "train plain LoRA")
+    _demand_pairs(folder, adapter)
     base = {
         name.removeprefix(PREFIX).replace(BASE_LAYER, ""): tensor
         for name, tensor in shards.items()

@@ -5,11 +5,13 @@ would execute whatever that pickle names; here it may name only the classes that
 """
 
 import io
+import math
+import os
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -17,6 +19,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex, TensorStorageMetadata
 
 from recipes.common.checkpoint.formats.loaded_tensor import LoadedTensor, Loader
+from recipes.common.checkpoint.records import damaged_record
 from recipes.common.checkpoint.sharded_tensor import Tensor
 from recipes.common.stage.command import StageError
 
@@ -49,6 +52,7 @@ def open_dcp(folder: Path) -> dict[str, Tensor]:
 
     def load(name: str) -> torch.Tensor:
         described = metadata.state_dict_metadata[name]
+        _explained(folder, name, lambda: _demand_pieces(folder, metadata, name))
         state = {name: torch.empty(described.size, dtype=described.properties.dtype)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch says that there is one process, which is so
@@ -97,7 +101,99 @@ def read_metadata(folder: Path) -> Metadata:
         ) from problem
     if not isinstance(metadata, Metadata) or not isinstance(metadata.state_dict_metadata, dict):
         raise StageError(f"`{file}`: no metadata of a checkpoint", "copy the file again, or use an earlier checkpoint")
+    tensors = {name: it for name, it in metadata.state_dict_metadata.items() if isinstance(it, TensorStorageMetadata)}
+    try:
+        fault = next((f"`{name}` {fault}" for name, it in tensors.items() if (fault := _fault(it))), None)
+    except (AttributeError, TypeError, ValueError, IndexError) as problem:
+        raise StageError(
+            f"`{file}`: damaged ({problem})", "copy the file again, or use an earlier checkpoint"
+        ) from problem
+    if fault:
+        raise StageError(f"`{file}`: {fault}", "copy the file again, or use an earlier checkpoint")
     return metadata
+
+
+def _fault(described: TensorStorageMetadata) -> str | None:
+    """What is wrong with the tensor's pieces; None when each of its elements is in one of them. Raises whatever damage
+    leads to."""
+    shape = tuple(described.size)
+    if not isinstance(described.properties.dtype, torch.dtype) or any(
+        type(size) is not int or size < 0 for size in shape
+    ):
+        raise ValueError(f"type `{described.properties.dtype}`, shape `{list(shape)}`")
+    pieces = sorted((tuple(chunk.offsets), tuple(chunk.sizes)) for chunk in described.chunks)
+    held = sum(math.prod(sizes) for _, sizes in pieces)
+    if held != math.prod(shape):
+        return f"is `{list(shape)}`, and its pieces have {held} of its {math.prod(shape)} elements"
+    near: list[tuple[tuple[int, ...], tuple[int, ...]]] = []  # the pieces before that reach as far as this one begins
+    for offsets, sizes in pieces:
+        for start, size, end in zip(offsets, sizes, shape, strict=True):
+            if not 0 <= start <= start + size <= end:
+                return f"is `{list(shape)}`, and one of its pieces ends outside of it"
+        near = [(o, s) for o, s in near if o and o[0] + s[0] > offsets[0]]
+        if any(_overlap(offsets, sizes, *other) for other in near):
+            return f"is `{list(shape)}`, and two of its pieces have the same elements"
+        near.append((offsets, sizes))
+    return None
+
+
+def _overlap(offsets: Sequence[int], sizes: Sequence[int], others: Sequence[int], lengths: Sequence[int]) -> bool:
+    return all(
+        max(start, other) < min(start + size, other + length)
+        for start, size, other, length in zip(offsets, sizes, others, lengths, strict=True)
+    )
+
+
+def _demand_pieces(folder: Path, metadata: Metadata, name: str) -> None:
+    """StageError when a piece of the tensor is not in its file, or is damaged there. Raises whatever else damage leads
+    to."""
+    again = "copy the checkpoint again, or use an earlier one"
+    described, length = metadata.state_dict_metadata[name], 0
+    assert isinstance(described, TensorStorageMetadata)
+    for chunk in described.chunks:
+        info = (metadata.storage_data or {}).get(MetadataIndex(name, chunk.offsets))
+        if info is None:
+            raise StageError(f"`{folder}/.metadata`: it does not say where a piece of `{name}` is", again)
+        with open(folder / info.relative_path, "rb", buffering=0) as file:
+            if info.offset < 0 or info.length < 0 or info.offset + info.length > os.fstat(file.fileno()).st_size:
+                raise StageError(f"`{file.name}`: cut short: a piece of `{name}` lies behind its end", again)
+            if getattr(info, "transform_descriptors", None):  # compressed: then it says nothing of the size
+                return
+            if record := damaged_record(cast(IO[bytes], _Stretch(file, info.offset, info.length))):
+                raise StageError(
+                    f"`{file.name}`: `{name}` is damaged: its record `{record}` is not what was saved", again
+                )
+        length += info.length
+    if length < math.prod(described.size) * described.properties.dtype.itemsize:
+        raise StageError(f"`{folder}`: `{name}` is `{list(described.size)}`, and its files have less of it", again)
+
+
+class _Stretch(io.RawIOBase):
+    """Some bytes of a file as a file of their own."""
+
+    def __init__(self, file: io.RawIOBase, offset: int, length: int):
+        self.file, self.offset, self.length, self.at = file, offset, length, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.length}[whence]
+        if self.at < 0:
+            raise ValueError("before the first byte")
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        self.file.seek(self.offset + self.at)
+        read = self.file.readinto(memoryview(buffer)[: max(0, self.length - self.at)]) or 0
+        self.at += read
+        return read
 
 
 class _Refused(pickle.UnpicklingError):
@@ -127,6 +223,8 @@ class _Reader(dcp.FileSystemReader):
 def _explained(folder: Path, name: str, read: Callable[[], None]) -> None:
     try:
         read()
+    except StageError:
+        raise
     except CheckpointException as failed:  # around what the reader tripped over
         problem = next(iter(failed.failures.values()))[0]
         if not isinstance(problem, Exception):

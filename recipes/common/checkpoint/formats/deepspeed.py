@@ -10,6 +10,7 @@ read before it is written, and nothing in them is executed, which DeepSpeed's ow
 import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,12 @@ def open_zero(folder: Path) -> dict[str, Tensor]:
     """The weights by their names in the model. StageError when a file is missing, damaged or holds more than DeepSpeed
     writes, or when they do not make the parameters."""
     zero = read_zero(folder, mapped=True)
+    with _explained(folder):
+        return _tensors(zero)
+
+
+def _tensors(zero: Zero) -> dict[str, Tensor]:
+    folder = zero.folder
     starts = [first_address(vectors) for vectors in zero.groups]
     tensors: dict[str, Tensor] = dict(_plain(zero))
     for name, shape, pieces in _cut(zero):
@@ -72,12 +79,16 @@ def read_zero(folder: Path, mapped: bool) -> Zero:
         raise StageError(f"`{folder}`: no file of DeepSpeed with a model in it", TORN)
     states = [state.get("optimizer_state_dict") if isinstance(state, dict) else None for state in optimizers]
     if not states or not isinstance(states[0], dict) or "zero_stage" not in states[0]:
+        if models[0].get("param_shapes"):  # DeepSpeed lists them where another file has the trained weights
+            raise StageError(
+                f"`{folder}`: no `*_optim_states.pt` has the trained weights, of which there is a list",
+                "each rank wrote its own file: copy the whole folder again, or use another checkpoint",
+            )
         return Zero(folder, 0, [], None, [], {}, models)
-    try:
+    if (ranks := [_rank(file) for file in files[1]]) != list(range(len(ranks))):
+        raise StageError(f"`{folder}`: the `*_optim_states.pt` there are of the ranks {ranks}", TORN)
+    with _explained(folder):
         return _of_ranks(folder, models, states)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as problem:
-        what = f"`{problem.args[0]}` is missing" if isinstance(problem, KeyError) else str(problem)
-        raise StageError(f"`{folder}`: not what DeepSpeed writes: {what}", TORN) from problem
 
 
 def _of_ranks(folder: Path, models: list[dict[str, Any]], states: list[dict[str, Any]]) -> Zero:
@@ -91,9 +102,15 @@ def _of_ranks(folder: Path, models: list[dict[str, Any]], states: list[dict[str,
     groups = [[vector.detach() for vector in state[key]] for state in states]
     if any([len(vector) for vector in vectors] != [len(vector) for vector in groups[0]] for vectors in groups):
         raise StageError(f"`{folder}`: the ranks' shares differ in size", TORN)
+    if stage == 3 and world != len(models):
+        raise StageError(f"`{folder}`: {world} ranks wrote it, {len(models)} `*_model_states.pt` are there", TORN)
     shapes = [{name: tuple(shape) for name, shape in group.items()} for group in models[0]["param_shapes"]]
+    paddings = states[0].get("param_alignment_paddings")
+    lengths = [len(shapes), len(paddings) if stage < 3 and paddings else len(shapes)]
+    if stage < 3 and lengths != [len(groups[0])] * 2:
+        raise ValueError(f"{len(groups[0])} groups of weights, and {lengths[0]} of shapes")
     frozen = {name: tuple(shape) for name, shape in (models[0].get("frozen_param_shapes") or {}).items()}
-    return Zero(folder, stage, shapes, states[0].get("param_alignment_paddings"), groups, frozen, models)
+    return Zero(folder, stage, shapes, paddings, groups, frozen, models)
 
 
 def whole_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -168,6 +185,8 @@ def _plain(zero: Zero) -> Iterator[tuple[str, ShardedTensor]]:
             piece = model["frozen_param_fragments"][name].view(-1)[:left]
             pieces.append((piece, first))
             left -= len(piece)
+        if left:
+            raise StageError(f"`{zero.folder}`: `{name}` is `{list(shape)}`, and the files have less of it", TORN)
         yield name, mapped_tensor(zero.folder, name, shape, pieces)
 
 
@@ -179,6 +198,21 @@ def _values(model: dict[str, Any]) -> Iterator[torch.Tensor]:
 def _by_rank(folder: Path, pattern: str) -> list[Path]:
     """The files in the order of their ranks' numbers."""
     return sorted(folder.glob(pattern), key=lambda path: [int(digits) for digits in re.findall(r"\d+", path.name)])
+
+
+def _rank(file: Path) -> int | None:
+    rank = re.search(r"zero_pp_rank_(\d+)_", file.name, re.ASCII)
+    return int(rank[1]) if rank else None
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """StageError for whatever files lead to that DeepSpeed does not write."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as problem:
+        what = f"`{problem.args[0]}` is missing" if isinstance(problem, KeyError) else str(problem)
+        raise StageError(f"`{folder}`: not what DeepSpeed writes: {what}", TORN) from problem
 
 
 def _number(value: Any) -> int:

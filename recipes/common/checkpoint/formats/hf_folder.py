@@ -10,17 +10,27 @@ from recipes.common.checkpoint.formats.loaded_tensor import LoadedTensor, Loader
 from recipes.common.checkpoint.formats.pickles import first_address, load_pickle, mapped_tensor
 from recipes.common.checkpoint.safetensors import read_header
 from recipes.common.checkpoint.sharded_tensor import Part, ShardedTensor, Tensor
+from recipes.common.checkpoint.weights_folder import content_fault
 from recipes.common.stage.command import StageError
 
 
 def open_folder(folder: Path) -> dict[str, Tensor]:
     """Every tensor of the model's weight files. StageError when one is missing, damaged or holds more than tensors."""
-    return open_files(folder, weight_files(folder))
+    held = _open_each(folder, weight_files(folder))
+    if fault := content_fault(folder, held):
+        raise StageError(f"`{folder}`: {fault}", "copy the whole checkpoint again, or use an earlier one")
+    return {name: tensor for tensors in held.values() for name, tensor in tensors.items()}
 
 
 def open_files(folder: Path, files: list[Path]) -> dict[str, Tensor]:
     """Every tensor of the `files`, each of which is safetensors or a pickle of tensors."""
-    tensors: dict[str, Tensor] = {}
+    held = _open_each(folder, files)
+    return {name: tensor for tensors in held.values() for name, tensor in tensors.items()}
+
+
+def _open_each(folder: Path, files: list[Path]) -> dict[str, dict[str, Tensor]]:
+    """Name of each file -> its tensors."""
+    opened: dict[str, dict[str, Tensor]] = {}
     for file in files:
         if not file.is_file():
             raise StageError(
@@ -28,12 +38,12 @@ def open_files(folder: Path, files: list[Path]) -> dict[str, Tensor]:
                 "copy the whole checkpoint again, or use an earlier one",
             )
         held = _safetensors(folder, file) if file.suffix == ".safetensors" else _pickled(folder, file)
-        if twice := sorted(tensors.keys() & held.keys()):
+        if twice := sorted(name for name in held if any(name in others for others in opened.values())):
             raise StageError(
                 f"`{file}`: `{twice[0]}` is in another file too", "remove the file that is not the model's"
             )
-        tensors |= held
-    return tensors
+        opened[file.name] = held
+    return opened
 
 
 def whole_weights(files: list[Path]) -> dict[str, torch.Tensor]:

@@ -34,7 +34,7 @@ def model_tensors(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[s
             "open the checkpoint with the code that it was trained with, and call `save_pretrained`",
         )
     plain = {without_wrappers(name): tensor for name, tensor in tensors.items()}
-    prefix = _prefix(layout.state, plain)
+    prefix = _prefix(folder, layout.state, plain)
     model = {name: plain[prefix + name] for name in layout.state if prefix + name in plain}
     if absent := [name for name in layout.state if name not in model and name not in layout.ties]:
         there = next((name for name in plain if not model or name.startswith(prefix)), "no tensor at all")
@@ -66,11 +66,20 @@ def without_wrappers(name: str) -> str:
     return name
 
 
-def _prefix(expected: Iterable[str], names: Mapping[str, Any]) -> str:
-    """What precedes the model's names in the checkpoint: what gives most of them, and of several the shortest."""
+def _prefix(folder: Path, expected: Iterable[str], names: Mapping[str, Any]) -> str:
+    """What precedes the model's names in the checkpoint: what gives most of them. StageError when several models are
+    there, each with half of the names or more."""
     expected = list(expected)
     ends = {name: len(name) for name in expected}
     candidates = {""}
     for probe in expected[:1] + expected[-1:]:
         candidates |= {name[: -ends[probe]] for name in names if name.endswith(f".{probe}")}
-    return min(candidates, key=lambda prefix: (-sum(prefix + name in names for name in expected), len(prefix)))
+    counts = {prefix: sum(prefix + name in names for name in expected) for prefix in candidates}
+    models = sorted(prefix for prefix, count in counts.items() if 2 * count >= len(expected))
+    if len(models) > 1:
+        raise StageError(
+            f"`{folder}`: several models of this class are there: `{models[0] + expected[0]}` is of one, and "
+            f"`{models[1] + expected[0]}` of another",
+            "nobody knows which of them you want: save a checkpoint of that one alone",
+        )
+    return min(candidates, key=lambda prefix: (-counts[prefix], len(prefix)))

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from recipes.common.checkpoint.records import NoRecords, read_records
 from recipes.common.checkpoint.sharded_tensor import Part, ShardedTensor
 from recipes.common.stage.command import StageError
 
@@ -27,6 +28,7 @@ def load_pickle(file: Path, mapped: bool, inert: str = "") -> Any:
     below the module `inert` is an `Inert`. StageError when the file is damaged, or has an object of any other class."""
     if not file.is_file():
         raise StageError(f"`{file}` is missing", "copy the whole checkpoint again, or use an earlier one")
+    _demand_sound(file)
     try:
         unsafe = get_unsafe_globals_in_checkpoint(file)
         strange = [name for name in unsafe if not (inert and name.startswith(f"{inert}."))]
@@ -41,6 +43,17 @@ def load_pickle(file: Path, mapped: bool, inert: str = "") -> Any:
         f"`{file}`: holds a pickled `{strange[0]}`, which is not a tensor and was not loaded",
         "find out who wrote this file before you use it",
     )
+
+
+def _demand_sound(file: Path) -> None:
+    """StageError when bytes of the file are not those that `torch.save` wrote; a file without checksums has nothing to
+    compare with."""
+    try:
+        records = read_records(file)
+    except NoRecords:
+        return
+    for record in records:
+        record.finish()
 
 
 def mapped_tensor(

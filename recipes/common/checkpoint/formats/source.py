@@ -16,6 +16,8 @@ from recipes.common.checkpoint.formats.model_names import model_tensors
 from recipes.common.checkpoint.fsdp import open_shards
 from recipes.common.checkpoint.older_keys import with_older_keys
 from recipes.common.checkpoint.pretrained import (
+    QUANTIZED,
+    demand_numbers,
     exported_config,
     exported_model,
     main_dtype,
@@ -25,7 +27,7 @@ from recipes.common.checkpoint.pretrained import (
     without_ties,
 )
 from recipes.common.checkpoint.records import Checksums
-from recipes.common.checkpoint.saved_layout import saved_layout
+from recipes.common.checkpoint.saved_layout import AS_IN_MEMORY, Layout, saved_layout
 from recipes.common.checkpoint.sharded_tensor import Tensor
 from recipes.common.checkpoint.weights_folder import WEIGHTS
 from recipes.common.stage.command import Mistake, StageError
@@ -147,6 +149,25 @@ def _saved_before(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Of a folder whose tensors have the names on disk already; a pickle has a tied tensor twice."""
     tensors = open_folder(source.folder)
+    if dtype is not None:
+        demand_numbers(tensors, trained, source.folder)
     config = exported_config(trained, tensors, main_dtype(tensors.values(), dtype))
     layout = saved_layout([config["architectures"][0]], config, {})
+    if layout and config["architectures"][0] in AS_IN_MEMORY and not any(config.get(key) for key in QUANTIZED):
+        _demand_class(source.folder, tensors, layout, config["architectures"][0])
     return without_ties(tensors, config, layout.ties if layout else None), with_older_keys(config)
+
+
+def _demand_class(folder: Path, tensors: Mapping[str, Tensor], layout: Layout, architecture: str) -> None:
+    """StageError when a tensor that the class keeps is not there, or has another shape."""
+    for name, shape in layout.state.items():
+        if name not in tensors and name not in layout.ties:
+            what = "which the folder has not"
+        elif name in tensors and tensors[name].shape != shape:
+            what = f"in the shape `{list(shape)}`, and the folder in `{list(tensors[name].shape)}`"
+        else:
+            continue
+        raise StageError(
+            f"`{folder}`: `{architecture}` has `{name}`, {what}",
+            "copy the whole checkpoint again, or name the trained model's configuration: `--config FOLDER`",
+        )

@@ -7,6 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from recipes.common.checkpoint.convert import convert_source
+from recipes.common.checkpoint.formats.kind import Kind
+from recipes.common.checkpoint.formats.source import Source
 from recipes.common.checkpoint.lora import merge, open_adapter
 from recipes.common.checkpoint.lora_check import check
 from recipes.common.model import tiny
@@ -99,6 +102,52 @@ def test_an_adapter_of_another_kind_is_refused(trained, change, says):
     with pytest.raises(StageError) as caught:
         open_adapter(adapter)
     assert f"{caught.value.error}\n\nhint: {caught.value.hint}" == f"`{adapter}`: {says}"
+
+
+@pytest.mark.parametrize("start", ["pissa", "PiSSA_niter_16", "olora", "corda", "loftq", "lora_ga", "of_tomorrow"])
+def test_an_adapter_whose_training_changed_the_base_is_refused(trained, start):
+    adapter = trained()
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {"init_lora_weights": start}))
+    with pytest.raises(StageError) as caught:
+        open_adapter(adapter)
+    assert caught.value.error == (
+        f"`{adapter}`: the adapter's `init_lora_weights` is `{start}`, with which peft changes the base's weights too, "
+        "so the adapter does not fit the base as it was"
+    )
+    for same in (False, None, "gaussian", "eva", "orthogonal", "mica"):
+        (adapter / "adapter_config.json").write_text(json.dumps(config | {"init_lora_weights": same}))
+        assert len(open_adapter(adapter).pairs) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "dtype", "what"),
+    [
+        ({"quantization_config": {"quant_method": "fp8"}}, None, "`quantization_config` in its `config.json` says"),
+        ({}, torch.float8_e4m3fn, "`model.norm.weight` is of type `torch.float8_e4m3fn`:"),
+    ],
+)
+def test_quantized_weights_are_neither_cast_nor_merged(base, trained, tmp_path, settings, dtype, what):
+    folder = shutil.copytree(base, tmp_path / "quantized")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | settings))
+    tensors = load_file(folder / "model.safetensors")
+    if dtype:
+        save_file(tensors | {"model.norm.weight": tensors["model.norm.weight"].to(dtype)}, folder / "model.safetensors")
+    source, progress = Source(folder, Kind.HUGGING_FACE, folder), lambda *_: None
+    for change in (
+        lambda: convert_source(source, tmp_path / "out", torch.float32, 10**9, progress),
+        lambda: made(folder, trained(), tmp_path / "out"),
+        lambda: made(folder, None, tmp_path / "out", torch.float32),
+    ):
+        with pytest.raises(StageError) as caught:
+            change()
+        assert caught.value.error.startswith(f"`{folder}`: {what}")
+    assert convert_source(source, tmp_path / "out", None, 10**9, progress).tensors == len(tensors)
+    kept = load_file(tmp_path / "out/model.safetensors")
+    assert {name: value.dtype for name, value in kept.items()} == {
+        name: value.dtype for name, value in load_file(folder / "model.safetensors").items()
+    }
 
 
 def test_a_folder_without_an_adapter_is_refused(tmp_path):

@@ -90,6 +90,38 @@ def test_a_trainers_adapter_goes_into_the_base_that_it_names(trainers_peer, chec
     demand_merged(tmp_path / "out", trainers_peer)
 
 
+def changed(folder):
+    """As the export was made without the adapter, which is so small that the logits do not tell."""
+    shutil.copy(folder.parent / "unmerged/model.safetensors", folder)
+    return "values differ by up to "
+
+
+def not_finite(folder):
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][0] = torch.nan
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return "values differ by up to nan"
+
+
+def hidden(folder):
+    shutil.copy(folder / "model.safetensors", folder / "model-00001-of-00001.safetensors")
+    return "`model-00001-of-00001.safetensors` lies beside `model.safetensors`: nobody reads it"
+
+
+@pytest.mark.parametrize("damage", [changed, not_finite, hidden])
+def test_verify_sees_an_export_that_is_not_merged(trainers_peer, checkpoint, tmp_path, convert, damage):
+    tensors = load_file(checkpoint / "adapter_model.safetensors")
+    small = {name: value * 0.01 if "lora_B" in name else value for name, value in tensors.items()}
+    save_file(small, checkpoint / "adapter_model.safetensors")
+    base = trainers_peer / "base"
+    convert(base, tmp_path / "unmerged")
+    for dtype in ("float32", "bfloat16"):
+        convert(checkpoint, tmp_path / dtype, "--merge", base, "--dtype", dtype)
+        assert verify_merged(tmp_path / dtype, checkpoint, base)["tensors"] == 26
+    what = damage(tmp_path / "bfloat16")
+    assert what in refusal(verify_merged, tmp_path / "bfloat16", checkpoint, base)[0]
+
+
 def refusal(function, *arguments):
     with pytest.raises(StageError) as caught:
         function(*arguments)

@@ -45,9 +45,29 @@ def test_a_configuration_that_is_not_there_is_refused(write_role, tmp_path, conv
     assert caught.value.error == f"`{tmp_path / 'none'}`: no `config.json`"
 
 
+def save_adapter(folder, factors):
+    named = {f"base_model.model.q.{factor}.weight": value for factor, value in factors.items()}
+    save_file(named, folder / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("there", "absent"),
+    [("lora_A", "lora_B"), ("lora_B", "lora_A"), ("lora_embedding_A", "lora_embedding_B")],
+)
+def test_half_of_an_adapters_pair_is_refused(tmp_path, convert, there, absent):
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4}))
+    save_adapter(tmp_path, {there: torch.ones(2, 4)})
+    with pytest.raises(StageError) as caught:
+        convert(tmp_path, tmp_path / "out")
+    names = [f"base_model.model.q.{factor}.weight" for factor in (there, absent)]
+    assert caught.value.error == f"`{tmp_path}`: the adapter has `{names[0]}`, and not `{names[1]}`"
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_float16_cannot_hold_of_an_adapter_is_refused(tmp_path, convert):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": 5}))
-    save_file({"base_model.model.q.lora_A.weight": torch.full((2, 4), 7e4)}, tmp_path / "adapter_model.safetensors")
+    factors = {"lora_A": torch.full((2, 4), 7e4), "lora_B": torch.ones(4, 2)}
+    save_adapter(tmp_path, factors)
     with pytest.raises(StageError, match=r"`base_model.model.q.lora_A.weight` has values beyond 65504"):
         convert(tmp_path, tmp_path / "out", "--dtype", "float16")
     with pytest.raises(Mistake, match="`base_model_name_or_path` is `5`, which is no folder with a model"):
@@ -59,12 +79,12 @@ def test_verify_takes_an_adapter(tmp_path, monkeypatch, convert):
     adapter = tmp_path / "checkpoint-5"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4}))
-    save_file({"base_model.model.q.lora_A.weight": torch.ones(2, 4)}, adapter / "adapter_model.safetensors")
+    save_adapter(adapter, {"lora_A": torch.ones(2, 4), "lora_B": torch.ones(4, 2)})
     convert(adapter, tmp_path / "out")
     command = ["verify", tmp_path / "out", "--checkpoint", adapter, "--out", tmp_path / "report"]
     monkeypatch.setattr(sys, "argv", list(map(str, command)))
     verify()
-    assert json.loads((tmp_path / "report/metrics.json").read_text()) == {"tensors": 1, "parameters": 8}
+    assert json.loads((tmp_path / "report/metrics.json").read_text()) == {"tensors": 2, "parameters": 16}
 
 
 def peak(folder, megabytes):

@@ -17,7 +17,7 @@ from recipes.common.checkpoint import verify as module
 from recipes.common.checkpoint.formats.deepspeed import open_zero, whole_weights
 from recipes.common.checkpoint.verify import verify
 from recipes.common.stage.command import StageError
-from tests.recipes.common.checkpoint.formats.written import written
+from tests.recipes.common.checkpoint.formats.written import resaved, written
 
 RESOURCES = Path(__file__).parent / "resources"
 STAGES = ["zero1", "zero2", "zero3"]
@@ -79,6 +79,56 @@ def test_a_missing_rank_is_seen(checkpoint):
     )
 
 
+def test_weights_that_were_frozen_are_not_read_of_some_ranks_alone(checkpoint):
+    step = checkpoint / "global_step2"
+    (step / "zero_pp_rank_1_mp_rank_00_model_states.pt").unlink()
+    assert refusal(open_zero, step)[0] == f"`{step}`: 2 ranks wrote it, 1 `*_model_states.pt` are there"
+
+
+def change_model(step, **changes):
+    """The model's file with other values; None takes the key away."""
+    file = next(step.glob("*mp_rank_00_model_states.pt"))
+    state = torch.load(file, weights_only=False) | changes
+    torch.save({name: value for name, value in state.items() if value is not None}, file)
+
+
+def without_optimizers(step):
+    for file in step.glob("*_optim_states.pt"):
+        file.unlink()
+
+
+def with_another_rank(step):
+    file = step / "bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt"
+    file.rename(step / file.name.replace("rank_1", "rank_2"))
+
+
+def with_another_group(step):
+    file = step / "mp_rank_00_model_states.pt"
+    shapes = torch.load(file, weights_only=False)["param_shapes"]
+    change_model(step, param_shapes=[*shapes, {"x": torch.Size([2])}])
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (without_optimizers, "no `*_optim_states.pt` has the trained weights, of which there is a list"),
+        (with_another_rank, "the `*_optim_states.pt` there are of the ranks [0, 2]"),
+        (with_another_group, "not what DeepSpeed writes: 2 groups of weights, and 3 of shapes"),
+        (lambda step: change_model(step, buffer_names=None), "not what DeepSpeed writes: `buffer_names` is missing"),
+        (
+            lambda step: change_model(
+                step, frozen_param_shapes={"w": [9]}, frozen_param_fragments={"w": torch.ones(4)}
+            ),
+            "`w` is `[9]`, and the files have less of it",
+        ),
+    ],
+)
+def test_files_that_do_not_make_the_model_are_refused(tmp_path, damage, what):
+    step = shutil.copytree(RESOURCES / "zero2/global_step2", tmp_path / "step")
+    damage(step)
+    assert refusal(open_zero, step)[0] == f"`{step}`: {what}"
+
+
 def test_a_run_with_tensor_parallelism_is_named(checkpoint):
     step = checkpoint / "global_step2"
     shutil.copy(step / "zero_pp_rank_0_mp_rank_00_model_states.pt", step / "zero_pp_rank_0_mp_rank_01_model_states.pt")
@@ -122,9 +172,11 @@ def test_a_changed_number_is_seen_by_verify(checkpoint, tmp_path, convert):
     convert(checkpoint, tmp_path / "out")
     file = checkpoint / "global_step2/bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt"
     group = load_file(RESOURCES / "zero3.safetensors")["model.norm.weight"][4:].numpy().tobytes()
-    raw = file.read_bytes()
-    assert raw.count(group) == 1
-    file.write_bytes(raw.replace(group, group[:3] + bytes([group[3] ^ 1]) + group[4:]))
+    whole, other = file.read_bytes(), group[:3] + bytes([group[3] ^ 1]) + group[4:]
+    file.write_bytes(whole.replace(group, other))
+    error, _ = refusal(convert, checkpoint, tmp_path / "damaged")
+    assert error.startswith(f"`{file}`: record `data/") and " is damaged: its CRC-32 is `" in error
+    file.write_bytes(resaved(whole, group, other))
     error, _ = refusal(verify, tmp_path / "out", checkpoint, "Hi", lambda *_: None)
     assert "`model.norm.weight` is not the checkpoint's" in error
 

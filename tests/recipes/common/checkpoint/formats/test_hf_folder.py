@@ -4,8 +4,10 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from recipes.common.checkpoint.formats.adapter import NAMES
 from recipes.common.checkpoint.formats.hf_folder import open_folder
 from recipes.common.checkpoint.verify import verify
 from recipes.common.stage.command import StageError
@@ -79,6 +81,61 @@ def test_a_missing_file_of_the_index_is_named(checkpoint, tmp_path, convert):
     assert not (tmp_path / "out").exists()
 
 
+def without_index(folder, shard):
+    """As `torn`, and without the shard: nothing but the names of the others tells."""
+    torn(folder, shard)
+    shard.unlink()
+    return f"`{shard.name}` is missing beside `{min(folder.glob('model-*')).name}`"
+
+
+def torn(folder, shard):
+    index = folder / "model.safetensors.index.json"
+    index.write_text(index.read_text()[:-9])
+    return f"`{index.name}` has no `weight_map`"
+
+
+def without_tensor(folder, shard):
+    tensors = load_file(shard)
+    gone = min(tensors)
+    save_file({name: value for name, value in tensors.items() if name != gone}, shard)
+    return f"`model.safetensors.index.json` says that `{shard.name}` has `{gone}`, which it has not"
+
+
+def with_another_name(folder, shard):
+    name = min(load_file(shard))
+    shard.write_bytes(shard.read_bytes().replace(name.encode(), name[:-1].encode() + b"u", 1))
+    return f"`model.safetensors.index.json` says that `{shard.name}` has `{name}`, which it has not"
+
+
+@pytest.mark.parametrize("damage", [without_index, torn, without_tensor, with_another_name])
+def test_files_that_lack_a_tensor_are_refused(checkpoint, tmp_path, convert, damage):
+    folder = checkpoint("MistralForCausalLM", "shards")
+    fault = damage(folder, sorted(folder.glob("model-*.safetensors"))[1])
+    assert refusal(convert, folder, tmp_path / "out") == (
+        f"`{folder}`: {fault}",
+        "copy the whole checkpoint again, or use an earlier one",
+    )
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 1, "lora_alpha": 1}')
+    name = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
+    save_file({name.format("A"): torch.ones(1, 16), name.format("B"): torch.ones(16, 1)}, adapter / NAMES[0])
+    assert refusal(convert, adapter, tmp_path / "out", "--merge", folder)[0] == f"`{folder}`: {fault}"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("shape", [None, [8, 2]])
+def test_a_whole_file_must_have_what_the_class_has(checkpoint, tmp_path, convert, shape):
+    folder = checkpoint("MistralForCausalLM", "whole")
+    tensors, name = load_file(folder / "model.safetensors"), "model.layers.0.mlp.up_proj.weight"
+    value = tensors.pop(name)
+    other = {name: value.flatten()[:16].view(shape)} if shape else {name[:-1] + "u": value}
+    save_file(tensors | other, folder / "model.safetensors")
+    what = f"in the shape `{list(value.shape)}`, and the folder in `[8, 2]`" if shape else "which the folder has not"
+    error, _ = refusal(convert, folder, tmp_path / "out")
+    assert error == f"`{folder}`: `MistralForCausalLM` has `{name}`, {what}"
+
+
 def test_a_pickle_of_anything_but_tensors_is_refused_and_not_executed(checkpoint, tmp_path, convert):
     folder = checkpoint("MistralForCausalLM", "pickled")
     torch.save({"w": tmp_path}, folder / "pytorch_model.bin")
@@ -86,6 +143,11 @@ def test_a_pickle_of_anything_but_tensors_is_refused_and_not_executed(checkpoint
     assert error == (
         f"`{folder}/pytorch_model.bin`: holds a pickled `pathlib.PosixPath`, which is not a tensor and was not loaded"
     )
+    state = model_of("MistralForCausalLM").state_dict()
+    torch.save(state, folder / "pytorch_model.bin")
+    content, number = (folder / "pytorch_model.bin").read_bytes(), state["lm_head.weight"].numpy().tobytes()
+    (folder / "pytorch_model.bin").write_bytes(content.replace(number, bytes([number[0] ^ 1]) + number[1:]))
+    assert " is damaged: its CRC-32 is `" in refusal(convert, folder, tmp_path / "out")[0]
     (folder / "pytorch_model.bin").write_bytes(b"PK")
     error, _ = refusal(convert, folder, tmp_path / "out")
     assert error.startswith(f"`{folder}/pytorch_model.bin`: cannot be read, it may be cut short or damaged (")
