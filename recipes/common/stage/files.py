@@ -80,10 +80,10 @@ def copy_files(source: Path, target: Path, ignored: Callable[[str, list[str]], s
     may not be read."""
     if not source.is_dir():
         return
-    if target.resolve().is_relative_to(source.resolve()):
-        raise Mistake(f"`{target.parent}` lies in `{source}`, which is copied", "name a folder elsewhere")
     for folder, folders, names in os.walk(source, followlinks=True, onerror=_raise_unreadable):
         left_out = ignored(folder, [*folders, *names])
+        if target.name in {*folders} - left_out and target.samefile(Path(folder) / target.name):
+            raise Mistake(f"`{folder}` is copied, and the new folder lies in it", "name a folder elsewhere")
         folders[:] = [name for name in folders if name not in left_out]
         for name in sorted({*names} - left_out):
             path = Path(folder) / name

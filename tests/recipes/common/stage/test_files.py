@@ -166,6 +166,16 @@ def test_what_is_no_file_is_named(source, tmp_path, make, what):
     assert caught.value.hint == "copy it again, or remove it if the model does not need it"
 
 
+def test_a_folder_in_the_one_that_is_copied_is_refused_unless_it_is_left_out(source):
+    (source / "sub/out").mkdir(parents=True, exist_ok=True)
+    with pytest.raises(Mistake, match="the new folder lies in it"):
+        copy_files(source, source / "sub/out", shutil.ignore_patterns("b.bin", "link"))
+    copy_files(source, source / "sub/out", shutil.ignore_patterns("b.bin", "link", "out"))
+    assert (source / "sub/out/sub/a.json").is_file()
+    with pytest.raises(Mistake, match="is the root of the disk"), whole_folder(Path("/")):
+        pass
+
+
 def deny(*args, **options):
     """Root may read every file."""
     raise PermissionError(errno.EACCES, "Permission denied")
