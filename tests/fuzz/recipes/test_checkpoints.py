@@ -47,8 +47,8 @@ def scene(tmp_path_factory):
     """A role of two ranks, a model and an adapter for it, as they should be."""
     folder = tmp_path_factory.mktemp("outer") / "a"
     role, model, adapter = (folder / name for name in ("whole/actor", "whole/model", "whole/adapter"))
-    for folder in (role / "huggingface", model, adapter):
-        folder.mkdir(parents=True)
+    for part in (role / "huggingface", model, adapter):
+        part.mkdir(parents=True)
     torch.manual_seed(1)
     tensors = {name: torch.randn(shape) if shape else torch.tensor(3) for name, shape in TENSORS.items()}
     (role / "huggingface/config.json").write_text(json.dumps(CONFIG))
@@ -60,10 +60,11 @@ def scene(tmp_path_factory):
         for rank in range(2):
             state = {name: share(tensor, 0 if tensor.ndim else None, mesh, rank) for name, tensor in tensors.items()}
             torch.save(state, role / f"model_world_size_2_rank_{rank}.pt")
-    save_file({name: tensor for name, tensor in tensors.items() if tensor.ndim}, model / "model.safetensors")
+    weights = {name: tensor for name, tensor in tensors.items() if tensor.ndim}
+    save_file(weights, model / "model.safetensors")
     (model / "config.json").write_text(json.dumps(CONFIG))
     (model / "tokenizer_config.json").write_text("{}")
-    index = {"weight_map": dict.fromkeys(TENSORS, "model.safetensors")}
+    index = {"weight_map": dict.fromkeys(weights, "model.safetensors")}
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
     pair = {"A": torch.ones(2, 4), "B": torch.ones(6, 2)}
     save_file(

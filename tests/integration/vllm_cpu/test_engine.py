@@ -1,6 +1,7 @@
 """vLLM's engine and transformers' on one model: what is most probable is the same, token for token."""
 
 import pytest
+import torch
 
 from recipes.common.inference.chat_model import open_engine
 from recipes.common.inference.types import Loading, Sampling
@@ -19,6 +20,7 @@ def engines(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # computes in this process, which is quicker to begin
         yield {name: open_engine(name, Loading(folder, "cpu", "float32", False, 512, 0.9)) for name in ENGINES}
+        torch.distributed.destroy_process_group()  # which vLLM has made in this process
 
 
 def test_greedy_replies_are_the_same(engines):
