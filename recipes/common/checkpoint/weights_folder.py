@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -69,9 +70,8 @@ def content_fault(folder: Path, held: Mapping[str, Collection[str]]) -> str | No
     index = folder / f"{kind}.index.json"
     if kind in held or not index.exists():
         return None
-    content = files.read_json(index)
-    places = content.get("weight_map") if isinstance(content, dict) else None
-    if not isinstance(places, dict):
+    places = _weight_map(index)
+    if places is None:
         return f"`{index.name}` has no `weight_map`"
     odd = next((name for name, file in places.items() if name not in held.get(str(file), ())), None)
     return odd and f"`{index.name}` says that `{places[odd]}` has `{odd}`, which it has not"
@@ -79,9 +79,15 @@ def content_fault(folder: Path, held: Mapping[str, Collection[str]]) -> str | No
 
 def files_of_index(index: Path) -> set[str] | None:
     """The weight files that an index names; None when it is not one."""
+    places = _weight_map(index)
+    return None if places is None else {str(name) for name in places.values()}
+
+
+def _weight_map(index: Path) -> dict[str, Any] | None:
+    """Tensor -> file, as an index says; None when it is not one."""
     content = files.read_json(index)
     places = content.get("weight_map") if isinstance(content, dict) else None
-    return {str(name) for name in places.values()} if isinstance(places, dict) else None
+    return places if isinstance(places, dict) else None
 
 
 def parameters(path: Path) -> int:

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from recipes.common.inference.types import ENGINES, Engine, Loading
-from recipes.common.inference.vllm_cpu import check_installed, demand_build_for_gpus
+from recipes.common.inference.vllm_cpu import check_build
 from recipes.common.model.loading import DEVICES, DTYPES
 from recipes.common.preflight import memory_estimate
 from recipes.common.stage.command import Mistake
@@ -57,7 +57,7 @@ def special_ids(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
 def open_engine(name: str, loading: Loading) -> Engine:
     """The engine `name` of ENGINES with the model loaded. It holds the GPU until its process ends."""
     if name == "vllm":
-        (check_installed if loading.device == "cpu" else demand_build_for_gpus)("engine", "transformers")
+        check_build(loading.device, "engine", "transformers")
         try:
             from recipes.common.inference.vllm_engine import VllmEngine
         except ModuleNotFoundError as missing:

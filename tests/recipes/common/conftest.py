@@ -91,11 +91,15 @@ def share(tensor: Any, dim: int | str | None, mesh: Any, rank: int) -> Any:
 @pytest.fixture(scope="session")
 def verl_peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with verl's own checkpoints, `<case>/actor`, and what verl's merger makes of them, `<case>/merged`."""
+    return made_by(HERE / "verl_peer.py", tmp_path_factory.mktemp("verl"))
+
+
+def made_by(script: Path, folder: Path) -> Path:
+    """The folder, after a script that needs verl's environment has filled it."""
     if not find_spec("verl"):
         pytest.skip("verl is not installed")
-    root = tmp_path_factory.mktemp("verl")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, str(HERE / "verl_peer.py"), str(root)]
+    command = [sys.executable, str(script), str(folder)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=patience(300))
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    return root
+    return folder

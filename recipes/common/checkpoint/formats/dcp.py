@@ -157,8 +157,8 @@ def _demand_pieces(folder: Path, metadata: Metadata, name: str) -> None:
         with open(folder / info.relative_path, "rb", buffering=0) as file:
             if info.offset < 0 or info.length < 0 or info.offset + info.length > os.fstat(file.fileno()).st_size:
                 raise StageError(f"`{file.name}`: cut short: a piece of `{name}` lies behind its end", again)
-            if getattr(info, "transform_descriptors", None):  # compressed: then it says nothing of the size
-                return
+            if getattr(info, "transform_descriptors", None):
+                return  # the piece is compressed, and its length is not the tensor's
             if record := damaged_record(cast(IO[bytes], _Stretch(file, info.offset, info.length))):
                 raise StageError(
                     f"`{file.name}`: `{name}` is damaged: its record `{record}` is not what was saved", again

@@ -6,11 +6,9 @@ from typing import Any
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from recipes.common.checkpoint.records import NoRecords, read_records
+from recipes.common.checkpoint.records import AGAIN, NoRecords, read_records
 from recipes.common.checkpoint.sharded_tensor import Part, ShardedTensor
 from recipes.common.stage.command import StageError
-
-AGAIN = "copy the file again, or use an earlier checkpoint"
 
 
 class Inert:

@@ -1,32 +1,19 @@
 """Checkpoints that the trainers' own libraries wrote."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.patience import patience
-
-HERE = Path(__file__).parent
-ROOT = HERE.parents[4]
+from tests.recipes.common.conftest import made_by
 
 
 @pytest.fixture(scope="session")
 def trainers_peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that trainers_peer.py describes."""
-    if not find_spec("verl"):
-        pytest.skip("verl is not installed")
-    root = tmp_path_factory.mktemp("trainers")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, str(HERE / "trainers_peer.py"), str(root)]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=patience(300))
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return root
+    return made_by(Path(__file__).parent / "trainers_peer.py", tmp_path_factory.mktemp("trainers"))
 
 
 @pytest.fixture
